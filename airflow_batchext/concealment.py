@@ -1,0 +1,89 @@
+"""Keeps the secrets of a pool document out of everything that Airflow shows or stores of a task.
+
+Airflow writes an operator's template fields into the serialized DAG, and shows them on the "Rendered
+Template" page, both before the operator itself runs. So secrets in a document are wrapped as soon as the
+operator is given one, and unwrapped when the request is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import mask_secret
+
+from airflow_batchext.pool_spec import is_secret_member
+
+_SHOWN = "***"
+
+
+class Concealed:
+    """A value that Airflow carries and renders (templates in it work), but shows as ``***``.
+
+    Use it in documents that are given to a mapped task: what stands in ``expand`` or ``partial`` is
+    serialized before the operator exists. ::
+
+        AzureBatchCreatePoolOperator.partial(...).expand(pool_document=[conceal(document), ...])
+    """
+
+    template_fields = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    @property
+    def value(self) -> object:
+        """What is concealed. Setting it masks every text and number in it in the logs."""
+        return self._value
+
+    @value.setter
+    def value(self, value: object) -> None:
+        self._value = value
+        for leaf in _leaves(value):
+            mask_secret(leaf)
+
+    def serialize(self) -> str:
+        """What Airflow shows and stores instead."""
+        return _SHOWN
+
+    def __repr__(self) -> str:
+        return _SHOWN
+
+
+def conceal(document: Any) -> Any:
+    """A copy of a document in which every secret member's value is ``Concealed``.
+
+    Anything but a mapping or a list (a template, an XComArg, a path) is returned as it is.
+    """
+    if isinstance(document, Mapping):
+        return {
+            key: Concealed(value)
+            if is_secret_member(key) and value and not isinstance(value, Concealed)
+            else conceal(value)
+            for key, value in document.items()
+        }
+    if isinstance(document, list):
+        return [conceal(item) for item in document]
+    return document
+
+
+def reveal(document: Any) -> Any:
+    """The reverse of ``conceal``, for the request."""
+    if isinstance(document, Concealed):
+        return reveal(document.value)
+    if isinstance(document, Mapping):
+        return {key: reveal(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [reveal(item) for item in document]
+    return document
+
+
+def _leaves(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _leaves(item)
+    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "":
+        yield str(value)

@@ -1,0 +1,103 @@
+"""``batchext emulator``: the emulator as a process of its own, for anything that speaks HTTP.
+
+The first line on its standard output is one JSON object that says how to reach it, written only once both
+sockets accept connections; a program that starts it needs to wait for nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+
+from airflow_batchext.emulator.scenario import Scenario
+from airflow_batchext.emulator.server import Emulator, is_loopback
+
+_USAGE_ERROR = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "Serve an Azure Batch account on this machine: management plane, data plane and sign-in. "
+        "The first line of output is a JSON object with the addresses, the CA file and the credentials, "
+        "printed once connections are accepted. Ends on SIGTERM or Ctrl-C; nothing is kept."
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s; any but loopback opens it to the network)",
+    )
+    parser.add_argument(
+        "--https-port", type=_port, default=0, metavar="PORT", help="HTTPS port (default: any free one)"
+    )
+    parser.add_argument(
+        "--http-port",
+        type=_port,
+        default=0,
+        metavar="PORT",
+        help="plain HTTP port, meant for clients with a shared key (default: any free one)",
+    )
+    parser.add_argument(
+        "--time-scale",
+        type=_scale,
+        default=1.0,
+        metavar="N",
+        help="run the life of pools and nodes N times as fast as the wall (default: 1, as slow as Azure)",
+    )
+    parser.add_argument(
+        "--scenario",
+        metavar="FILE",
+        help="JSON or YAML file that says what will fail or hang and how long things take",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop. Returns the exit status."""
+    try:
+        scenario = Scenario.load(args.scenario) if args.scenario else Scenario()
+    except ValueError as problem:
+        return _refuse(str(problem))
+    if not is_loopback(args.host):
+        _say(f"warning: {args.host} is not a loopback address; others on the network can reach the emulator")
+    told_to_stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, frame: told_to_stop.set())
+    emulator = Emulator(args.host, args.https_port, args.http_port, args.time_scale, scenario)
+    try:
+        emulator.start()
+    except OSError as problem:
+        return _refuse(problem.strerror or str(problem))
+    try:
+        sys.stdout.write(json.dumps(emulator.info.as_dict()) + "\n")
+        sys.stdout.flush()
+        told_to_stop.wait()
+    finally:
+        emulator.stop()
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is not a port")
+    return port
+
+
+def _scale(text: str) -> float:
+    scale = float(text)
+    if not 0 <= scale < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a time scale")
+    return scale
+
+
+def _refuse(problem: str) -> int:
+    _say(f"error: {problem}")
+    return _USAGE_ERROR
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"batchext emulator: {text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,146 @@
+"""Refusals, with the codes and words of the real service, in the shape of each plane.
+
+A handler raises a RefusedError; the plane that it belongs to writes it. The codes and messages are those that
+Microsoft publishes for Batch; those of Azure Resource Manager's front door are marked and have no request id
+in their message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BATCH = {
+    "MissingRequiredProperty": (400, "A required property was not specified in the request body."),
+    "UnsupportedProperty": (400, "One of the properties specified in the request body is not supported."),
+    "InvalidPropertyValue": (
+        400,
+        "The value provided for one of the properties in the request body is invalid.",
+    ),
+    "InvalidRequestBody": (400, "The specified Request Body is not syntactically valid."),
+    "MissingRequiredQueryParameter": (400, "A required query parameter was not specified for this request."),
+    "InvalidQueryParameterValue": (
+        400,
+        "An invalid value was specified for one of the query parameters in the request URI.",
+    ),
+    "OutOfRangeQueryParameterValue": (
+        400,
+        "A query parameter specified in the request URI is outside the permissible range.",
+    ),
+    "InvalidUri": (400, "The requested URI does not represent any resource on the server."),
+    "UnsupportedRequestVersion": (400, "The specified request version is not supported."),
+    "InvalidHeaderValue": (
+        400,
+        "The value provided for one of the HTTP headers was not in the correct format.",
+    ),
+    "InvalidAutoScalingSettings": (400, "The specified auto-scaling settings are not valid."),
+    "PropertyCannotBeUpdated": (
+        400,
+        "A property that cannot be updated was specified as part of the request.",
+    ),
+    "AuthenticationFailed": (
+        403,
+        (
+            "Server failed to authenticate the request. "
+            "Make sure the value of Authorization header is formed correctly including the signature."
+        ),
+    ),
+    "PoolNotFound": (404, "The specified pool does not exist."),
+    "NodeNotFound": (404, "The specified node does not exist."),
+    "ResourceNotFound": (404, "The specified resource does not exist."),
+    "PoolExists": (409, "The specified pool already exists."),
+    "PoolBeingDeleted": (409, "The specified pool has been marked for deletion and is being reclaimed."),
+    "PoolBeingResized": (409, "The specified pool is being resized"),
+    "NodeBeingCreated": (409, "The specified node is being created"),
+    "NodeBeingStarted": (409, "The specified node is being started"),
+    "NodeBeingRebooted": (409, "The specified node is being rebooted"),
+    "NodeBeingReimaged": (409, "The specified node is being reimaged"),
+    "NodeStateUnusable": (409, "The state of the specified node is unusable"),
+    "OperationInvalidForCurrentState": (
+        409,
+        "The specified operation is not valid for the current state of the resource.",
+    ),
+    "ConditionNotMet": (
+        412,
+        "The condition specified in the conditional header(s) was not met for a write operation.",
+    ),
+    "InternalError": (500, "The server encountered an internal error. Please retry the request."),
+    "NotImplemented": (501, "This operation is not modelled by the emulator."),
+}
+
+_ERROR_TYPE = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors"
+
+
+@dataclass
+class RefusedError(Exception):
+    """A request that the service refuses. ``values`` are the details, which each plane spells its own way."""
+
+    status: int
+    code: str
+    message: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    front_door: bool = False
+    """Refused by Azure Resource Manager before Batch was asked."""
+
+    def __str__(self) -> str:
+        """Say everything that the client will be told."""
+        details = "".join(f" {key}: {value}." for key, value in self.values.items())
+        return f"{self.status} {self.code}: {self.message}{details}"
+
+
+def refusal(
+    code: str,
+    /,
+    *,
+    status: int | None = None,
+    message: str | None = None,
+    values: Mapping[str, str] | None = None,
+    **more_values: str,
+) -> RefusedError:
+    """Return the refusal of that code, with the status and the words that Microsoft gives it."""
+    usual_status, usual_message = _BATCH[code]
+    return RefusedError(
+        status or usual_status, code, message or usual_message, {**(values or {}), **more_values}
+    )
+
+
+def front_door(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> RefusedError:
+    """Return a refusal of Azure Resource Manager itself."""
+    return RefusedError(status, code, message, headers=headers or {}, front_door=True)
+
+
+def not_modelled(what: str) -> RefusedError:
+    """Refuse what the emulator cannot do, rather than pretend that it was done."""
+    return refusal("NotImplemented", message=f"The emulator does not model this: {what}")
+
+
+def management_body(problem: RefusedError, request_id: str, time: str) -> dict[str, Any]:
+    """Write a refusal as the management plane does."""
+    if problem.front_door:
+        return {"error": {"code": problem.code, "message": problem.message}}
+    error: dict[str, Any] = {
+        "code": problem.code,
+        "message": f"{problem.message}\nRequestId:{request_id}\nTime:{time}",
+        "target": "BatchAccount",
+    }
+    if problem.values:
+        error["details"] = [{"code": key, "message": value} for key, value in problem.values.items()]
+    return {"error": error}
+
+
+def data_body(problem: RefusedError, base: str, request_id: str, time: str) -> dict[str, Any]:
+    """Write a refusal as the data plane does."""
+    body: dict[str, Any] = {
+        "odata.metadata": f"{base}/$metadata#{_ERROR_TYPE}/@Element",
+        "code": problem.code,
+        "message": {"lang": "en-US", "value": f"{problem.message}\nRequestId:{request_id}\nTime:{time}"},
+    }
+    if problem.values:
+        body["values"] = [{"key": key, "value": value} for key, value in problem.values.items()]
+    return body

@@ -1,0 +1,116 @@
+"""Every error that a user of the package can meet, in one tree.
+
+All of them are ``AirflowException``: Airflow honours ``soft_fail`` and ``never_fail`` of a deferred
+sensor for these alone. ::
+
+    BatchextError
+    ├── ConnectionFieldsError     the Airflow connection lacks fields, or holds unusable ones
+    ├── ParameterError            an operator or sensor was given something unusable
+    ├── PoolDocumentError         the pool document is wrong; nothing was sent
+    ├── ServiceError              Azure (or the way to it) answered with an error
+    │   ├── AccessRefusedError    401, 403, or no token could be had
+    │   ├── NotFoundError         404
+    │   ├── ConflictError         409, 412
+    │   └── UnavailableError      408, 429, 5xx, a lost connection, an unreadable answer: may pass
+    ├── GateFailedError           the gate closed: what it waited for cannot come any more
+    ├── GateTimeoutError          the gate's deadline passed (also an AirflowSensorTimeout)
+    └── DeletionTimeoutError      a pool was still there at the deadline
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_batchext.pool_spec import Finding
+
+
+class BatchextError(AirflowException):
+    """Base of all errors of this package."""
+
+
+class ConnectionFieldsError(BatchextError):
+    """The Airflow connection lacks a field that the call needs, or holds one that cannot be used."""
+
+
+class ParameterError(BatchextError, ValueError):
+    """A parameter of an operator or sensor cannot be used; the text says which and why."""
+
+
+class PoolDocumentError(BatchextError):
+    """The pool document has errors; nothing was sent to Azure.
+
+    :param source: where the document came from (a file name, or the operator's parameter).
+    :param findings: every error found, not only the first.
+    """
+
+    def __init__(self, source: str, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        count = "1 error" if len(self.findings) == 1 else f"{len(self.findings)} errors"
+        lines = "\n".join(f"  {finding}" for finding in self.findings)
+        super().__init__(f"{source}: {count}; nothing was sent to Azure.\n{lines}")
+
+
+class ServiceError(BatchextError):
+    """Azure refused a request, failed to answer it, or could not be reached.
+
+    :param status: HTTP status, or None where there was no answer.
+    :param code: the service's error code (``PoolNotFound``), or "".
+    :param retry_after: seconds after which the service wants to be asked again, or None.
+    :param request_id: the id under which Azure's support finds the request, or "".
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        retry_after: float | None = None,
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+        self.request_id = request_id
+
+    @property
+    def reason(self) -> str:
+        """The text without the request id: the same error reads the same twice."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        return f"{self.reason} (request id {self.request_id})" if self.request_id else self.reason
+
+
+class AccessRefusedError(ServiceError):
+    """Sign-in failed, or the identity may not do this (401, 403)."""
+
+
+class NotFoundError(ServiceError):
+    """What was asked for does not exist, or does not exist yet (404)."""
+
+
+class ConflictError(ServiceError):
+    """The state of the resource forbids the request (409, 412)."""
+
+
+class UnavailableError(ServiceError):
+    """The answer may be another one in a moment: throttled, overloaded, disconnected, unreadable."""
+
+
+class GateFailedError(BatchextError):
+    """What the gate waited for cannot come any more; the text says where and why."""
+
+
+class GateTimeoutError(BatchextError, AirflowSensorTimeout):
+    """The gate's deadline passed; the text lists what was still missing."""
+
+
+class DeletionTimeoutError(BatchextError):
+    """A pool that was asked to go was still there at the deadline."""

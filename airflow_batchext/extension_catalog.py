@@ -1,0 +1,156 @@
+"""What is known about the VM extensions that Azure Batch installs: plain facts, no rules.
+
+The check of a pool document asks here which publisher and type belong together, on which operating
+system an extension runs and whether it signs in with the pool's identity. Batch's own page lists the
+extensions by their product names only, so every entry says how sure its publisher and type are. Other
+extensions can be enabled by a support request: an absence here is never a proof that Azure refuses.
+
+Source: https://learn.microsoft.com/azure/batch/create-pool-extensions
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher, get_close_matches
+from typing import Literal
+
+OperatingSystem = Literal["linux", "windows"]
+
+SUPPORTED_EXTENSIONS_PAGE = "https://learn.microsoft.com/azure/batch/create-pool-extensions"
+
+_VM = "https://learn.microsoft.com/azure/virtual-machines/extensions"
+_AGENT = "https://learn.microsoft.com/azure/azure-monitor/agents/azure-monitor-agent-requirements"
+
+BATCH_OWN_EXTENSION = "batchNodeExtension"
+"""The extension that Batch itself puts on every node; nobody else may use its name."""
+
+RESERVED_TYPES = frozenset({"customscript", "customscriptextension"})
+"""Types, in lower case, that Batch keeps for its own start of a node.
+
+Batch's page says so of ``CustomScript``, the type's name on Linux. ``CustomScriptExtension`` is the same
+extension for Windows, of which a virtual machine takes only one; that it is meant too is an inference.
+"""
+
+EXTENSION_MEMBERS = (
+    "name",
+    "publisher",
+    "type",
+    "typeHandlerVersion",
+    "autoUpgradeMinorVersion",
+    "enableAutomaticUpgrade",
+    "settings",
+    "protectedSettings",
+    "protectedSettingsFromKeyVault",
+    "provisionAfterExtensions",
+)
+"""Every member an extension of a pool may have; Azure refuses others.
+
+Source: ``VMExtension`` in https://learn.microsoft.com/rest/api/batchmanagement/pool/create
+"""
+
+_NEAR = 0.75  # AzureMonitorAgentLinux is this near to AzureMonitorLinuxAgent; LinuxDiagnostic is near to none
+
+
+@dataclass(frozen=True, slots=True)
+class KnownExtension:
+    """One extension that Batch's documentation lists.
+
+    ``certainty`` is ``"batch"`` when Batch's own documentation prints this publisher and type, and
+    ``"compute"`` when it prints the product's name only and the pair is the one used for ordinary
+    virtual machines.
+    """
+
+    publisher: str
+    type: str
+    title: str
+    operating_system: OperatingSystem
+    needs_identity: bool = False
+    certainty: Literal["batch", "compute"] = "compute"
+    link: str = SUPPORTED_EXTENSIONS_PAGE
+
+    def __str__(self) -> str:
+        """Give the pair as one reads it in logs: ``publisher/type``."""
+        return f"{self.publisher}/{self.type}"
+
+
+_VAULT = "Microsoft.Azure.KeyVault"
+_MONITOR = "Microsoft.Azure.Monitor"
+_LOGS = "Microsoft.EnterpriseCloud.Monitoring"
+_GPU = "Microsoft.HpcCompute"
+_HEALTH = "Microsoft.ManagedServices"
+_SECURITY = "Microsoft.Azure.Security"
+
+KNOWN_EXTENSIONS: tuple[KnownExtension, ...] = (
+    KnownExtension(
+        _VAULT, "KeyVaultForLinux", "Azure Key Vault", "linux", True, "batch", f"{_VM}/key-vault-linux"
+    ),
+    KnownExtension(
+        _VAULT, "KeyVaultForWindows", "Azure Key Vault", "windows", True, "batch", f"{_VM}/key-vault-windows"
+    ),
+    KnownExtension(_MONITOR, "AzureMonitorLinuxAgent", "Azure Monitor agent", "linux", True, "batch", _AGENT),
+    KnownExtension(
+        _MONITOR, "AzureMonitorWindowsAgent", "Azure Monitor agent", "windows", True, "batch", _AGENT
+    ),
+    KnownExtension(_LOGS, "OmsAgentForLinux", "Log Analytics agent", "linux"),
+    KnownExtension(_LOGS, "MicrosoftMonitoringAgent", "Log Analytics agent", "windows"),
+    KnownExtension("Microsoft.Powershell", "DSC", "Desired State Configuration", "windows"),
+    KnownExtension("Microsoft.Azure.Diagnostics", "IaaSDiagnostics", "Azure Diagnostics", "windows"),
+    KnownExtension(_GPU, "AmdGpuDriverWindows", "HPC GPU driver (AMD)", "windows"),
+    KnownExtension(_GPU, "NvidiaGpuDriverWindows", "HPC GPU driver (NVIDIA)", "windows"),
+    KnownExtension(_GPU, "NvidiaGpuDriverLinux", "HPC GPU driver (NVIDIA)", "linux"),
+    KnownExtension(_SECURITY, "IaaSAntimalware", "Microsoft Antimalware", "windows"),
+    KnownExtension(_HEALTH, "ApplicationHealthLinux", "Application Health", "linux"),
+    KnownExtension(_HEALTH, "ApplicationHealthWindows", "Application Health", "windows"),
+    KnownExtension(f"{_SECURITY}.LinuxAttestation", "GuestAttestation", "Guest Attestation", "linux"),
+    KnownExtension(f"{_SECURITY}.WindowsAttestation", "GuestAttestation", "Guest Attestation", "windows"),
+)
+
+_BY_PAIR = {(known.publisher.casefold(), known.type.casefold()): known for known in KNOWN_EXTENSIONS}
+
+
+def lookup(publisher: str, type_: str) -> KnownExtension | None:
+    """Return the listed extension of this publisher and type, whatever their upper and lower case."""
+    return _BY_PAIR.get((publisher.casefold(), type_.casefold()))
+
+
+def nearest(publisher: str, type_: str) -> KnownExtension | None:
+    """Return the listed extension that was probably meant, or None when nothing is near.
+
+    The type decides; among extensions of the same type the publisher does.
+    """
+
+    def likeness(known: KnownExtension) -> tuple[float, float]:
+        return _likeness(type_, known.type), _likeness(publisher, known.publisher)
+
+    best = max(KNOWN_EXTENSIONS, key=likeness)
+    return best if likeness(best)[0] >= _NEAR else None
+
+
+def nearest_member(key: str) -> str | None:
+    """Return the member of an extension that was probably meant by a misspelt one."""
+    spelt = {member.lower(): member for member in EXTENSION_MEMBERS}
+    near = get_close_matches(key.lower().replace("_", "")[:64], spelt, n=1, cutoff=0.7)
+    return spelt[near[0]] if near else None
+
+
+def counterpart(known: KnownExtension, system: OperatingSystem) -> KnownExtension | None:
+    """Return the same product for the other operating system, where the list has one."""
+    others = (other for other in KNOWN_EXTENSIONS if other.title == known.title)
+    return next((other for other in others if other.operating_system == system), None)
+
+
+def node_operating_system(node_agent_sku_id: str) -> OperatingSystem | None:
+    """Return the operating system of a node agent SKU, or None when its name does not say.
+
+    Source: the identifiers that "List Supported Images" gives, such as ``batch.node.ubuntu 24.04`` and
+    ``batch.node.windows amd64``.
+    """
+    name = node_agent_sku_id.strip().casefold()
+    if not name.startswith("batch.node."):
+        return None
+    return "windows" if name.startswith("batch.node.windows") else "linux"
+
+
+def _likeness(one: str, other: str) -> float:
+    """Say how alike two names are, from 0 to 1, without regard to upper and lower case."""
+    return SequenceMatcher(None, one.casefold()[:64], other.casefold()).ratio()

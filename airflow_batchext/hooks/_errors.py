@@ -1,0 +1,157 @@
+"""One place that turns what the Azure SDKs raise into our own errors.
+
+The SDKs' classes cannot be relied on: the data plane's client makes every 409 a ``ResourceExistsError``
+and, under a conditional header, every failure (a 500 too) a ``ResourceNotFoundError``. So the HTTP
+status and the error code in the body decide.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.exceptions import (
+    AccessRefusedError,
+    ConflictError,
+    NotFoundError,
+    ServiceError,
+    UnavailableError,
+)
+from airflow_batchext.readiness import one_line
+
+if TYPE_CHECKING:
+    from azure.core.exceptions import HttpResponseError
+
+_TRAILER = re.compile(r"\s*RequestId:\s*(?P<id>[0-9a-fA-F-]+)\s*(Time:\s*\S+)?\s*$")
+_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_STATUS_ERRORS: Mapping[int, type[ServiceError]] = {
+    401: AccessRefusedError,
+    403: AccessRefusedError,
+    404: NotFoundError,
+    409: ConflictError,
+    412: ConflictError,
+    **dict.fromkeys(_PASSING_STATUSES, UnavailableError),
+}
+_ADVICE = {
+    401: "Check the credential in the connection, and that it is of the account's tenant and cloud.",
+    403: (
+        "Check that the identity has a role on the Batch account that allows this, that the account "
+        "allows this kind of sign-in, and that its network rules let this machine in."
+    ),
+}
+
+
+@contextmanager
+def translated(action: str, *, secrets: Collection[str] = ()) -> Iterator[None]:
+    """Run a call of an Azure SDK; whatever it raises leaves as a ``ServiceError`` or a subclass.
+
+    :param action: what is being done, for the text: "read pool p1".
+    :param secrets: values that the request carried; should an answer echo one, it is blotted out.
+    """
+    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+    # ``from None``: the SDK's exceptions hold the whole request, headers and body included.
+    try:
+        yield
+    except HttpResponseError as error:
+        if isinstance(error, ClientAuthenticationError) and not _is_batch_answer(error):
+            # azure-identity: no token could be had; its texts carry no secret.
+            reason = one_line(_blotted(str(error.message), secrets), 1200)
+            raise AccessRefusedError(f"Could not {action}: sign-in failed: {reason}") from None
+        raise _from_response(action, error, secrets) from None
+    except AzureError as error:
+        reason = one_line(_blotted(str(error.message), secrets))
+        raise UnavailableError(f"Could not {action}: {reason}") from None
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        # The SDKs let a body that is no JSON, or of another shape, end in any of these.
+        reason = f"the answer could not be understood ({type(error).__name__})"
+        raise UnavailableError(f"Could not {action}: {reason}") from None
+
+
+def _is_batch_answer(error: HttpResponseError) -> bool:
+    """Whether the refusal came from Azure Batch or Resource Manager, not from the sign-in service."""
+    response = error.response
+    if response is None:
+        return False
+    body = _json_body(response)
+    return not isinstance(body.get("error"), str)  # OAuth2 errors are {"error": "invalid_client", …}
+
+
+def _from_response(action: str, error: HttpResponseError, secrets: Collection[str]) -> ServiceError:
+    response: Any = error.response
+    status = error.status_code
+    if response is None or status is None:
+        return UnavailableError(f"Could not {action}: {one_line(_blotted(str(error.message), secrets))}")
+    if 200 <= status < 300:
+        return UnavailableError(f"Could not {action}: the answer could not be understood", status=status)
+    code, text, request_id = _told(_json_body(response))
+    request_id = request_id or str(response.headers.get("request-id") or "")
+    said = ": ".join(part for part in (f"{status} {code}".strip(), one_line(_blotted(text, secrets))) if part)
+    return _STATUS_ERRORS.get(status, ServiceError)(
+        " ".join(filter(None, (f"Could not {action}: {said}", _ADVICE.get(status)))),
+        status=status,
+        code=code,
+        retry_after=_retry_after(response.headers),
+        request_id=one_line(request_id, 64),
+    )
+
+
+def _json_body(response: Any) -> Mapping[str, Any]:
+    try:
+        body = json.loads(response.text())
+    except (ValueError, AttributeError, RuntimeError):  # HTML, nothing, or a body that was never read
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _told(body: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Error code, text and request id of either plane's error body.
+
+    Management plane: ``{"error": {code, message, details: [{code, message}]}}``; data plane:
+    ``{code, message: {value}, values: [{key, value}]}``. Both end their message with the request's id
+    and the time, which are told apart so that the same error reads the same twice.
+    """
+    error = body.get("error")
+    error = error if isinstance(error, dict) else body
+    message = error.get("message")
+    text = str(message.get("value") or "") if isinstance(message, dict) else str(message or "")
+    trailer = _TRAILER.search(text)
+    details = [
+        f"{detail.get('code') or detail.get('key')}: {detail.get('message') or detail.get('value')}"
+        for member in ("details", "values")
+        for detail in (error.get(member) or ())
+        if isinstance(detail, dict)
+    ]
+    text = _TRAILER.sub("", text)
+    return (
+        str(error.get("code") or ""),
+        f"{text} [{'; '.join(details)}]" if details else text,
+        trailer["id"] if trailer else "",
+    )
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the service asks to wait (a number of seconds or a date), or None."""
+    value = headers.get("Retry-After")
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _blotted(text: str, secrets: Collection[str]) -> str:
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    return text

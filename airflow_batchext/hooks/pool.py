@@ -1,0 +1,215 @@
+"""The management plane: make, read and delete pools. Only here can a pool be given an identity."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from airflow_batchext.connection import account_endpoint_url
+from airflow_batchext.exceptions import ConflictError, NotFoundError
+from airflow_batchext.hooks._base import BatchHook
+from airflow_batchext.hooks._errors import translated
+
+if TYPE_CHECKING:
+    from azure.mgmt.batch import BatchManagementClient
+    from azure.mgmt.batch.aio import BatchManagementClient as AsyncBatchManagementClient
+
+Body = dict[str, Any]
+
+
+class _Place(TypedDict):
+    resource_group_name: str
+    account_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutPool:
+    """What became of a request to create a pool.
+
+    :param body: the pool as the management plane shows it now.
+    :param created: False if a pool of that name was there already and was left untouched.
+    """
+
+    body: Body
+    created: bool
+
+
+class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagementClient"]):
+    """Calls of the Batch management plane (``Microsoft.Batch``), sync and async.
+
+    Bodies go in and come out as plain dicts in the shape of the REST API. Every method raises
+    ``ServiceError`` or one of its subclasses for what Azure refuses, and ``ConnectionFieldsError`` if the
+    connection lacks what the call needs.
+    """
+
+    def get_conn(self) -> BatchManagementClient:
+        """The SDK's sync client; kept until ``close``."""
+        if self._client is not None:
+            return self._client
+        from azure.mgmt.batch import BatchManagementClient
+
+        connection = self.connection
+        connection.require_management_plane()
+        credential = connection.token_credential()
+        client = BatchManagementClient(
+            credential,
+            connection.subscription_id,
+            **connection.arm_options,
+            **connection.client_options(retries=self.retries),
+        )
+        return self._keep(client, credential)
+
+    async def aget_conn(self) -> AsyncBatchManagementClient:
+        """The SDK's async client; kept until ``aclose``."""
+        if self._async_client is not None:
+            return self._async_client
+        from azure.mgmt.batch.aio import BatchManagementClient
+
+        connection = await self.aconnection()
+        connection.require_management_plane()
+        credential = connection.async_token_credential()
+        client = BatchManagementClient(
+            credential,
+            connection.subscription_id,
+            **connection.arm_options,
+            **connection.client_options(retries=self.retries),
+        )
+        return self._akeep(client, credential)
+
+    @property
+    def _place(self) -> _Place:
+        connection = self.connection
+        return {
+            "resource_group_name": connection.resource_group,
+            "account_name": connection.account_name,
+        }
+
+    def create_pool(self, pool_id: str, body: Mapping[str, Any], *, secrets: Collection[str] = ()) -> PutPool:
+        """Create a pool unless one of that name exists, which is then left untouched.
+
+        ``Pool_Create`` with ``If-None-Match: *``. What the service answers if the pool exists is not
+        documented beyond that header (412 is expected, 409 happens in practice), so the pool is looked
+        up then: if it is there, it was adopted; if not, the refusal stands.
+
+        :param pool_id: the pool's name.
+        :param body: the request's body (``properties``, ``identity``, ``tags``).
+        :param secrets: values in it that must not show in an error.
+        :raises ConflictError: if the pool of that name is being deleted, or a quota is used up.
+        """
+        from azure.core import MatchConditions
+
+        try:
+            client = self.get_conn()
+            with translated(f"create pool {pool_id}", secrets=secrets):
+                pool = client.pool.create(
+                    **self._place,
+                    pool_name=pool_id,
+                    parameters=dict(body),
+                    match_condition=MatchConditions.IfMissing,
+                )
+                return PutPool(pool.as_dict(), created=True)
+        except ConflictError as refusal:
+            try:
+                return _adopted(pool_id, self.get_pool(pool_id))
+            except NotFoundError:
+                raise refusal from None
+
+    async def acreate_pool(
+        self, pool_id: str, body: Mapping[str, Any], *, secrets: Collection[str] = ()
+    ) -> PutPool:
+        """``create_pool`` on the async client."""
+        from azure.core import MatchConditions
+
+        try:
+            client = await self.aget_conn()
+            with translated(f"create pool {pool_id}", secrets=secrets):
+                pool = await client.pool.create(
+                    **self._place,
+                    pool_name=pool_id,
+                    parameters=dict(body),
+                    match_condition=MatchConditions.IfMissing,
+                )
+                return PutPool(pool.as_dict(), created=True)
+        except ConflictError as refusal:
+            try:
+                return _adopted(pool_id, await self.aget_pool(pool_id))
+            except NotFoundError:
+                raise refusal from None
+
+    def get_pool(self, pool_id: str) -> Body:
+        """Read a pool (``Pool_Get``).
+
+        :raises NotFoundError: if there is none.
+        """
+        client = self.get_conn()
+        with translated(f"read pool {pool_id}"):
+            body: Body = client.pool.get(**self._place, pool_name=pool_id).as_dict()
+        return body
+
+    async def aget_pool(self, pool_id: str) -> Body:
+        """``get_pool`` on the async client."""
+        client = await self.aget_conn()
+        with translated(f"read pool {pool_id}"):
+            body: Body = (await client.pool.get(**self._place, pool_name=pool_id)).as_dict()
+        return body
+
+    def delete_pool(self, pool_id: str) -> bool:
+        """Ask for a pool's deletion (``Pool_Delete``) without waiting for it.
+
+        :return: False if there was no such pool.
+        """
+        client = self.get_conn()
+        try:
+            with translated(f"delete pool {pool_id}"):
+                client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
+        except NotFoundError:
+            return False
+        return True
+
+    async def adelete_pool(self, pool_id: str) -> bool:
+        """``delete_pool`` on the async client."""
+        client = await self.aget_conn()
+        try:
+            with translated(f"delete pool {pool_id}"):
+                await client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
+        except NotFoundError:
+            return False
+        return True
+
+    def get_account(self) -> Body:
+        """Read the Batch account (``BatchAccount_Get``)."""
+        client = self.get_conn()
+        with translated(f"read Batch account {self.connection.account_name}"):
+            body: Body = client.batch_account.get(**self._place).as_dict()
+        return body
+
+    async def aget_account(self) -> Body:
+        """``get_account`` on the async client."""
+        client = await self.aget_conn()
+        with translated(f"read Batch account {self.connection.account_name}"):
+            body: Body = (await client.batch_account.get(**self._place)).as_dict()
+        return body
+
+    def account_url(self) -> str:
+        """The URL of the account's data plane, as the management plane tells it."""
+        return _endpoint(self.get_account())
+
+    async def aaccount_url(self) -> str:
+        """``account_url`` on the async client."""
+        return _endpoint(await self.aget_account())
+
+
+def _endpoint(account: Body) -> str:
+    return account_endpoint_url(str(account["properties"]["accountEndpoint"]))
+
+
+def _adopted(pool_id: str, body: Body) -> PutPool:
+    if str(body.get("properties", {}).get("provisioningState", "")).lower() == "deleting":
+        raise ConflictError(
+            f"Could not create pool {pool_id}: a pool of that name is still being deleted. "
+            "Wait until it is gone, or take another name; retries of the task will find it gone.",
+            status=409,
+            code="PoolBeingDeleted",
+        )
+    return PutPool(body, created=False)

@@ -1,0 +1,1 @@
+"""Operators: create and delete pools, read what extensions return."""

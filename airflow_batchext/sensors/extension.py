@@ -1,0 +1,173 @@
+"""The gate: downstream tasks run only when every extension on every node of a pool has succeeded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    TaskDeferred,
+    conf,
+)
+
+from airflow_batchext.connection import DEFAULT_CONN_ID
+from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
+from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.hooks.watching import look
+from airflow_batchext.parameters import check_pool_id
+from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger, GateStatus
+from airflow_batchext.watch import Outcome, Verdict, Watch
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: Compute gives an extension up to 90 minutes; observed pools needed 2 to 8, with outliers of 30.
+DEFAULT_TIMEOUT_SECONDS = 60 * 60
+# Airflow's own limit on the deferral comes after ours, so that ours can say what was missing.
+_DEFERRAL_MARGIN_SECONDS = 600
+
+
+class AzureBatchExtensionSensor(BaseSensorOperator):
+    """Waits until a pool is steady, has its nodes, and on every node every extension has succeeded.
+
+    It fails at once, naming node, extension, code and message, when an extension failed, the pool is
+    deleted or its resize failed, or Azure refuses the sign-in; everything that may pass is waited
+    through until ``timeout``. The rules are in ``airflow_batchext.watch``. It needs the data plane alone,
+    so a connection of Airflow's own type ``azure_batch`` is enough. ``soft_fail`` and ``never_fail`` turn
+    a failure into a skip in every mode.
+
+    Its XCom is a report: ``pool_id, pool_created, outcome, extensions``, per node its ``state`` and each
+    extension's code, and the ``seconds`` that it took.
+
+    :param pool_id: the pool to wait for (templated).
+    :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
+    :param extension_names: the extensions to wait for (templated); by default all that the pool asks for.
+    :param allow_empty: open for a pool that has no nodes and wants none, instead of waiting.
+    :param poke_interval: seconds (or a timedelta) between two looks; by default the option
+        ``[batchext] poll_interval``, 30 seconds.
+    :param timeout: seconds (or a timedelta) until it gives up; by default one hour.
+    :param deferrable: wait in the triggerer. Takes precedence over ``mode``; by default the option
+        ``[operators] default_deferrable``.
+    """
+
+    template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id", "extension_names")
+    ui_color = "#d6e9f8"
+
+    def __init__(
+        self,
+        *,
+        pool_id: str,
+        azure_batchext_conn_id: str = DEFAULT_CONN_ID,
+        extension_names: Sequence[str] | None = None,
+        allow_empty: bool = False,
+        poke_interval: float | timedelta | None = None,
+        timeout: float | timedelta = DEFAULT_TIMEOUT_SECONDS,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        if poke_interval is None:
+            poke_interval = conf.getfloat("batchext", "poll_interval", fallback=30.0)
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.pool_id = pool_id
+        self.azure_batchext_conn_id = azure_batchext_conn_id
+        self.extension_names = extension_names
+        self.allow_empty = allow_empty
+        self.deferrable = deferrable
+        self._started = time.time()
+        self._said = ""
+        self._verdict: Verdict | None = None
+
+    @cached_property
+    def _hook(self) -> AzureBatchNodeHook:
+        # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
+        return AzureBatchNodeHook(self.azure_batchext_conn_id, retries=0)
+
+    @cached_property
+    def _watch(self) -> Watch:
+        return Watch(
+            check_pool_id(self.pool_id), extension_names=self.extension_names, allow_empty=self.allow_empty
+        )
+
+    def execute(self, context: Context) -> Any:
+        """Wait in the mode that was asked for; return the report.
+
+        :raises GateFailedError: if the gate cannot open any more.
+        :raises GateTimeoutError: if it did not open in time.
+        """
+        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        self._started = first.timestamp() if first else time.time()
+        try:
+            return self._look_then_defer(context) if self.deferrable else super().execute(context)
+        except AirflowSensorTimeout:
+            missing = self._verdict.listed() if self._verdict else "everything"
+            raise self._ending(self._timed_out(missing)) from None
+        except BatchextError as error:
+            raise self._ending(error) from None
+        finally:
+            self._hook.close()
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; open with the report as XCom.
+
+        :raises GateFailedError: if the gate cannot open any more.
+        """
+        verdict = self._verdict = look(self._hook, self._watch)
+        if verdict.summary != self._said:
+            self._said = verdict.summary
+            self.log.info("Pool %s: %s", self.pool_id, self._said)
+        if verdict.outcome is Outcome.FAIL:
+            raise self._failed(verdict.listed())
+        return PokeReturnValue(verdict.outcome is Outcome.OPEN, _report(verdict.report(), self._started))
+
+    def _look_then_defer(self, context: Context) -> Any:
+        """Look once here: an open gate costs no trigger, and what is hopeless shows at once."""
+        found = self.poke(context)
+        if found:
+            return found.xcom_value
+        deadline = self._started + self.timeout
+        raise TaskDeferred(
+            trigger=AzureBatchExtensionTrigger(
+                pool_id=self.pool_id,
+                azure_batchext_conn_id=self.azure_batchext_conn_id,
+                poll_interval=self.poke_interval,
+                deadline=deadline,
+                started=self._started,
+                extension_names=self.extension_names,
+                allow_empty=self.allow_empty,
+                pool_created=self._watch.pool_created,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, object]:
+        """End as the trigger's event says."""
+        status, text = GateStatus(event["status"]), str(event["text"])
+        if status is GateStatus.OPEN:
+            self.log.info("Pool %s: %s", self.pool_id, text)
+            return _report(event["report"], float(event["started"]))
+        raise self._ending(self._failed(text) if status is GateStatus.FAILED else self._timed_out(text))
+
+    def _failed(self, reasons: str) -> GateFailedError:
+        return GateFailedError(f"The gate on pool {self.pool_id} cannot open: {reasons}")
+
+    def _timed_out(self, missing: str) -> GateTimeoutError:
+        return GateTimeoutError(
+            f"The gate on pool {self.pool_id} did not open within {self.timeout:g} seconds; "
+            f"still missing: {missing}"
+        )
+
+    def _ending(self, error: BatchextError) -> BatchextError | AirflowSkipException:
+        """The error, or the skip that the user asked for instead; alike in every mode."""
+        return AirflowSkipException(str(error)) if self.soft_fail or self.never_fail else error
+
+
+def _report(report: dict[str, object], started: float) -> dict[str, object]:
+    return {**report, "seconds": round(max(0.0, time.time() - started), 3)}
