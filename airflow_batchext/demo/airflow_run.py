@@ -38,7 +38,7 @@ def main(result_file: str, run_conf: str) -> None:
             {
                 "state": str(run.state.value),
                 "tasks": [
-                    {"task_id": task_id, "state": str(getattr(instances[task_id].state, "value", "none"))}
+                    {"task_id": task_id, "state": str(instances[task_id].state or "not run")}
                     for task_id in (task.task_id for task in dag.topological_sort())
                 ],
                 "reasons": reasons,

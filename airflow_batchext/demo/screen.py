@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from azure.batch import BatchClient
     from typing_extensions import Self
 
-    from airflow_batchext.emulator.server import EmulatorInfo
+    from airflow_batchext.emulator.server import Info
 
 _STYLES = {Phase.SUCCEEDED: "green", Phase.PENDING: "yellow", Phase.FAILED: "bold red"}
 _MARKS = {Phase.SUCCEEDED: "✔", Phase.PENDING: "…", Phase.FAILED: "✘"}
@@ -43,7 +43,7 @@ class Screen:
     :param info: where the emulator is and how to sign in to it.
     """
 
-    def __init__(self, info: EmulatorInfo) -> None:
+    def __init__(self, info: Info) -> None:
         self.console = Console(highlight=False)
         self._info = info
         self._client: BatchClient | None = None
@@ -136,8 +136,10 @@ class Screen:
         if result["state"] == "success":
             gate = result["gate"]
             self.console.print(
-                f"[bold green]The gate opened[/] after {gate['seconds']:.0f} s: {len(gate['nodes'])} nodes, "
-                f"extensions {escape(', '.join(gate['extensions']))}. The downstream task got:"
+                f"[bold green]The gate opened[/] after {gate['seconds']:.0f} s, with "
+                f"{escape(', '.join(gate['extensions']))} on {len(gate['nodes'])} nodes. "
+                "The downstream task got:",
+                soft_wrap=True,
             )
             for line in result["downstream"] or ():
                 self.say(f"  {one_line(str(line), 200)}")

@@ -163,7 +163,7 @@ class _Reader:
             return self._word(member, value, path)
         if isinstance(member, Many):
             if not isinstance(value, list):
-                raise _bad(path, value, "An array is expected", self._plane)
+                raise _bad(path, "", "An array is expected", self._plane)
             return [self.read(member.of, item, f"{path}[{index}]") for index, item in enumerate(value)]
         return self._object(member, value, path)
 
@@ -184,7 +184,8 @@ class _Reader:
             if name not in read:
                 spelling = self._spelling(schema, name)
                 raise _missing(f"{path}.{spelling}" if path else spelling, self._plane)
-        return read
+        # Answers come in the order of the schema, whatever the order of the request.
+        return {name: read[name] for name in schema.members if name in read}
 
     def _spelling(self, schema: Object, name: str) -> str:
         return name if self._plane == "management" else schema.data_names.get(name, name)
@@ -356,7 +357,9 @@ def _missing(path: str, plane: Plane) -> RefusedError:
 
 
 def _bad(path: str, value: object, reason: str, plane: Plane) -> RefusedError:
-    values = {**dict(_values(path, plane)), "PropertyValue": str(value)[:1000], "Reason": reason}
+    # Only plain values are shown: anything larger might hold a secret.
+    shown = str(value)[:1000] if isinstance(value, (str, int, float)) else ""
+    values = {**dict(_values(path, plane)), "PropertyValue": shown, "Reason": reason}
     return refusal("InvalidPropertyValue", values=values)
 
 

@@ -35,7 +35,7 @@ class Call:
     method: str
     raw_path: str
     raw_query: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     """With lower-case names."""
     body: bytes = field(repr=False)
     scheme: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -154,28 +155,17 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
             body: Body = (await client.pool.get(**self._place, pool_name=pool_id)).as_dict()
         return body
 
-    def delete_pool(self, pool_id: str) -> bool:
-        """Ask for a pool's deletion (``Pool_Delete``) without waiting for it.
-
-        :return: False if there was no such pool.
-        """
+    def delete_pool(self, pool_id: str) -> None:
+        """Ask for a pool's deletion (``Pool_Delete``) without waiting for it; it may be gone already."""
         client = self.get_conn()
-        try:
-            with translated(f"delete pool {pool_id}"):
-                client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
-        except NotFoundError:
-            return False
-        return True
+        with suppress(NotFoundError), translated(f"delete pool {pool_id}"):
+            client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
 
-    async def adelete_pool(self, pool_id: str) -> bool:
+    async def adelete_pool(self, pool_id: str) -> None:
         """``delete_pool`` on the async client."""
         client = await self.aget_conn()
-        try:
-            with translated(f"delete pool {pool_id}"):
-                await client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
-        except NotFoundError:
-            return False
-        return True
+        with suppress(NotFoundError), translated(f"delete pool {pool_id}"):
+            await client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
 
     def get_account(self) -> Body:
         """Read the Batch account (``BatchAccount_Get``)."""

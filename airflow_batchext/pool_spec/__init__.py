@@ -1,0 +1,32 @@
+"""Reads a pool document, says what is wrong with it before Azure must, and keeps its secrets out of sight.
+
+A pool document is the body that ARM's "Pool - Create" takes. Azure notices many mistakes late, as nodes
+that never come, so `check_document` names each one with its path and the mend, before any request.
+Pure: text in, data out; no files, no network, no Airflow, no Azure SDK.
+
+Source: https://learn.microsoft.com/rest/api/batchmanagement/pool/create
+"""
+
+from airflow_batchext.pool_spec._check import check_document
+from airflow_batchext.pool_spec._finding import Finding
+from airflow_batchext.pool_spec._request import expected_extensions, request_body
+from airflow_batchext.pool_spec._secrets import (
+    SECRET_MEMBERS,
+    find_secrets,
+    is_secret_member,
+    without_secrets,
+)
+from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
+
+__all__ = [
+    "SECRET_MEMBERS",
+    "DocumentSyntaxError",
+    "Finding",
+    "check_document",
+    "expected_extensions",
+    "find_secrets",
+    "is_secret_member",
+    "parse_document",
+    "request_body",
+    "without_secrets",
+]

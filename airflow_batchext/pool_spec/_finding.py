@@ -1,0 +1,90 @@
+"""One thing that is wrong in a pool document, and the two questions that find most of them.
+
+A check is a generator of findings. Where it is to hand back a value too, it returns that value, and the
+caller writes ``value = yield from …``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from airflow_batchext.pool_spec._paths import at, kind_of, quote, squash
+
+ARM_PAGE = "https://learn.microsoft.com/rest/api/batchmanagement/pool/create"
+IDENTITY_PAGE = "https://learn.microsoft.com/azure/batch/managed-identity-pools"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or doubtful, in a pool document.
+
+    ``path`` says where (``""`` is the document itself), ``problem`` what, ``mend`` what to do, ``link``
+    where Azure's documentation says so. None of them ever holds a value below a secret member.
+    """
+
+    severity: Literal["error", "warning"]
+    path: str
+    problem: str
+    mend: str
+    link: str = ""
+
+    def __str__(self) -> str:
+        """Say it all in one line."""
+        stop = "" if self.mend.endswith("?") else "."
+        link = f" See {self.link}" if self.link else ""
+        return f"{self.severity} at {self.path or 'the document'}: {self.problem}. {self.mend}{stop}{link}"
+
+
+Findings: TypeAlias = Iterator[Finding]
+
+
+def error(path: str, problem: str, mend: str, link: str = "") -> Finding:
+    """Return a finding because of which Azure would refuse the pool, or get it no nodes."""
+    return Finding("error", path, problem, mend, link)
+
+
+def warning(path: str, problem: str, mend: str, link: str = "") -> Finding:
+    """Return a finding that may be meant so."""
+    return Finding("warning", path, problem, mend, link)
+
+
+def object_member(
+    parent: Mapping[str, Any], member: str, path: str, required: str = ""
+) -> Generator[Finding, None, Mapping[str, Any] | None]:
+    """Return an object, or tell that it is none; ``required`` is the mend for one that is missing."""
+    value = parent.get(member)
+    if isinstance(value, Mapping):
+        return value
+    if value is not None:
+        mend = required or "Write an object"
+        yield error(at(path, member), f"{member} is {kind_of(value)}, not an object", mend)
+    elif required:
+        yield _missing(parent, member, path, required)
+    return None
+
+
+def text_member(
+    parent: Mapping[str, Any], member: str, path: str, mend: str
+) -> Generator[Finding, None, str | None]:
+    """Return a text that must be there, or tell that it is not."""
+    value = parent.get(member)
+    if isinstance(value, str) and value.strip():
+        return value
+    if value is None:
+        yield _missing(parent, member, path, mend)
+    else:
+        what = "is empty" if isinstance(value, str) else f"is {kind_of(value)}, not a text"
+        yield error(at(path, member), f"{member} {what}", mend)
+    return None
+
+
+def _missing(parent: Mapping[str, Any], member: str, path: str, mend: str) -> Finding:
+    """Tell that a member is missing, or in another spelling, such as the data plane's or Python's."""
+    spelt = (
+        key for key in parent if isinstance(key, str) and key != member and squash(key) == squash(member)
+    )
+    other = next(spelt, None)
+    mend = f"It is spelt {quote(other)} here: write {member}" if other is not None else mend
+    return error(at(path, member), f"{member} is missing", mend, ARM_PAGE)

@@ -1,0 +1,91 @@
+"""Turns a pool document into the body that is PUT, and says which extensions it asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from airflow_batchext.pool_spec._paths import MACHINE
+
+_READ_ONLY = ("name", "type", "id", "etag")
+_INTEGER_MEMBERS = (
+    "properties.taskSlotsPerNode",
+    "properties.scaleSettings.fixedScale.targetDedicatedNodes",
+    "properties.scaleSettings.fixedScale.targetLowPriorityNodes",
+    "properties.startTask.maxTaskRetryCount",
+    "properties.userAccounts.[].linuxUserConfiguration.uid",
+    "properties.userAccounts.[].linuxUserConfiguration.gid",
+    "properties.networkConfiguration.endpointConfiguration.inboundNatPools.[].backendPort",
+    "properties.networkConfiguration.endpointConfiguration.inboundNatPools.[].frontendPortRangeStart",
+    "properties.networkConfiguration.endpointConfiguration.inboundNatPools.[].frontendPortRangeEnd",
+    f"{MACHINE}.dataDisks.[].lun",
+    f"{MACHINE}.dataDisks.[].diskSizeGB",
+    f"{MACHINE}.osDisk.diskSizeGB",
+)
+_BOOLEAN_MEMBERS = (
+    f"{MACHINE}.extensions.[].autoUpgradeMinorVersion",
+    f"{MACHINE}.extensions.[].enableAutomaticUpgrade",
+)
+
+
+def request_body(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is PUT for this document: a deep copy without the read-only members at its top.
+
+    Jinja renders texts only, so whole numbers and booleans given as text become numbers and booleans
+    where Azure knows nothing else. Everything else stays as it is, empty ``protectedSettings`` too.
+    """
+    body = {key: _copy(item) for key, item in document.items() if key not in _READ_ONLY}
+    for path in _INTEGER_MEMBERS:
+        _convert(body, path.split("."), whole_number)
+    for path in _BOOLEAN_MEMBERS:
+        _convert(body, path.split("."), _boolean)
+    return body
+
+
+def expected_extensions(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the extensions that the document asks for, in its order.
+
+    What has no name is left out: telling of it is the business of `check_document`.
+    """
+    node: Any = document
+    for member in (*MACHINE.split("."), "extensions"):
+        node = node.get(member) if isinstance(node, Mapping) else None
+    entries = node if isinstance(node, (list, tuple)) else ()
+    names = (entry.get("name") for entry in entries if isinstance(entry, Mapping))
+    return tuple(name for name in names if isinstance(name, str) and name)
+
+
+def whole_number(value: object) -> int | None:
+    """Return the number that a value is or spells, None for anything else."""
+    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _boolean(value: object) -> bool | None:
+    """Return the boolean that a text spells, None for anything else."""
+    spelt = value.strip().lower() if isinstance(value, str) else ""
+    return {"true": True, "false": False}.get(spelt)
+
+
+def _copy(value: object) -> Any:
+    """Copy what JSON can hold; what `copy.deepcopy` cannot copy, such as a read-only mapping, too."""
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_copy(item) for item in value]
+    return value
+
+
+def _convert(node: Any, steps: Sequence[str], to: Callable[[object], object]) -> None:
+    """Convert in place what a path leads to; ``[]`` in the path is every entry of a list."""
+    step, rest = steps[0], steps[1:]
+    if step == "[]":
+        for item in node if isinstance(node, list) else ():
+            _convert(item, rest, to)
+    elif isinstance(node, dict) and step in node:
+        if rest:
+            _convert(node[step], rest, to)
+        elif (value := to(node[step])) is not None:
+            node[step] = value

@@ -1,0 +1,96 @@
+"""What is secret in a pool document: nobody may see it, and logs must be able to mask it.
+
+Whatever shows a document, or part of it, passes it through `without_secrets` first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from difflib import SequenceMatcher
+from typing import Any, Final
+
+from airflow_batchext.pool_spec._paths import at, squash
+
+SECRET_MEMBERS: Final = frozenset(
+    {
+        "protectedSettings",  # of extensions
+        "password",  # of userAccounts, containerRegistries, cifsMountConfiguration
+        "sshPrivateKey",  # of userAccounts[].linuxUserConfiguration
+        "accountKey",  # of azureBlobFileSystemConfiguration, azureFileShareConfiguration
+        "sasKey",  # of azureBlobFileSystemConfiguration
+        # Protected settings of listed extensions that are written into `settings` by mistake.
+        "storageAccountKey",
+        "storageAccountSasToken",
+        "workspaceKey",
+    }
+)
+"""Members whose values, and everything below them, nobody may see.
+
+Values of ``environmentSettings`` are not among them: Azure shows those to every reader of the pool.
+"""
+
+_SQUASHED = frozenset(map(squash, SECRET_MEMBERS))
+_PROTECTED = squash("protectedSettings")
+_SIGNATURE = re.compile(r"(?<=[?&]sig=)[^&\s\"']+", re.IGNORECASE)
+
+
+def is_secret_member(key: object) -> bool:
+    """Say whether a member of this name holds a secret.
+
+    Spelling does not matter (``protected_settings``), and a misspelt ``protectedSettings`` is one too:
+    what was meant to be protected must not be shown because of a typing error.
+    """
+    name = squash(key) if isinstance(key, str) else ""
+    if name in _SQUASHED:
+        return True
+    # Far longer is protectedSettingsFromKeyVault, which only says where a secret lies.
+    near_in_length = abs(len(name) - len(_PROTECTED)) <= 6
+    return near_in_length and SequenceMatcher(None, name, _PROTECTED).ratio() >= 0.85
+
+
+def without_secrets(document: object) -> Any:
+    """Return a deep copy fit for showing: ``"***"`` for every value below a secret member.
+
+    Names of members stay, and so do nulls and empty objects. Of a URL with a shared access signature
+    only the signature is hidden. Takes any JSON-like value, also a list of documents.
+    """
+    return _veiled(document, hidden=False)
+
+
+def find_secrets(document: object) -> Iterator[tuple[str, Any]]:
+    """Yield path and value of each secret (text or number), so that a caller can have them masked.
+
+    A secret that is itself JSON text is yielded whole and in its parts, since either may turn up in a
+    log. Empty texts, booleans and nulls are not secrets.
+    """
+    yield from _secrets(document, "", hidden=False)
+
+
+def _veiled(value: object, *, hidden: bool) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _veiled(item, hidden=hidden or is_secret_member(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_veiled(item, hidden=hidden) for item in value]
+    if hidden:
+        return None if value is None else "***"
+    return _SIGNATURE.sub("***", value) if isinstance(value, str) else value
+
+
+def _secrets(value: object, path: str, *, hidden: bool) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _secrets(item, at(path, key), hidden=hidden or is_secret_member(key))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _secrets(item, at(path, index), hidden=hidden)
+    elif hidden and value not in (None, "") and not isinstance(value, bool):
+        yield path, value
+        if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+            with suppress(ValueError, RecursionError):  # no JSON after all, or a bottomless one
+                yield from _secrets(json.loads(value), path, hidden=True)
+    elif isinstance(value, str):
+        for signature in _SIGNATURE.findall(value):
+            yield path, signature

@@ -1,0 +1,165 @@
+"""Real Airflow for the tests: API server, scheduler, DAG processor and triggerer, each its own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.fernet import Fernet
+
+_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+_AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+
+
+def wait_until(what: str, check: Callable[[], Any], seconds: float = 90) -> Any:
+    """Ask until the answer is true; return it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        answer = check()
+        if answer:
+            return answer
+        time.sleep(0.5)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+class Airflow:
+    """An Airflow of several processes on SQLite, in a folder of its own.
+
+    :param home: AIRFLOW_HOME; what the processes print is in ``home/*.log``.
+    :param dags: the folder of the DAG files.
+    :param connections: Airflow connections by id.
+    """
+
+    def __init__(self, home: Path, dags: Path, connections: dict[str, dict[str, Any]]) -> None:
+        self.home = home
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        self.environment = kept | {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "16",
+            "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "32",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        }
+        for conn_id, connection in connections.items():
+            self.environment[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._client = httpx.Client(base_url=self.url, timeout=30)
+
+    def start(self) -> Airflow:
+        """Make the database, start every component, and wait until all are healthy."""
+        self.run("db", "migrate")
+        for component in _COMPONENTS:
+            self.start_component(component)
+        wait_until("Airflow to be healthy", self._healthy)
+        token = self._client.get("/auth/token").json()["access_token"]
+        self._client.headers["Authorization"] = f"Bearer {token}"
+        return self
+
+    def stop(self) -> None:
+        """End every process, and those that they have started."""
+        for component in list(self._processes):
+            self.stop_component(component, signal.SIGTERM, patience=5)
+        self._client.close()
+
+    def run(self, *arguments: str) -> str:
+        """Run an ``airflow`` command."""
+        done = subprocess.run(
+            [_AIRFLOW, *arguments], env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start_component(self, component: str) -> None:
+        """Start one component in a process group of its own."""
+        with (self.home / f"{component}.log").open("ab") as log:
+            self._processes[component] = subprocess.Popen(
+                [_AIRFLOW, component], env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def stop_component(self, component: str, how: signal.Signals, patience: float = 10) -> None:
+        """Send a signal to a component's whole process group, and see it end."""
+        process = self._processes.pop(component)
+        os.killpg(process.pid, how)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _healthy(self) -> bool:
+        try:
+            health = self._client.get("/api/v2/monitor/health").json()
+        except (httpx.HTTPError, ValueError):
+            return False
+        return all(
+            (health.get(name) or {}).get("status") == "healthy"
+            for name in ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        )
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """A GET of the REST API."""
+        answer = self._client.get(f"/api/v2/{path}", params=parameters)
+        answer.raise_for_status()
+        return answer.json()
+
+    def text(self, path: str) -> str:
+        """The text of any page or API answer."""
+        return self._client.get(path).text
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Start a DAG run; return its id."""
+
+        def try_it() -> Any:
+            body = {"logical_date": None, "conf": conf or {}}
+            answer = self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+            return answer.json()["dag_run_id"] if answer.status_code == 200 else None
+
+        return str(wait_until(f"the DAG {dag_id}", try_it))
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """The state of each task of a run."""
+        answer = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=200)
+        return {item["task_id"]: item["state"] or "none" for item in answer["task_instances"]}
+
+    def finish(self, dag_id: str, run_id: str, seconds: float = 180) -> str:
+        """Wait until a run has ended; return its state."""
+
+        def ended() -> str:
+            state = self.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
+            return state if state in ("success", "failed") else ""
+
+        return str(wait_until(f"the run of {dag_id} to end: {self.states(dag_id, run_id)}", ended, seconds))
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """An XCom's value."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self.get(path, deserialize=True)["value"]
+
+    def log(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """A task's log, from the files: every try, and the triggerer's part."""
+        folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+        return "\n".join(path.read_text() for path in sorted(folder.glob("*.log*")))

@@ -1,0 +1,151 @@
+"""A throw-away AIRFLOW_HOME, and an emulated Azure Batch account that Airflow has connections to."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+# Before anything imports Airflow: it reads these once.
+_HOME = tempfile.mkdtemp(prefix="batchext-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[_name]
+os.environ |= {"AIRFLOW_HOME": _HOME, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+
+import pytest  # noqa: E402
+
+from airflow_batchext.emulator import Emulator, Scenario  # noqa: E402
+
+_numbers = itertools.count()
+
+DOCUMENT: dict[str, Any] = {
+    "identity": {
+        "type": "UserAssigned",
+        "userAssignedIdentities": {
+            "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g/providers/"
+            "Microsoft.ManagedIdentity/userAssignedIdentities/i": {}
+        },
+    },
+    "properties": {
+        "vmSize": "STANDARD_DS2_V2",
+        "deploymentConfiguration": {
+            "virtualMachineConfiguration": {
+                "imageReference": {"publisher": "canonical", "offer": "ubuntuserver", "sku": "18.04-lts"},
+                "nodeAgentSkuId": "batch.node.ubuntu 18.04",
+                "extensions": [
+                    {
+                        "name": "secretext",
+                        "type": "KeyVaultForLinux",
+                        "publisher": "Microsoft.Azure.KeyVault",
+                        "typeHandlerVersion": "1.0",
+                        "settings": {"secretsManagementSettings": {"requireInitialSync": True}},
+                    }
+                ],
+            }
+        },
+        "scaleSettings": {"fixedScale": {"targetDedicatedNodes": 2}},
+    },
+}
+
+
+def document(nodes: int = 2, extensions: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """A pool document without findings, to be changed at will."""
+    body = copy.deepcopy(DOCUMENT)
+    body["properties"]["scaleSettings"]["fixedScale"]["targetDedicatedNodes"] = nodes
+    if extensions is not None:
+        machine = body["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
+        machine["extensions"] = extensions
+    return body
+
+
+def own_connection(emulator: Emulator, **change: Any) -> dict[str, Any]:
+    """A connection of type azure_batchext, signing in as a service principal."""
+    info = emulator.info
+    extra = {
+        "tenant_id": info.tenant_id,
+        "subscription_id": info.subscription_id,
+        "resource_group": info.resource_group,
+        "account_name": info.account,
+        "arm_url": info.arm_endpoint,
+        "authority": info.authority,
+        "ca_bundle": info.ca_bundle,
+    }
+    extra |= change.pop("extra", {})
+    return {
+        "conn_type": "azure_batchext",
+        "login": info.client_id,
+        "password": info.client_secret,
+        "extra": extra,
+        **change,
+    }
+
+
+def official_connection(emulator: Emulator) -> dict[str, Any]:
+    """A connection of the official type azure_batch: account, key, URL, and nothing else."""
+    info = emulator.info
+    return {
+        "conn_type": "azure_batch",
+        "login": info.account,
+        "password": info.key,
+        "extra": {"account_url": info.http_endpoint},
+    }
+
+
+@dataclass
+class Azure:
+    """The emulated account, as a test sees it. Its clock stands still until ``pass_time``."""
+
+    emulator: Emulator
+    monkeypatch: pytest.MonkeyPatch
+    pool_id: str
+
+    def connect(self, conn_id: str, connection: dict[str, Any]) -> str:
+        self.monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+        return conn_id
+
+    def pass_time(self, seconds: float) -> None:
+        self.emulator.clock.advance(seconds)
+
+    def create(self, nodes: int = 2, *, ready: bool = True, extensions: Any = None) -> str:
+        """Create the test's pool through the hook; with ``ready``, let its nodes come up."""
+        from airflow_batchext.hooks.pool import AzureBatchPoolHook
+
+        with AzureBatchPoolHook() as hook:
+            hook.create_pool(self.pool_id, document(nodes, extensions))
+        if ready:
+            self.pass_time(300)
+        return self.pool_id
+
+    def reads(self, part: str) -> list[str]:
+        """The paths of the requests so far that have this in them."""
+        return [request.path for request in self.emulator.requests if part in request.path]
+
+
+@pytest.fixture(scope="session")
+def running_emulator() -> Iterator[Emulator]:
+    with Emulator(time_scale=0) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def azure(running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
+    """An account with the default scenario, and the connections azure_batchext_default and official."""
+    running_emulator.scenario = Scenario()
+    running_emulator.requests.clear()
+    azure = Azure(running_emulator, monkeypatch, f"pool-{next(_numbers)}")
+    azure.connect("azure_batchext_default", own_connection(running_emulator))
+    azure.connect("official", official_connection(running_emulator))
+    yield azure
+    for pool in running_emulator.account.pools():
+        if not pool.deleted:
+            running_emulator.account.delete_pool(pool.name, at_once=True)
+    running_emulator.clock.advance(3600)

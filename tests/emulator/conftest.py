@@ -1,0 +1,126 @@
+"""One emulator for the whole session, with a clock that stands still, and real SDK clients for it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from azure.batch import BatchClient
+from azure.batch.aio import BatchClient as AsyncBatchClient
+from azure.core.credentials import AzureNamedKeyCredential
+from azure.identity import ClientSecretCredential
+from azure.mgmt.batch import BatchManagementClient
+
+from airflow_batchext.emulator import Emulator, Scenario
+
+from .documents import management_pool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+MANAGEMENT_SCOPE = "https://management.azure.com/.default"
+_numbers = itertools.count()
+
+
+def credential_for(running: Emulator, **changes: Any) -> ClientSecretCredential:
+    info = running.info
+    arguments = {
+        "tenant_id": info.tenant_id,
+        "client_id": info.client_id,
+        "client_secret": info.client_secret,
+        "authority": info.authority,
+        "disable_instance_discovery": True,
+        "connection_verify": info.ca_bundle,
+        **changes,
+    }
+    return ClientSecretCredential(**arguments)
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Emulator]:
+    with Emulator(time_scale=0) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(running: Emulator) -> Iterator[Emulator]:
+    """The emulator without pools, with the default scenario and nothing recorded."""
+    running.scenario = Scenario()
+    running.requests.clear()
+    yield running
+    for pool in running.account.pools():
+        if not pool.deleted:
+            running.account.delete_pool(pool.name, at_once=True)
+    running.clock.advance(3600)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"pool-{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def credential(running: Emulator) -> ClientSecretCredential:
+    return credential_for(running)
+
+
+@pytest.fixture(scope="session")
+def management(running: Emulator, credential: ClientSecretCredential) -> Iterator[BatchManagementClient]:
+    with BatchManagementClient(
+        credential,
+        running.info.subscription_id,
+        base_url=running.info.arm_endpoint,
+        credential_scopes=[MANAGEMENT_SCOPE],
+        connection_verify=running.info.ca_bundle,
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def batch(running: Emulator) -> Iterator[BatchClient]:
+    """The data plane over plain HTTP with the shared key."""
+    info = running.info
+    with BatchClient(info.http_endpoint, AzureNamedKeyCredential(info.account, info.key)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def batch_with_token(running: Emulator, credential: ClientSecretCredential) -> Iterator[BatchClient]:
+    """The data plane over HTTPS with a token."""
+    info = running.info
+    with BatchClient(info.batch_endpoint, credential, connection_verify=info.ca_bundle) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_batch(emulator: Emulator) -> AsyncIterator[AsyncBatchClient]:
+    info = emulator.info
+    async with AsyncBatchClient(
+        info.http_endpoint,
+        AzureNamedKeyCredential(info.account, info.key),  # type: ignore[arg-type]
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def put_pool(emulator: Emulator, management: BatchManagementClient) -> Callable[..., Any]:
+    """PUT a pool document through the management plane."""
+
+    def put(pool_name: str, document: dict[str, Any], **options: Any) -> Any:
+        info = emulator.info
+        return management.pool.create(info.resource_group, info.account, pool_name, document, **options)
+
+    return put
+
+
+@pytest.fixture
+def ready_pool(emulator: Emulator, put_pool: Callable[..., Any], name: str) -> Callable[..., str]:
+    """Create a pool and let the time pass until all its nodes are idle; returns its name."""
+
+    def ready(nodes: int = 1, *extensions: dict[str, Any], **properties: Any) -> str:
+        put_pool(name, management_pool(nodes, *extensions, **properties))
+        emulator.clock.advance(200)
+        return name
+
+    return ready

@@ -1,0 +1,130 @@
+"""No secret shows, wherever it is, and each is found."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from airflow_batchext.pool_spec import (
+    SECRET_MEMBERS,
+    check_document,
+    expected_extensions,
+    find_secrets,
+    is_secret_member,
+    request_body,
+    without_secrets,
+)
+from tests.pool_spec.documents import DOCUMENTS, EXTENSION, GOOD, SECRET_PLACES, SENTINEL, with_change
+
+
+@pytest.mark.parametrize("path", SECRET_PLACES)
+@pytest.mark.parametrize("secret", [SENTINEL, [SENTINEL], {"key": SENTINEL}, [{"a": [{"b": SENTINEL}]}]])
+def test_a_secret_shows_nowhere(path, secret):
+    document = with_change(path, secret)
+    assert SENTINEL not in f"{check_document(document)}{[str(f) for f in check_document(document)]}"
+    for shown in (
+        without_secrets(document),
+        without_secrets([[document]]),
+        without_secrets({"d": (document,)}),
+    ):
+        assert SENTINEL not in json.dumps(shown)
+        assert "***" in json.dumps(shown)
+    ((where, value),) = find_secrets(document)
+    assert value == SENTINEL
+    assert where.startswith(path)
+    assert SENTINEL not in where
+    assert SENTINEL in json.dumps(request_body(document))
+
+
+def test_what_is_shown_keeps_names_and_everything_else():
+    document = with_change(f"{EXTENSION}.protectedSettings", {"a": 1, "b": [True, None, "x"], "c": {}})
+    shown = without_secrets(document)
+    expected = {"a": "***", "b": ["***", None, "***"], "c": {}}
+    assert shown == with_change(f"{EXTENSION}.protectedSettings", expected)
+    assert without_secrets(GOOD) == GOOD
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "protectedSettingsFromKeyVault",
+        "settings",
+        "passwordless",
+        "accountName",
+        "environmentSettings",
+        "",
+        3,
+    ],
+)
+def test_what_is_no_secret_member(key):
+    assert not is_secret_member(key)
+
+
+def test_secret_members_are_known_in_their_own_spelling():
+    assert all(is_secret_member(member) for member in SECRET_MEMBERS)
+    assert {"protectedSettings", "password", "sshPrivateKey", "accountKey", "sasKey"} <= SECRET_MEMBERS
+
+
+def test_a_secret_text_that_is_json_is_found_whole_and_in_parts():
+    text = json.dumps({"key": SENTINEL, "number": 7, "empty": "", "flag": True})
+    document = {"protectedSettings": text, "password": "{not json"}
+    assert list(find_secrets(document)) == [
+        ("protectedSettings", text),
+        ("protectedSettings.key", SENTINEL),
+        ("protectedSettings.number", 7),
+        ("password", "{not json"),
+    ]
+
+
+def test_the_signature_of_a_shared_access_url_is_a_secret():
+    url = f"https://x.blob.core.windows.net/c/f?sv=2024&sig={SENTINEL}%3D&se=2030"
+    document = {"properties": {"startTask": {"resourceFiles": [{"httpUrl": url}]}}}
+    assert list(find_secrets(document)) == [
+        ("properties.startTask.resourceFiles[0].httpUrl", f"{SENTINEL}%3D")
+    ]
+    shown = without_secrets(document)["properties"]["startTask"]["resourceFiles"][0]["httpUrl"]
+    assert shown == "https://x.blob.core.windows.net/c/f?sv=2024&sig=***&se=2030"
+
+
+def test_a_secret_text_that_is_bottomless_json_is_found_whole():
+    text = "[" * 900 + "1" + "]" * 900
+    for bottomless in (text, "[" * 200_000):
+        assert next(find_secrets({"password": bottomless})) == ("password", bottomless)
+        assert len(list(find_secrets({"password": bottomless}))) <= 2
+
+
+def planted(node: Any, *, hidden: bool = False) -> Any:
+    """Return a copy with the sentinel in place of every value below a secret member."""
+    if isinstance(node, dict):
+        return {key: planted(item, hidden=hidden or is_secret_member(key)) for key, item in node.items()}
+    if isinstance(node, list):
+        return [planted(item, hidden=hidden) for item in node]
+    return SENTINEL if hidden else node
+
+
+@given(DOCUMENTS)
+def test_no_secret_shows_wherever_it_was_planted(document):
+    document = planted(document)
+    findings = check_document(document)
+    assert SENTINEL not in repr(findings)
+    assert SENTINEL not in "".join(map(str, findings))
+    assert SENTINEL not in repr(without_secrets(document))
+    count = repr(document).count(SENTINEL)
+    assert sum(value == SENTINEL for _, value in find_secrets(document)) == count
+
+
+@given(DOCUMENTS)
+def test_nothing_makes_showing_or_sending_raise_or_change_its_input(document):
+    before = repr(document)
+    without_secrets(document)
+    for _, value in find_secrets(document):
+        assert isinstance(value, (str, int, float))
+        assert not isinstance(value, bool)
+        assert value != ""
+    if isinstance(document, dict):
+        assert not {"name", "type", "id", "etag"} & set(request_body(document))
+        assert all(expected_extensions(document))
+    assert repr(document) == before

@@ -1,0 +1,82 @@
+"""What Airflow reads of the package is what Airflow's own schema asks for, and names real classes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import airflow
+import jsonschema
+import yaml
+from airflow.providers_manager import ProvidersManager
+
+from airflow_batchext.connection import parse_connection
+from airflow_batchext.provider_info import get_provider_info
+
+AIRFLOW = Path(airflow.__file__).parent
+
+
+def test_provider_info_satisfies_airflows_schemas():
+    info = get_provider_info()
+    jsonschema.validate(info, json.loads((AIRFLOW / "provider_info.schema.json").read_text()))
+    fields = json.loads((AIRFLOW / "provider.yaml.schema.json").read_text())["properties"]["connection-types"]
+    jsonschema.validate(yaml.safe_load(yaml.safe_dump(info["connection-types"])), fields)
+
+
+def test_the_entry_point_gives_it_to_airflow():
+    (entry,) = [e for e in entry_points(group="apache_airflow_provider") if e.dist.name == "airflow-batchext"]
+    assert entry.load()() == get_provider_info()
+    assert "airflow-batchext" in ProvidersManager().providers
+
+
+def test_every_module_and_class_it_names_exists():
+    info = get_provider_info()
+    for kind in ("hooks", "operators", "sensors", "triggers"):
+        for entry in info[kind]:
+            for module in entry["python-modules"]:
+                importlib.import_module(module)
+    for connection_type in info["connection-types"]:
+        module, _, name = connection_type["hook-class-name"].rpartition(".")
+        hook = getattr(importlib.import_module(module), name)
+        assert hook.conn_type == connection_type["connection-type"]
+        assert hook.hook_name == connection_type["hook-name"]
+
+
+def test_every_field_of_the_form_is_labelled_explained_and_read():
+    (connection_type,) = get_provider_info()["connection-types"]
+    fields = connection_type["conn-fields"]
+    for field in fields.values():
+        assert field["label"]
+        assert field["description"]
+
+    class Given:
+        conn_id, conn_type, login, password = "c", "azure_batchext", "id", "secret"
+        extra = json.dumps({name: f"https://{name}.example" for name in fields})
+
+    parsed = parse_connection(Given)
+    for name in fields:
+        assert getattr(parsed, name) == f"https://{name}.example", f"{name} is in the form but is not read"
+    assert fields["account_key"]["schema"]["format"] == "password"
+
+
+def test_reading_it_imports_nothing_heavy():
+    code = (
+        "import sys; from airflow_batchext.provider_info import get_provider_info; get_provider_info(); "
+        "print([m for m in sys.modules if m.split('.')[0] in ('airflow', 'azure', 'pydantic', 'yaml')])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"
+
+
+def test_airflows_command_line_shows_the_provider():
+    shown = subprocess.run(
+        [Path(sys.executable).with_name("airflow"), "providers", "get", "airflow-batchext", "-o", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert '"airflow-batchext"' in shown
