@@ -175,7 +175,7 @@ class Account:
             return VisibleNode(found, state)
 
     def counts(self, pool: str) -> tuple[int, int]:
-        """Return how many dedicated and low-priority nodes are visible."""
+        """Return how many dedicated and low-priority nodes are visible, preempted ones included."""
         nodes = self.nodes(pool)
         dedicated = sum(visible.node.is_dedicated for visible in nodes)
         return dedicated, len(nodes) - dedicated

@@ -169,9 +169,9 @@ class ManagementPlane:
         name = call.params["pool"]
         check_name(name, "management")
         existing = self._account.find(name)
-        self._check_conditions(call, existing)
         if existing is not None and existing.deleted:
             raise refusal("PoolBeingDeleted")
+        self._check_conditions(call, existing)
         definition = read_management(call.json(), call.body.decode("utf-8", "replace"))
         if existing is None:
             return self._pool_answer(self._account.create_pool(name, definition))

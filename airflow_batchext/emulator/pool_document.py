@@ -377,6 +377,4 @@ def write(member: Member, value: Any, plane: Plane) -> Any:
         return [write(member.of, item, plane) for item in value]
     if isinstance(member, Enum):
         return member.words[value] if plane == "data" else value
-    if isinstance(value, timedelta):
-        return write_duration(value)
     return copy.deepcopy(value) if isinstance(value, (dict, list)) else value

@@ -158,7 +158,7 @@ class AzureBatchCreatePoolOperator(BaseOperator):
             else:
                 template = environment.get_template(path)
             return parse_document(template.render(context), source=path)
-        except (TemplateNotFound, OSError) as error:
+        except (TemplateNotFound, OSError, UnicodeDecodeError) as error:
             raise ParameterError(
                 f"pool_document {path!r} cannot be read ({type(error).__name__}); a relative path is looked "
                 "for beside the DAG file and in the DAG's template_searchpath."
@@ -167,7 +167,7 @@ class AzureBatchCreatePoolOperator(BaseOperator):
             line = getattr(error, "lineno", None)
             where = f"{path}, line {line}" if line else path
             raise ParameterError(f"pool_document {where}: {error.message}") from None
-        except (DocumentSyntaxError, UnicodeDecodeError) as error:
+        except DocumentSyntaxError as error:
             raise ParameterError(f"pool_document {error}") from None
 
 

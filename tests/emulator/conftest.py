@@ -66,7 +66,9 @@ def credential(running: Emulator) -> ClientSecretCredential:
 
 
 @pytest.fixture(scope="session")
-def management(running: Emulator, credential: ClientSecretCredential) -> Iterator[BatchManagementClient]:
+def session_management(
+    running: Emulator, credential: ClientSecretCredential
+) -> Iterator[BatchManagementClient]:
     with BatchManagementClient(
         credential,
         running.info.subscription_id,
@@ -78,7 +80,7 @@ def management(running: Emulator, credential: ClientSecretCredential) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def batch(running: Emulator) -> Iterator[BatchClient]:
+def session_batch(running: Emulator) -> Iterator[BatchClient]:
     """The data plane over plain HTTP with the shared key."""
     info = running.info
     with BatchClient(info.http_endpoint, AzureNamedKeyCredential(info.account, info.key)) as client:
@@ -86,11 +88,29 @@ def batch(running: Emulator) -> Iterator[BatchClient]:
 
 
 @pytest.fixture(scope="session")
-def batch_with_token(running: Emulator, credential: ClientSecretCredential) -> Iterator[BatchClient]:
+def session_batch_with_token(running: Emulator, credential: ClientSecretCredential) -> Iterator[BatchClient]:
     """The data plane over HTTPS with a token."""
     info = running.info
     with BatchClient(info.batch_endpoint, credential, connection_verify=info.ca_bundle) as client:
         yield client
+
+
+@pytest.fixture
+def management(emulator: Emulator, session_management: BatchManagementClient) -> BatchManagementClient:
+    """The client of the management plane."""
+    return session_management
+
+
+@pytest.fixture
+def batch(emulator: Emulator, session_batch: BatchClient) -> BatchClient:
+    """The client of the data plane, with a shared key."""
+    return session_batch
+
+
+@pytest.fixture
+def batch_with_token(emulator: Emulator, session_batch_with_token: BatchClient) -> BatchClient:
+    """The client of the data plane, with a token."""
+    return session_batch_with_token
 
 
 @pytest.fixture

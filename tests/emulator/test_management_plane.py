@@ -241,8 +241,9 @@ def test_a_deletion_takes_its_time(
     assert poller is not None
     deleting = get(emulator, management, name)
     assert deleting.provisioning_state == "Deleting"
-    with pytest.raises(ResourceExistsError, match="PoolBeingDeleted"):
-        put_pool(name, management_pool(1))
+    for options in ({}, {"match_condition": MatchConditions.IfMissing}):
+        with pytest.raises(ResourceExistsError, match="PoolBeingDeleted"):
+            put_pool(name, management_pool(1), **options)
     with pytest.raises(ResourceExistsError, match="PoolBeingDeleted"):
         management.pool.begin_delete(info.resource_group, info.account, name)
     emulator.clock.advance(60)
@@ -371,6 +372,11 @@ def test_what_is_not_modelled_says_so(emulator: Emulator, method: str, rest: str
     answer = raw(emulator, method, f"{account_path(emulator)}{rest}", json={})
     assert (answer.status_code, answer.json()["error"]["code"]) == (501, "NotImplemented")
     assert "does not model" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/providers/Microsoft.Batch/operations", "/metadata/endpoints"])
+def test_what_lies_outside_the_account_is_not_modelled(emulator: Emulator, path: str) -> None:
+    assert raw(emulator, "GET", path).status_code == 501
 
 
 def test_the_code_of_a_missing_pool_is_a_setting(

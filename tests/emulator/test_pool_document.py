@@ -118,6 +118,7 @@ VM = ("properties", "deploymentConfiguration", "virtualMachineConfiguration")
 EXTENSION = (*VM, "extensions", "0")
 FIXED = ("properties", "scaleSettings", "fixedScale")
 BOTH_SCALES = {"fixedScale": {}, "autoScale": {"formula": "$TargetDedicatedNodes=1"}}
+HASTY = {"autoScale": {"formula": "$TargetDedicatedNodes=1", "evaluationInterval": "PT1M"}}
 REFUSED = [
     (changed("properties"), "MissingRequiredProperty", "properties"),
     (changed("properties", "vmSize"), "MissingRequiredProperty", "properties.vmSize"),
@@ -137,6 +138,10 @@ REFUSED = [
     (changed(*FIXED, "resizeTimeout", value="15"), "InvalidPropertyValue", "ISO 8601"),
     (changed("properties", "interNodeCommunication", value="Maybe"), "InvalidPropertyValue", "Enabled"),
     (changed("properties", "scaleSettings", value=BOTH_SCALES), "InvalidPropertyValue", "Only one"),
+    (changed("properties", "vmSize", value=""), "InvalidPropertyValue", "empty"),
+    (changed(*EXTENSION, "publisher", value=""), "InvalidPropertyValue", "empty"),
+    (changed("identity", value={"type": "UserAssigned"}), "MissingRequiredProperty", "userAssignedId"),
+    (changed("properties", "scaleSettings", value=HASTY), "InvalidPropertyValue", "168 hours"),
     (changed("location", value="x"), "InvalidRequestBody", "'location' on object of type 'Pool'. Path"),
     (changed("properties", "vmsize", value="x"), "InvalidRequestBody", "of type 'PoolProperties'"),
     (changed(*EXTENSION, "protectedsettings", value="SENTINEL"), "InvalidRequestBody", "extensions[0].p"),

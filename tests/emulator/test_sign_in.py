@@ -172,6 +172,14 @@ def test_what_is_not_modelled_says_so(emulator: Emulator, form: dict[str, str]) 
     assert "does not model" in answer.json()["error_description"]
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "authorize"), ("POST", "devicecode")])
+def test_other_ways_to_sign_in_are_not_modelled(emulator: Emulator, method: str, path: str) -> None:
+    info = emulator.info
+    url = f"{info.authority}/{info.tenant_id}/oauth2/v2.0/{path}"
+    answer = requests.request(method, url, verify=info.ca_bundle, timeout=10)
+    assert (answer.status_code, answer.json()["error"]) == (501, "server_error")
+
+
 def test_the_lifetime_of_a_token_is_a_setting(emulator: Emulator) -> None:
     emulator.scenario = Scenario(answers=Answers(token_lifetime=77))
     assert ask(emulator).json()["expires_in"] == 77

@@ -1,0 +1,145 @@
+"""``batchext emulator`` as a process: its first line, its end, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from azure.batch import BatchClient
+from azure.core.credentials import AzureNamedKeyCredential
+
+from .test_server import KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = (
+    "import argparse, sys; from airflow_batchext.emulator.command import add_arguments, run; "
+    "parser = argparse.ArgumentParser(prog='batchext emulator'); add_arguments(parser); "
+    "sys.exit(run(parser.parse_args()))"
+)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", PROGRAM, *arguments]
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    started = subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_line_says_all_and_a_signal_ends_it_cleanly(how: signal.Signals) -> None:
+    with process("--time-scale", "60") as running:
+        assert running.stdout is not None
+        info = json.loads(running.stdout.readline())
+        assert list(info) == KEYS
+        assert (
+            requests.get(f"{info['arm_endpoint']}/x", verify=info["ca_bundle"], timeout=5).status_code == 401
+        )
+        client = BatchClient(info["http_endpoint"], AzureNamedKeyCredential(info["account"], info["key"]))
+        assert list(client.list_pools()) == []
+        asked = time.monotonic()
+        running.send_signal(how)
+        rest, complaints = running.communicate(timeout=10)
+        assert time.monotonic() - asked < 2
+        assert (running.returncode, rest, complaints) == (0, "", "")
+        assert not Path(info["ca_bundle"]).parent.exists()
+        client.close()
+
+
+def test_a_scenario_and_ports_are_taken_from_the_command_line(tmp_path: Path) -> None:
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text("answers: {token_lifetime: 5}\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with process("--scenario", str(scenario), "--http-port", str(port)) as running:
+        assert running.stdout is not None
+        info = json.loads(running.stdout.readline())
+        assert info["http_endpoint"] == f"http://127.0.0.1:{port}"
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": info["client_id"],
+            "client_secret": info["client_secret"],
+            "scope": "https://batch.core.windows.net//.default",
+        }
+        url = f"{info['authority']}/{info['tenant_id']}/oauth2/v2.0/token"
+        answer = requests.post(url, data=form, verify=info["ca_bundle"], timeout=5)
+        assert answer.json()["expires_in"] == 5
+
+
+def refused(*arguments: str) -> str:
+    ran = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=20)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "Traceback" not in ran.stderr
+    return ran.stderr
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = refused("--https-port", str(port))
+    assert said.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in said
+
+
+def test_a_bad_scenario_is_one_line(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"extension": []}')
+    for path in (bad, tmp_path / "none.yaml"):
+        said = refused("--scenario", str(path))
+        assert said.count("\n") == 1
+        assert str(path) in said
+
+
+def test_a_host_that_is_not_of_this_machine_is_one_line() -> None:
+    said = refused("--host", "192.0.2.1")
+    assert "warning: 192.0.2.1 is not a loopback address" in said
+    assert said.splitlines()[-1].startswith("batchext emulator: error: cannot listen on 192.0.2.1")
+
+
+def test_an_open_host_is_a_warning() -> None:
+    with process("--host", "0.0.0.0") as running:
+        assert running.stdout is not None
+        info = json.loads(running.stdout.readline())
+        assert info["http_endpoint"].startswith("http://127.0.0.1:")
+        running.terminate()
+        _, complaints = running.communicate(timeout=10)
+        assert "not a loopback address" in complaints
+        assert running.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--http-port", "70000"), ("--https-port", "x"), ("--time-scale", "-1"), ("--time-scale", "nan")],
+)
+def test_senseless_arguments_are_refused(arguments: tuple[str, str]) -> None:
+    assert "error: argument" in refused(*arguments)
+
+
+def test_the_help_explains_itself() -> None:
+    ran = subprocess.run(command("--help"), capture_output=True, text=True, check=True)
+    for option in ("--host", "--https-port", "--http-port", "--time-scale", "--scenario"):
+        assert option in ran.stdout
+    assert "JSON object" in ran.stdout

@@ -1,0 +1,184 @@
+"""Starting, stopping, TLS, and what the house imports."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from azure.batch import BatchClient
+from azure.core.credentials import AzureNamedKeyCredential
+
+import airflow_batchext.emulator as house
+from airflow_batchext.emulator import Emulator
+from airflow_batchext.emulator.server import is_loopback
+
+from .documents import raw, raw_data
+
+KEYS = [
+    "batch_endpoint", "arm_endpoint", "authority", "http_endpoint", "ca_bundle", "account", "key",
+    "subscription_id", "resource_group", "tenant_id", "client_id", "client_secret",
+]  # fmt: skip
+
+
+def test_what_the_emulator_says_of_itself(emulator: Emulator) -> None:
+    described = emulator.info.as_dict()
+    assert list(described) == KEYS
+    assert json.loads(json.dumps(described)) == described
+    assert described["batch_endpoint"] == described["arm_endpoint"] == described["authority"]
+    assert described["authority"].startswith("https://127.0.0.1:")
+    assert described["http_endpoint"].startswith("http://127.0.0.1:")
+
+
+def serving_threads() -> int:
+    return sum(thread.name == "batchext-emulator" for thread in threading.enumerate())
+
+
+def test_it_can_be_started_again_and_leaves_nothing_behind() -> None:
+    emulator = Emulator()
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = emulator.info
+    ports, before = [], serving_threads()
+    for _ in range(2):
+        with emulator:
+            folder = Path(emulator.info.ca_bundle).parent
+            ports.append(int(emulator.info.http_endpoint.rpartition(":")[2]))
+            with pytest.raises(RuntimeError, match="running already"):
+                emulator.start()
+            assert oct(folder.stat().st_mode & 0o777) == "0o700"
+            assert oct((folder / "server.key").stat().st_mode & 0o777) == "0o600"
+        assert not folder.exists()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", ports[-1]), timeout=1)
+    emulator.stop()
+    assert serving_threads() == before
+
+
+def test_it_stops_promptly_with_open_connections() -> None:
+    with Emulator() as emulator:
+        session = requests.Session()
+        for url in (emulator.info.http_endpoint, emulator.info.batch_endpoint):
+            assert session.get(f"{url}/pools", verify=emulator.info.ca_bundle, timeout=5).status_code == 401
+        idle = socket.create_connection(("127.0.0.1", int(emulator.info.http_endpoint.rpartition(":")[2])))
+        started = time.monotonic()
+        emulator.stop()
+        assert time.monotonic() - started < 1.5
+        idle.close()
+
+
+def test_a_port_in_use_is_said_and_nothing_stays_open() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        emulator = Emulator(http_port=port)
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1 port {port}"):
+            emulator.start()
+    with emulator:
+        assert emulator.info.http_endpoint == f"http://127.0.0.1:{port}"
+
+
+def test_the_certificate_holds_before_a_strict_judge(emulator: Emulator) -> None:
+    context = ssl.create_default_context(cafile=emulator.info.ca_bundle)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    port = int(emulator.info.authority.rpartition(":")[2])
+    for name in ("localhost", "127.0.0.1", "::1"):
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname=name) as secure,
+        ):
+            assert secure.version() in ("TLSv1.2", "TLSv1.3")
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        pytest.raises(ssl.SSLCertVerificationError),
+    ):
+        context.wrap_socket(plain, server_hostname="elsewhere.example")
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(emulator.info.authority, timeout=5, verify=True)
+
+
+def test_it_listens_on_ipv6_too() -> None:
+    with Emulator(host="::1") as emulator:
+        info = emulator.info
+        assert info.batch_endpoint.startswith("https://[::1]:")
+        assert (
+            requests.get(f"{info.batch_endpoint}/pools", verify=info.ca_bundle, timeout=5).status_code == 401
+        )
+        credential = AzureNamedKeyCredential(info.account, info.key)
+        with BatchClient(info.http_endpoint, credential) as client:
+            assert list(client.list_pools()) == []
+
+
+def test_every_request_is_recorded(emulator: Emulator) -> None:
+    raw_data(emulator, "GET", "/pools/nope?$select=id")
+    (request,) = emulator.requests
+    assert request.method == "GET"
+    assert request.path.startswith("/pools/nope?$select=id&api-version=")
+    assert request.status == 404
+
+
+def test_a_fault_of_the_emulator_is_a_500_in_the_shape_of_the_plane(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(emulator.account, "pools", broken)
+    data = raw_data(emulator, "GET", "/pools")
+    assert (data.status_code, data.json()["code"]) == (500, "InternalError")
+    info = emulator.info
+    arm = raw(
+        emulator,
+        "GET",
+        f"/subscriptions/{info.subscription_id}/resourceGroups/{info.resource_group}"
+        f"/providers/Microsoft.Batch/batchAccounts/{info.account}/pools",
+    )
+    assert (arm.status_code, arm.json()["error"]["code"]) == (500, "InternalError")
+    assert "ZeroDivisionError" in caplog.text
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.ERROR]
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("example.org", False),
+    ],
+)
+def test_what_is_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+def test_the_house_stands_on_its_own() -> None:
+    """It imports nothing from the rest of the package, and neither azure nor airflow."""
+    allowed = {"starlette", "uvicorn", "pydantic", "jwt", "cryptography", "yaml", "typing_extensions"}
+    for module in Path(house.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, module
+                names = [node.module or ""]
+            for name in names:
+                top = name.partition(".")[0]
+                is_own = name.startswith("airflow_batchext.emulator")
+                assert is_own or top in allowed or top in sys.stdlib_module_names, f"{module}: {name}"
+    loads = (
+        "import sys, airflow_batchext.emulator; print([m for m in ('airflow', 'azure') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"

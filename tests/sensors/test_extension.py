@@ -1,0 +1,195 @@
+"""The gate as a task: how it ends, what it says, what it returns. In real Airflow: tests/airflow."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+
+from airflow_batchext.emulator import ExtensionScenario, PoolScenario, Scenario
+from airflow_batchext.emulator.scenario import ResizeError
+from airflow_batchext.exceptions import GateFailedError, GateTimeoutError, ParameterError
+from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from tests.conftest import own_connection
+
+
+def context(first_reschedule=None):
+    return {"ti": SimpleNamespace(get_first_reschedule_date=lambda context: first_reschedule)}
+
+
+def sensor(azure, **kwargs):
+    kwargs = {"task_id": "gate", "pool_id": azure.pool_id, "poke_interval": 0, "timeout": 0, **kwargs}
+    return AzureBatchExtensionSensor(**kwargs)
+
+
+@pytest.fixture(params=["azure_batchext_default", "official"])
+def conn_id(request):
+    return request.param
+
+
+def test_opens_with_a_report(azure, conn_id):
+    azure.create(nodes=2)
+    report = sensor(azure, azure_batchext_conn_id=conn_id).execute(context())
+    assert report.pop("seconds") >= 0
+    assert report.pop("pool_created").startswith("20")
+    nodes = report.pop("nodes")
+    assert report == {"pool_id": azure.pool_id, "outcome": "open", "extensions": ["secretext"]}
+    assert (
+        list(nodes.values())
+        == [{"state": "idle", "extensions": {"secretext": "ProvisioningState/succeeded"}}] * 2
+    )
+
+
+def test_the_data_plane_alone_is_asked(azure):
+    azure.create()
+    azure.emulator.requests.clear()
+    sensor(azure, azure_batchext_conn_id="official").execute(context())
+    assert azure.reads("/providers/") == []
+    assert azure.reads("oauth2") == []
+
+
+def test_names_the_node_the_extension_the_code_and_the_message(azure):
+    azure.emulator.scenario = Scenario(
+        extensions=[
+            ExtensionScenario(extension="secretext", node=1, outcome="fail", code="5", message="no\nvault")
+        ]
+    )
+    azure.create(nodes=3)
+    failed = azure.emulator.account.node(azure.pool_id, 1)
+    with pytest.raises(GateFailedError) as caught:
+        sensor(azure).execute(context())
+    text = str(caught.value)
+    assert text == (
+        f"The gate on pool {azure.pool_id} cannot open: node {failed.node.id} (idle): "
+        "extension secretext reports ProvisioningState/failed/5: no\\nvault"
+    )
+
+
+def test_a_failed_resize_ends_it_with_the_services_words(azure):
+    error = ResizeError(code="AllocationFailed", message="could not be allocated", values={"Reason": "x"})
+    azure.emulator.scenario = Scenario(pools=[PoolScenario(resize_error=error)])
+    azure.create(nodes=2)
+    with pytest.raises(GateFailedError, match=r"ended with 0 of 2 nodes: AllocationFailed: could .*Reason=x"):
+        sensor(azure).execute(context())
+
+
+def test_no_such_pool(azure):
+    with pytest.raises(GateFailedError, match="does not exist"):
+        sensor(azure).execute(context())
+
+
+def test_refused_sign_in(azure):
+    azure.connect("wrong", own_connection(azure.emulator, password="wrong-SENTINEL"))
+    with pytest.raises(GateFailedError, match="AADSTS7000215") as caught:
+        sensor(azure, azure_batchext_conn_id="wrong").execute(context())
+    assert "SENTINEL" not in str(caught.value)
+
+
+def test_the_deadline_says_what_is_missing_and_is_a_sensor_timeout(azure):
+    azure.create(ready=False)
+    with pytest.raises(GateTimeoutError, match=r"within 0 seconds; still missing: .*is resizing") as caught:
+        sensor(azure).execute(context())
+    assert isinstance(caught.value, AirflowSensorTimeout), "terminal: Airflow does not retry it"
+
+
+@pytest.mark.parametrize("how", [{"soft_fail": True}, {"never_fail": True}])
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_soft_fail_and_never_fail_skip_a_failure_whatever_the_mode(azure, how, deferrable):
+    azure.create()
+    azure.emulator.account.delete_pool(azure.pool_id)
+    with pytest.raises(AirflowSkipException):
+        sensor(azure, deferrable=deferrable, **how).execute(context())
+    event = {"status": "failed", "text": "x", "report": {}, "started": 0.0}
+    with pytest.raises(AirflowSkipException):
+        sensor(azure, deferrable=True, **how).execute_complete(context(), event)
+    azure.pass_time(3600)
+
+
+@pytest.mark.parametrize("pool_id", ["", "a b", "../x", "x" * 65, None, 7])
+def test_a_pool_id_that_cannot_be_one_is_refused_before_any_request(azure, pool_id):
+    azure.emulator.requests.clear()
+    with pytest.raises(ParameterError, match="1 to 64 characters"):
+        sensor(azure, pool_id=pool_id).execute(context())
+    assert not azure.emulator.requests
+
+
+def test_an_open_gate_does_not_defer(azure):
+    azure.create()
+    assert sensor(azure, deferrable=True).execute(context())["outcome"] == "open"
+
+
+def test_deferring_hands_everything_to_the_trigger(azure):
+    azure.create(ready=False)
+    gate = sensor(
+        azure, deferrable=True, timeout=timedelta(minutes=2), poke_interval=7, extension_names=["secretext"]
+    )
+    with pytest.raises(TaskDeferred) as caught:
+        gate.execute(context())
+    trigger = caught.value.trigger
+    assert isinstance(trigger, AzureBatchExtensionTrigger)
+    _, kwargs = trigger.serialize()
+    created = azure.emulator.account.pool(azure.pool_id).created
+    assert kwargs.pop("deadline") - kwargs.pop("started") == 120
+    assert kwargs.pop("pool_created").startswith(created.strftime("%Y-%m-%dT%H:%M:%S"))
+    assert kwargs == {
+        "pool_id": azure.pool_id,
+        "azure_batchext_conn_id": "azure_batchext_default",
+        "poll_interval": 7,
+        "extension_names": ["secretext"],
+        "allow_empty": False,
+    }
+    assert caught.value.timeout > timedelta(minutes=2), "our own deadline comes first: it can say why"
+    assert caught.value.kwargs is None, "dag.test() would lose them"
+
+
+def test_the_event_ends_the_task(azure):
+    gate = sensor(azure, timeout=60, deferrable=True)
+    report = {"pool_id": azure.pool_id, "outcome": "open"}
+    event = {"status": "open", "text": "2 of 2", "report": report, "started": 0.0}
+    assert gate.execute_complete(context(), event).pop("seconds") > 1e9
+    with pytest.raises(GateFailedError, match="cannot open: bad"):
+        gate.execute_complete(context(), {**event, "status": "failed", "text": "bad"})
+    with pytest.raises(GateTimeoutError, match="within 60 seconds; still missing: n2"):
+        gate.execute_complete(context(), {**event, "status": "timeout", "text": "n2"})
+
+
+def test_a_rescheduled_gate_counts_from_its_first_try(azure):
+    from airflow.providers.common.compat.sdk import timezone
+
+    azure.create(ready=False)
+    first = timezone.utcnow() - timedelta(hours=2)
+    with pytest.raises(GateTimeoutError):
+        sensor(azure, mode="reschedule", timeout=3600).execute(context(first))
+    azure.pass_time(300)
+    report = sensor(azure, mode="reschedule", timeout=3600).execute(context(first))
+    assert 7200 <= report["seconds"] < 7300
+
+
+def test_the_log_tells_changes_only(azure, capsys):
+    azure.create(ready=False)
+    gate = sensor(azure)
+    for _ in range(3):
+        assert not gate.poke(context())
+    azure.pass_time(300)
+    assert gate.poke(context())
+    said = [line for line in capsys.readouterr().out.splitlines() if f"Pool {azure.pool_id}: " in line]
+    assert len(said) == 2
+    assert "2 of 2 nodes are not there yet" in said[0]
+    assert "2 of 2 nodes ready" in said[1]
+
+
+def test_a_throttled_account_is_waited_for(azure):
+    gate = sensor(azure, azure_batchext_conn_id="down")
+    azure.connect("down", own_connection(azure.emulator, extra={"account_url": "https://127.0.0.1:9"}))
+    with pytest.raises(GateTimeoutError, match="could not be read"):
+        gate.execute(context())
+
+
+def test_defaults_follow_the_configuration(azure, monkeypatch):
+    gate = AzureBatchExtensionSensor(task_id="gate", pool_id="p")
+    assert (gate.poke_interval, gate.timeout, gate.deferrable) == (30, 3600, False)
+    monkeypatch.setenv("AIRFLOW__BATCHEXT__POLL_INTERVAL", "5")
+    assert AzureBatchExtensionSensor(task_id="gate", pool_id="p").poke_interval == 5

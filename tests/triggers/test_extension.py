@@ -1,0 +1,145 @@
+"""The gate's wait in the triggerer: every ending, the deadline, and going on in another process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from airflow.models.trigger import Trigger
+
+from airflow_batchext.emulator import ExtensionScenario, Scenario
+from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from airflow_batchext.triggers.pool import AzureBatchPoolDeletedTrigger
+
+
+def trigger(azure, seconds=60.0, **change):
+    kwargs = {
+        "pool_id": azure.pool_id,
+        "azure_batchext_conn_id": "official",
+        "poll_interval": 0.05,
+        "deadline": time.time() + seconds,
+        "started": time.time(),
+        **change,
+    }
+    return AzureBatchExtensionTrigger(**kwargs)
+
+
+async def event_of(trigger):
+    events = [event.payload async for event in trigger.run()]
+    assert len(events) == 1
+    json.dumps(events)
+    return events[0]
+
+
+async def test_opens_while_it_watches(azure):
+    azure.create(ready=False)
+    waiting = asyncio.create_task(event_of(trigger(azure)))
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    azure.pass_time(300)
+    event = await asyncio.wait_for(waiting, 20)
+    assert event["status"] == "open"
+    assert len(event["report"]["nodes"]) == 2
+
+
+async def test_works_with_a_service_principal_too(azure):
+    azure.create()
+    event = await event_of(trigger(azure, azure_batchext_conn_id="azure_batchext_default"))
+    assert event["status"] == "open"
+
+
+async def test_fails_with_the_reason(azure):
+    rule = ExtensionScenario(extension="secretext", outcome="fail", node=0, message="no vault")
+    azure.emulator.scenario = Scenario(extensions=[rule])
+    azure.create()
+    event = await event_of(trigger(azure))
+    assert event["status"] == "failed"
+    assert "extension secretext reports ProvisioningState/failed" in event["text"]
+
+
+async def test_gives_up_at_the_deadline_and_says_what_is_missing(azure):
+    azure.create(ready=False)
+    before = time.monotonic()
+    event = await event_of(trigger(azure, seconds=1))
+    assert 0.9 < time.monotonic() - before < 10
+    assert event["status"] == "timeout"
+    assert "is resizing" in event["text"]
+
+
+async def test_looks_once_more_when_it_starts_after_the_deadline(azure):
+    azure.create()
+    assert (await event_of(trigger(azure, seconds=-100)))["status"] == "open"
+
+
+async def test_an_unusable_connection_fails_it_with_words(azure):
+    azure.connect("empty", {"conn_type": "azure_batchext"})
+    event = await event_of(trigger(azure, azure_batchext_conn_id="empty"))
+    assert event["status"] == "failed"
+    assert "lacks subscription_id" in event["text"]
+
+
+async def test_never_asks_faster_than_it_was_told(azure):
+    azure.create(ready=False)
+    azure.emulator.requests.clear()
+    await event_of(trigger(azure, seconds=1.5, poll_interval=0.4))
+    assert 2 <= len(azure.reads(f"/pools/{azure.pool_id}?")) <= 5
+
+
+TRIGGERS = [
+    AzureBatchExtensionTrigger(
+        pool_id="p", azure_batchext_conn_id="c", poll_interval=1.5, deadline=2.5, started=1.0,
+        extension_names=["a"], allow_empty=True, pool_created="x",
+    ),
+    AzureBatchPoolDeletedTrigger(
+        pool_id="p", azure_batchext_conn_id="c", poll_interval=1.5, deadline=2.5, pool_created="x"
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("original", TRIGGERS, ids=lambda t: type(t).__name__)
+def test_a_trigger_survives_airflows_database(original):
+    row = Trigger.from_object(original)
+    module, _, name = row.classpath.rpartition(".")
+    again = getattr(sys.modules[module], name)(**row.kwargs)
+    assert again.serialize() == original.serialize()
+
+
+def test_a_killed_process_changes_neither_verdict_nor_deadline(azure):
+    """SIGKILL what runs the trigger; another process goes on from the serialized arguments."""
+    azure.create(ready=False)
+    deadline = time.time() + 12
+    _, kwargs = trigger(azure, deadline=deadline).serialize()
+    code = (
+        "import asyncio, json, sys\n"
+        "from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger\n"
+        "async def run():\n"
+        "    print('up', flush=True)\n"
+        "    async for event in AzureBatchExtensionTrigger(**json.loads(sys.argv[1])).run():\n"
+        "        print(json.dumps(event.payload), flush=True)\n"
+        "asyncio.run(run())\n"
+    )
+
+    def start():
+        return subprocess.Popen(
+            [sys.executable, "-c", code, json.dumps(kwargs)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ,
+        )
+
+    with start() as first:
+        assert first.stdout.readline() == "up\n"
+        time.sleep(1)
+        first.send_signal(signal.SIGKILL)
+    with start() as second:
+        *_, last = second.stdout.read().splitlines()
+    event = json.loads(last)
+    assert event["status"] == "timeout"
+    assert -1 < time.time() - deadline < 8, "the deadline did not move"
+    assert event["started"] == kwargs["started"]
