@@ -17,7 +17,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-batchext",
         "name": "Azure Batch with extensions",
-        "description": "Azure Batch pools with VM extensions: create, gate on every node, read what they say.",
+        "description": "Azure Batch pools with VM extensions: create, gate on every node, read.",
         "versions": [__version__],
         "integrations": [
             {
@@ -50,11 +50,11 @@ def get_provider_info() -> dict[str, Any]:
                     "account_name": _text("Batch account", "Name of the Batch account."),
                     "account_url": _text(
                         "Batch account URL",
-                        "Optional: https://<account>.<region>.batch.azure.com. Read from the account if empty.",
+                        "Optional: https://<account>.<region>.batch.azure.com; read from the account.",
                     ),
                     "account_key": {
                         "label": "Batch account key",
-                        "description": "Optional: shared key for the data plane, instead of the sign-in above.",
+                        "description": "Optional: shared key for the data plane, instead of that sign-in.",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "arm_url": _text(

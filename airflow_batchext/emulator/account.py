@@ -11,6 +11,7 @@ import hashlib
 import secrets
 import threading
 import uuid
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -35,7 +36,6 @@ from airflow_batchext.emulator.scenario import (
     Scenario,
     seconds,
 )
-from airflow_batchext.emulator.wire import ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +62,7 @@ class Account:
         self._seed = seed
         self._pools: dict[str, Pool] = {}
         self._deletions: dict[str, datetime] = {}
+        self._generations: Counter[str] = Counter()
         self._last_stamp = clock.now() - _MICROSECOND
 
     # --- pools ---------------------------------------------------------------------------------------------
@@ -94,6 +95,8 @@ class Account:
             now, stamp = self.clock.now(), self._next_stamp()
             idle = Resize(now, now, 0, 0)
             pool = Pool(name, definition, created=stamp, modified=stamp, resize=idle, scaled=stamp)
+            self._generations[name.casefold()] += 1
+            pool.generation = self._generations[name.casefold()]
             self._pools[name.casefold()] = pool
             self._start_resize(pool, now)
             return pool
@@ -350,7 +353,7 @@ class Account:
 
     def _new_node(self, pool: Pool, history: History, *, is_dedicated: bool) -> Node:
         index, pool.next_index = pool.next_index, pool.next_index + 1
-        what = f"{self._seed}|{pool.name.casefold()}|{ticks(pool.created)}|{index}"
+        what = f"{self._seed}|{pool.name.casefold()}|{pool.generation}|{index}"
         digest = hashlib.sha256(what.encode()).hexdigest()
         return Node(f"tvmps_{digest}_{'d' if is_dedicated else 'p'}", index, is_dedicated, history)
 

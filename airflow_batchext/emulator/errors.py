@@ -74,7 +74,7 @@ _BATCH = {
 _ERROR_TYPE = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors"
 
 
-@dataclass
+@dataclass(eq=False)
 class RefusedError(Exception):
     """A request that the service refuses. ``values`` are the details, which each plane spells its own way."""
 

@@ -42,6 +42,8 @@ class Pool:
     nodes: dict[str, Node] = field(default_factory=dict)
     """By id, in the order of allocation."""
     next_index: int = 0
+    generation: int = 1
+    """How many pools of this name there have been; a new one has other nodes."""
     deleted: datetime | None = None
     gone: datetime | None = None
 

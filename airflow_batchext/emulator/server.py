@@ -87,7 +87,7 @@ class Emulator:
         scenario: Scenario | None = None,
         seed: int = 0,
     ) -> None:
-        """Prepare an emulator; port 0 takes a free one. The same ``seed`` gives nodes of like names."""
+        """Prepare an emulator; port 0 takes a free one. The same ``seed`` gives the same node ids."""
         self.clock = Clock(time_scale)
         self.account = Account(self.clock, scenario or Scenario(), seed)
         self.requests: deque[RecordedRequest] = deque(maxlen=_REMEMBERED_REQUESTS)

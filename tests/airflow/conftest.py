@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
 from airflow_batchext.emulator import Emulator
 from tests.airflow.harness import Airflow
-from tests.conftest import official_connection, own_connection
+from tests.conftest import document, official_connection, own_connection
+
+#: Looked for everywhere after the DAG "secrets" has run; CONTROL stands in a place that is no secret.
+SECRET = f"SENTINEL{token_hex(8)}"
+CONTROL = f"CONTROL{token_hex(8)}"
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent.parent / "dags"
+
+
+def secret_document(secret: str) -> dict:
+    extension = {
+        "name": "monitor",
+        "publisher": "Microsoft.EnterpriseCloud.Monitoring",
+        "type": "OmsAgentForLinux",
+        "protectedSettings": {"key": secret},
+    }
+    return {"name": "s-file", **document(1, [extension])}
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +44,21 @@ def airflow(service: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iter
     dags = home / "dags"
     shutil.copytree(HERE / "dags", dags)
     shutil.copytree(EXAMPLES, dags, dirs_exist_ok=True)
+    # The secrets of dags/secrets.py: see test_secrets.
+    (dags / "secret_pool.json").write_text(json.dumps(secret_document(f"file-{SECRET}")))
     connections = {
+        "vault": {"conn_type": "generic", "password": f"connection-{SECRET}"},
         "azure_batchext_default": own_connection(service),
         "official": official_connection(service),
     }
     running = Airflow(home, dags, connections)
-    running.environment["AIRFLOW__BATCHEXT__POLL_INTERVAL"] = "1"
+    running.environment |= {
+        # Shorter waits meet a race of Airflow 3.3.2: see dags/gate_scenarios.py.
+        "AIRFLOW__BATCHEXT__POLL_INTERVAL": "5",
+        "AIRFLOW_VAR_FROM_VARIABLE": f"variable-{SECRET}",
+        "TEST_SECRET": SECRET,
+        "TEST_CONTROL": CONTROL,
+    }
     try:
         yield running.start()
     finally:

@@ -117,9 +117,8 @@ def test_a_recreated_pool_is_another_pool() -> None:
 
 def test_the_same_seed_gives_the_same_nodes() -> None:
     def ids(seed: int) -> list[str]:
-        made = account(seed=seed)
+        made = Account(Clock(), Scenario(timings=Timings(allocation=0, settling=0)), seed)
         made.create_pool("p", read_management(management_pool(2)))
-        made.clock.advance(200)
         return [visible.node.id for visible in made.nodes("p")]
 
     assert ids(1) == ids(1)

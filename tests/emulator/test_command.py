@@ -42,8 +42,12 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     try:
         yield started
     finally:
-        started.kill()
-        started.communicate()
+        started.terminate()
+        try:
+            started.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            raise
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

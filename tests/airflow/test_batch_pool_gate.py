@@ -1,0 +1,58 @@
+"""The example DAG, run by real Airflow: through to the end, and with the gate closed."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
+from tests.airflow.harness import Airflow, wait_until
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(300)]
+
+DAG_ID = "batch_pool_gate"
+
+
+def run(airflow: Airflow, service: Emulator, conf: dict) -> str:
+    run_id = airflow.trigger(DAG_ID, conf)
+
+    def ended() -> bool:
+        service.clock.advance(30)
+        return airflow.get(f"dags/{DAG_ID}/dagRuns/{run_id}")["state"] in ("success", "failed")
+
+    wait_until("the run to end", ended, 150)
+    return run_id
+
+
+def test_no_dag_has_an_import_error(airflow: Airflow):
+    wait_until("the DAG to be parsed", lambda: DAG_ID in airflow.run("dags", "list", "-o", "plain"), 60)
+    assert airflow.get("importErrors")["import_errors"] == []
+
+
+@pytest.mark.parametrize("image", ["ubuntu", "almalinux"])
+def test_work_runs_on_ready_nodes_and_the_pool_goes(airflow: Airflow, service: Emulator, image: str):
+    service.scenario = Scenario()
+    run_id = run(airflow, service, {"pool_id": f"example-{image}", "nodes": 2, "image": image})
+    assert set(airflow.states(DAG_ID, run_id).values()) == {"success"}
+    report = airflow.xcom(DAG_ID, run_id, "gate")
+    assert len(report["nodes"]) == 2
+    lines = airflow.xcom(DAG_ID, run_id, "use_pool")
+    assert len(lines) == 4
+    assert sum("secretext  ProvisioningState/succeeded" in line for line in lines) == 2
+    assert service.account.find(f"example-{image}") is None
+
+
+def test_a_closed_gate_keeps_work_from_running_and_the_pool_goes_too(airflow: Airflow, service: Emulator):
+    fails = ExtensionScenario(extension="secretext", node=1, outcome="fail", message="no such vault")
+    service.scenario = Scenario(extensions=[fails])
+    run_id = run(airflow, service, {"pool_id": "example-fails", "nodes": 3})
+    assert airflow.states(DAG_ID, run_id) == {
+        "create_pool": "success",
+        "gate": "failed",
+        "read_extensions": "upstream_failed",
+        "use_pool": "upstream_failed",
+        "delete_pool": "success",
+    }
+    log = airflow.log(DAG_ID, run_id, "gate")
+    assert "extension secretext reports ProvisioningState/failed" in log
+    assert "no such vault" in log
+    assert service.account.find("example-fails") is None
