@@ -27,8 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("demo", demo, "run the example DAG through Airflow on the emulator, and watch it"),
         ("emulator", emulator, "serve an emulated Azure Batch account until stopped"),
     ):
-        subparser = commands.add_parser(name, help=summary, description=module.__doc__)
-        subparser.formatter_class = argparse.RawDescriptionHelpFormatter
+        subparser = commands.add_parser(name, help=summary)
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)

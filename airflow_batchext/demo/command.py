@@ -32,7 +32,9 @@ _GIVE_UP_AFTER_SECONDS = 300
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``batchext demo``."""
+    """Describe the command and its options."""
+    parser.description = __doc__
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--fail", metavar="EXTENSION", help="let this extension fail on one node, and see the gate close"
     )
