@@ -24,6 +24,7 @@ os.environ |= {"AIRFLOW_HOME": _HOME, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 import pytest  # noqa: E402
 
 from airflow_batchext.emulator import Emulator, Scenario  # noqa: E402
+from airflow_batchext.testing import airflow_connection  # noqa: E402
 
 _numbers = itertools.count()
 
@@ -67,26 +68,13 @@ def document(nodes: int = 2, extensions: list[dict[str, Any]] | None = None) -> 
     return body
 
 
-def own_connection(emulator: Emulator, **change: Any) -> dict[str, Any]:
+def own_connection(
+    emulator: Emulator, *, extra: dict[str, Any] | None = None, **change: Any
+) -> dict[str, Any]:
     """A connection of type azure_batchext, signing in as a service principal."""
-    info = emulator.info
-    extra = {
-        "tenant_id": info.tenant_id,
-        "subscription_id": info.subscription_id,
-        "resource_group": info.resource_group,
-        "account_name": info.account,
-        "arm_url": info.arm_endpoint,
-        "authority": info.authority,
-        "ca_bundle": info.ca_bundle,
-    }
-    extra |= change.pop("extra", {})
-    return {
-        "conn_type": "azure_batchext",
-        "login": info.client_id,
-        "password": info.client_secret,
-        "extra": extra,
-        **change,
-    }
+    connection = {**airflow_connection(emulator.info), **change}
+    connection["extra"] |= extra or {}
+    return connection
 
 
 def official_connection(emulator: Emulator) -> dict[str, Any]:

@@ -109,24 +109,11 @@ def _scenario(fail: str | None) -> Any:
 
 def _run_airflow(place: Path, emulator: Emulator, nodes: int, screen: Screen) -> dict[str, Any] | None:
     """Run the DAG in a child process with an AIRFLOW_HOME of its own, refreshing the screen meanwhile."""
+    from airflow_batchext.testing import airflow_connection
+
     home = place / "airflow"
     home.mkdir()
     outcome = place / "result.json"
-    info = emulator.info
-    connection = {
-        "conn_type": "azure_batchext",
-        "login": info.client_id,
-        "password": info.client_secret,
-        "extra": {
-            "tenant_id": info.tenant_id,
-            "subscription_id": info.subscription_id,
-            "resource_group": info.resource_group,
-            "account_name": info.account,
-            "arm_url": info.arm_endpoint,
-            "authority": info.authority,
-            "ca_bundle": info.ca_bundle,
-        },
-    }
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment |= {
@@ -134,7 +121,7 @@ def _run_airflow(place: Path, emulator: Emulator, nodes: int, screen: Screen) ->
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder()),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__BATCHEXT__POLL_INTERVAL": str(POLL_SECONDS),
-        "AIRFLOW_CONN_AZURE_BATCHEXT_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_AZURE_BATCHEXT_DEFAULT": json.dumps(airflow_connection(emulator.info)),
     }
     command = [
         sys.executable,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_batchext.connection import account_endpoint_url
-from airflow_batchext.exceptions import ConflictError, NotFoundError
+from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError, ServiceError
 from airflow_batchext.hooks._base import BatchHook
 from airflow_batchext.hooks._errors import translated
 
@@ -167,6 +167,33 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         with suppress(NotFoundError), translated(f"delete pool {pool_id}"):
             await client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
 
+    def deletion_progress(self, pool_id: str, created: str) -> str:
+        """Look whether a pool that was asked to go is gone.
+
+        :param created: its ``creationTime``; a pool with another one is a new pool of that name.
+        :return: "" once it is gone, else what was seen. An outage is something seen: it may pass.
+        :raises AccessRefusedError: if Azure refuses to tell.
+        """
+        try:
+            return _still_there(self.get_pool(pool_id), created)
+        except NotFoundError:
+            return ""
+        except AccessRefusedError:
+            raise
+        except ServiceError as error:
+            return error.reason
+
+    async def adeletion_progress(self, pool_id: str, created: str) -> str:
+        """``deletion_progress`` on the async client."""
+        try:
+            return _still_there(await self.aget_pool(pool_id), created)
+        except NotFoundError:
+            return ""
+        except AccessRefusedError:
+            raise
+        except ServiceError as error:
+            return error.reason
+
     def get_account(self) -> Body:
         """Read the Batch account (``BatchAccount_Get``)."""
         client = self.get_conn()
@@ -192,6 +219,13 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
 
 def _endpoint(account: Body) -> str:
     return account_endpoint_url(str(account["properties"]["accountEndpoint"]))
+
+
+def _still_there(body: Body, created: str) -> str:
+    properties = body.get("properties") or {}
+    if properties.get("creationTime") != created:
+        return ""
+    return f"provisioningState is {properties.get('provisioningState')}"
 
 
 def _adopted(pool_id: str, body: Body) -> PutPool:

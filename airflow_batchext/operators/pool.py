@@ -13,12 +13,10 @@ from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred, conf
 from airflow_batchext.concealment import conceal, reveal
 from airflow_batchext.connection import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import (
-    AccessRefusedError,
     DeletionTimeoutError,
     NotFoundError,
     ParameterError,
     PoolDocumentError,
-    ServiceError,
 )
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.parameters import check_pool_id
@@ -30,7 +28,7 @@ from airflow_batchext.pool_spec import (
     parse_document,
     request_body,
 )
-from airflow_batchext.triggers.pool import AzureBatchPoolDeletedTrigger, deletion_state
+from airflow_batchext.triggers.pool import AzureBatchPoolDeletedTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -251,19 +249,12 @@ class AzureBatchDeletePoolOperator(BaseOperator):
 
     def _wait(self, hook: AzureBatchPoolHook, created: str, deadline: float) -> dict[str, Any]:
         while True:
-            try:
-                state = deletion_state(hook.get_pool(self.pool_id), created)
-            except NotFoundError:
-                state = ""
-            except AccessRefusedError:
-                raise
-            except ServiceError as error:  # may pass; the deadline ends it if it does not
-                state = str(error)
-            if not state:
+            seen = hook.deletion_progress(self.pool_id, created)
+            if not seen:
                 self.log.info("Pool %s is gone", self.pool_id)
                 return self._result(deleted=True)
             if time.time() >= deadline:
-                raise self._still_there(state)
+                raise self._still_there(seen)
             time.sleep(max(0.0, min(self.poll_interval, deadline - time.time())))
 
     @property

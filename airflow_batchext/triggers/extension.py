@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import alook
+from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.watch import Outcome, Watch
 
 
@@ -24,7 +25,8 @@ class GateStatus(str, Enum):
     TIMEOUT = "timeout"
 
 
-class AzureBatchExtensionTrigger(BaseTrigger):
+@dataclass(kw_only=True, eq=False)
+class AzureBatchExtensionTrigger(DeclaredTrigger):
     """Looks at a pool until its gate opens, fails, or its deadline passes.
 
     Everything it needs is in its arguments, so a new triggerer goes on where another one died; the
@@ -44,43 +46,14 @@ class AzureBatchExtensionTrigger(BaseTrigger):
     :param pool_created: the pool's ``creationTime`` when the gate was set, if it was seen.
     """
 
-    def __init__(
-        self,
-        *,
-        pool_id: str,
-        azure_batchext_conn_id: str,
-        poll_interval: float,
-        deadline: float,
-        started: float,
-        extension_names: Sequence[str] | None = None,
-        allow_empty: bool = False,
-        pool_created: str | None = None,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.pool_id = pool_id
-        self.azure_batchext_conn_id = azure_batchext_conn_id
-        self.poll_interval = poll_interval
-        self.deadline = deadline
-        self.started = started
-        self.extension_names = extension_names
-        self.allow_empty = allow_empty
-        self.pool_created = pool_created
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and the arguments from which a triggerer makes this trigger again."""
-        return (
-            "airflow_batchext.triggers.extension.AzureBatchExtensionTrigger",
-            {
-                "pool_id": self.pool_id,
-                "azure_batchext_conn_id": self.azure_batchext_conn_id,
-                "poll_interval": self.poll_interval,
-                "deadline": self.deadline,
-                "started": self.started,
-                "extension_names": self.extension_names,
-                "allow_empty": self.allow_empty,
-                "pool_created": self.pool_created,
-            },
-        )
+    pool_id: str
+    azure_batchext_conn_id: str
+    poll_interval: float
+    deadline: float
+    started: float
+    extension_names: Sequence[str] | None = None
+    allow_empty: bool = False
+    pool_created: str | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the gate has ended."""
