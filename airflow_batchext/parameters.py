@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from airflow_batchext.exceptions import ParameterError
 
@@ -19,4 +20,21 @@ def check_pool_id(pool_id: object) -> str:
     shown = repr(pool_id) if isinstance(pool_id, str) else f"a {type(pool_id).__name__}"
     raise ParameterError(
         f"pool_id is {shown[:80]}, but a pool's id has 1 to 64 characters: letters, digits, '-' and '_'."
+    )
+
+
+def check_extension_names(names: object) -> tuple[str, ...] | None:
+    """Names of extensions, or None where none are given.
+
+    :raises ParameterError: if it is not a list of names; a single text is not taken for a list of letters.
+    """
+    if names is None:
+        return None
+    if isinstance(names, Sequence) and not isinstance(names, str):
+        checked = tuple(name for name in names if isinstance(name, str) and name)
+        if checked and len(checked) == len(names):
+            return checked
+    shown = repr(names)[:80] if isinstance(names, (str, list, tuple)) else f"a {type(names).__name__}"
+    raise ParameterError(
+        f'extension_names is {shown}, but it has to be a list of names, as in ["secretext"].'
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.readiness import CARRYING_STATES, read_extension, read_node, read_pool
@@ -267,11 +267,14 @@ def test_hostile_messages_stay_on_one_line():
     assert len(text) < 3000
 
 
+# All being well is one case in very many, so good news is drawn more often than the rest.
 STATES = st.sampled_from(
-    ["creating", "starting", "idle", "running", "offline", "preempted", "rebooting", "unusable",
-     "starttaskfailed", "leavingpool", "unknown", "", "upgradingos", "waitingforstarttask"]
+    ["idle"] * 6 + ["running"] * 3 + [
+        "creating", "starting", "offline", "waitingforstarttask", "preempted", "rebooting", "unusable",
+        "starttaskfailed", "leavingpool", "unknown", "upgradingos", "",
+    ]
 )  # fmt: skip
-CODES = st.sampled_from([OK, BUSY, BAD, "ProvisioningState/creating", "", "nonsense"])
+CODES = st.sampled_from([OK] * 6 + [BUSY, BAD, "ProvisioningState/creating", "", "nonsense"])
 
 
 @st.composite
@@ -279,11 +282,11 @@ def worlds(draw):
     names = [f"n{i}" for i in range(draw(st.integers(0, 4)))]
     return World(
         pool=shapes.pool(
-            state=draw(st.sampled_from(["active", "active", "active", "deleting", ""])),
-            allocationState=draw(st.sampled_from(["steady", "steady", "resizing", "stopping"])),
-            targetDedicatedNodes=draw(st.integers(0, 4)),
+            state=draw(st.sampled_from(["active"] * 8 + ["deleting", ""])),
+            allocationState=draw(st.sampled_from(["steady"] * 4 + ["resizing", "stopping"])),
+            targetDedicatedNodes=draw(st.integers(0, 3)),
             currentDedicatedNodes=draw(st.integers(0, 4)),
-            resizeErrors=draw(st.sampled_from([[], [], [{"code": "AllocationFailed"}]])),
+            resizeErrors=draw(st.sampled_from([[], [], [], [{"code": "AllocationFailed"}]])),
         ),
         nodes=[shapes.node(n, draw(STATES), draw(st.sampled_from(["b1", "b2", None]))) for n in names],
         codes={n: draw(CODES) for n in names},
@@ -303,6 +306,7 @@ def all_is_well(world: World) -> bool:
     )  # fmt: skip
 
 
+@settings(max_examples=500)
 @given(st.lists(worlds(), min_size=1, max_size=6))
 def test_over_any_history_the_gate_opens_exactly_when_all_is_well(history):
     watch = Watch("p1")
@@ -313,6 +317,7 @@ def test_over_any_history_the_gate_opens_exactly_when_all_is_well(history):
             if (n["id"], n.get("lastBootTime")) in seen:
                 world.codes[n["id"]] = OK
         verdict = look(world, watch)
+        event(verdict.outcome.value)
         assert (verdict.outcome is Outcome.OPEN) == all_is_well(world)
         assert verdict.reasons or verdict.outcome is Outcome.OPEN
         for n in world.nodes:

@@ -21,7 +21,7 @@ from airflow_batchext.connection import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import look
-from airflow_batchext.parameters import check_pool_id
+from airflow_batchext.parameters import check_extension_names, check_pool_id
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger, GateStatus
 from airflow_batchext.watch import Outcome, Verdict, Watch
 
@@ -92,7 +92,9 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     @cached_property
     def _watch(self) -> Watch:
         return Watch(
-            check_pool_id(self.pool_id), extension_names=self.extension_names, allow_empty=self.allow_empty
+            check_pool_id(self.pool_id),
+            extension_names=check_extension_names(self.extension_names),
+            allow_empty=self.allow_empty,
         )
 
     def execute(self, context: Context) -> Any:

@@ -28,6 +28,13 @@ def test_no_dag_has_an_import_error(airflow: Airflow):
     assert airflow.get("importErrors")["import_errors"] == []
 
 
+def test_it_is_on_schedule(airflow: Airflow):
+    details = airflow.get(f"dags/{DAG_ID}/details")
+    assert details["timetable_summary"] == "@daily"
+    assert details["next_dagrun_run_after"]
+    assert set(details["params"]) == {"pool_id", "nodes", "image"}
+
+
 @pytest.mark.parametrize("image", ["ubuntu", "almalinux"])
 def test_work_runs_on_ready_nodes_and_the_pool_goes(airflow: Airflow, service: Emulator, image: str):
     service.scenario = Scenario()

@@ -119,6 +119,15 @@ def test_a_wrong_secret_is_an_access_error_that_keeps_the_secret(hook_class, azu
     assert "SENTINEL" not in str(caught.value)
 
 
+def test_without_a_client_id_the_default_credential_looks_around(hook_class, azure):
+    info = azure.emulator.info
+    azure.connect("default", own_connection(azure.emulator, login="", password="", extra={"tenant_id": ""}))
+    azure.monkeypatch.setenv("AZURE_TENANT_ID", info.tenant_id)
+    azure.monkeypatch.setenv("AZURE_CLIENT_ID", info.client_id)
+    azure.monkeypatch.setenv("AZURE_CLIENT_SECRET", info.client_secret)
+    assert hook_class("default").get_account()["name"] == info.account
+
+
 def test_a_wrong_account_is_not_found(hook_class, azure):
     azure.connect("other", own_connection(azure.emulator, extra={"account_name": "otheraccount"}))
     with pytest.raises(NotFoundError, match="ResourceNotFound"):

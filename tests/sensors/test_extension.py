@@ -116,6 +116,12 @@ def test_a_pool_id_that_cannot_be_one_is_refused_before_any_request(azure, pool_
     assert not azure.emulator.requests
 
 
+@pytest.mark.parametrize("names", ["secretext", [], [""], ["a", 1], 7])
+def test_extension_names_have_to_be_names(azure, names):
+    with pytest.raises(ParameterError, match="has to be a list of names"):
+        sensor(azure, extension_names=names).execute(context())
+
+
 def test_an_open_gate_does_not_defer(azure):
     azure.create()
     assert sensor(azure, deferrable=True).execute(context())["outcome"] == "open"
