@@ -50,11 +50,11 @@ def get_provider_info() -> dict[str, Any]:
                     "account_name": _text("Batch account", "Name of the Batch account."),
                     "account_url": _text(
                         "Batch account URL",
-                        "Optional: https://<account>.<region>.batch.azure.com; read from the account.",
+                        "Optional: https://<account>.<region>.batch.azure.com. Looked up if empty.",
                     ),
                     "account_key": {
                         "label": "Batch account key",
-                        "description": "Optional: shared key for the data plane, instead of that sign-in.",
+                        "description": "Optional: shared key for the data plane, in place of a client secret.",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "arm_url": _text(
