@@ -54,7 +54,7 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "account_key": {
                         "label": "Batch account key",
-                        "description": "Optional: shared key for the data plane, in place of a client secret.",
+                        "description": "Optional: shared key for the data plane; needs no client secret.",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
                     "arm_url": _text(
