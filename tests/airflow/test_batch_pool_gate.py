@@ -30,7 +30,7 @@ def test_no_dag_has_an_import_error(airflow: Airflow):
 
 def test_it_is_on_schedule(airflow: Airflow):
     details = airflow.get(f"dags/{DAG_ID}/details")
-    assert details["timetable_summary"] == "@daily"
+    assert details["timetable_summary"] == "0 0 * * *"
     assert details["next_dagrun_run_after"]
     assert set(details["params"]) == {"pool_id", "nodes", "image"}
 
