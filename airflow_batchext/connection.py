@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -155,14 +155,16 @@ class BatchConnection:
             options["connection_verify"] = self.ca_bundle
         return options
 
-    def client_options(self, *, retries: int) -> dict[str, Any]:
+    def client_options(self, *, retries: int, on_response: Callable[[Any], None]) -> dict[str, Any]:
         """Keyword arguments that all four SDK clients share.
 
         :param retries: how often the SDK asks again by itself before it raises.
+        :param on_response: called with every ``PipelineResponse``.
         """
         options: dict[str, Any] = {
             "logger": _HTTP_LOG,
             "user_agent": f"airflow-batchext/{__version__}",
+            "raw_response_hook": on_response,
             "retry_total": retries,
             "retry_backoff_max": _LONGEST_RETRY_DELAY_SECONDS,
             "connection_timeout": _CONNECT_TIMEOUT_SECONDS,

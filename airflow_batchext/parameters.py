@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 
 from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.readiness import NODE_STATES
 
 _POOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -37,4 +39,43 @@ def check_extension_names(names: object) -> tuple[str, ...] | None:
     shown = repr(names)[:80] if isinstance(names, (str, list, tuple)) else f"a {type(names).__name__}"
     raise ParameterError(
         f'extension_names is {shown}, but it has to be a list of names, as in ["secretext"].'
+    )
+
+
+def check_node_states(states: object) -> frozenset[str] | None:
+    """States of nodes, in lower case, or None where none are given.
+
+    :raises ParameterError: if it is not a list of states that Azure Batch knows.
+    """
+    if states is None:
+        return None
+    if isinstance(states, (Sequence, frozenset, set)) and not isinstance(states, str):
+        checked = frozenset(state.lower() for state in states if isinstance(state, str))
+        if checked and len(checked) == len(states) and checked <= NODE_STATES:
+            return checked
+    raise ParameterError(f"node_states has to be a list of states, of: {', '.join(sorted(NODE_STATES))}.")
+
+
+def check_count(name: str, value: object) -> int:
+    """A whole number of nodes, zero or more; a text of digits (a rendered template) is one.
+
+    :raises ParameterError: if it is anything else.
+    """
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ParameterError(f"{name} is {str(value)[:40]!r}, but it has to be a whole number, zero or more.")
+
+
+def check_seconds(name: str, value: object) -> float:
+    """A duration in seconds, zero or more.
+
+    :raises ParameterError: if it is neither a number nor a timedelta, or is negative.
+    """
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and seconds >= 0:
+        return float(seconds)
+    raise ParameterError(
+        f"{name} is {str(value)[:40]!r}, but it has to be seconds or a timedelta, zero or more."
     )

@@ -11,8 +11,10 @@ the how-to "Use extensions with Batch pools"; recorded traffic of the SDKs' test
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 #: A node in one of these states has a VM whose extensions' success counts. ``creating`` is among them:
@@ -26,9 +28,36 @@ VOID_STATES = frozenset({"preempted", "deallocating", "deallocated", "rebooting"
 #: Joining the pool: the VM behind the node may be new though ``lastBootTime`` is still missing or old.
 JOINING_STATES = frozenset({"creating", "starting", "waitingforstarttask"})
 
+#: Every state of a node that the service names, in lower case.
+NODE_STATES = (
+    CARRYING_STATES | VOID_STATES | frozenset({"unusable", "starttaskfailed", "unknown", "leavingpool"})
+)
+
+#: Broken, perhaps for good: Batch keeps trying to recover such a node for a while.
+BROKEN_STATES = frozenset({"unusable", "starttaskfailed"})
+
 #: On its way out: it owes the gate nothing.
 LEAVING_STATE = "leavingpool"
 
+#: Resize errors after which nothing will bring the nodes: quotas, identities, sizes. Others (an allocation
+#: that failed or timed out) may go away, but on a pool of fixed size nobody tries again by itself.
+FATAL_RESIZE_CODES = frozenset(
+    {
+        "accountcorequotareached",
+        "accountlowprioritycorequotareached",
+        "accountspotcorequotareached",
+        "accountvmseriescorequotareached",
+        "communicationenabledpoolreachedmaxvmcount",
+        "dependentresourcenotfound",
+        "diskencryptionfailure",
+        "failedidentityoperation",
+        "incompatiblevmsize",
+        "missingpublisherpropertyinmarketplaceplan",
+        "unsupportedvmsize",
+    }
+)
+
+_TIME = re.compile(r"(?P<seconds>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?P<rest>\.\d+)?(Z|\+00:00)")
 _CODE_PREFIX = "provisioningstate/"
 _SHOWN_CHARACTERS = 600
 
@@ -81,11 +110,24 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeError:
+    """Why a resize ended short of its target: the code, and all of it in a line."""
+
+    code: str
+    text: str
+
+    @property
+    def fatal(self) -> bool:
+        """Whether nothing will bring the nodes as things are."""
+        return self.code.lower() in FATAL_RESIZE_CODES
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """One pool, with enum-like fields in lower case.
 
     ``target`` and ``current`` count dedicated and low-priority nodes together; None where the service
-    did not say.
+    did not say. ``upgrades_itself`` names the extensions that the platform may upgrade at any time.
     """
 
     id: str
@@ -96,21 +138,14 @@ class Pool:
     target: int | None
     current: int | None
     extension_names: tuple[str, ...]
-    resize_errors: tuple[str, ...]
+    resize_errors: tuple[ResizeError, ...] = ()
+    autoscale: bool = False
+    upgrades_itself: frozenset[str] = frozenset()
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
         """What must be equal in two reads for them to be about the same moment of the pool."""
         return (self.state, self.allocation_state, self.allocation_since, self.created, self.target)
-
-    @property
-    def resize_failed(self) -> bool:
-        """Whether the resize ended short of its target. Errors of an older, made-good resize stay listed."""
-        return (
-            self.allocation_state == "steady"
-            and bool(self.resize_errors)
-            and (self.target is None or self.current is None or self.current < self.target)
-        )
 
 
 def read_extension(body: object) -> Extension:
@@ -194,7 +229,8 @@ def read_pool(body: object) -> Pool:
     """Read the body of ``GET /pools/{id}`` of the data plane."""
     item = _mapping(body)
     machine = _mapping(item.get("virtualMachineConfiguration"))
-    names = (_text(_mapping(extension).get("name")) for extension in _sequence(machine.get("extensions")))
+    extensions = [_mapping(extension) for extension in _sequence(machine.get("extensions"))]
+    names = [_text(extension.get("name")) for extension in extensions]
     return Pool(
         id=_text(item.get("id")),
         state=_text(item.get("state")).lower(),
@@ -204,8 +240,28 @@ def read_pool(body: object) -> Pool:
         target=_count(item.get("targetDedicatedNodes"), item.get("targetLowPriorityNodes")),
         current=_count(item.get("currentDedicatedNodes"), item.get("currentLowPriorityNodes")),
         extension_names=tuple(name for name in names if name),
-        resize_errors=tuple(_error_text(error) for error in _sequence(item.get("resizeErrors"))),
+        resize_errors=tuple(
+            ResizeError(_text(_mapping(error).get("code")), _error_text(error))
+            for error in _sequence(item.get("resizeErrors"))
+        ),
+        autoscale=item.get("enableAutoScale") is True,
+        upgrades_itself=frozenset(
+            _text(extension.get("name")).lower()
+            for extension in extensions
+            if extension.get("enableAutomaticUpgrade") is True
+        ),
     )
+
+
+def epoch_seconds(time: str) -> float | None:
+    """A time of the service (``2026-01-01T00:00:00.1234567Z``) in seconds since the epoch, or None."""
+    match = _TIME.fullmatch(time)
+    if match is None:
+        return None
+    try:
+        return datetime.fromisoformat(f"{match['seconds']}+00:00").timestamp() + float(match["rest"] or 0)
+    except ValueError:
+        return None
 
 
 def one_line(text: str, limit: int = _SHOWN_CHARACTERS) -> str:

@@ -1,37 +1,22 @@
-"""When does the gate open, when must it fail, and what has to be read to know?
+"""What has to be read next, so that the rules of the gate (``verdict``) can be applied, and no more.
 
 Pure: it decides, somebody else reads. ``Watch.look`` is a generator in the manner of httpx's auth flow:
 it yields what it wants to know next, is sent the answer, and returns a verdict. The sensor and the
 trigger drive the same generator with their own reader, so all modes follow the same rules, and a test
 can play any history without a socket or a clock.
 
-The rules, in the order in which they are applied:
-
-=====================================================  =========
-what is seen                                           verdict
-=====================================================  =========
-sign-in or permission refused                          fail
-the pool does not exist, or is being deleted           fail
-the pool was created anew under the same name          fail
-its resize ended with errors, short of the target      fail
-an expected extension failed on a node that stays      fail
-anything could not be read (throttled, 5xx, 404/409    wait
-on a node, an unreadable answer, …)
-the pool is not ``active`` and ``steady``              wait
-fewer nodes than the target, or the target unknown     wait
-no nodes and a target of none, unless ``allow_empty``  wait
-a node without a usable VM (preempted, rebooting,      wait
-unusable, start task failed, …)
-an expected extension is missing or not succeeded      wait
-pool or nodes changed while they were read             wait
-otherwise                                              open
-=====================================================  =========
+A gate cannot open while one node is known to be pending. So, like a SAT solver that watches two literals
+of a clause, a look reads again a few nodes that were pending last time, and goes on to others only when
+those are done. In a large pool each node's extensions are thus read about once. That a node fails which
+is not being watched is noticed all the same: every look also reads its share of the others, so that each
+has been read within ``notice_seconds``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from airflow_batchext.readiness import (
@@ -42,16 +27,26 @@ from airflow_batchext.readiness import (
     Phase,
     Pool,
     find_extension,
-    one_line,
+)
+from airflow_batchext.verdict import (
+    NodeReport,
+    Outcome,
+    Rules,
+    Verdict,
+    hopeless,
+    judge,
+    node_report,
 )
 
+#: A failure on any node is noticed within this time (or at the next look, if that comes later).
+DEFAULT_NOTICE_SECONDS = 300.0
 
-class Outcome(str, Enum):
-    """What one look at the pool comes to."""
-
-    OPEN = "open"
-    WAIT = "wait"
-    FAIL = "fail"
+#: Up to so many nodes are all read at every look: prompt news cost little there.
+_ALL_AT_ONCE = 16
+_WITNESSES = 2
+_FIRST_BATCH = 16
+_STILL_AFTER = 20
+_LONGEST_PAUSE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,99 +91,77 @@ NodeAnswer = Sequence[Extension] | Problem
 Answer = Pool | Sequence[Node] | Mapping[str, NodeAnswer] | Problem
 
 
-@dataclass(frozen=True, slots=True)
-class NodeReport:
-    """One node as the verdict saw it: its state, and each expected extension's code ("" if not seen)."""
+@dataclass(slots=True)
+class _Seen:
+    """What is known of one node: since when it is in its state, and what its extensions said on this boot."""
 
+    boot: tuple[str, str, str]
     state: str
-    codes: Mapping[str, str]
-    ready: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one look came to: the outcome, every reason for it in words, and what was seen."""
-
-    outcome: Outcome
-    reasons: tuple[str, ...] = ()
-    pool: Pool | None = None
-    expected: tuple[str, ...] = ()
-    nodes: Mapping[str, NodeReport] = field(default_factory=dict)
-    retry_after: float | None = None
-
-    @property
-    def summary(self) -> str:
-        """How far it is and what it waits for, in one line; the same as long as nothing changes."""
-        ready = sum(node.ready for node in self.nodes.values())
-        target = self.pool.target if self.pool else None
-        wanted = "an unknown number of" if target is None else max(target, len(self.nodes))
-        progress = f"{ready} of {wanted} nodes ready"
-        return f"{progress}; {self.listed(3)}" if self.reasons else progress
-
-    def listed(self, most: int = 20) -> str:
-        """The reasons in one text: at most ``most`` of them, and how many more there are."""
-        shown = "; ".join(self.reasons[:most])
-        more = len(self.reasons) - most
-        return f"{shown}; and {more} more" if more > 0 else shown
-
-    def report(self) -> dict[str, object]:
-        """What was seen, as plain JSON."""
-        return {
-            "pool_id": self.pool.id if self.pool else "",
-            "pool_created": self.pool.created if self.pool else "",
-            "outcome": self.outcome.value,
-            "extensions": list(self.expected),
-            "nodes": {
-                node_id: {"state": node.state, "extensions": dict(node.codes)}
-                for node_id, node in self.nodes.items()
-            },
-        }
+    state_from: float
+    read_at: float
+    answer: NodeAnswer | None = None
+    phase: Phase = Phase.PENDING
 
 
 class Watch:
-    """The rules of the gate, and what it remembers between two looks at one pool.
+    """What is remembered between two looks at one pool.
 
-    :param pool_id: the pool's id, for the texts.
-    :param extension_names: extensions to wait for; None means those that the pool itself asks for.
-    :param allow_empty: let a pool pass that has no nodes and wants none.
+    :param pool_id: the pool's id.
+    :param rules: what the gate asks for.
     :param pool_created: the pool's ``creationTime`` where it is known already; a pool with another one
         is not the pool on which this gate was set. Learnt at the first look if None.
+    :param notice_seconds: within which time a failure on any node is noticed; 0 reads every node that is
+        not ready at every look, as one has to who will not remember anything at the next.
     """
 
     def __init__(
         self,
         pool_id: str,
+        rules: Rules | None = None,
         *,
-        extension_names: Sequence[str] | None = None,
-        allow_empty: bool = False,
         pool_created: str | None = None,
+        notice_seconds: float = DEFAULT_NOTICE_SECONDS,
     ) -> None:
         self.pool_id = pool_id
-        self.extension_names = None if extension_names is None else tuple(extension_names)
-        self.allow_empty = allow_empty
+        self.rules = rules or Rules()
         self.pool_created = pool_created
-        self._succeeded: dict[tuple[str, str, str], dict[str, str]] = {}
+        self.notice_seconds = notice_seconds
+        self._seen: dict[str, _Seen] = {}
+        self._last_look: float | None = None
+        self._last_summary = ""
+        self._unread_looks = 0
+        self._still_looks = 0
 
-    def look(self) -> Generator[Read, Answer, Verdict]:
-        """Read the pool, its nodes, and the extensions not yet known to have succeeded; then judge."""
+    def look(self, clock: Callable[[], float]) -> Generator[Read, Answer, Verdict]:
+        """Read the pool, its nodes, and as many extensions as the verdict needs.
+
+        :param clock: tells the service's time, in seconds since the epoch.
+        """
         pool = yield from _read_pool()
+        now = clock()
         if isinstance(pool, Problem):
             return self._pool_unread(pool)
-        hopeless = self._hopeless(pool)
-        if hopeless:
-            return Verdict(Outcome.FAIL, (hopeless,), pool)
+        pool = replace(pool, id=pool.id or self.pool_id)
+        reason = hopeless(pool, self.rules, now, self.pool_created)
+        if reason:
+            return Verdict(Outcome.FAIL, (reason,), pool)
         self.pool_created = self.pool_created or pool.created or None
-        expected = pool.extension_names if self.extension_names is None else self.extension_names
+        expected = self.rules.expected(pool)
 
-        nodes = yield from _read_nodes()
-        if isinstance(nodes, Problem):
-            return _unread(nodes, "the node list", pool, expected)
-        nodes = [node for node in nodes if not node.leaving]
-        self._forget_all_but(nodes)
-
-        unsure = tuple(n.id for n in nodes if n.boot not in self._succeeded and n.state not in VOID_STATES)
-        answers = (yield from _read_extensions(unsure)) if unsure and expected else {}
-        verdict = self._judge(pool, expected, nodes, answers)
+        listed = yield from _read_nodes()
+        if isinstance(listed, Problem):
+            return _unread(listed, "the node list", pool)
+        nodes = [node for node in listed if not node.leaving]
+        self._settle(nodes, now)
+        fresh: set[str] = set()
+        if expected:
+            yield from self._read_what_matters(pool, nodes, expected, now, fresh)
+        verdict = self._judge(pool, nodes, expected, now)
+        if verdict.outcome is Outcome.OPEN and pool.upgrades_itself.intersection(map(str.lower, expected)):
+            # What has upgraded itself since may be unready again, though node and boot are the same.
+            again = [node.id for node in nodes if node.id not in fresh and node.state not in VOID_STATES]
+            yield from self._read(again, expected, now, fresh)
+            verdict = self._judge(pool, nodes, expected, now)
         if verdict.outcome is not Outcome.OPEN:
             return verdict
 
@@ -199,122 +172,147 @@ class Watch:
             isinstance(pool_again, Pool)
             and pool_again.fingerprint == pool.fingerprint
             and not isinstance(nodes_again, Problem)
-            and _moments(nodes_again) == _moments(nodes)
+            and self._moments(nodes_again) == self._moments(nodes)
         ):
             return verdict
-        reason = f"pool {self.pool_id} or its nodes changed while they were read"
-        return Verdict(Outcome.WAIT, (reason,), pool, expected, verdict.nodes)
+        moved = f"pool {self.pool_id} or its nodes changed while they were read"
+        return replace(verdict, outcome=Outcome.WAIT, reasons=(moved,))
+
+    def pause(self, interval: float, verdict: Verdict) -> float:
+        """How long to wait for the next look, in seconds; never less than was asked for.
+
+        Longer while nothing can be read, while nothing moves and the end is far, and as the service says.
+
+        :param interval: what the user asked for.
+        :param verdict: what the last look came to.
+        """
+        self._unread_looks = self._unread_looks + 1 if verdict.unread else 0
+        self._still_looks = self._still_looks + 1 if verdict.summary == self._last_summary else 0
+        self._last_summary = verdict.summary
+        factor = 1
+        if self._unread_looks > 1:
+            factor = min(2 ** (self._unread_looks - 1), _LONGEST_PAUSE)
+        elif self._still_looks >= _STILL_AFTER and verdict.far_from_ready:
+            factor = 2
+        return max(interval, min(interval * factor, _LONGEST_PAUSE), verdict.retry_after or 0.0)
 
     def _pool_unread(self, problem: Problem) -> Verdict:
         if problem.kind is ProblemKind.MISSING:
             return Verdict(Outcome.FAIL, (f"pool {self.pool_id} does not exist (any more): {problem.text}",))
-        return _unread(problem, f"pool {self.pool_id}", None, ())
+        return _unread(problem, f"pool {self.pool_id}", None)
 
-    def _hopeless(self, pool: Pool) -> str:
-        """Why this pool can never satisfy the gate, or ""."""
-        if pool.state == "deleting":
-            return f"pool {self.pool_id} is being deleted"
-        if self.pool_created and pool.created and pool.created != self.pool_created:
-            return (
-                f"pool {self.pool_id} was deleted and created anew: the gate was set on the one of "
-                f"{self.pool_created}, this one is of {pool.created}"
-            )
-        if pool.resize_failed:
-            return (
-                f"the resize of pool {self.pool_id} ended with {_or_unknown(pool.current)} of "
-                f"{_or_unknown(pool.target)} nodes: {'; '.join(pool.resize_errors)}"
-            )
-        return ""
-
-    def _forget_all_but(self, nodes: Sequence[Node]) -> None:
-        """Keep only successes of boots that still run; a node without a VM loses its own."""
-        kept = {node.boot for node in nodes if node.state not in VOID_STATES}
-        self._succeeded = {boot: codes for boot, codes in self._succeeded.items() if boot in kept}
-
-    def _judge(
-        self,
-        pool: Pool,
-        expected: tuple[str, ...],
-        nodes: Sequence[Node],
-        answers: Mapping[str, NodeAnswer],
-    ) -> Verdict:
-        failed: list[str] = []
-        missing = list(self._pool_misses(pool, len(nodes)))
-        reports: dict[str, NodeReport] = {}
-        retry_after: float | None = None
+    def _settle(self, nodes: Sequence[Node], now: float) -> None:
+        """Keep what is known only of nodes that are still there, on the boot it is of."""
+        kept: dict[str, _Seen] = {}
         for node in nodes:
-            remembered = self._succeeded.get(node.boot)
-            answer = answers.get(node.id, ())
-            node_failed: list[str] = []
-            node_misses: list[str] = []
-            if node.state not in CARRYING_STATES:
-                errors = f" ({'; '.join(node.errors)})" if node.errors else ""
-                node_misses.append(f"node {node.id} is {node.state or 'in no known state'}{errors}")
-            if remembered is not None:
-                codes = remembered
-            elif isinstance(answer, Problem):
-                codes = dict.fromkeys(expected, "")
-                text = f"extensions of node {node.id} could not be read: {answer.text}"
-                (node_failed if answer.kind is ProblemKind.REFUSED else node_misses).append(text)
-                retry_after = max(retry_after or 0.0, answer.retry_after or 0.0) or None
+            seen = self._seen.get(node.id)
+            if seen is None or seen.boot != node.boot or node.state in VOID_STATES:
+                seen = _Seen(node.boot, node.state, now, now)
+            elif seen.state != node.state:
+                if seen.state not in CARRYING_STATES:  # what it said then may be older than its trouble
+                    seen.answer, seen.phase = None, Phase.PENDING
+                seen.state, seen.state_from = node.state, now
+            kept[node.id] = seen
+        self._seen = kept
+
+    def _read_what_matters(
+        self, pool: Pool, nodes: Sequence[Node], expected: Sequence[str], now: float, fresh: set[str]
+    ) -> Generator[Read, Answer, None]:
+        """Read extensions until it is plain that the gate cannot open, or that it can."""
+        pending = [
+            node.id
+            for node in nodes
+            if node.id and node.state not in VOID_STATES and self._seen[node.id].phase is not Phase.SUCCEEDED
+        ]
+        share = self._share(pending, now)
+        self._last_look = now
+        bare = self._judge(pool, nodes, (), now)
+        if bare.outcome is Outcome.OPEN:
+            # Only extensions can keep it closed now: those that did so last time are asked first.
+            known = [i for i in pending if i not in share and self._seen[i].answer is not None]
+            share += known[:_WITNESSES]
+        yield from self._read(share, expected, now, fresh)
+        rest = [node_id for node_id in pending if node_id not in fresh]
+        batch = _FIRST_BATCH
+        while rest and bare.outcome is Outcome.OPEN and not self._blocked(fresh):
+            yield from self._read(rest[:batch], expected, now, fresh)
+            rest, batch = rest[batch:], batch * 2
+
+    def _share(self, pending: Sequence[str], now: float) -> list[str]:
+        """The nodes whose turn it is, whatever else happens: those that were not read for longest."""
+        if len(pending) <= _ALL_AT_ONCE or self.notice_seconds <= 0:
+            return list(pending)
+        passed = 0.0 if self._last_look is None else max(0.0, now - self._last_look)
+        oldest_first = sorted(pending, key=lambda node_id: self._seen[node_id].read_at)
+        turn = math.ceil(len(pending) * passed / self.notice_seconds)
+        due = [i for i in oldest_first if now + passed - self._seen[i].read_at > self.notice_seconds]
+        return oldest_first[: max(turn, len(due))]
+
+    def _blocked(self, fresh: set[str]) -> bool:
+        """Whether one of the nodes just read keeps the gate closed."""
+        failed = sum(self._seen[node_id].phase is Phase.FAILED for node_id in fresh)
+        pending = any(self._seen[node_id].phase is Phase.PENDING for node_id in fresh)
+        return pending or failed > self.rules.max_failed_nodes
+
+    def _read(
+        self, node_ids: Sequence[str], expected: Sequence[str], now: float, fresh: set[str]
+    ) -> Generator[Read, Answer, None]:
+        if not node_ids:
+            return
+        answers = yield from _read_extensions(tuple(node_ids))
+        for node_id in node_ids:
+            seen = self._seen[node_id]
+            seen.answer = answers.get(node_id, ())
+            seen.phase, seen.read_at = _phase(seen.answer, expected), now
+        fresh.update(node_ids)
+
+    def _judge(self, pool: Pool, nodes: Sequence[Node], expected: Sequence[str], now: float) -> Verdict:
+        reports: dict[str, NodeReport] = {}
+        refused: list[str] = []
+        retry_after = 0.0
+        for node in nodes:
+            seen = self._seen[node.id]
+            if expected and not isinstance(seen.answer, Sequence):
+                reports[node.id], problem = self._unread_report(node, seen, expected, now)
+                if problem is not None:
+                    retry_after = max(retry_after, problem.retry_after or 0.0)
+                    if problem.kind is ProblemKind.REFUSED:
+                        refused.append(problem.text)
             else:
-                codes = {}
-                for name in expected:
-                    extension = find_extension(answer, name)
-                    codes[name] = extension.code if extension else ""
-                    # What a node without a VM reports is about the past: its state says all there is.
-                    if node.state not in VOID_STATES:
-                        _sort_by_phase(node, name, extension, node_failed, node_misses)
-            ready = not node_failed and not node_misses
-            if ready:
-                self._succeeded[node.boot] = codes
-            reports[node.id] = NodeReport(node.state, codes, ready)
-            failed += node_failed
-            missing += node_misses
-        outcome = Outcome.FAIL if failed else Outcome.WAIT if missing else Outcome.OPEN
-        return Verdict(outcome, tuple(failed or missing), pool, expected, reports, retry_after)
+                extensions = seen.answer if isinstance(seen.answer, Sequence) else ()
+                reports[node.id] = node_report(node, self.rules, expected, extensions, now, seen.state_from)
+        return judge(pool, self.rules, reports, refused=refused[:1], retry_after=retry_after or None)
 
-    def _pool_misses(self, pool: Pool, count: int) -> Generator[str, None, None]:
-        if pool.state != "active":
-            yield f"pool {self.pool_id} is {pool.state or 'in no known state'}, not active"
-        if pool.allocation_state != "steady":
-            yield f"pool {self.pool_id} is {pool.allocation_state or 'in no known allocation state'}"
-        if pool.target is None:
-            yield f"pool {self.pool_id} does not say how many nodes it should have"
-        elif count < pool.target:
-            yield f"{pool.target - count} of {pool.target} nodes are not there yet"
-        if count == 0 and pool.target == 0 and not self.allow_empty:
-            yield f"pool {self.pool_id} has no nodes and its target is 0 (allow_empty=True lets it pass)"
+    def _unread_report(
+        self, node: Node, seen: _Seen, expected: Sequence[str], now: float
+    ) -> tuple[NodeReport, Problem | None]:
+        """The report on a node whose extensions nobody has read on this boot, or could not."""
+        state = node_report(node, self.rules, (), (), now, seen.state_from)
+        problem = seen.answer if isinstance(seen.answer, Problem) else None
+        why = f" could not be read: {problem.text}" if problem else " have not been read yet"
+        missing = state.missing
+        if node.state not in VOID_STATES:
+            missing += (f"extensions of node {node.id}{why}",)
+        return replace(state, codes=dict.fromkeys(expected, ""), missing=missing), problem
+
+    def _moments(self, nodes: Sequence[Node]) -> frozenset[tuple[object, ...]]:
+        """What must be equal in two node lists for them to be about the same nodes, on the same boot."""
+        return frozenset((*n.boot, self.rules.allows(n.state)) for n in nodes if not n.leaving)
 
 
-def _sort_by_phase(
-    node: Node, name: str, extension: Extension | None, failed: list[str], missing: list[str]
-) -> None:
-    where = f"node {node.id} ({node.state or 'no state'})"
-    if extension is None:
-        missing.append(f"{where} does not list extension {name} yet")
-        return
-    message = f": {one_line(extension.message)}" if extension.message else ""
-    said = f"{where}: extension {name} reports {one_line(extension.code) or 'no status'}{message}"
-    if extension.phase is Phase.FAILED:
-        failed.append(said)
-    elif extension.phase is Phase.PENDING:
-        missing.append(said)
+def _phase(answer: NodeAnswer, expected: Sequence[str]) -> Phase:
+    """How far a node is: as far as the least advanced of the expected extensions."""
+    if isinstance(answer, Problem):
+        return Phase.PENDING
+    found = [find_extension(answer, name) for name in expected]
+    phases = [extension.phase if extension else Phase.PENDING for extension in found]
+    return next((p for p in (Phase.FAILED, Phase.PENDING) if p in phases), Phase.SUCCEEDED)
 
 
-def _unread(problem: Problem, what: str, pool: Pool | None, expected: tuple[str, ...]) -> Verdict:
+def _unread(problem: Problem, what: str, pool: Pool | None) -> Verdict:
     outcome = Outcome.FAIL if problem.kind is ProblemKind.REFUSED else Outcome.WAIT
     reason = f"{what} could not be read: {problem.text}"
-    return Verdict(outcome, (reason,), pool, expected, retry_after=problem.retry_after)
-
-
-def _moments(nodes: Sequence[Node]) -> frozenset[tuple[object, ...]]:
-    """What must be equal in two node lists for them to be about the same nodes, up and on the same boot."""
-    return frozenset((*n.boot, n.state in CARRYING_STATES) for n in nodes if not n.leaving)
-
-
-def _or_unknown(count: int | None) -> str:
-    return "an unknown number" if count is None else str(count)
+    return Verdict(outcome, (reason,), pool, retry_after=problem.retry_after, unread=True)
 
 
 def _read_pool() -> Generator[Read, Answer, Pool | Problem]:

@@ -42,7 +42,8 @@ def test_the_test_can_fail():
     [
         ("emulator", ("emulator",)),
         ("readiness", ("readiness",)),
-        ("watch", ("watch", "readiness")),
+        ("verdict", ("verdict", "readiness")),
+        ("watch", ("watch", "verdict", "readiness")),
         ("pool_spec", ("pool_spec", "extension_catalog")),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_batchext.readiness import (
     Phase,
+    epoch_seconds,
     find_extension,
     one_line,
     read_extension,
@@ -136,16 +137,28 @@ def test_pool_counts_dedicated_and_low_priority_nodes_together():
     assert read_pool({"targetDedicatedNodes": True}).target is None
 
 
-def test_resize_errors_count_only_while_the_pool_is_short_of_its_target():
-    errors = [
-        {"code": "AccountCoreQuotaReached", "message": "quota", "values": [{"name": "Reason", "value": "x"}]}
-    ]
-    short = read_pool(shapes.pool(resizeErrors=errors, currentDedicatedNodes=1))
-    assert short.resize_failed
-    assert short.resize_errors == ("AccountCoreQuotaReached: quota (Reason=x)",)
-    assert not read_pool(shapes.pool(resizeErrors=errors)).resize_failed, "stale: the target is met"
-    resizing = shapes.pool(resizeErrors=errors, currentDedicatedNodes=0, allocationState="resizing")
-    assert not read_pool(resizing).resize_failed, "a new resize is on its way"
+def test_resize_errors_carry_code_and_details():
+    values = [{"name": "Reason", "value": "x"}]
+    errors = [{"code": "accountCoreQuotaREACHED", "message": "quota", "values": values}, {"code": "Odd"}, 7]
+    quota, odd, nonsense = read_pool(shapes.pool(resizeErrors=errors)).resize_errors
+    assert (quota.fatal, quota.text) == (True, "accountCoreQuotaREACHED: quota (Reason=x)")
+    assert (odd.fatal, odd.text) == (False, "Odd: no message")
+    assert (nonsense.fatal, nonsense.text) == (False, "no code: no message")
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [
+        ("1970-01-01T00:01:00Z", 60.0),
+        ("1970-01-01T00:01:00.2500000Z", 60.25),
+        ("1970-01-01T00:01:00.25+00:00", 60.25),
+        ("", None),
+        ("yesterday", None),
+        ("2026-13-01T00:00:00Z", None),
+    ],
+)
+def test_times_of_the_service(time, seconds):
+    assert epoch_seconds(time) == seconds
 
 
 def test_boot_tells_a_new_vm_from_an_old_one():

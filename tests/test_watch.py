@@ -10,14 +10,13 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.readiness import CARRYING_STATES, read_extension, read_node, read_pool
+from airflow_batchext.verdict import Outcome, Rules, Verdict
 from airflow_batchext.watch import (
-    Outcome,
     Problem,
     ProblemKind,
     ReadExtensions,
     ReadNodes,
     ReadPool,
-    Verdict,
     Watch,
 )
 from tests import shapes
@@ -57,8 +56,8 @@ class World:
         return (read_extension(shapes.specified()), read_extension(shapes.recorded(code=code)))
 
 
-def look(world: World, watch: Watch | None = None) -> Verdict:
-    flow = (watch or Watch("p1")).look()
+def look(world: World, watch: Watch | None = None, now: float = 1e9) -> Verdict:
+    flow = (watch or Watch("p1")).look(lambda: now)
     read = next(flow)
     while True:
         try:
@@ -160,15 +159,15 @@ def test_a_pool_created_anew_is_another_pool():
 def test_an_empty_pool_passes_only_when_told_to():
     empty = World(pool=shapes.pool(targetDedicatedNodes=0), nodes=[])
     assert look(empty).outcome is Outcome.WAIT
-    assert look(empty, Watch("p1", allow_empty=True)).outcome is Outcome.OPEN
+    assert look(empty, Watch("p1", Rules(allow_empty=True))).outcome is Outcome.OPEN
     growing = World(pool=shapes.pool(), nodes=[])
-    assert look(growing, Watch("p1", allow_empty=True)).outcome is Outcome.WAIT
+    assert look(growing, Watch("p1", Rules(allow_empty=True))).outcome is Outcome.WAIT
 
 
 def test_names_decide_which_extensions_count():
     world = World(codes={"n1": BAD, "n2": BAD})
-    assert look(world, Watch("p1", extension_names=["BatchNodeExtension"])).outcome is Outcome.OPEN
-    verdict = look(world, Watch("p1", extension_names=["gpu"]))
+    assert look(world, Watch("p1", Rules(extension_names=("BatchNodeExtension",)))).outcome is Outcome.OPEN
+    verdict = look(world, Watch("p1", Rules(extension_names=("gpu",))))
     assert verdict.outcome is Outcome.WAIT
     assert "node n1 (idle) does not list extension gpu yet" in verdict.listed()
 
@@ -323,3 +322,64 @@ def test_over_any_history_the_gate_opens_exactly_when_all_is_well(history):
         for n in world.nodes:
             if n["state"] in CARRYING_STATES and world.codes[n["id"]] == OK:
                 seen[(n["id"], n.get("lastBootTime"))] = None
+
+
+def big(count, codes):
+    nodes = [shapes.node(f"n{i}") for i in range(count)]
+    pool = shapes.pool(targetDedicatedNodes=count, currentDedicatedNodes=count)
+    return World(pool=pool, nodes=nodes, codes=codes)
+
+
+def extension_reads(world):
+    return [node_id for read in world.asked if isinstance(read, ReadExtensions) for node_id in read.node_ids]
+
+
+def test_in_a_large_pool_one_pending_node_is_enough_to_know_that_it_cannot_open():
+    watch, world = Watch("p1"), big(500, {"n3": BUSY})
+    assert look(world, watch, now=0).outcome is Outcome.WAIT
+    assert len(extension_reads(world)) == 16, "the first batch has the pending node"
+    world.asked.clear()
+    assert look(world, watch, now=30).outcome is Outcome.WAIT
+    # Its share of those not read yet (30 of 300 seconds), and the node that keeps it closed.
+    assert 48 <= len(extension_reads(world)) <= 51
+    assert "n3" in extension_reads(world)
+    world.asked.clear()
+    world.codes.clear()
+    assert look(world, watch, now=60).outcome is Outcome.OPEN
+    read = extension_reads(world)
+    assert len(read) == len(set(read)), "no node is read twice"
+    assert "n3" in read
+
+
+def test_nothing_is_read_of_extensions_while_the_pool_itself_is_not_ready():
+    world = big(500, {})
+    world.pool["allocationState"] = "resizing"
+    assert look(world, Watch("p1"), now=0).outcome is Outcome.WAIT
+    assert extension_reads(world) == []
+
+
+def test_who_remembers_nothing_reads_everything():
+    world = big(500, {"n3": BUSY})
+    look(world, Watch("p1", notice_seconds=0))
+    assert len(extension_reads(world)) == 500
+
+
+def test_pauses_are_never_shorter_than_asked_and_grow_with_trouble():
+    watch, world = Watch("p1"), World(pool=Problem(ProblemKind.PASSING, "503"))
+    pauses = [watch.pause(30, look(world, watch)) for _ in range(6)]
+    assert pauses == [30, 60, 120, 240, 300, 300]
+    world.pool = shapes.pool()
+    assert watch.pause(30, look(world, watch)) == 30
+    assert watch.pause(900, look(World(pool=Problem(ProblemKind.PASSING, "x")), watch)) == 900
+    told = look(World(pool=Problem(ProblemKind.PASSING, "429", retry_after=400)), Watch("p1"))
+    assert watch.pause(30, told) == 400
+
+
+def test_looks_slow_down_when_nothing_moves_for_long_and_not_before():
+    watch, world = Watch("p1"), big(100, {f"n{i}": BUSY for i in range(100)})
+    world.pool["allocationState"] = "resizing"
+    pauses = [watch.pause(30, look(world, watch, now=30 * i)) for i in range(25)]
+    assert pauses[:20] == [30] * 20
+    assert pauses[-1] == 60
+    world.pool["allocationState"] = "steady"
+    assert watch.pause(30, look(world, watch, now=900)) == 30

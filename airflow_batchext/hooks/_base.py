@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -43,6 +46,7 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         self._connection: BatchConnection | None = None
         self._client: SyncClient | None = None
         self._async_client: AsyncClient | None = None
+        self._ahead = 0.0
         self._to_close: list[Any] = []
         self._to_aclose: list[Any] = []
 
@@ -69,6 +73,16 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
             self._connection = parse_connection(await get_async_connection(self.azure_batchext_conn_id))
             await _amask(self._connection.secrets)
         return self._connection
+
+    def service_time(self) -> float:
+        """The time by the service's clock, in seconds since the epoch; by our own before it has answered."""
+        return time.time() + self._ahead
+
+    def _note_date(self, response: Any) -> None:
+        """Learn from an answer's ``Date`` how far the service's clock is ahead of ours."""
+        date = response.http_response.headers.get("Date")
+        with suppress(TypeError, ValueError):
+            self._ahead = parsedate_to_datetime(date).timestamp() - time.time()
 
     def close(self) -> None:
         """Close the sync client and its credential; a later call opens new ones."""

@@ -37,6 +37,14 @@ _STATUS_ERRORS: Mapping[int, type[ServiceError]] = {
     412: ConflictError,
     **dict.fromkeys(_PASSING_STATUSES, UnavailableError),
 }
+# A code that says more than its status.
+_ADVICE_BY_CODE = {
+    "AuthorizationFailure": (
+        "The account may let only its private network in (publicNetworkAccess is disabled): the management "
+        "plane answers from everywhere then, the data plane does not. Run this where the account's private "
+        "endpoint can be reached."
+    ),
+}
 _ADVICE = {
     401: "Check the credential in the connection, and that it is of the account's tenant and cloud.",
     403: (
@@ -92,8 +100,9 @@ def _from_response(action: str, error: HttpResponseError, secrets: Collection[st
     code, text, request_id = _told(_json_body(response))
     request_id = request_id or str(response.headers.get("request-id") or "")
     said = ": ".join(part for part in (f"{status} {code}".strip(), one_line(_blotted(text, secrets))) if part)
+    advice = _ADVICE_BY_CODE.get(code) or _ADVICE.get(status)
     return _STATUS_ERRORS.get(status, ServiceError)(
-        " ".join(filter(None, (f"Could not {action}: {said}", _ADVICE.get(status)))),
+        " ".join(filter(None, (f"Could not {action}: {said}", advice))),
         status=status,
         code=code,
         retry_after=_retry_after(response.headers),

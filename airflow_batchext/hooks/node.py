@@ -39,7 +39,9 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
             with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as management:
                 url = management.account_url()
         credential = connection.data_plane_credential()
-        client = BatchClient(url, credential, **connection.client_options(retries=self.retries))
+        client = BatchClient(
+            url, credential, **connection.client_options(retries=self.retries, on_response=self._note_date)
+        )
         return self._keep(client, credential)
 
     async def aget_conn(self) -> AsyncBatchClient:
@@ -55,7 +57,9 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
             async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as management:
                 url = await management.aaccount_url()
         credential = connection.async_data_plane_credential()
-        client = BatchClient(url, credential, **connection.client_options(retries=self.retries))
+        client = BatchClient(
+            url, credential, **connection.client_options(retries=self.retries, on_response=self._note_date)
+        )
         return self._akeep(client, credential)
 
     def get_pool(self, pool_id: str, *, select: Sequence[str] | None = None) -> Body:

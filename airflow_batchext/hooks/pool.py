@@ -57,7 +57,7 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
             credential,
             connection.subscription_id,
             **connection.arm_options,
-            **connection.client_options(retries=self.retries),
+            **connection.client_options(retries=self.retries, on_response=self._note_date),
         )
         return self._keep(client, credential)
 
@@ -74,7 +74,7 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
             credential,
             connection.subscription_id,
             **connection.arm_options,
-            **connection.client_options(retries=self.retries),
+            **connection.client_options(retries=self.retries, on_response=self._note_date),
         )
         return self._akeep(client, credential)
 

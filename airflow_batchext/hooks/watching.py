@@ -17,10 +17,12 @@ from airflow_batchext.watch import Problem, ProblemKind, ReadExtensions, ReadNod
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks.node import AzureBatchNodeHook
-    from airflow_batchext.watch import Answer, NodeAnswer, Read, Verdict, Watch
+    from airflow_batchext.verdict import Verdict
+    from airflow_batchext.watch import Answer, NodeAnswer, Read, Watch
 
 #: Reads at the same time, per gate.
 CONCURRENT_READS = 8
+_THROTTLED = (429, 503)
 
 # Only what the rules use is asked for: a node's body is large, a pool's holds more than we want to see.
 _POOL_MEMBERS = [
@@ -44,7 +46,7 @@ def look(hook: AzureBatchNodeHook, watch: Watch) -> Verdict:
 
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
-    flow = watch.look()
+    flow = watch.look(hook.service_time)
     try:
         wanted = next(flow)
         while True:
@@ -56,7 +58,7 @@ def look(hook: AzureBatchNodeHook, watch: Watch) -> Verdict:
 
 async def alook(hook: AzureBatchNodeHook, watch: Watch) -> Verdict:
     """``look`` on the hook's async client."""
-    flow = watch.look()
+    flow = watch.look(hook.service_time)
     try:
         wanted = next(flow)
         while True:
@@ -67,6 +69,7 @@ async def alook(hook: AzureBatchNodeHook, watch: Watch) -> Verdict:
 
 
 def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:
+    told_off: list[Problem] = []
     try:
         match wanted:
             case ReadPool():
@@ -75,14 +78,15 @@ def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:
                 return [read_node(body) for body in hook.list_nodes(pool_id, select=_NODE_MEMBERS)]
             case ReadExtensions(node_ids):
                 hook.get_conn()  # made here, not by several threads at once
-                with ThreadPoolExecutor(CONCURRENT_READS) as threads:
-                    answers = threads.map(lambda node_id: _extensions(hook, pool_id, node_id), node_ids)
+                with ThreadPoolExecutor(min(CONCURRENT_READS, len(node_ids))) as threads:
+                    answers = threads.map(lambda i: _extensions(hook, pool_id, i, told_off), node_ids)
                     return dict(zip(node_ids, answers, strict=True))
     except ServiceError as error:
         return _problem(error)
 
 
 async def _aanswer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:
+    told_off: list[Problem] = []
     try:
         match wanted:
             case ReadPool():
@@ -90,33 +94,52 @@ async def _aanswer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answ
             case ReadNodes():
                 return [read_node(body) for body in await hook.alist_nodes(pool_id, select=_NODE_MEMBERS)]
             case ReadExtensions(node_ids):
-                answers: dict[str, NodeAnswer] = {}
+                found: dict[str, NodeAnswer] = {}
                 await hook.aget_conn()  # Airflow hands out connections to the trigger's own task alone
                 todo = iter(node_ids)
-                workers = (_aextensions(hook, pool_id, todo, answers) for _ in range(CONCURRENT_READS))
-                await asyncio.gather(*workers)
-                return answers
+                readers = min(CONCURRENT_READS, len(node_ids))
+                await asyncio.gather(
+                    *(_aextensions(hook, pool_id, todo, found, told_off) for _ in range(readers))
+                )
+                return found
     except ServiceError as error:
         return _problem(error)
 
 
-def _extensions(hook: AzureBatchNodeHook, pool_id: str, node_id: str) -> NodeAnswer:
+def _extensions(hook: AzureBatchNodeHook, pool_id: str, node_id: str, told_off: list[Problem]) -> NodeAnswer:
+    """Read one node, unless a read before it was throttled: then the rest of this look is left out."""
+    if told_off:
+        return told_off[0]
     try:
         return tuple(read_extension(body) for body in hook.list_node_extensions(pool_id, node_id))
     except ServiceError as error:
-        return _problem(error)
+        return _note(error, told_off)
 
 
 async def _aextensions(
-    hook: AzureBatchNodeHook, pool_id: str, node_ids: Iterator[str], answers: dict[str, NodeAnswer]
+    hook: AzureBatchNodeHook,
+    pool_id: str,
+    node_ids: Iterator[str],
+    found: dict[str, NodeAnswer],
+    told_off: list[Problem],
 ) -> None:
     """Read one node after the other until the shared iterator is used up."""
     for node_id in node_ids:
+        if told_off:
+            found[node_id] = told_off[0]
+            continue
         try:
             bodies = await hook.alist_node_extensions(pool_id, node_id)
-            answers[node_id] = tuple(read_extension(body) for body in bodies)
+            found[node_id] = tuple(read_extension(body) for body in bodies)
         except ServiceError as error:
-            answers[node_id] = _problem(error)
+            found[node_id] = _note(error, told_off)
+
+
+def _note(error: ServiceError, told_off: list[Problem]) -> Problem:
+    problem = _problem(error)
+    if error.status in _THROTTLED:
+        told_off.append(problem)
+    return problem
 
 
 def _problem(error: ServiceError) -> Problem:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -18,12 +18,19 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_batchext.connection import DEFAULT_CONN_ID
-from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
+from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError, ParameterError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import look
-from airflow_batchext.parameters import check_extension_names, check_pool_id
+from airflow_batchext.parameters import (
+    check_count,
+    check_extension_names,
+    check_node_states,
+    check_pool_id,
+    check_seconds,
+)
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger, GateStatus
-from airflow_batchext.watch import Outcome, Verdict, Watch
+from airflow_batchext.verdict import DEFAULT_NODE_GRACE_SECONDS, Outcome, Rules, Verdict
+from airflow_batchext.watch import DEFAULT_NOTICE_SECONDS, Watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,7 +46,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
     It fails at once, naming node, extension, code and message, when an extension failed, the pool is
     deleted or its resize failed, or Azure refuses the sign-in; everything that may pass is waited
-    through until ``timeout``. The rules are in ``airflow_batchext.watch``. It needs the data plane alone,
+    through until ``timeout``. The rules are in ``airflow_batchext.verdict``. It needs the data plane alone,
     so a connection of Airflow's own type ``azure_batch`` is enough. ``soft_fail`` and ``never_fail`` turn
     a failure into a skip in every mode.
 
@@ -50,6 +57,16 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     :param extension_names: the extensions to wait for (templated); by default all that the pool asks for.
     :param allow_empty: open for a pool that has no nodes and wants none, instead of waiting.
+    :param min_nodes: how many nodes are enough (templated); by default the pool's target as it is then.
+    :param node_states: states in which every node has to be, such as ``["idle", "running"]``; by default
+        any in which it has a usable machine.
+    :param on_failure: "fail" at once when an extension, a node or a resize failed; or "wait", as somebody
+        may mend it before the deadline.
+    :param max_failed_nodes: how many nodes may fail without closing the gate or holding it up.
+    :param node_grace: seconds (or a timedelta) for which a node may be unusable, or have a failed start
+        task, before it counts as failed; by default 15 minutes.
+    :param resize_grace: seconds (or a timedelta) for which a resize may have failed for a reason that may
+        go away (an allocation that failed or timed out); by default none.
     :param poke_interval: seconds (or a timedelta) between two looks; by default the option
         ``[batchext] poll_interval``, 30 seconds.
     :param timeout: seconds (or a timedelta) until it gives up; by default one hour.
@@ -57,7 +74,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         ``[operators] default_deferrable``.
     """
 
-    template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id", "extension_names")
+    template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id", "extension_names", "min_nodes")
     ui_color = "#d6e9f8"
 
     def __init__(
@@ -67,6 +84,12 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         azure_batchext_conn_id: str = DEFAULT_CONN_ID,
         extension_names: Sequence[str] | None = None,
         allow_empty: bool = False,
+        min_nodes: int | str | None = None,
+        node_states: Sequence[str] | None = None,
+        on_failure: Literal["fail", "wait"] = "fail",
+        max_failed_nodes: int = 0,
+        node_grace: float | timedelta = DEFAULT_NODE_GRACE_SECONDS,
+        resize_grace: float | timedelta = 0.0,
         poke_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT_SECONDS,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -79,6 +102,12 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         self.azure_batchext_conn_id = azure_batchext_conn_id
         self.extension_names = extension_names
         self.allow_empty = allow_empty
+        self.min_nodes = min_nodes
+        self.node_states = node_states
+        self.on_failure = on_failure
+        self.max_failed_nodes = max_failed_nodes
+        self.node_grace = node_grace
+        self.resize_grace = resize_grace
         self.deferrable = deferrable
         self._started = time.time()
         self._said = ""
@@ -90,12 +119,25 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         return AzureBatchNodeHook(self.azure_batchext_conn_id, retries=0)
 
     @cached_property
-    def _watch(self) -> Watch:
-        return Watch(
-            check_pool_id(self.pool_id),
+    def _rules(self) -> Rules:
+        if self.on_failure not in ("fail", "wait"):
+            raise ParameterError(f'on_failure is {str(self.on_failure)[:40]!r}; it is "fail" or "wait".')
+        return Rules(
             extension_names=check_extension_names(self.extension_names),
             allow_empty=self.allow_empty,
+            min_nodes=None if self.min_nodes is None else check_count("min_nodes", self.min_nodes),
+            node_states=check_node_states(self.node_states),
+            on_failure=self.on_failure,
+            max_failed_nodes=check_count("max_failed_nodes", self.max_failed_nodes),
+            node_grace=check_seconds("node_grace", self.node_grace),
+            resize_grace=check_seconds("resize_grace", self.resize_grace),
         )
+
+    @cached_property
+    def _watch(self) -> Watch:
+        # A rescheduled task remembers nothing: it has to read every node at every look.
+        notice = 0.0 if self.reschedule else DEFAULT_NOTICE_SECONDS
+        return Watch(check_pool_id(self.pool_id), self._rules, notice_seconds=notice)
 
     def execute(self, context: Context) -> Any:
         """Wait in the mode that was asked for; return the report.
@@ -141,13 +183,17 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
                 poll_interval=self.poke_interval,
                 deadline=deadline,
                 started=self._started,
-                extension_names=self.extension_names,
-                allow_empty=self.allow_empty,
+                rules=self._rules.to_json(),
                 pool_created=self._watch.pool_created,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),
         )
+
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        """Airflow's own pause, or a longer one if the service or the lack of news asks for it."""
+        pause = float(super()._get_next_poke_interval(*args, **kwargs))
+        return pause if self._verdict is None else self._watch.pause(pause, self._verdict)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, object]:
         """End as the trigger's event says."""

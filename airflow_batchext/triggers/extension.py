@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import alook
 from airflow_batchext.triggers._base import DeclaredTrigger
-from airflow_batchext.watch import Outcome, Watch
+from airflow_batchext.triggers._sharing import SharedLooks, shared_looks
+from airflow_batchext.verdict import Outcome
 
 
 class GateStatus(str, Enum):
@@ -41,8 +41,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     :param poll_interval: seconds between two looks; the first one comes after one interval.
     :param deadline: when to give up, in seconds since the epoch.
     :param started: when the gate was set, in seconds since the epoch.
-    :param extension_names: see the sensor.
-    :param allow_empty: see the sensor.
+    :param rules: what the gate asks for, as ``Rules.to_json`` writes it.
     :param pool_created: the pool's ``creationTime`` when the gate was set, if it was seen.
     """
 
@@ -51,31 +50,32 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     poll_interval: float
     deadline: float
     started: float
-    extension_names: Sequence[str] | None = None
-    allow_empty: bool = False
+    rules: dict[str, Any] = field(default_factory=dict)
     pool_created: str | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the gate has ended."""
-        watch = Watch(
-            self.pool_id,
-            extension_names=self.extension_names,
-            allow_empty=self.allow_empty,
-            pool_created=self.pool_created,
-        )
         try:
-            async with AzureBatchNodeHook(self.azure_batchext_conn_id, retries=0) as hook:
-                event = await self._wait(hook, watch)
+            async with shared_looks(
+                conn_id=self.azure_batchext_conn_id,
+                pool_id=self.pool_id,
+                rules=self.rules,
+                pool_created=self.pool_created,
+                interval=self.poll_interval,
+            ) as looks:
+                event = await self._wait(looks)
         except BatchextError as error:
             event = self._event(GateStatus.FAILED, str(error), {})
         yield event
 
-    async def _wait(self, hook: AzureBatchNodeHook, watch: Watch) -> TriggerEvent:
-        said = ""
+    async def _wait(self, looks: SharedLooks) -> TriggerEvent:
+        since = time.monotonic()
         pause = self.poll_interval
+        said = ""
         while True:
             await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
-            verdict = await alook(hook, watch)
+            # The last look is made at the deadline, not some time before it.
+            verdict = await looks.verdict(time.monotonic() if time.time() >= self.deadline else since)
             if verdict.summary != said:
                 said = verdict.summary
                 self.log.info("Pool %s: %s", self.pool_id, said)
@@ -85,7 +85,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 return self._event(GateStatus.FAILED, verdict.listed(), verdict.report())
             if time.time() >= self.deadline:
                 return self._event(GateStatus.TIMEOUT, verdict.listed(), verdict.report())
-            pause = max(self.poll_interval, verdict.retry_after or 0.0)
+            pause = looks.next_look()
 
     def _event(self, status: GateStatus, text: str, report: dict[str, object]) -> TriggerEvent:
         return TriggerEvent({"status": status.value, "text": text, "report": report, "started": self.started})

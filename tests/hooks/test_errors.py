@@ -102,6 +102,14 @@ def test_refusals_come_with_advice():
     assert "Check the credential" in str(translate(HttpResponseError(response=Response(401, {}))))
 
 
+def test_a_private_account_has_a_sentence_of_its_own():
+    body = {"code": "AuthorizationFailure", "message": {"value": "This request is not authorized."}}
+    error = translate(HttpResponseError(response=Response(403, body)))
+    assert isinstance(error, AccessRefusedError)
+    assert "may let only its private network in" in str(error)
+    assert "has a role" not in str(error)
+
+
 def test_retry_after_as_seconds_date_or_nonsense():
     def after(value):
         headers = {"Retry-After": value} if value else {}

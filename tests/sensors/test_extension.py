@@ -122,6 +122,49 @@ def test_extension_names_have_to_be_names(azure, names):
         sensor(azure, extension_names=names).execute(context())
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"min_nodes": -1}, "min_nodes is '-1'"),
+        ({"min_nodes": "many"}, "min_nodes is 'many'"),
+        ({"max_failed_nodes": 1.5}, "max_failed_nodes is '1.5'"),
+        ({"node_states": ["idel"]}, "node_states has to be a list of states, of: creating, "),
+        ({"node_states": "idle"}, "node_states has to be a list"),
+        ({"on_failure": "ignore"}, "on_failure is 'ignore'"),
+        ({"node_grace": -1}, "node_grace is '-1'"),
+        ({"resize_grace": "1h"}, "resize_grace is '1h'"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused_before_any_request(azure, wrong, said):
+    azure.emulator.requests.clear()
+    with pytest.raises(ParameterError) as caught:
+        sensor(azure, **wrong).execute(context())
+    assert said in str(caught.value)
+    assert not azure.emulator.requests
+
+
+def test_rules_as_a_user_gives_them(azure):
+    azure.emulator.scenario = Scenario(
+        extensions=[ExtensionScenario(extension="secretext", node=0, outcome="fail")]
+    )
+    azure.create(nodes=3)
+    lenient = sensor(azure, max_failed_nodes=1, min_nodes="2", node_states=["Idle", "running"])
+    assert lenient.execute(context())["outcome"] == "open"
+    with pytest.raises(GateTimeoutError, match=r"still missing: .*ProvisioningState/failed"):
+        sensor(azure, on_failure="wait").execute(context())
+    with pytest.raises(GateTimeoutError, match="1 of 4 nodes are not there yet"):
+        sensor(azure, max_failed_nodes=1, min_nodes=4).execute(context())
+
+
+def test_a_node_that_stays_unusable_fails_after_its_grace(azure):
+    azure.create(nodes=2)
+    azure.emulator.account.mark_node(azure.pool_id, 0, "unusable")
+    with pytest.raises(GateTimeoutError, match="is unusable"):
+        sensor(azure, node_grace=timedelta(hours=1)).execute(context())
+    with pytest.raises(GateFailedError, match="is unusable for more than 0 seconds"):
+        sensor(azure, node_grace=0).execute(context())
+
+
 def test_an_open_gate_does_not_defer(azure):
     azure.create()
     assert sensor(azure, deferrable=True).execute(context())["outcome"] == "open"
@@ -144,8 +187,7 @@ def test_deferring_hands_everything_to_the_trigger(azure):
         "pool_id": azure.pool_id,
         "azure_batchext_conn_id": "azure_batchext_default",
         "poll_interval": 7,
-        "extension_names": ["secretext"],
-        "allow_empty": False,
+        "rules": {"extension_names": ("secretext",)},
     }
     assert caught.value.timeout > timedelta(minutes=2), "our own deadline comes first: it can say why"
     assert caught.value.kwargs is None, "dag.test() would lose them"

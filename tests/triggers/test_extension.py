@@ -91,10 +91,53 @@ async def test_never_asks_faster_than_it_was_told(azure):
     assert 2 <= len(azure.reads(f"/pools/{azure.pool_id}?")) <= 5
 
 
+async def test_gates_on_one_pool_look_together_and_each_ends(azure):
+    azure.create(ready=False)
+    azure.emulator.requests.clear()
+    waiting = [asyncio.create_task(event_of(trigger(azure, poll_interval=0.5))) for _ in range(20)]
+    await asyncio.sleep(2.2)
+    looks = len(azure.reads(f"/pools/{azure.pool_id}?"))
+    assert 3 <= looks <= 6, "as many as one gate alone makes"
+    azure.pass_time(300)
+    events = await asyncio.wait_for(asyncio.gather(*waiting), 20)
+    assert {event["status"] for event in events} == {"open"}
+    assert len(azure.reads(f"/pools/{azure.pool_id}?")) <= looks + 4
+
+
+async def test_a_gate_takes_no_look_that_is_older_than_itself(azure):
+    azure.create(nodes=1)
+    rule = {"node_states": ["running"]}
+    first = asyncio.create_task(event_of(trigger(azure, poll_interval=5, rules=rule, seconds=3)))
+    await asyncio.sleep(0.1)
+    azure.emulator.requests.clear()
+    late = await event_of(trigger(azure, poll_interval=5, rules=rule, seconds=0.2))
+    assert late["status"] == "timeout"
+    assert azure.reads(f"/pools/{azure.pool_id}?"), "it looked for itself"
+    await first
+
+
+async def test_a_gate_that_is_cancelled_leaves_the_others_going(azure):
+    azure.create(ready=False)
+    first, second = (asyncio.create_task(event_of(trigger(azure))) for _ in range(2))
+    await asyncio.sleep(0.4)
+    first.cancel()
+    await asyncio.sleep(0.2)
+    azure.pass_time(300)
+    assert (await asyncio.wait_for(second, 20))["status"] == "open"
+
+
+async def test_the_last_gate_to_leave_closes_the_connection(azure):
+    from airflow_batchext.triggers import _sharing
+
+    azure.create()
+    assert (await event_of(trigger(azure)))["status"] == "open"
+    assert _sharing._shared[asyncio.get_running_loop()] == {}
+
+
 TRIGGERS = [
     AzureBatchExtensionTrigger(
         pool_id="p", azure_batchext_conn_id="c", poll_interval=1.5, deadline=2.5, started=1.0,
-        extension_names=["a"], allow_empty=True, pool_created="x",
+        rules={"extension_names": ["a"], "allow_empty": True, "node_states": ["idle"]}, pool_created="x",
     ),
     AzureBatchPoolDeletedTrigger(
         pool_id="p", azure_batchext_conn_id="c", poll_interval=1.5, deadline=2.5, pool_created="x"
