@@ -78,7 +78,7 @@ class Rules:
     def to_json(self) -> dict[str, Any]:
         """The rules as plain JSON; ``Rules.from_json`` reads it back."""
         return {
-            rule.name: sorted(value) if isinstance(value, frozenset) else value
+            rule.name: sorted(value) if isinstance(value, (tuple, frozenset)) else value
             for rule in fields(self)
             if (value := getattr(self, rule.name)) != rule.default
         }

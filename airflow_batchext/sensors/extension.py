@@ -28,7 +28,14 @@ from airflow_batchext.parameters import (
     check_pool_id,
     check_seconds,
 )
-from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger, GateStatus
+from airflow_batchext.sensors._start_from_trigger import start_trigger_args
+from airflow_batchext.triggers.extension import (
+    AzureBatchExtensionTrigger,
+    GateStatus,
+    failure_text,
+    timed,
+    timeout_text,
+)
 from airflow_batchext.verdict import DEFAULT_NODE_GRACE_SECONDS, Outcome, Rules, Verdict
 from airflow_batchext.watch import DEFAULT_NOTICE_SECONDS, Watch
 
@@ -70,6 +77,10 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     :param poke_interval: seconds (or a timedelta) between two looks; by default the option
         ``[batchext] poll_interval``, 30 seconds.
     :param timeout: seconds (or a timedelta) until it gives up; by default one hour.
+    :param start_from_trigger: begin, wait and end in the triggerer, without ever holding a worker. Then
+        ``pool_id`` and the connection id may be templates (Airflow 3.3 or later), the rules may not, and
+        neither outlets nor ``on_success_callback`` can be had; a mapped task, and ``dag.test()``, wait as
+        ``deferrable`` and ``mode`` say.
     :param deferrable: wait in the triggerer. Takes precedence over ``mode``; by default the option
         ``[operators] default_deferrable``.
     """
@@ -93,6 +104,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         poke_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT_SECONDS,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        start_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         if poke_interval is None:
@@ -109,6 +121,10 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         self.node_grace = node_grace
         self.resize_grace = resize_grace
         self.deferrable = deferrable
+        if start_from_trigger:
+            # Set on the task alone: a mapped one has none, and goes through a worker with its own values.
+            self.start_trigger_args = start_trigger_args(self, self._rules.to_json())
+            self.start_from_trigger = True
         self._started = time.time()
         self._said = ""
         self._verdict: Verdict | None = None
@@ -168,7 +184,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
             self.log.info("Pool %s: %s", self.pool_id, self._said)
         if verdict.outcome is Outcome.FAIL:
             raise self._failed(verdict.listed())
-        return PokeReturnValue(verdict.outcome is Outcome.OPEN, _report(verdict.report(), self._started))
+        return PokeReturnValue(verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started))
 
     def _look_then_defer(self, context: Context) -> Any:
         """Look once here: an open gate costs no trigger, and what is hopeless shows at once."""
@@ -200,22 +216,32 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         status, text = GateStatus(event["status"]), str(event["text"])
         if status is GateStatus.OPEN:
             self.log.info("Pool %s: %s", self.pool_id, text)
-            return _report(event["report"], float(event["started"]))
+            return timed(event["report"], float(event["started"]))
         raise self._ending(self._failed(text) if status is GateStatus.FAILED else self._timed_out(text))
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the trigger; if Airflow's own limit came first, look once more for what is missing."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except GateTimeoutError:
+            raise
+        except AirflowSensorTimeout:
+            try:
+                with self._hook:
+                    found = self.poke(context)
+            except BatchextError as error:
+                raise self._ending(error) from None
+            if found:
+                return found.xcom_value
+            missing = self._verdict.listed() if self._verdict else "everything"
+            raise self._ending(self._timed_out(missing)) from None
+
     def _failed(self, reasons: str) -> GateFailedError:
-        return GateFailedError(f"The gate on pool {self.pool_id} cannot open: {reasons}")
+        return GateFailedError(failure_text(self.pool_id, reasons))
 
     def _timed_out(self, missing: str) -> GateTimeoutError:
-        return GateTimeoutError(
-            f"The gate on pool {self.pool_id} did not open within {self.timeout:g} seconds; "
-            f"still missing: {missing}"
-        )
+        return GateTimeoutError(timeout_text(self.pool_id, self.timeout, missing))
 
     def _ending(self, error: BatchextError) -> BatchextError | AirflowSkipException:
         """The error, or the skip that the user asked for instead; alike in every mode."""
         return AirflowSkipException(str(error)) if self.soft_fail or self.never_fail else error
-
-
-def _report(report: dict[str, object], started: float) -> dict[str, object]:
-    return {**report, "seconds": round(max(0.0, time.time() - started), 3)}

@@ -20,9 +20,14 @@ class DeclaredTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and the arguments from which a triggerer makes this trigger again."""
+        """The class path and the arguments from which a triggerer makes this trigger again.
+
+        What has its default is left out.
+        """
         kind = type(self)
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        defaults = {field.name: field.default for field in fields(self)}
         return (
             f"{kind.__module__}.{kind.__qualname__}",
-            {field.name: getattr(self, field.name) for field in fields(self)},
+            {name: value for name, value in given.items() if value != defaults[name]},
         )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from airflow.triggers.base import TriggerEvent
+from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._sharing import SharedLooks, shared_looks
 from airflow_batchext.verdict import Outcome
@@ -25,6 +26,35 @@ class GateStatus(str, Enum):
     TIMEOUT = "timeout"
 
 
+def failure_text(pool_id: str, reasons: str) -> str:
+    """What a gate says that cannot open any more."""
+    return f"The gate on pool {pool_id} cannot open: {reasons}"
+
+
+def timeout_text(pool_id: str, seconds: float, missing: str) -> str:
+    """What a gate says whose deadline has passed."""
+    return f"The gate on pool {pool_id} did not open within {seconds:g} seconds; still missing: {missing}"
+
+
+@dataclass(frozen=True, slots=True)
+class GateEnd:
+    """How a gate ended, why, and what was seen."""
+
+    status: GateStatus
+    text: str
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def event(self, started: float) -> TriggerEvent:
+        """The event that resumes the task on a worker."""
+        status, report = self.status.value, dict(self.report)
+        return TriggerEvent({"status": status, "text": self.text, "report": report, "started": started})
+
+
+def timed(report: Mapping[str, Any], started: float) -> dict[str, Any]:
+    """A report with how long the gate took, in seconds: the sensor's XCom."""
+    return {**report, "seconds": round(max(0.0, time.time() - started), 3)}
+
+
 @dataclass(kw_only=True, eq=False)
 class AzureBatchExtensionTrigger(DeclaredTrigger):
     """Looks at a pool until its gate opens, fails, or its deadline passes.
@@ -33,14 +63,18 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     deadline is a moment, not a duration, and does not move then. What extensions have succeeded is read
     again.
 
-    The event's payload: ``status`` (``GateStatus``), ``text`` (the reason, in words), ``report`` (what was
+    It ends the task itself if ``ends_task``; else its one event resumes the task on a worker, with the
+    payload: ``status`` (``GateStatus``), ``text`` (the reason, in words), ``report`` (what was
     seen) and ``started`` (as given).
 
     :param pool_id: the pool.
     :param azure_batchext_conn_id: the Airflow connection.
     :param poll_interval: seconds between two looks; the first one comes after one interval.
-    :param deadline: when to give up, in seconds since the epoch.
-    :param started: when the gate was set, in seconds since the epoch.
+    :param deadline: when to give up, in seconds since the epoch; or None, ``timeout`` after the start.
+    :param started: when the gate was set, in seconds since the epoch; or None, now.
+    :param timeout: seconds until it gives up, where there is no deadline.
+    :param ends_task: end the task in the triggerer.
+    :param skips: let it end as skipped instead of failed.
     :param rules: what the gate asks for, as ``Rules.to_json`` writes it.
     :param pool_created: the pool's ``creationTime`` when the gate was set, if it was seen.
     """
@@ -48,44 +82,57 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     pool_id: str
     azure_batchext_conn_id: str
     poll_interval: float
-    deadline: float
-    started: float
+    deadline: float | None = None
+    started: float | None = None
+    timeout: float | None = None
+    ends_task: bool = False
+    skips: bool = False
     rules: dict[str, Any] = field(default_factory=dict)
     pool_created: str | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the gate has ended."""
+        started = time.time() if self.started is None else self.started
+        deadline = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
         try:
             async with shared_looks(
                 conn_id=self.azure_batchext_conn_id,
-                pool_id=self.pool_id,
+                pool_id=check_pool_id(self.pool_id),
                 rules=self.rules,
                 pool_created=self.pool_created,
                 interval=self.poll_interval,
             ) as looks:
-                event = await self._wait(looks)
+                end = await self._wait(looks, deadline)
         except BatchextError as error:
-            event = self._event(GateStatus.FAILED, str(error), {})
-        yield event
+            end = GateEnd(GateStatus.FAILED, str(error))
+        yield self._task_end(end, started, deadline) if self.ends_task else end.event(started)
 
-    async def _wait(self, looks: SharedLooks) -> TriggerEvent:
+    async def _wait(self, looks: SharedLooks, deadline: float) -> GateEnd:
         since = time.monotonic()
-        pause = self.poll_interval
+        # A task that was deferred by a worker has looked already.
+        pause = 0.0 if self.ends_task else self.poll_interval
         said = ""
         while True:
-            await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
+            await asyncio.sleep(max(0.0, min(pause, deadline - time.time())))
             # The last look is made at the deadline, not some time before it.
-            verdict = await looks.verdict(time.monotonic() if time.time() >= self.deadline else since)
+            verdict = await looks.verdict(time.monotonic() if time.time() >= deadline else since)
             if verdict.summary != said:
                 said = verdict.summary
                 self.log.info("Pool %s: %s", self.pool_id, said)
             if verdict.outcome is Outcome.OPEN:
-                return self._event(GateStatus.OPEN, said, verdict.report())
+                return GateEnd(GateStatus.OPEN, said, verdict.report())
             if verdict.outcome is Outcome.FAIL:
-                return self._event(GateStatus.FAILED, verdict.listed(), verdict.report())
-            if time.time() >= self.deadline:
-                return self._event(GateStatus.TIMEOUT, verdict.listed(), verdict.report())
+                return GateEnd(GateStatus.FAILED, verdict.listed(), verdict.report())
+            if time.time() >= deadline:
+                return GateEnd(GateStatus.TIMEOUT, verdict.listed(), verdict.report())
             pause = looks.next_look()
 
-    def _event(self, status: GateStatus, text: str, report: dict[str, object]) -> TriggerEvent:
-        return TriggerEvent({"status": status.value, "text": text, "report": report, "started": self.started})
+    def _task_end(self, end: GateEnd, started: float, deadline: float) -> TriggerEvent:
+        if end.status is GateStatus.OPEN:
+            return TaskSuccessEvent(xcoms={"return_value": timed(end.report, started)})
+        # The event that fails a task carries no message, so the log is where the reason stands.
+        if end.status is GateStatus.FAILED:
+            self.log.error("%s", failure_text(self.pool_id, end.text))
+        else:
+            self.log.error("%s", timeout_text(self.pool_id, deadline - started, end.text))
+        return TaskSkippedEvent() if self.skips else TaskFailedEvent()

@@ -105,7 +105,7 @@ def test_every_mode_reports_the_same(airflow: Airflow, run: str, scenario: str):
         for node in report["nodes"].values():
             node.pop("state")  # idle by then or still starting: the modes look at different moments
             assert node == {"extensions": {"secretext": "ProvisioningState/succeeded"}}
-    assert reports[0] == reports[1] == reports[2]
+    assert all(report == reports[0] for report in reports)
 
 
 def test_the_log_says_how_far_it_is_when_that_changes_and_only_then(airflow: Airflow, run: str):
@@ -115,3 +115,9 @@ def test_the_log_says_how_far_it_is_when_that_changes_and_only_then(airflow: Air
         assert "is preempted" in log
         assert "2 of 2 nodes ready" in log
         assert 3 <= log.count("Pool preempted: ") <= 12, "one line for each change, not for each look"
+
+
+def test_gates_that_start_in_the_triggerer_use_no_worker_at_all(airflow: Airflow, run: str):
+    answer = airflow.get(f"dags/gate_scenarios/dagRuns/{run}/taskInstances", limit=200)
+    pids = {item["task_id"]: item["pid"] for item in answer["task_instances"]}
+    assert {task_id for task_id, pid in pids.items() if pid is None} == {f"{s}-triggerer" for s in SCENARIOS}

@@ -187,7 +187,7 @@ def test_deferring_hands_everything_to_the_trigger(azure):
         "pool_id": azure.pool_id,
         "azure_batchext_conn_id": "azure_batchext_default",
         "poll_interval": 7,
-        "rules": {"extension_names": ("secretext",)},
+        "rules": {"extension_names": ["secretext"]},
     }
     assert caught.value.timeout > timedelta(minutes=2), "our own deadline comes first: it can say why"
     assert caught.value.kwargs is None, "dag.test() would lose them"
@@ -241,3 +241,74 @@ def test_defaults_follow_the_configuration(azure, monkeypatch):
     assert (gate.poke_interval, gate.timeout, gate.deferrable) == (30, 3600, False)
     monkeypatch.setenv("AIRFLOW__BATCHEXT__POLL_INTERVAL", "5")
     assert AzureBatchExtensionSensor(task_id="gate", pool_id="p").poke_interval == 5
+
+
+class TestStartFromTrigger:
+    def test_it_says_at_parse_time_how_to_start(self):
+        gate = AzureBatchExtensionSensor(
+            task_id="gate", pool_id="{{ params.p }}", start_from_trigger=True, timeout=60, soft_fail=True,
+            poke_interval=7, min_nodes=2,
+        )  # fmt: skip
+        args = gate.start_trigger_args
+        assert gate.start_from_trigger
+        assert args.timeout == timedelta(seconds=180), "after our own deadline"
+        assert args.trigger_kwargs == {
+            "pool_id": "{{ params.p }}",
+            "azure_batchext_conn_id": "azure_batchext_default",
+            "poll_interval": 7,
+            "timeout": 60,
+            "rules": {"min_nodes": 2},
+            "ends_task": True,
+            "skips": True,
+        }
+        assert AzureBatchExtensionTrigger(**args.trigger_kwargs).serialize()[1] == args.trigger_kwargs
+
+    def test_others_have_none(self):
+        gate = AzureBatchExtensionSensor(task_id="gate", pool_id="p")
+        assert not gate.start_from_trigger
+        assert gate.start_trigger_args is None
+        assert AzureBatchExtensionSensor.start_trigger_args is None, (
+            "a mapped task has to go through a worker"
+        )
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"pool_id": "{{ ti.xcom_pull('up') }}"}, "needs map_indexes"),
+            ({"pool_id": 7}, "has to be a text or a template"),
+            ({"extension_names": ["{{ params.e }}"]}, "names cannot be templates"),
+            ({"min_nodes": "{{ params.n }}"}, "min_nodes is"),
+            ({"on_success_callback": print}, "does not go with on_success_callback"),
+            ({"outlets": ["x"]}, "does not go with outlets"),
+        ],
+    )
+    def test_what_cannot_be_had_is_refused_when_the_dag_is_parsed(self, wrong, said):
+        with pytest.raises(ParameterError, match=said):
+            AzureBatchExtensionSensor(
+                **{"task_id": "gate", "pool_id": "p", "start_from_trigger": True, **wrong}
+            )
+
+    def test_the_output_of_another_task_is_refused(self):
+        from datetime import datetime, timezone
+
+        from airflow.sdk import DAG, task
+
+        @task
+        def make():
+            return "p"
+
+        with (
+            DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)),
+            pytest.raises(ParameterError, match="not the output of another task"),
+        ):
+            AzureBatchExtensionSensor(task_id="gate", pool_id=make(), start_from_trigger=True)
+
+
+def test_where_airflows_own_limit_comes_first_it_says_what_is_missing(azure):
+    gate = sensor(azure, deferrable=True, timeout=60)
+    azure.create(ready=False)
+    with pytest.raises(GateTimeoutError, match=r"within 60 seconds; still missing: .*is resizing"):
+        gate.resume_execution("__fail__", {"error": "Trigger timeout"}, context())
+    azure.pass_time(300)
+    late = sensor(azure, deferrable=True, timeout=60)
+    assert late.resume_execution("__fail__", {"error": "Trigger timeout"}, context())["outcome"] == "open"

@@ -134,6 +134,27 @@ async def test_the_last_gate_to_leave_closes_the_connection(azure):
     assert _sharing._shared[asyncio.get_running_loop()] == {}
 
 
+@pytest.mark.parametrize(("skips", "failed"), [(False, "TaskFailedEvent"), (True, "TaskSkippedEvent")])
+async def test_it_can_end_the_task_itself(azure, skips, failed):
+    def ending(**change):
+        kwargs = {"poll_interval": 0.05, "timeout": 0.2, "ends_task": True, "skips": skips, **change}
+        return AzureBatchExtensionTrigger(pool_id=azure.pool_id, azure_batchext_conn_id="official", **kwargs)
+
+    async def end(trigger):
+        (event,) = [event async for event in trigger.run()]
+        return event
+
+    assert type(await end(ending())).__name__ == failed, "no such pool"
+    azure.create(ready=False)
+    assert type(await end(ending())).__name__ == failed, "not in time"
+    azure.pass_time(300)
+    event = await end(ending())
+    assert type(event).__name__ == "TaskSuccessEvent"
+    assert event.xcoms["return_value"]["outcome"] == "open"
+    azure.pool_id = "not a pool id"
+    assert type(await end(ending())).__name__ == failed
+
+
 TRIGGERS = [
     AzureBatchExtensionTrigger(
         pool_id="p", azure_batchext_conn_id="c", poll_interval=1.5, deadline=2.5, started=1.0,

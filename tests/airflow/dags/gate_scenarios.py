@@ -14,6 +14,7 @@ MODES = {
     "poke": {"mode": "poke", "poke_interval": 1, "deferrable": False},
     "reschedule": {"mode": "reschedule", "poke_interval": 12, "deferrable": False},
     "deferrable": {"poke_interval": 1, "deferrable": True},
+    "triggerer": {"poke_interval": 1, "start_from_trigger": True},
 }
 TIMEOUTS = {"hangs": 40, "empty": 40}
 SCENARIOS = ("all_succeed", "one_fails", "hangs", "resize_error", "deleted", "preempted", "empty")
