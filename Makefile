@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Airflow starts twice as fast with its byte code cached.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types pytest setup clean
+.PHONY: demo test lint types pytest bench mutants setup clean
 
 demo: $(READY)
 	$(BIN)/batchext demo
@@ -24,6 +24,12 @@ types: $(READY)
 
 pytest: $(READY)
 	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.gate
+
+mutants: $(READY)
+	$(BIN)/python -m benchmarks.mutants
 
 setup: $(READY)
 

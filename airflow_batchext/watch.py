@@ -206,7 +206,7 @@ class Watch:
         kept: dict[str, _Seen] = {}
         for node in nodes:
             seen = self._seen.get(node.id)
-            if seen is None or seen.boot != node.boot or node.state in VOID_STATES:
+            if seen is None or seen.boot != node.boot:
                 seen = _Seen(node.boot, node.state, now, now)
             elif seen.state != node.state:
                 if seen.state not in CARRYING_STATES:  # what it said then may be older than its trouble

@@ -64,8 +64,9 @@ class TestResize:
             short = {**self.short, "allocationStateTransitionTime": since}
             assert bool(hopeless(pool(resizeErrors=FAILED, **short), rules, NOW, None)) is gone
             assert hopeless(pool(resizeErrors=QUOTA, **short), rules, NOW, None), "a quota does not go away"
-        unknown = {**self.short, "allocationStateTransitionTime": None}
-        assert not hopeless(pool(resizeErrors=FAILED, **unknown), rules, NOW, None)
+        unknown = pool(resizeErrors=FAILED, **{**self.short, "allocationStateTransitionTime": None})
+        assert not hopeless(unknown, rules, NOW, None)
+        assert hopeless(unknown, Rules(), NOW, None), "without a grace time nobody needs to know since when"
 
     def test_an_autoscale_pool_tries_again_by_itself(self):
         short = {**self.short, "enableAutoScale": True}

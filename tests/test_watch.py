@@ -351,6 +351,15 @@ def test_in_a_large_pool_one_pending_node_is_enough_to_know_that_it_cannot_open(
     assert "n3" in read
 
 
+def test_the_node_that_keeps_it_closed_is_asked_again_at_every_look():
+    watch, world = Watch("p1"), big(2000, {"n300": BUSY})
+    for now in (0, 30, 60, 90):
+        world.asked.clear()
+        assert look(world, watch, now=now).outcome is Outcome.WAIT
+        assert "n300" in extension_reads(world)
+        assert len(extension_reads(world)) < 520
+
+
 def test_nothing_is_read_of_extensions_while_the_pool_itself_is_not_ready():
     world = big(500, {})
     world.pool["allocationState"] = "resizing"

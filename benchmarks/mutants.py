@@ -1,0 +1,121 @@
+"""Breaks the pure rules of the gate on purpose, one at a time, and sees that a test notices.
+
+Each mutant is a small change of one of the pure modules, made in a copy of the checkout; the tests of the pure
+rules then have to fail. ``python -m benchmarks.mutants`` prints those that survive, and exits with 1 if any does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent.parent
+TESTS = (
+    "tests/test_readiness.py",
+    "tests/test_verdict.py",
+    "tests/test_watch.py",
+    "tests/test_watch_histories.py",
+)
+
+MUTANTS = [
+    # --- what an extension says
+    ("readiness", 'if word == "succeeded":', 'if word.startswith("succeeded"):'),
+    ("readiness", '("failed", "canceled", "cancelled")', '("failed",)'),
+    ("readiness", 'word.split("/", 1)[0]', "word"),
+    ("readiness", "(Phase.FAILED, Phase.PENDING, Phase.SUCCEEDED) if phase in phases", "(Phase.SUCCEEDED, Phase.FAILED, Phase.PENDING) if phase in phases"),
+    ("readiness", "if decisive is Phase.SUCCEEDED and provisioning", "if False and provisioning"),
+    ("readiness", "decisive = _phase_of_code(_CODE_PREFIX + provisioning)", "pass"),
+    ("readiness", "word = code.lower()", "word = code"),
+    ("readiness", "order = (Phase.FAILED, Phase.PENDING, Phase.SUCCEEDED)", "order = (Phase.SUCCEEDED, Phase.PENDING, Phase.FAILED)"),
+    ("readiness", "e for e in extensions if e.instance_name.lower() == wanted", "e for e in extensions if False"),
+    ("readiness", "wanted = name.lower()", "wanted = name"),
+    # --- what a node and a pool are
+    ("readiness", 'self.state_since if self.state in JOINING_STATES else ""', '""'),
+    ("readiness", "return (self.id, self.last_boot_time,", 'return (self.id, "",'),
+    ("readiness", 'state=_text(item.get("state")).lower(),\n        last', 'state=_text(item.get("state")),\n        last'),
+    ("readiness", "target=_count(item.get(\"targetDedicatedNodes\"), item.get(\"targetLowPriorityNodes\")),", "target=_count(item.get(\"targetDedicatedNodes\")),"),
+    ("readiness", "return (self.state, self.allocation_state, self.allocation_since, self.created, self.target)", "return (self.state, self.created)"),
+    ("readiness", '"accountcorequotareached",', ""),
+    ("readiness", 'CARRYING_STATES = frozenset({"creating",', 'CARRYING_STATES = frozenset({"unusable", "creating",'),
+    ("readiness", 'VOID_STATES = frozenset({"preempted",', "VOID_STATES = frozenset({"),
+    # --- the rules
+    ("verdict", 'if pool.state == "deleting":', "if False:"),
+    ("verdict", "if known_created and pool.created and pool.created != known_created:", "if False:"),
+    ("verdict", 'if rules.on_failure == "fail" and _fails_for_good', "if _fails_for_good"),
+    ("verdict", 'if pool.state != "active":', "if False:"),
+    ("verdict", 'if pool.allocation_state != "steady":', "if False:"),
+    ("verdict", "elif count < needed:", "elif False:"),
+    ("verdict", "if needed is None:\n        yield", "if False:\n        yield"),
+    ("verdict", "if count == 0 and needed == 0 and not rules.allow_empty:", "if False:"),
+    ("verdict", "if not rules.allows(node.state):", "if False:"),
+    ("verdict", ">= rules.node_grace:", ">= 0:"),
+    ("verdict", "max(broken_for, now - first_seen)", "broken_for"),
+    ("verdict", "if node.state in VOID_STATES:\n            continue", "if False:\n            continue"),
+    ("verdict", "if extension is None:\n            missing", "if extension is None:\n            continue\n            missing"),
+    ("verdict", "if extension.phase is Phase.FAILED:", "if False:"),
+    ("verdict", "elif extension.phase is Phase.PENDING:", "elif False:"),
+    ("verdict", "len(failed) > rules.max_failed_nodes", "len(failed) > rules.max_failed_nodes + 1"),
+    ("verdict", "tolerated = len(failed) <= rules.max_failed_nodes", "tolerated = True"),
+    ("verdict", "if refused or too_many:", "if too_many:"),
+    ("verdict", "and pool.current < needed", ""),
+    ("verdict", "if any(error.fatal for error in pool.resize_errors):", "if False:"),
+    ("verdict", "if pool.autoscale:", "if False:"),
+    ("verdict", "rules.resize_grace <= 0 or ", ""),
+    ("verdict", "now - since >= rules.resize_grace", "True"),
+    ("verdict", "return pool.target if self.min_nodes is None else self.min_nodes", "return pool.target"),
+    # --- what is read, and what is remembered
+    ("watch", "pool_again.fingerprint == pool.fingerprint", "True"),
+    ("watch", "self._moments(nodes_again) == self._moments(nodes)", "True"),
+    ("watch", "nodes = [node for node in listed if not node.leaving]", "nodes = list(listed)"),
+    ("watch", "or seen.boot != node.boot", ""),
+    ("watch", "if seen.state not in CARRYING_STATES:", "if False:"),
+    ("watch", "if verdict.outcome is Outcome.OPEN and pool.upgrades_itself", "if False and pool.upgrades_itself"),
+    ("watch", "self.pool_created = self.pool_created or pool.created or None", "pass"),
+    ("watch", "if problem.kind is ProblemKind.MISSING:", "if False:"),
+    ("watch", "Outcome.FAIL if problem.kind is ProblemKind.REFUSED else Outcome.WAIT", "Outcome.WAIT"),
+    ("watch", "if problem.kind is ProblemKind.REFUSED:\n                        refused", "if False:\n                        refused"),
+    ("watch", "return oldest_first[: max(turn, len(due))]", "return []"),
+    ("watch", "share += known[:_WITNESSES]", "pass"),
+    ("watch", "not self._blocked(fresh)", "True"),
+    ("watch", "while rest and bare.outcome is Outcome.OPEN", "while False and bare.outcome is Outcome.OPEN"),
+    ("watch", "if isinstance(answer, Problem):\n        return Phase.PENDING", "if isinstance(answer, Problem):\n        return Phase.SUCCEEDED"),
+    ("watch", "return max(interval, min(interval * factor, _LONGEST_PAUSE), verdict.retry_after or 0.0)", "return interval"),
+]  # fmt: skip
+
+
+def main() -> int:
+    survivors = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        ignored = shutil.ignore_patterns(".venv*", ".git", ".hypothesis", "node_modules", "*cache*")
+        shutil.copytree(HERE, copy, ignore=ignored)
+        for number, (module, old, new) in enumerate(MUTANTS, 1):
+            path = copy / "airflow_batchext" / f"{module}.py"
+            original = path.read_text()
+            if original.count(old) < 1:
+                print(f"{number}: {module}: {old!r} is not there any more")
+                survivors += 1
+                continue
+            path.write_text(original.replace(old, new, 1))
+            tests = subprocess.run(
+                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *TESTS],
+                cwd=copy,
+                env={**os.environ, "BATCHEXT_HISTORIES": "1000", "PYTHONPATH": str(copy)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            path.write_text(original)
+            if tests.returncode == 0:
+                print(f"{number}: {module}: {old!r} -> {new!r} SURVIVED")
+                survivors += 1
+    print(f"{len(MUTANTS)} mutants, {survivors} survived")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
