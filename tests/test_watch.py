@@ -357,7 +357,8 @@ def test_the_node_that_keeps_it_closed_is_asked_again_at_every_look():
         world.asked.clear()
         assert look(world, watch, now=now).outcome is Outcome.WAIT
         assert "n300" in extension_reads(world)
-        assert len(extension_reads(world)) < 520
+        # Its share of 300 seconds, and few others: who was pending last time is asked first.
+        assert len(extension_reads(world)) < {0: 520, 30: 155}.get(now, 145)
 
 
 def test_nothing_is_read_of_extensions_while_the_pool_itself_is_not_ready():
