@@ -1,4 +1,8 @@
-"""For tests of one's own DAGs: Airflow, meet the emulator."""
+"""For tests of one's own DAGs: Airflow, meet the emulator.
+
+As a pytest plugin (``-p airflow_batchext.testing``) it brings the fixtures of
+``airflow_batchext.pytest_plugin``; without pytest it is of use too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_batchext.emulator.server import Info
+
+
+pytest_plugins = ("airflow_batchext.pytest_plugin",)
 
 
 def airflow_connection(info: Info) -> dict[str, Any]:

@@ -1,90 +1,59 @@
-"""What exists in the emulated Batch account: its keys, its pools, their nodes. No wire format is known here.
+"""The emulated Batch account: its keys, its pools with their nodes, its jobs. No wire format is known here.
 
-Everything is computed when asked, from facts and the clock. This is also the control surface for tests and
-demos: take a node away, reboot it, make one extension fail on one node, delete a pool.
+This is also the control surface for tests and demos: take a node away, reboot it, make one extension fail on
+one node, delete a pool.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
-import threading
 import uuid
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator import lifecycle
-from airflow_batchext.emulator.errors import refusal
-from airflow_batchext.emulator.lifecycle import (
-    ExtensionNow,
-    History,
-    NodeNow,
-    NodeState,
-    Override,
-    Resize,
-)
+from airflow_batchext.emulator.autoscale import Evaluation
+from airflow_batchext.emulator.autoscale_pools import evaluate_formula
+from airflow_batchext.emulator.errors import RefusedError, refusal
+from airflow_batchext.emulator.fleet import Fleet
+from airflow_batchext.emulator.jobs import Jobs
+from airflow_batchext.emulator.lifecycle import Resize, ResizeFault
 from airflow_batchext.emulator.pool_document import PoolDefinition, Scale
-from airflow_batchext.emulator.pools import Node, Pool, VisibleNode, resize_faults, waits_for_certificates
-from airflow_batchext.emulator.scenario import (
-    SYSTEM_EXTENSION,
-    Course,
-    Outcome,
-    Scenario,
-    seconds,
-)
+from airflow_batchext.emulator.pools import Fate, Pool
+from airflow_batchext.emulator.scenario import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime, timedelta
 
     from airflow_batchext.emulator.clock import Clock
+    from airflow_batchext.emulator.scenario import Scenario
+    from airflow_batchext.emulator.work import TaskRun
 
 _REMEMBERED_DELETIONS = 1000
-_MICROSECOND = timedelta(microseconds=1)
+_KINDS = {True: "dedicated", False: "low priority"}
 
 
-class Account:
+class Account(Fleet):
     """A Batch account. Every method takes the lock; hold ``lock`` around calls that belong together."""
 
     def __init__(self, clock: Clock, scenario: Scenario, seed: int = 0) -> None:
         """Make an empty account with keys of its own."""
+        super().__init__(clock, scenario, seed)
         self.name = "batchext"
         self.location = "westeurope"
         self.resource_group = "batchext-rg"
         self.subscription_id = str(uuid.uuid4())
         self.keys = {kind: _new_key() for kind in ("primary", "secondary")}
-        self.clock = clock
-        self.scenario = scenario
-        self.lock = threading.RLock()
-        self._seed = seed
-        self._pools: dict[str, Pool] = {}
+        self.jobs = Jobs(self)
         self._deletions: dict[str, datetime] = {}
         self._generations: Counter[str] = Counter()
-        self._last_stamp = clock.now() - _MICROSECOND
+        self._is_catching_up = False
 
     # --- pools ---------------------------------------------------------------------------------------------
-
-    def pools(self) -> list[Pool]:
-        """Return the pools that exist, by name."""
-        with self.lock:
-            self._forget_the_gone()
-            return sorted(self._pools.values(), key=lambda pool: pool.name.casefold())
-
-    def find(self, name: str) -> Pool | None:
-        """Return a pool, or None."""
-        with self.lock:
-            self._forget_the_gone()
-            return self._pools.get(name.casefold())
-
-    def pool(self, name: str) -> Pool:
-        """Return a pool, or refuse with PoolNotFound."""
-        pool = self.find(name)
-        if pool is None:
-            raise refusal("PoolNotFound")
-        return pool
 
     def create_pool(self, name: str, definition: PoolDefinition) -> Pool:
         """Create a pool; its first resize starts at once."""
@@ -92,47 +61,44 @@ class Account:
             existing = self.find(name)
             if existing is not None:
                 raise refusal("PoolBeingDeleted" if existing.deleted else "PoolExists")
-            now, stamp = self.clock.now(), self._next_stamp()
-            idle = Resize(now, now, 0, 0)
-            pool = Pool(name, definition, created=stamp, modified=stamp, resize=idle, scaled=stamp)
-            self._generations[name.casefold()] += 1
-            pool.generation = self._generations[name.casefold()]
-            self._pools[name.casefold()] = pool
-            self._start_resize(pool, now)
+            if len(self._pools) >= self.scenario.account.pool_quota:
+                raise refusal("PoolQuotaReached")
+            now = self.clock.now()
+            pool = self._create(name, definition, now)
+            rule = self.scenario.resize_rule(name)
+            after = None if rule is None else rule.deleted_after or rule.recreated_after
+            if rule is not None and after is not None:
+                pool.fate = Fate(now + seconds(after), comes_back=rule.recreated_after is not None)
             return pool
 
     def update_pool(self, name: str, definition: PoolDefinition) -> Pool:
         """Replace what a pool asks for; new targets start a resize."""
         with self._changing(name) as (pool, now):
-            before, pool.definition = pool.definition.scale, definition
-            pool.modified = self._next_stamp()
-            targets = (definition.scale.dedicated, definition.scale.low_priority)
-            if targets != (before.dedicated, before.low_priority):
+            before, after = pool.definition.scale, definition.scale
+            stamp = self._next_stamp()
+            pool.definition = definition
+            if after.formula is None:
+                pool.evaluation, pool.evaluates = None, None
+            elif (after.formula, after.interval) == (before.formula, before.interval):
+                # The targets are what the formula came to, not what the document says.
+                after = replace(after, dedicated=before.dedicated, low_priority=before.low_priority)
+                pool.definition = replace(definition, scale=after)
+            else:
+                self._scale_by(pool, after, stamp)
+                after = pool.definition.scale
+            pool.modified = stamp
+            # A formula that comes while the pool is resizing starts the resize anew, as recorded.
+            restarts = before.formula is None and after.formula is not None and pool.resize.is_running(now)
+            if restarts or (after.dedicated, after.low_priority) != (before.dedicated, before.low_priority):
                 self._start_resize(pool, now)
-            if before != definition.scale:
+            if before != after:
                 pool.scaled = pool.modified
             return pool
 
     def delete_pool(self, name: str, *, at_once: bool = False) -> str:
         """Delete a pool and return the id of the deletion. ``at_once`` skips the time that it takes."""
         with self._changing(name) as (pool, now):
-            timings = self.scenario.timings
-            pool.nodes = {visible.node.id: visible.node for visible in self._visible(pool)}
-            leaving = bool(pool.nodes)
-            for node in pool.nodes.values():
-                node.history = lifecycle.leave(node.history, now, timings)
-            pool.deleted = now
-            pool.gone = now + seconds(max(timings.deletion, timings.leaving if leaving else 0.0))
-            if at_once:
-                pool.gone = now
-            ends = now + seconds(timings.leaving) if leaving else pool.resize.cut(now).steady
-            started = now if leaving else pool.resize.started
-            pool.resize = Resize(started, ends, 0, 0)
-            deletion = f"delete-{pool.name}-{pool.etag.removeprefix('0x')}"
-            self._deletions[deletion.casefold()] = pool.gone
-            while len(self._deletions) > _REMEMBERED_DELETIONS:
-                del self._deletions[next(iter(self._deletions))]
-            return deletion
+            return self._delete(pool, now, at_once=at_once)
 
     def recreate_pool(self, name: str) -> Pool:
         """Delete a pool at once and create it anew with the same definition: same name, another pool."""
@@ -140,13 +106,6 @@ class Account:
             definition = self.pool(name).definition
             self.delete_pool(name, at_once=True)
             return self.create_pool(name, definition)
-
-    def resize_pool(self, name: str, dedicated: int, low_priority: int = 0) -> Pool:
-        """Give a pool other targets; the resize takes its time."""
-        with self.lock:
-            before = self.pool(name).definition
-            scale = Scale(dedicated, low_priority, timeout=before.scale.timeout)
-            return self.update_pool(name, replace(before, scale=scale))
 
     def deletion_ends(self, deletion: str) -> datetime | None:
         """Return when a deletion is or was finished, or None if there is no such deletion."""
@@ -158,204 +117,184 @@ class Account:
             older = [end for known, end in self._deletions.items() if known.rpartition("-")[0] == key]
             return older[-1] if older else None
 
-    # --- nodes ---------------------------------------------------------------------------------------------
+    # --- their size ----------------------------------------------------------------------------------------
 
-    def nodes(self, pool: str) -> list[VisibleNode]:
-        """Return the visible nodes of a pool in the order of allocation, each with its state now."""
-        with self.lock:
-            return list(self._visible(self.pool(pool)))
-
-    def node(self, pool: str, node: int | str) -> VisibleNode:
-        """Return a visible node by its place in the order of allocation or by its id."""
-        with self.lock:
-            nodes = self.pool(pool).nodes
-            found = nodes.get(node) if isinstance(node, str) else None
-            if isinstance(node, int):
-                found = next((other for other in nodes.values() if other.index == node), None)
-            state = lifecycle.node_at(found.history, self.clock.now()) if found else None
-            if found is None or state is None:
-                raise refusal("NodeNotFound")
-            return VisibleNode(found, state)
-
-    def counts(self, pool: str) -> tuple[int, int]:
-        """Return how many dedicated and low-priority nodes are visible, preempted ones included."""
-        nodes = self.nodes(pool)
-        dedicated = sum(visible.node.is_dedicated for visible in nodes)
-        return dedicated, len(nodes) - dedicated
-
-    def extensions(self, pool: str, node: int | str) -> dict[str, ExtensionNow]:
-        """Return what each extension of a node shows now, Batch's own included."""
-        with self.lock:
-            return self.extensions_of(self.pool(pool), self.node(pool, node))
-
-    def extensions_of(self, pool: Pool, visible: VisibleNode) -> dict[str, ExtensionNow]:
-        """Return what each extension of a visible node shows now, Batch's own first."""
-        node, boot = visible.node, visible.now.boot
-        waits = {
-            extension["name"]
-            for extension in pool.definition.extensions
-            if boot.scenario.answers.key_vault_without_identity == "waits"
-            and pool.definition.identity is None
-            and waits_for_certificates(extension)
-        }
-
-        def course_of(extension: str) -> Course:
-            course = boot.scenario.course(pool.name, node.index, node.id, extension, boot.number)
-            if extension in waits and course.outcome == "succeed":
-                return Course(outcome="hang")
-            return course
-
-        wanted = [
-            (extension["name"], extension.get("provisionAfterExtensions", []))
-            for extension in pool.definition.extensions
-        ]
-        return lifecycle.extensions_at(
-            visible.now, [(SYSTEM_EXTENSION, []), *wanted], course_of, node.overrides
-        )
-
-    # --- what happens to nodes -----------------------------------------------------------------------------
-
-    def preempt_node(self, pool: str, node: int | str, back_after: float | None = None) -> None:
-        """Take a node's machine away. It stays listed as ``preempted``; after some seconds it is back."""
-        with self._touching(pool, node) as (found, now):
-            found.history = lifecycle.preempt(found.history, now, back_after, self._snapshot())
-
-    def reboot_node(self, pool: str, node: int | str) -> None:
-        """Reboot a node, in whatever state it is; its extensions run again."""
-        with self._touching(pool, node) as (found, now):
-            found.history = lifecycle.reboot(found.history, now, self._snapshot())
-
-    def mark_node(
+    def resize_pool(
         self,
-        pool: str,
-        node: int | str,
-        state: NodeState | str,
+        name: str,
+        dedicated: int,
+        low_priority: int = 0,
         *,
-        code: str | None = None,
-        message: str = "",
-    ) -> None:
-        """Put a node in a state (``unusable``, ``starttaskfailed``, …), with an error if a code is given."""
-        with self._touching(pool, node) as (found, now):
-            found.history = lifecycle.mark(found.history, now, NodeState(state))
-            found.errors = ((code, message),) if code else ()
+        timeout: timedelta | None = None,
+        deallocation: str | None = None,
+    ) -> Pool:
+        """Give a pool other targets, or the same again; the resize takes its time."""
+        with self._changing(name) as (pool, now):
+            before = pool.definition.scale
+            scale = Scale(dedicated, low_priority, timeout or before.timeout, deallocation)
+            return self._rescale(pool, scale, now)
 
-    def remove_node(self, pool: str, node: int | str) -> None:
-        """Take a node out of the pool for good: it leaves, and the target is one less."""
-        with self._changing(pool) as (changed, now), self._touching(pool, node) as (found, _):
-            timings, scale = self.scenario.timings, changed.definition.scale
-            found.history = lifecycle.leave(found.history, now, timings)
-            if found.is_dedicated:
-                scale = replace(scale, dedicated=max(scale.dedicated - 1, 0))
-            else:
-                scale = replace(scale, low_priority=max(scale.low_priority - 1, 0))
-            changed.definition = replace(changed.definition, scale=scale)
-            changed.modified = self._next_stamp()
-            steady = max(changed.resize.steady, now + seconds(timings.leaving))
-            changed.resize = Resize(changed.modified, steady, scale.dedicated, scale.low_priority)
+    def stop_resize(self, name: str) -> Pool:
+        """Stop the resize of a pool: it keeps the nodes that it has. On a steady pool nothing happens."""
+        with self._changing(name) as (pool, now):
+            resize = pool.resize
+            if not resize.is_running(now) or resize.stopped is not None:
+                return pool
+            pool.nodes = {
+                node.id: node
+                for node in pool.nodes.values()
+                if lifecycle.so_far(node.history, now)  # those that never came will not come
+            }
+            counts = dict(zip((True, False), self.counts_at(pool, now), strict=True))
+            targets = {True: resize.dedicated, False: resize.low_priority}
+            errors = tuple(_stopped(kind) for kind in (True, False) if counts[kind] != targets[kind])
+            pool.resize = resize.stop(now, self.scenario.timings.stopping, errors)
+            return pool
 
-    def set_extension(
-        self,
-        pool: str,
-        node: int | str,
-        extension: str,
-        *,
-        outcome: Outcome,
-        code: str | None = None,
-        message: str | None = None,
-    ) -> None:
-        """Change what one extension of a living node shows, from now until the node boots again."""
-        with self._touching(pool, node) as (found, now):
-            names = [SYSTEM_EXTENSION] + [item["name"] for item in self.pool(pool).definition.extensions]
-            name = next((name for name in names if name.casefold() == extension.casefold()), None)
-            if name is None:
-                raise refusal("ResourceNotFound", Reason=f"The pool has no extension '{extension}'")
-            course = Course(outcome=outcome, code=code, message=message)
-            found.overrides = {**found.overrides, name: Override(now, course)}
+    def enable_autoscale(self, name: str, formula: str, interval: timedelta | None = None) -> Pool:
+        """Scale a pool by a formula, which is evaluated at once, or once the pool is steady."""
+        with self._changing(name) as (pool, now):
+            scale = replace(pool.definition.scale, formula=formula)
+            if interval is not None:
+                scale = replace(scale, interval=interval)
+            pool.autoscale_enabled = now
+            if pool.resize.is_running(now):
+                evaluate_formula(self, pool, formula, now)  # a formula that cannot be read is refused at once
+                pool.definition = replace(pool.definition, scale=scale)
+                pool.evaluation, pool.evaluates = None, pool.resize.steady
+                return pool
+            stamp = self._next_stamp(now)
+            self._scale_by(pool, scale, stamp)
+            return self._rescale(pool, pool.definition.scale, now, stamp)
+
+    def disable_autoscale(self, name: str) -> Pool:
+        """Leave a pool at the size that its formula has given it."""
+        with self._changing(name) as (pool, now):
+            if pool.definition.scale.formula is None:
+                return pool
+            scale = replace(pool.definition.scale, formula=None)
+            pool.evaluation, pool.evaluates = None, None
+            if pool.resize.is_running(now):
+                # As recorded: only on a steady pool does this begin a resize and change the ETag.
+                pool.definition = replace(pool.definition, scale=scale)
+                return pool
+            return self._rescale(pool, scale, now)
+
+    def evaluate_autoscale(self, name: str, formula: str) -> Evaluation:
+        """Say what a formula comes to on a pool, without doing it."""
+        with self.lock:
+            return evaluate_formula(self, self.pool(name), formula, self.clock.now())
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _changing(self, name: str) -> Iterator[tuple[Pool, datetime]]:
-        with self.lock:
-            pool = self.pool(name)
-            if pool.deleted:
-                raise refusal("PoolBeingDeleted")
-            yield pool, self.clock.now()
+    def _create(self, name: str, definition: PoolDefinition, now: datetime) -> Pool:
+        stamp = self._next_stamp(now)
+        idle = Resize(now, now, 0, 0)
+        pool = Pool(name, definition, created=stamp, modified=stamp, resize=idle, scaled=stamp)
+        if definition.scale.formula is not None:
+            self._scale_by(pool, definition.scale, stamp)
+        self._generations[name.casefold()] += 1
+        pool.generation = self._generations[name.casefold()]
+        self._pools[name.casefold()] = pool
+        self._start_resize(pool, now)
+        return pool
 
-    @contextmanager
-    def _touching(self, pool: str, node: int | str) -> Iterator[tuple[Node, datetime]]:
-        with self.lock:
-            found = self.node(pool, node)
-            if found.now.state is NodeState.LEAVING_POOL:
-                raise refusal("OperationInvalidForCurrentState", Reason="The node is leaving its pool")
-            yield found.node, self.clock.now()
-
-    def _visible(self, pool: Pool) -> Iterator[VisibleNode]:
-        now = self.clock.now()
-        # Most nodes of a large pool share one history, so it is evaluated once for all of them.
-        known: dict[int, NodeNow | None] = {}
+    def _delete(self, pool: Pool, now: datetime, *, at_once: bool) -> str:
+        timings = self.scenario.timings
+        pool.nodes = {visible.node.id: visible.node for visible in self._visible(pool, now)}
+        leaving = bool(pool.nodes)
         for node in pool.nodes.values():
-            key = id(node.history)
-            if key not in known:
-                known[key] = lifecycle.node_at(node.history, now)
-            state = known[key]
-            if state is not None:
-                yield VisibleNode(node, state)
+            self._leave(node, now)
+        pool.deleted, pool.evaluates = now, None
+        pool.gone = now + seconds(max(timings.deletion, timings.leaving if leaving else 0.0))
+        if at_once:
+            pool.gone = now
+        ends = now + seconds(timings.leaving) if leaving else pool.resize.cut(now).steady
+        started = now if leaving else pool.resize.started
+        pool.resize = Resize(started, ends, 0, 0)
+        deletion = f"delete-{pool.name}-{pool.etag.removeprefix('0x')}"
+        self._deletions[deletion.casefold()] = pool.gone
+        while len(self._deletions) > _REMEMBERED_DELETIONS:
+            del self._deletions[next(iter(self._deletions))]
+        return deletion
 
-    def _forget_the_gone(self) -> None:
-        now = self.clock.now()
-        gone = [key for key, pool in self._pools.items() if pool.gone is not None and pool.gone <= now]
-        for key in gone:
-            del self._pools[key]
+    def _rescale(self, pool: Pool, scale: Scale, now: datetime, stamp: datetime | None = None) -> Pool:
+        pool.definition = replace(pool.definition, scale=scale)
+        pool.modified = pool.scaled = stamp or self._next_stamp(now)
+        self._start_resize(pool, now)
+        return pool
 
-    def _next_stamp(self) -> datetime:
-        """Return the time of a change, always later than the one before, because ETags are made of it."""
-        self._last_stamp = max(self.clock.now(), self._last_stamp + _MICROSECOND)
-        return self._last_stamp
+    def _scale_by(self, pool: Pool, scale: Scale, at: datetime) -> bool:
+        """Evaluate the formula of the scale settings, and say whether it changes the targets."""
+        before = (pool.definition.scale.dedicated, pool.definition.scale.low_priority)
+        found = evaluate_formula(self, pool, scale.formula or "", at)
+        pool.evaluation, pool.evaluates = found, at + scale.interval
+        scale = replace(
+            scale, dedicated=found.dedicated, low_priority=found.low_priority, deallocation=found.option
+        )
+        pool.definition = replace(pool.definition, scale=scale)
+        return before != (scale.dedicated, scale.low_priority)
 
-    def _snapshot(self) -> Scenario:
-        return self.scenario.model_copy(deep=True)
+    def _catch_up(self) -> None:
+        """Do what has become due, in the order of time: formulas, tasks that end or may start, fates."""
+        if self._is_catching_up:
+            return
+        self._is_catching_up = True
+        try:
+            now = self.now()
+            while True:
+                due = [*self._due_formulas(now), *self._due_fates(now)]
+                first = min(due, key=lambda item: item[0], default=None)
+                task_event = self.jobs.next_event(now)
+                if first is not None and (task_event is None or first[0] <= task_event):
+                    first[1]()
+                elif task_event is not None:
+                    self.jobs.advance(task_event)
+                else:
+                    break
+        finally:
+            self._is_catching_up = False
+        self._forget_the_gone()
 
-    def _start_resize(self, pool: Pool, now: datetime) -> None:
-        scale, scenario = pool.definition.scale, self._snapshot()
-        timings, rule = scenario.timings, scenario.resize_rule(pool.name)
-        # Nodes that are gone are forgotten, and so are those on their way: they belong to the last resize.
-        visible = list(self._visible(pool))
-        pool.nodes = {here.node.id: here.node for here in visible}
-        present = [here.node for here in visible if here.now.state is not NodeState.LEAVING_POOL]
-        faults = resize_faults(pool, rule)
-        come = rule.nodes_allocated if rule is not None else None
-        if come is None:
-            come = len(present) if faults else scale.dedicated + scale.low_priority
-        missing: list[bool] = []  # of every node that is to be added: whether it is dedicated
-        removed = 0
-        for is_dedicated, target in ((True, scale.dedicated), (False, scale.low_priority)):
-            here = [node for node in present if node.is_dedicated is is_dedicated]
-            for node in here[target:]:
-                node.history = lifecycle.leave(node.history, now, timings)
-                removed += 1
-            kept = min(len(here), target)
-            wanted = max(min(target, come), kept)
-            missing += [is_dedicated] * (wanted - kept)
-            come -= min(wanted, come)
-        if rule is not None and rule.steady_after is not None:
-            length = rule.steady_after
-        elif missing or faults:
-            length = timings.allocation + timings.settling
-        else:
-            length = timings.leaving if removed else timings.empty_resize
-        steady = now + seconds(length)
-        history = lifecycle.first_boot(max(now, steady - seconds(timings.settling)), scenario)
-        for is_dedicated in missing:
-            node = self._new_node(pool, history, is_dedicated=is_dedicated)
-            pool.nodes[node.id] = node
-        pool.resize = Resize(pool.modified, steady, scale.dedicated, scale.low_priority, faults)
+    def _due_formulas(self, now: datetime) -> Iterator[tuple[datetime, Callable[[], None]]]:
+        for pool in self._pools.values():
+            if pool.evaluates is not None and pool.evaluates <= now:
+                yield pool.evaluates, partial(self._evaluate_again, pool, pool.evaluates)
 
-    def _new_node(self, pool: Pool, history: History, *, is_dedicated: bool) -> Node:
-        index, pool.next_index = pool.next_index, pool.next_index + 1
-        what = f"{self._seed}|{pool.name.casefold()}|{pool.generation}|{index}"
-        digest = hashlib.sha256(what.encode()).hexdigest()
-        return Node(f"tvmps_{digest}_{'d' if is_dedicated else 'p'}", index, is_dedicated, history)
+    def _due_fates(self, now: datetime) -> Iterator[tuple[datetime, Callable[[], None]]]:
+        for pool in self._pools.values():
+            if pool.fate is not None and pool.fate.at <= now:
+                yield pool.fate.at, partial(self._meet_fate, pool, pool.fate)
+
+    def _meet_fate(self, pool: Pool, fate: Fate) -> None:
+        pool.fate = None
+        if pool.deleted:
+            return
+        self._delete(pool, fate.at, at_once=fate.comes_back)
+        if fate.comes_back:
+            self._create(pool.name, pool.definition, fate.at)
+
+    def _evaluate_again(self, pool: Pool, at: datetime) -> None:
+        try:
+            changes = self._scale_by(pool, pool.definition.scale, at)
+        except RefusedError as problem:
+            # It was fine when it was given, but comes to something that is not modelled.
+            scale = pool.definition.scale
+            pool.evaluation = Evaluation(at, scale.dedicated, scale.low_priority, error=problem.message)
+            pool.evaluates = at + scale.interval
+            return
+        if changes:
+            pool.modified = pool.scaled = self._next_stamp(at)
+            self._start_resize(pool, at)
+
+    def _released(self, runs: Iterable[TaskRun], now: datetime, *, is_terminated: bool) -> None:
+        self.jobs.release(runs, now, is_terminated=is_terminated)
+
+
+def _stopped(is_dedicated: bool) -> ResizeFault:
+    kind = _KINDS[is_dedicated]
+    message = f"Desired number of {kind} nodes could not be allocated due to a stop resize operation"
+    return ResizeFault("ResizeStopped", message)
 
 
 def _new_key() -> str:

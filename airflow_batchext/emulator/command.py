@@ -10,12 +10,29 @@ import argparse
 import json
 import signal
 import sys
+import textwrap
 import threading
 
-from airflow_batchext.emulator.scenario import Scenario
+from airflow_batchext.emulator.scenario import Scenario, load_faults
 from airflow_batchext.emulator.server import Emulator, is_loopback
 
 _USAGE_ERROR = 2
+_EXAMPLES = """\
+examples:
+  batchext emulator --time-scale 60            an hour of Azure in a minute
+  batchext emulator --http-port 10000 --https-port 10001 --state batch.json
+                                               the same account, ports and pools every day
+  batchext emulator --scenario s.yaml          for example with this in s.yaml:
+      extensions:
+      - {pool: "gpu-*", extension: "*", outcome: fail, code: "7", message: no driver}
+      faults:
+      - {plane: data, path: "*/nodes", action: throttle, retry_after: 2, count: 3}
+
+While it runs, with the "key" of its first line (and --time-scale 0 to let only you move the clock):
+  curl -H "Authorization: Key $KEY" $HTTP_ENDPOINT/emulator/clock -d '{"advance": 300}'
+  curl -H "Authorization: Key $KEY" $HTTP_ENDPOINT/emulator/faults -d '{"action": "drop", "count": 2}'
+  curl -H "Authorization: Key $KEY" $HTTP_ENDPOINT/emulator/account/preempt_node -d '{"pool": "p", "node": 0}'
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Serve an Azure Batch account on this machine: management plane, data plane and sign-in. "
         "The first line of output is a JSON object with the addresses, the CA file and the credentials, "
-        "printed once connections are accepted. Ends on SIGTERM or Ctrl-C; nothing is kept."
+        "printed once connections are accepted. Ends on SIGTERM or Ctrl-C; nothing is kept but in the file "
+        "of --state."
     )
+    parser.description = textwrap.fill(parser.description, 100)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EXAMPLES
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -52,12 +73,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="JSON or YAML file that says what will fail or hang and how long things take",
     )
+    parser.add_argument(
+        "--faults",
+        metavar="FILE",
+        help="JSON or YAML file with a list of faults of requests, besides those of the scenario",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the same seed and the same requests give the same node ids and the same faults (default: 0)",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        help="keep pools, nodes, jobs, the clock and the credentials in this file, and go on from it",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop. Returns the exit status."""
     try:
         scenario = Scenario.load(args.scenario) if args.scenario else Scenario()
+        if args.faults:
+            scenario.faults += load_faults(args.faults)
+        emulator = Emulator(
+            args.host,
+            args.https_port,
+            args.http_port,
+            args.time_scale,
+            scenario,
+            seed=args.seed,
+            state=args.state,
+        )
     except ValueError as problem:
         return _refuse(str(problem))
     if not is_loopback(args.host):
@@ -65,11 +114,11 @@ def run(args: argparse.Namespace) -> int:
     told_to_stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, frame: told_to_stop.set())
-    emulator = Emulator(args.host, args.https_port, args.http_port, args.time_scale, scenario)
     try:
         emulator.start()
     except OSError as problem:
-        return _refuse(problem.strerror or str(problem))
+        about = f"{problem.filename}: " if problem.filename else ""
+        return _refuse(about + (problem.strerror or str(problem)))
     try:
         sys.stdout.write(json.dumps(emulator.info.as_dict()) + "\n")
         sys.stdout.flush()

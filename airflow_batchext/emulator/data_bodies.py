@@ -1,46 +1,38 @@
-"""How the data plane writes pools, nodes and node extensions: the shapes of recorded traffic.
-
-Where the recordings are silent (``settings``, failures) the shapes are those of Microsoft's how-to, or a
-choice that the scenario's ``answers`` can turn.
-"""
+"""How the data plane writes pools and nodes: the shapes of recorded traffic."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.lifecycle import ExtensionNow, NodeState
+from airflow_batchext.emulator.documents import write
+from airflow_batchext.emulator.extension_bodies import settings_text
+from airflow_batchext.emulator.job_records import BAD_EXIT
+from airflow_batchext.emulator.lifecycle import NodeNow, NodeState, StartTaskNow, start_task_at
 from airflow_batchext.emulator.machine_schema import IMAGE
-from airflow_batchext.emulator.pool_document import write
 from airflow_batchext.emulator.pool_schema import DATA_POOL
-from airflow_batchext.emulator.pools import Pool, VisibleNode, waits_for_certificates
-from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, Answers
 from airflow_batchext.emulator.wire import Json, wire_time, write_duration
+from airflow_batchext.emulator.work import NO_WORK
 
 if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from airflow_batchext.emulator.autoscale import Evaluation
+    from airflow_batchext.emulator.pools import Pool, VisibleNode
+    from airflow_batchext.emulator.scenario import Answers
+    from airflow_batchext.emulator.work import TaskRun
+
+PUBLIC_ADDRESS, LOGIN_PORT = "192.0.2.1", 50000
 _SIMPLIFIED = "2025-06-01"
 """From this version on the service knows only simplified node communication, and no certificates."""
-
-_SYSTEM = {
-    "name": SYSTEM_EXTENSION,
-    "publisher": "Microsoft.Azure.Extensions",
-    "type": "CustomScript",
-    "typeHandlerVersion": "2.0",
-    "autoUpgradeMinorVersion": True,
-}
-_SYSTEM_LOG = "\n".join(
-    f"+ [{second // 60:02d}:{second % 60:02d}] bootstrap.sh: step {second} of the node agent's set-up is done"
-    for second in range(60)
+_DEALLOCATES = "2024-07-01"
+"""Since this version nodes can be deallocated."""
+_COUNTED = (
+    *("creating", "idle", "leavingPool", "offline", "preempted", "rebooting", "reimaging", "running"),
+    *("starting", "startTaskFailed", "unusable", "unknown", "waitingForStartTask"),
 )
-_WORDS = {
-    None: ("transitioning", 0, "Transitioning", "Creating"),
-    "hang": ("transitioning", 0, "Transitioning", "Creating"),
-    "succeed": ("succeeded", 0, "Provisioning succeeded", "Succeeded"),
-    "fail": ("failed", 2, "Provisioning failed", "Failed"),
-}
-_LEVELS = ("Info", "Warning", "Error")
+_COUNTED_LATER = ("deallocated", "deallocating", "upgradingOS")
 
 
 def pool_body(
@@ -52,6 +44,9 @@ def pool_body(
     machine = flat.pop("deploymentConfiguration")["virtualMachineConfiguration"]
     internode = flat.pop("interNodeCommunication") == "Enabled"
     written: Json = write(DATA_POOL, {**flat, "virtualMachineConfiguration": machine}, "data")
+    if "osDisk" in written["virtualMachineConfiguration"]:
+        disk = written["virtualMachineConfiguration"]["osDisk"]
+        written["virtualMachineConfiguration"]["osDisk"] = {"ephemeralOSDiskSettings": {}, **disk}
     if answers.pool_settings == "string":
         for extension in written["virtualMachineConfiguration"].get("extensions", []):
             if "settings" in extension:
@@ -66,7 +61,7 @@ def pool_body(
         "creationTime": wire_time(pool.created),
         "state": "deleting" if pool.deleted else "active",
         "stateTransitionTime": wire_time(pool.deleted or pool.created),
-        "allocationState": "resizing" if resize.is_running(now) else "steady",
+        "allocationState": resize.state(now),
         "allocationStateTransitionTime": wire_time(resize.changed(now)),
         "vmSize": written.pop("vmSize").lower(),
         "resizeTimeout": write_duration(scale.timeout),
@@ -74,149 +69,185 @@ def pool_body(
         "targetDedicatedNodes": scale.dedicated,
         "currentLowPriorityNodes": counts[1],
         "targetLowPriorityNodes": scale.low_priority,
-        "enableAutoScale": scale.formula is not None,
-        "enableInterNodeCommunication": internode,
-        **written,
     }
-    if scale.formula is not None:
-        results = (
-            f"$TargetDedicatedNodes={scale.dedicated};$TargetLowPriorityNodes={scale.low_priority};"
-            "$NodeDeallocationOption=requeue"
-        )
-        body["autoScaleFormula"] = scale.formula
-        body["autoScaleEvaluationInterval"] = write_duration(scale.interval)
-        body["autoScaleRun"] = {"timestamp": wire_time(pool.scaled), "results": results}
     errors = resize.errors_at(now)
     if errors:
-        body["resizeErrors"] = [
-            {
-                "code": error.code,
-                "message": error.message,
-                "values": [{"name": name, "value": value} for name, value in error.values],
-            }
-            for error in errors
-        ]
+        body["resizeErrors"] = [_error(error.code, error.message, error.values) for error in errors]
+    body["enableAutoScale"] = scale.formula is not None
+    if scale.formula is not None:
+        body["autoScaleFormula"] = scale.formula
+        body["autoScaleEvaluationInterval"] = write_duration(scale.interval)
+        if pool.evaluation is not None:
+            body["autoScaleRun"] = evaluation_body(pool.evaluation)
+    body |= {"enableInterNodeCommunication": internode, **written}
     if pool.definition.identity is not None:
         identity = pool.definition.identity
         known = [{"resourceId": name, **ids} for name, ids in identity["userAssignedIdentities"].items()]
         body["identity"] = {"type": identity["type"], "userAssignedIdentities": known}
-    if version[:10] < _SIMPLIFIED and not resize.is_running(now):
+    if version[:10] < _SIMPLIFIED and any(counts):
         body["currentNodeCommunicationMode"] = "classic"
     return body
 
 
-def node_body(pool: Pool, visible: VisibleNode, base: str, version: str) -> Json:
-    """Write a node. While it is being created it has no boot time and no agent yet."""
-    node, now = visible.node, visible.now
-    properties = pool.definition.properties
-    image = write(IMAGE, pool.definition.machine["imageReference"], "data")
-    place = node.index + 4
-    body: Json = {
-        "id": node.id,
-        "url": f"{base}/pools/{pool.name}/nodes/{node.id}",
-        "state": now.state.value,
-        "schedulingState": "disabled" if now.state is NodeState.OFFLINE else "enabled",
-        "stateTransitionTime": wire_time(now.since),
-    }
-    if now.last_boot is not None:
-        body["lastBootTime"] = wire_time(now.last_boot)
-    body |= {
-        "allocationTime": wire_time(now.allocated),
-        "ipAddress": f"10.{place >> 16 & 255}.{place >> 8 & 255}.{place & 255}",
-        "affinityId": f"TVM:{node.id}",
-        "vmSize": properties["vmSize"].lower(),
-        "totalTasksRun": 0,
-        "totalTasksSucceeded": 0,
-        "runningTasksCount": 0,
-        "runningTaskSlotsCount": 0,
-    }
-    if now.last_boot is not None and version[:10] < _SIMPLIFIED:
-        body["certificateReferences"] = []
-    body |= {"isDedicated": node.is_dedicated, "endpointConfiguration": _endpoints(properties, node.index)}
-    if now.last_boot is not None:
-        body["nodeAgentInfo"] = {"lastUpdateTime": wire_time(now.last_boot), "version": "1.10.0"}
-    body["virtualMachineInfo"] = {"imageReference": {**image, "exactVersion": _exact(image)}}
-    if node.errors:
-        body["errors"] = [{"code": code, "message": message} for code, message in node.errors]
+def counts_body(states: Counter[str], version: str) -> dict[str, int]:
+    """Write how many nodes are in which state, in the words and the order of the service."""
+    names = (*_COUNTED, *_COUNTED_LATER) if version[:10] >= _DEALLOCATES else _COUNTED
+    return {**{name: states[name.lower()] for name in names}, "total": sum(states.values())}
+
+
+def evaluation_body(evaluation: Evaluation) -> Json:
+    """Write what an autoscale formula came to."""
+    body: Json = {"timestamp": wire_time(evaluation.at), "results": evaluation.results}
+    if evaluation.error is not None:
+        message = "The specified auto-scaling formula has evaluation error"
+        values = (("Message", evaluation.error),)
+        body["error"] = _error("AutoScalingFormulaEvaluationError", message, values)
     return body
 
 
-def extension_body(pool: Pool, name: str, now: ExtensionNow, answers: Answers) -> Json:
-    """Write one extension of a node. Protected settings are not known any more and so cannot be told."""
-    wanted = next((item for item in pool.definition.extensions if item["name"] == name), {})
-    word, level, display, provisioning = _WORDS[now.outcome]
-    code = f"ProvisioningState/{word}"
-    if now.outcome == "fail" and now.code:
-        code = now.code if now.code.casefold().startswith("provisioningstate/") else f"{code}/{now.code}"
-    status = {
-        "code": code,
-        "level": level if answers.level == "number" else _LEVELS[level],
-        "displayStatus": display,
-        "message": _message(name, wanted, now),
-    }
+def _error(code: str, message: str, values: Iterable[tuple[str, str]]) -> Json:
+    written = [{"name": name, "value": value} for name, value in values]
+    return {"code": code, "message": message, **({"values": written} if written else {})}
+
+
+class NodeWriter:
+    """Writes the nodes of one pool at one time. What they have in common is written once."""
+
+    def __init__(self, pool: Pool, base: str, version: str, now: datetime) -> None:
+        """Write for a client that asks at ``base`` in that version."""
+        self._pool = pool
+        self._base = base
+        self._now = now
+        self._url = f"{base}/pools/{pool.name}/nodes/"
+        self._is_old = version[:10] < _SIMPLIFIED
+        properties = pool.definition.properties
+        self._size = properties["vmSize"].lower()
+        task = properties.get("startTask")
+        self._start_task = None if task is None else write(DATA_POOL.members["startTask"], task, "data")
+        image = write(IMAGE, pool.definition.machine["imageReference"], "data")
+        self._machine = {"imageReference": {**image, "exactVersion": _exact(image)}}
+        self._endpoints = _endpoints(properties, pool.definition.machine["nodeAgentSkuId"])
+        self._alike: dict[tuple[int, bool], tuple[NodeNow, Json]] = {}
+
+    def write(self, visible: VisibleNode) -> Json:
+        """Write a node. Until its agent has reported it has no boot time and no agent."""
+        node, now = visible.node, visible.now
+        if node.work is NO_WORK and not node.errors:
+            # Thousands of nodes of a large pool differ in nothing but their number and their id.
+            key = (id(now), node.is_dedicated)
+            if key not in self._alike:
+                self._alike[key] = (now, self._common(visible))
+            body = self._alike[key][1].copy()
+        else:
+            body = self._common(visible)
+        place = node.index + 4
+        body["id"] = node.id
+        body["url"] = self._url + node.id
+        body["ipAddress"] = f"10.{place >> 16 & 255}.{place >> 8 & 255}.{place & 255}"
+        body["affinityId"] = f"TVM:{node.id}"
+        body["endpointConfiguration"] = {
+            "inboundEndpoints": [
+                {**endpoint, "name": f"{name}.{node.index}", "frontendPort": front + node.index}
+                for name, front, endpoint in self._endpoints
+            ]
+        }
+        return body
+
+    def _common(self, visible: VisibleNode) -> Json:
+        """Write everything in its order, with room for what tells one node from another."""
+        node, now = visible.node, visible.now
+        running = node.work.running(self._now) if node.work.runs else ()
+        is_offline = now.state is NodeState.OFFLINE or node.work.disabled is not None
+        body: Json = {
+            "id": "",
+            "url": "",
+            "state": now.state.value,
+            "schedulingState": "disabled" if is_offline else "enabled",
+            "stateTransitionTime": wire_time(now.since),
+        }
+        if now.last_boot is not None:
+            body["lastBootTime"] = wire_time(now.last_boot)
+        body |= {
+            "allocationTime": wire_time(now.allocated),
+            "ipAddress": "",
+            "affinityId": "",
+            "vmSize": self._size,
+            "totalTasksRun": node.work.done,
+            "totalTasksSucceeded": node.work.succeeded,
+            "runningTasksCount": len(running),
+            "runningTaskSlotsCount": sum(run.slots for run in running),
+        }
+        if running:
+            body["recentTasks"] = [_recent(self._base, run) for run in running]
+        if self._start_task is not None:
+            body["startTask"] = self._start_task
+            task = start_task_at(now, self._now)
+            if task is not None:
+                body["startTaskInfo"] = _start_task_info(task)
+        if now.last_boot is not None and self._is_old:
+            body["certificateReferences"] = []
+        if node.errors:
+            body["errors"] = [{"code": code, "message": message} for code, message in node.errors]
+        body |= {"isDedicated": node.is_dedicated, "endpointConfiguration": {}}
+        if now.last_boot is not None:
+            body["nodeAgentInfo"] = {"lastUpdateTime": wire_time(now.last_boot), "version": "1.10.0"}
+        body["virtualMachineInfo"] = self._machine
+        return body
+
+
+def _recent(base: str, run: TaskRun) -> Json:
     return {
-        "provisioningState": provisioning,
-        "instanceView": {"name": name, "statuses": [status]},
-        "vmExtension": dict(_SYSTEM) if name == SYSTEM_EXTENSION else _described(wanted, answers),
+        "taskUrl": f"{base}/jobs/{run.job}/tasks/{run.task}",
+        "jobId": run.job,
+        "taskId": run.task,
+        "taskState": "running",
+        "executionInfo": {"startTime": wire_time(run.start)},
     }
 
 
-def settings_text(settings: object) -> str:
-    """Write settings as a node gives them: indented JSON in a string, with Windows line ends."""
-    if isinstance(settings, str):
-        return settings
-    return json.dumps(settings, indent=2, ensure_ascii=False).replace("\n", "\r\n")
+def _start_task_info(task: StartTaskNow) -> Json:
+    info: Json = {
+        "state": "running" if task.ended is None else "completed",
+        "startTime": wire_time(task.started),
+    }
+    if task.ended is not None:
+        info |= {"endTime": wire_time(task.ended), "exitCode": task.exit_code}
+        if task.exit_code:
+            info["failureInfo"] = failure_info(*BAD_EXIT)
+        info["result"] = "failure" if task.exit_code else "success"
+    info["retryCount"] = task.retries
+    if task.retried is not None:
+        info["lastRetryTime"] = wire_time(task.retried)
+    return info
 
 
-def _described(wanted: Json, answers: Answers) -> Json:
-    order = ("name", "publisher", "type", "typeHandlerVersion", "autoUpgradeMinorVersion")
-    described = {key: wanted[key] for key in (*order, "enableAutomaticUpgrade") if key in wanted}
-    if "settings" in wanted:
-        settings = wanted["settings"]
-        described["settings"] = settings_text(settings) if answers.node_settings == "string" else settings
-    if "provisionAfterExtensions" in wanted:
-        described["provisionAfterExtensions"] = wanted["provisionAfterExtensions"]
-    return described
+def failure_info(code: str, message: str, detail: str | None) -> Json:
+    """Write why a task failed."""
+    info: Json = {"category": "UserError", "code": code, "message": message}
+    return info if detail is None else {**info, "details": [{"name": "Message", "value": detail}]}
 
 
-def _message(name: str, wanted: Json, now: ExtensionNow) -> str:
-    if now.message is not None:
-        return now.message
-    if now.waits_for:
-        return f"Waiting for {', '.join(now.waits_for)}"
-    if name == SYSTEM_EXTENSION:
-        if now.outcome == "succeed":
-            return f"Enable succeeded: \n[stdout]\n{_SYSTEM_LOG}\n\n[stderr]\n"
-        return "Enable failed" if now.outcome == "fail" else "Enable in progress"
-    if now.outcome == "fail":
-        return f"Enabling the extension '{name}' failed: the handler reported an error"
-    syncs = waits_for_certificates(wanted)
-    if now.outcome == "succeed":
-        started = f"Successfully started Key Vault extension service. {now.since:%Y-%m-%dT%H:%M:%SZ}"
-        return started if syncs else "Plugin enabled"
-    return "Waiting for the first download of all certificates" if syncs else "Enabling the plugin"
+def _endpoints(properties: Json, agent: str) -> list[tuple[str, int, Json]]:
+    """Return the endpoints of every node, each with a name and a port to which a node adds its number."""
 
-
-def _endpoints(properties: Json, index: int) -> Json:
-    def endpoint(name: str, protocol: str, front: int, back: int) -> Json:
-        return {
-            "name": f"{name}.{index}",
+    def endpoint(name: str, protocol: str, front: int, back: int) -> tuple[str, int, Json]:
+        shown = {
+            "name": name,
             "protocol": protocol,
-            "publicIPAddress": "192.0.2.1",
+            "publicIPAddress": PUBLIC_ADDRESS,
             "publicFQDN": "node.batchext.invalid",
             "frontendPort": front,
             "backendPort": back,
         }
+        return name, front, shown
 
     pools = properties.get("networkConfiguration", {}).get("endpointConfiguration", {})
     endpoints = [
-        endpoint(
-            nat["name"], nat["protocol"].lower(), nat["frontendPortRangeStart"] + index, nat["backendPort"]
-        )
+        endpoint(nat["name"], nat["protocol"].lower(), nat["frontendPortRangeStart"], nat["backendPort"])
         for nat in pools.get("inboundNatPools", [])
     ]
-    endpoints.append(endpoint("SSHRule", "tcp", 50000 + index, 22))
-    return {"inboundEndpoints": endpoints}
+    login = 3389 if "windows" in agent.casefold() else 22
+    return [*endpoints, endpoint("SSHRule", "tcp", LOGIN_PORT, login)]
 
 
 def _exact(image: Json) -> str:

@@ -8,14 +8,17 @@ import re
 from bisect import bisect_right
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_batchext.emulator.errors import RefusedError, not_modelled, refusal
+from airflow_batchext.emulator.errors import RefusedError, refusal
+from airflow_batchext.emulator.job_schema import JOB, TASK
 from airflow_batchext.emulator.lifecycle import NodeState
+from airflow_batchext.emulator.odata import Kind, Test, read_filter
 from airflow_batchext.emulator.pool_schema import DATA_POOL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airflow_batchext.emulator.wire import Call, Json
 
@@ -23,7 +26,6 @@ T = TypeVar("T")
 
 _LARGEST_PAGE = 1000
 _TOKEN = re.compile(r"^WATV2:(?P<key>[A-Za-z0-9+/=]+):1\$1$")
-_CONDITION = re.compile(r"^state\s+(?P<operator>eq|ne)\s+'(?P<state>[^']*)'$", re.IGNORECASE)
 _FIELDS = {
     "pools": {DATA_POOL.data_names.get(name, name) for name in DATA_POOL.members}
     | {
@@ -44,51 +46,120 @@ _FIELDS = {
         "certificateReferences",
     },
     "extensions": {"provisioningState", "vmExtension", "instanceView"},
+    "jobs": set(JOB.members)
+    | {
+        *("url", "eTag", "lastModified", "creationTime", "state", "stateTransitionTime", "previousState"),
+        *("previousStateTransitionTime", "executionInfo", "stats"),
+    },
+    "tasks": {TASK.data_names.get(name, name) for name in TASK.members}
+    | {
+        *("url", "eTag", "lastModified", "creationTime", "state", "stateTransitionTime", "previousState"),
+        *("previousStateTransitionTime", "executionInfo", "nodeInfo", "stats"),
+    },
+    "supportedimages": {
+        *("nodeAgentSKUId", "imageReference", "osType", "verificationType", "capabilities"),
+        "batchSupportEndOfLife",
+    },
+    "poolnodecounts": {"poolId", "dedicated", "lowPriority"},
+}
+_EXECUTION: dict[str, Kind] = {
+    "executionInfo/startTime": "time",
+    "executionInfo/endTime": "time",
+}
+_RESOURCE: dict[str, Kind] = {
+    "id": "text",
+    "state": "text",
+    "stateTransitionTime": "time",
+    "creationTime": "time",
+    "lastModified": "time",
+}
+_FILTERS: dict[str, dict[str, Kind]] = {
+    "pools": {
+        **_RESOURCE,
+        "allocationState": "text",
+        "allocationStateTransitionTime": "time",
+        "enableAutoScale": "boolean",
+        "enableInterNodeCommunication": "boolean",
+        "vmSize": "text",
+    },
+    "nodes": {
+        "state": "text",
+        "stateTransitionTime": "time",
+        "lastBootTime": "time",
+        "allocationTime": "time",
+        "startTaskInfo/state": "text",
+        "startTaskInfo/result": "text",
+        "startTaskInfo/exitCode": "number",
+        "startTaskInfo/startTime": "time",
+        "startTaskInfo/endTime": "time",
+    },
+    "jobs": {**_RESOURCE, **_EXECUTION, "priority": "number", "executionInfo/poolId": "text"},
+    "tasks": {
+        **_RESOURCE,
+        **_EXECUTION,
+        "executionInfo/exitCode": "number",
+        "executionInfo/result": "text",
+        "executionInfo/retryCount": "number",
+        "executionInfo/requeueCount": "number",
+        "nodeInfo/poolId": "text",
+        "nodeInfo/nodeId": "text",
+    },
+    "supportedimages": {"osType": "text", "verificationType": "text", "nodeAgentSKUId": "text"},
+    "poolnodecounts": {"poolId": "text"},
+}
+_STATES = re.compile(r"\bstate\s+(?:eq|ne)\s+'([^']*)'", re.IGNORECASE)
+_WORDS = {
+    "nodes": {state.value for state in NodeState},
+    "pools": {"active", "deleting"},
+    "jobs": {"active", "disabling", "disabled", "enabling", "terminating", "completed", "deleting"},
+    "tasks": {"active", "preparing", "running", "completed"},
 }
 
 
-def page(call: Call, items: list[T], key: Callable[[T], str]) -> tuple[list[T], str | None]:
-    """Return the page that was asked for, and the token of the next. ``items`` are in the order of keys."""
-    query = call.query
-    size = _page_size(query.get("maxresults"))
-    first = 0
-    if "$skiptoken" in query:
-        first = bisect_right(items, _read_token(query["$skiptoken"]), key=key)
-    here = items[first : first + size]
-    more = first + size < len(items)
-    return here, _write_token(key(here[-1])) if more else None
+def page(
+    call: Call, items: Sequence[T], key: Callable[[T], str], keep: Callable[[T], bool] | None = None
+) -> tuple[list[T], str | None]:
+    """Return the page that was asked for, and the token of the next.
+
+    ``items`` are in the order of keys. No more of them are looked at than the page needs.
+    """
+    size, token, first = _page_size(parameter(call, "maxresults")), parameter(call, "$skiptoken"), 0
+    if token is not None:
+        first = bisect_right(items, _read_token(token), key=key)
+    rest = (items[place] for place in range(first, len(items)))
+    here = list(islice(rest if keep is None else filter(keep, rest), size + 1))
+    return here[:size], _write_token(key(here[size - 1])) if len(here) > size else None
 
 
-def select(call: Call, kind: str, body: Json) -> Json:
-    """Keep only the members that ``$select`` names."""
-    wanted = call.query.get("$select")
+def selection(call: Call, kind: str) -> Callable[[Json], Json]:
+    """Return what keeps the members that ``$select`` names."""
+    wanted = parameter(call, "$select")
     if wanted is None:
-        return body
+        return lambda body: body
     names = [name.strip() for name in wanted.split(",")]
     for name in names:
-        if name not in _FIELDS[kind]:
+        if name and name not in _FIELDS[kind]:
             raise _bad_parameter("$select", wanted, f"There is no property '{name}'")
-    return {name: value for name, value in body.items() if name in names}
+    return lambda body: {name: value for name, value in body.items() if name in names}
 
 
-def read_filter(text: str | None) -> Callable[[str], bool]:
-    """Return a test of a node's state: ``state eq '…'``, ``state ne '…'``, joined by ``and`` and ``or``."""
+def filter_of(call: Call, kind: str) -> Test | None:
+    """Return the test that ``$filter`` describes, if there is one."""
+    text = parameter(call, "$filter")
     if text is None:
-        return lambda state: True
-    any_of = []
-    for alternative in re.split(r"\s+or\s+", text.strip(), flags=re.IGNORECASE):
-        all_of = []
-        for condition in re.split(r"\s+and\s+", alternative, flags=re.IGNORECASE):
-            match = _CONDITION.match(condition.strip().strip("()").strip())
-            if match is None:
-                raise not_modelled(
-                    f"the $filter '{text[:200]}' on nodes (only state eq '…' and state ne '…')"
-                )
-            if match["state"].lower() not in {state.value for state in NodeState}:
-                raise _bad_parameter("$filter", text, f"There is no state '{match['state']}'")
-            all_of.append((match["operator"].lower() == "eq", match["state"].lower()))
-        any_of.append(all_of)
-    return lambda state: any(all((state == word) is equal for equal, word in terms) for terms in any_of)
+        return None
+    for word in _STATES.findall(text):
+        if kind in _WORDS and word.lower() not in _WORDS[kind]:
+            raise _bad_parameter("$filter", text, f"There is no state '{word}'")
+    return read_filter(text, _FILTERS[kind])
+
+
+def parameter(call: Call, name: str) -> str | None:
+    """Return a parameter of the query, whose name the service reads in any case."""
+    query = call.query
+    if name in query:
+        return query[name]
+    return next((value for given, value in query.items() if given.lower() == name.lower()), None)
 
 
 def check_conditions(call: Call, etag: str, modified: datetime, *, is_read: bool) -> None:
@@ -124,7 +195,9 @@ def _page_size(text: str | None) -> int:
     if not re.match(r"^-?\d{1,9}$", text):
         raise _bad_parameter("maxresults", text, "A number is expected")
     size = int(text)
-    if not 1 <= size <= _LARGEST_PAGE:
+    if size < 1:
+        raise _bad_parameter("maxresults", text, "MaxResults cannot be less than 1")
+    if size > _LARGEST_PAGE:
         raise refusal(
             "OutOfRangeQueryParameterValue",
             QueryParameterName="maxresults",

@@ -8,6 +8,7 @@ in their message.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ _BATCH = {
         "The value provided for one of the properties in the request body is invalid.",
     ),
     "InvalidRequestBody": (400, "The specified Request Body is not syntactically valid."),
-    "MissingRequiredQueryParameter": (400, "A required query parameter was not specified for this request."),
+    "MissingRequiredQueryParameter": (
+        400,
+        "A query parameter that's mandatory for this request is not specified.",
+    ),
     "InvalidQueryParameterValue": (
         400,
-        "An invalid value was specified for one of the query parameters in the request URI.",
+        "Value for one of the query parameters specified in the request URI is invalid.",
     ),
     "OutOfRangeQueryParameterValue": (
         400,
@@ -34,9 +38,18 @@ _BATCH = {
     "UnsupportedRequestVersion": (400, "The specified request version is not supported."),
     "InvalidHeaderValue": (
         400,
-        "The value provided for one of the HTTP headers was not in the correct format.",
+        "The value for one of the HTTP headers is not in the correct format.",
     ),
     "InvalidAutoScalingSettings": (400, "The specified auto-scaling settings are not valid."),
+    "AutoScalingFormulaSyntaxError": (400, "The specified auto-scaling formula has a syntax error."),
+    "AutoScalingFormulaTooLong": (400, "The specified auto-scaling formula exceeds lengths limit."),
+    "TaskDependenciesNotSpecifiedOnJob": (
+        400,
+        (
+            "A task was specified as depending on other tasks, "
+            "but the job did not specify that it would use task dependencies."
+        ),
+    ),
     "PropertyCannotBeUpdated": (
         400,
         "A property that cannot be updated was specified as part of the request.",
@@ -48,10 +61,18 @@ _BATCH = {
             "Make sure the value of Authorization header is formed correctly including the signature."
         ),
     ),
+    "AuthorizationFailure": (403, "This request is not authorized to perform this operation."),
+    "InvalidRestAPIForAccountSetting": (
+        409,
+        "There is a conflict between the REST API being used and the account.",
+    ),
     "PoolNotFound": (404, "The specified pool does not exist."),
     "NodeNotFound": (404, "The specified node does not exist."),
+    "JobNotFound": (404, "The specified job does not exist."),
+    "TaskNotFound": (404, "The specified task does not exist."),
     "ResourceNotFound": (404, "The specified resource does not exist."),
     "PoolExists": (409, "The specified pool already exists."),
+    "PoolQuotaReached": (409, "Pool quota for the account has been reached."),
     "PoolBeingDeleted": (409, "The specified pool has been marked for deletion and is being reclaimed."),
     "PoolBeingResized": (409, "The specified pool is being resized"),
     "NodeBeingCreated": (409, "The specified node is being created"),
@@ -59,15 +80,57 @@ _BATCH = {
     "NodeBeingRebooted": (409, "The specified node is being rebooted"),
     "NodeBeingReimaged": (409, "The specified node is being reimaged"),
     "NodeStateUnusable": (409, "The state of the specified node is unusable"),
+    "NodeAlreadyInTargetSchedulingState": (
+        409,
+        "The specified node is already in the target scheduling state.",
+    ),
+    "OperationNotValidOnNode": (409, "The specified operation is not valid on the node."),
+    "OperationNotValidOnPool": (409, "The specified operation is not valid on the pool."),
+    "JobExists": (409, "The specified job already exists."),
+    "JobBeingTerminated": (409, "The specified job is being terminated."),
+    "JobBeingDeleted": (
+        409,
+        "The specified job has been marked for deletion and is being garbage collected.",
+    ),
+    "JobCompleted": (409, "The specified job is already in a completed state."),
+    "JobPreparationTaskOrReleaseTaskNotSpecified": (
+        409,
+        "The specified job does not have either job preparation task or job release task.",
+    ),
+    "TaskExists": (409, "The specified task already exists."),
+    "TaskCompleted": (409, "The specified task is already in a completed state."),
+    "TaskNotCompleted": (
+        409,
+        (
+            "The specified task is not in a completed state, "
+            "and the requested operation can be performed only on completed tasks."
+        ),
+    ),
+    "TaskSucceeded": (
+        409,
+        (
+            "The specified task has already completed successfully, "
+            "and the requested operation cannot be performed on successful tasks."
+        ),
+    ),
     "OperationInvalidForCurrentState": (
         409,
         "The specified operation is not valid for the current state of the resource.",
     ),
     "ConditionNotMet": (
         412,
-        "The condition specified in the conditional header(s) was not met for a write operation.",
+        "The condition specified using HTTP conditional header(s) is not met.",
+    ),
+    "TooManyRequests": (
+        429,
+        "Request failed as server encountered too many requests. Please try again.",
     ),
     "InternalError": (500, "The server encountered an internal error. Please retry the request."),
+    "ServerBusy": (503, "The server is currently unable to receive requests. Please retry your request."),
+    "TooManyEnableAutoScaleRequests": (
+        503,
+        "Too many Enable Pool AutoScale requests are issued on the pool.",
+    ),
     "NotImplemented": (501, "This operation is not modelled by the emulator."),
 }
 
@@ -113,6 +176,26 @@ def front_door(
 ) -> RefusedError:
     """Return a refusal of Azure Resource Manager itself."""
     return RefusedError(status, code, message, headers=headers or {}, front_door=True)
+
+
+def throttled(kind: str, subscription: str, seconds: int) -> RefusedError:
+    """Return the front door's 429 for too many requests of a kind (read, write, delete)."""
+    message = (
+        f"Number of '{kind}' requests for subscription '{subscription}' exceeded. Please try again after "
+        f"'{seconds}' seconds after additional tokens are available."
+    )
+    headers = {"Retry-After": str(seconds), f"x-ms-ratelimit-remaining-subscription-{kind}s": "0"}
+    return front_door(429, "SubscriptionRequestsThrottled", message, headers)
+
+
+def failure(status: int, code: str | None, message: str | None) -> RefusedError:
+    """Return an error that has nothing to do with what was asked, as services and gateways give it."""
+    usual = {429: "TooManyRequests", 500: "InternalError", 502: "InvalidGatewayHost", 503: "ServerBusy"}
+    code = code or usual.get(status) or "".join(HTTPStatus(status).phrase.title().split())
+    if message is None and code == "InvalidGatewayHost":
+        message = "Host name resolution failed for 'Microsoft.Batch'; cannot fulfill the request."
+    _, usual_message = _BATCH.get(code, (status, HTTPStatus(status).phrase))
+    return RefusedError(status, code, usual_message if message is None else message)
 
 
 def not_modelled(what: str) -> RefusedError:

@@ -1,14 +1,17 @@
-"""The life of a node and its extensions, as a pure function of time: no timers, no threads, no I/O.
+"""The life of a node, as a pure function of time: no timers, no threads, no I/O.
 
-A node's history is written ahead, as the moments at which its state changes ("creating now, starting in 20 s,
+A node's history is written ahead, as the moments at which its state changes ("creating now, starting in 10 s,
 idle in 28 s"). To know its state one asks which moment was the last. An intervention (a reboot, a preemption,
 a deletion) cuts off what has not happened yet and writes another future. The nodes of one allocation share
 one history until something happens to one of them, so that ten thousand of them cost little.
 
-    (not visible) -> creating -> starting -> idle
-    idle, running -> rebooting -> starting -> idle
-    any           -> preempted -> creating -> starting -> idle
+    (not visible) -> creating -> starting -> [waitingforstarttask ->] idle | starttaskfailed
+    idle, running -> rebooting | reimaging -> starting -> ...
+    idle, running -> deallocating -> deallocated -> (started) starting -> ...
+    any           -> preempted -> creating -> ...
     any           -> leavingpool -> gone
+
+What tasks and the scheduling switch make of an idle node (``running``, ``offline``) is in ``work``.
 """
 
 from __future__ import annotations
@@ -17,10 +20,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.scenario import Course, Outcome, Scenario, Timings, seconds
+from airflow_batchext.emulator.scenario import Scenario, Timings, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
 
@@ -50,12 +52,38 @@ DOWN = WITHOUT_MACHINE | {NodeState.REBOOTING, NodeState.REIMAGING, NodeState.DE
 """States in which no extension makes progress."""
 
 
+BUSY = frozenset({NodeState.IDLE, NodeState.RUNNING})
+"""States in which the service lets a node be rebooted, reimaged or deallocated."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTask:
+    """What the start task of a node does in one boot."""
+
+    length: float
+    """Seconds that one attempt runs."""
+    exit_code: int | None
+    """None: it never ends."""
+    retries: int = 0
+    """How often it is tried again after a failure; -1: without end."""
+    waits: bool = True
+    """Whether the node takes no task before the start task has succeeded."""
+
+    @property
+    def attempts(self) -> int | None:
+        """How many attempts it makes in all, or None if it never comes to an end."""
+        if self.exit_code is None or (self.exit_code and self.retries < 0):
+            return None
+        return 1 + self.retries if self.exit_code else 1
+
+
 @dataclass(frozen=True, slots=True)
 class Boot:
     """One start of a machine: all its extensions run anew, under the scenario of that day."""
 
     number: int
     scenario: Scenario
+    start_task: StartTask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +97,8 @@ class Moment:
     """Set where a machine starts."""
     reports: bool = False
     """The node agent reports that the machine has booted (``lastBootTime``)."""
+    starts_task: bool = False
+    """The start task begins."""
 
 
 History = tuple[Moment, ...]
@@ -86,53 +116,77 @@ class NodeNow:
     booted: datetime
     extensions_as_of: datetime
     """The time for which the extensions are to be computed: they stand still while the machine is down."""
+    task_started: datetime | None = None
+    """When the start task of this boot began."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExtensionNow:
-    """An extension as it is at one time. ``outcome`` None: it is not done yet."""
+class StartTaskNow:
+    """A start task as it is at one time. ``exit_code`` None: it runs."""
 
-    outcome: Outcome | None
-    since: datetime
-    waits_for: tuple[str, ...] = ()
-    code: str | None = None
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A test's or a user's word about one extension of a living node, from now until its next boot."""
-
-    at: datetime
-    course: Course
+    started: datetime
+    ended: datetime | None
+    exit_code: int | None
+    retries: int
+    retried: datetime | None
 
 
 # --- histories ---------------------------------------------------------------------------------------------
 
 
-def first_boot(at: datetime, scenario: Scenario) -> History:
+def first_boot(at: datetime, scenario: Scenario, start_task: StartTask | None = None) -> History:
     """Write the history of a machine that becomes visible at that time."""
-    return _machine(at, Boot(0, scenario))
+    return _machine(at, Boot(0, scenario, start_task))
 
 
-def reboot(history: History, now: datetime, scenario: Scenario) -> History:
-    """Restart the machine now."""
-    again = now + seconds(scenario.timings.rebooting)
-    boot = Boot(_boots(history, now), scenario)
+def restart(
+    history: History,
+    now: datetime,
+    scenario: Scenario,
+    start_task: StartTask | None = None,
+    *,
+    at: datetime | None = None,
+    state: NodeState = NodeState.REBOOTING,
+) -> History:
+    """Reboot or reimage the machine, now or ``at`` a later time."""
+    when = at or now
+    boot = Boot(boots(history, now), scenario, start_task)
+    again = when + seconds(scenario.timings.rebooting)
+    return (*so_far(history, now), Moment(when, state), *_starting(again, boot, scenario.timings.starting))
+
+
+def deallocate(history: History, now: datetime, timings: Timings, *, at: datetime | None = None) -> History:
+    """Give the machine back, now or ``at`` a later time; the node stays listed."""
+    when = at or now
+    gone = when + seconds(timings.deallocating)
     return (
         *so_far(history, now),
-        Moment(now, NodeState.REBOOTING),
-        Moment(again, NodeState.STARTING, boot, reports=True),
-        Moment(again + seconds(scenario.timings.starting), NodeState.IDLE),
+        Moment(when, NodeState.DEALLOCATING),
+        Moment(gone, NodeState.DEALLOCATED),
     )
 
 
-def preempt(history: History, now: datetime, back_after: float | None, scenario: Scenario) -> History:
+def start(
+    history: History, now: datetime, scenario: Scenario, start_task: StartTask | None = None
+) -> History:
+    """Start a deallocated node."""
+    boot = Boot(boots(history, now), scenario, start_task)
+    length = scenario.timings.deallocating + scenario.timings.starting
+    return (*so_far(history, now), *_starting(now, boot, length))
+
+
+def preempt(
+    history: History,
+    now: datetime,
+    back_after: float | None,
+    scenario: Scenario,
+    start_task: StartTask | None = None,
+) -> History:
     """Take the machine away now, and give another one after some seconds (None: never)."""
     lost = (*so_far(history, now), Moment(now, NodeState.PREEMPTED))
     if back_after is None:
         return lost
-    boot = Boot(_boots(history, now), scenario)
+    boot = Boot(boots(history, now), scenario, start_task)
     return (*lost, *_machine(now + seconds(back_after), boot))
 
 
@@ -144,12 +198,15 @@ def mark(history: History, now: datetime, state: NodeState) -> History:
     return (*so_far(history, now), Moment(now, state, reports=never_reported and runs))
 
 
-def leave(history: History, now: datetime, timings: Timings) -> History:
-    """Remove the node: it leaves now and is gone a little later. One that never was visible just vanishes."""
-    past = so_far(history, now)
+def leave(history: History, now: datetime, timings: Timings, *, at: datetime | None = None) -> History:
+    """Remove the node, now or ``at`` a later time: it leaves and is gone a little later.
+
+    One that never was visible just vanishes.
+    """
+    past, when = so_far(history, now), at or now
     if not past:
         return (Moment(now, None),)
-    return (*past, Moment(now, NodeState.LEAVING_POOL), Moment(now + seconds(timings.leaving), None))
+    return (*past, Moment(when, NodeState.LEAVING_POOL), Moment(when + seconds(timings.leaving), None))
 
 
 def so_far(history: History, now: datetime) -> History:
@@ -160,14 +217,28 @@ def so_far(history: History, now: datetime) -> History:
 def _machine(at: datetime, boot: Boot) -> History:
     timings = boot.scenario.timings
     joins = at + seconds(timings.creating)
-    return (
-        Moment(at, NodeState.CREATING, boot),
-        Moment(joins, NodeState.STARTING, reports=True),
-        Moment(joins + seconds(timings.starting), NodeState.IDLE),
-    )
+    _, *rest = _starting(joins, boot, timings.starting)
+    return (Moment(at, NodeState.CREATING, boot), Moment(joins, NodeState.STARTING), *rest)
 
 
-def _boots(history: History, now: datetime) -> int:
+def _starting(at: datetime, boot: Boot, length: float) -> History:
+    end = at + seconds(length)
+    report = end - seconds(min(boot.scenario.timings.agent, length))
+    moments = (Moment(at, NodeState.STARTING, boot), Moment(report, NodeState.STARTING, reports=True))
+    task = boot.start_task
+    if task is None:
+        return (*moments, Moment(end, NodeState.IDLE))
+    if not task.waits:
+        return (*moments, Moment(end, NodeState.IDLE, starts_task=True))
+    waiting = Moment(end, NodeState.WAITING_FOR_START_TASK, starts_task=True)
+    if task.attempts is None:
+        return (*moments, waiting)
+    outcome = NodeState.START_TASK_FAILED if task.exit_code else NodeState.IDLE
+    return (*moments, waiting, Moment(end + seconds(task.length * task.attempts), outcome))
+
+
+def boots(history: History, now: datetime) -> int:
+    """Return how often the machine has been started by now."""
     return sum(moment.boot is not None for moment in so_far(history, now))
 
 
@@ -180,12 +251,19 @@ def node_at(history: History, now: datetime) -> NodeNow | None:
     if not past or past[-1].state is None:
         return None
     boot, booted, last_boot, down_since = past[0].boot, past[0].at, None, None
+    since, state, task_started = past[0].at, past[0].state, None
     for moment in past:
         if moment.boot is not None:
-            # A machine that is only being created has not reported: it shows no boot time, first or later.
-            boot, booted, last_boot = moment.boot, moment.at, None
+            boot, booted, task_started = moment.boot, moment.at, None
+            if moment.state is NodeState.CREATING:
+                # Another machine, or the first: it shows no boot time before its agent has reported.
+                last_boot = None
         if moment.reports:
             last_boot = moment.at
+        if moment.starts_task:
+            task_started = moment.at
+        if moment.state is not state:
+            since, state = moment.at, moment.state
         if moment.state not in DOWN:
             down_since = None
         elif down_since is None:
@@ -194,100 +272,33 @@ def node_at(history: History, now: datetime) -> NodeNow | None:
         raise ValueError("a history begins with a boot")
     return NodeNow(
         state=past[-1].state,
-        since=past[-1].at,
+        since=since,
         allocated=past[0].at,
         last_boot=last_boot,
         boot=boot,
         booted=booted,
         extensions_as_of=down_since or now,
+        task_started=task_started,
     )
 
 
-def extensions_at(
-    node: NodeNow,
-    wanted: Sequence[tuple[str, Sequence[str]]],
-    course_of: Callable[[str], Course],
-    overrides: Mapping[str, Override],
-) -> dict[str, ExtensionNow]:
-    """Return every extension of a node, in the order of ``wanted``: pairs of a name and what it comes after.
-
-    An extension starts when the machine does, or when all that it comes after have succeeded. Behind one that
-    failed, hangs, does not exist or waits for it in turn, it waits in ``transitioning`` for ever.
-    """
-    run = _Run(node, {name.casefold(): (name, after) for name, after in wanted}, course_of, overrides)
-    return {name: run.now(name) for name, _ in wanted}
-
-
-class _Run:
-    """The extensions of one boot of one node."""
-
-    def __init__(
-        self,
-        node: NodeNow,
-        wanted: dict[str, tuple[str, Sequence[str]]],
-        course_of: Callable[[str], Course],
-        overrides: Mapping[str, Override],
-    ) -> None:
-        self._node = node
-        self._wanted = wanted
-        self._course_of = course_of
-        self._overrides = {
-            name: override
-            for name, override in overrides.items()
-            if node.booted <= override.at <= node.extensions_as_of
-        }
-        self._successes: dict[str, datetime | None] = {}
-
-    def now(self, name: str) -> ExtensionNow:
-        as_of = self._node.extensions_as_of
-        override = self._overrides.get(name)
-        if override is not None:
-            course, end = override.course, override.at
-            outcome = None if course.outcome == "hang" else course.outcome
-            return ExtensionNow(outcome, end, code=course.code, message=course.message)
-        _, after = self._wanted[name.casefold()]
-        waits_for = tuple(other for other in after if not self._has_succeeded(other, as_of))
-        start = self._start(name)
-        if waits_for or start is None:
-            return ExtensionNow(None, self._node.booted, waits_for=waits_for)
-        course = self._course_of(name)
-        end = start + seconds(course.seconds)
-        if course.outcome == "hang":
-            return ExtensionNow(None, start, message=course.message)
-        if end > as_of:
-            return ExtensionNow(None, start)
-        return ExtensionNow(course.outcome, end, code=course.code, message=course.message)
-
-    def _has_succeeded(self, name: str, as_of: datetime) -> bool:
-        success = self._success(name)
-        return success is not None and success <= as_of
-
-    def _start(self, name: str) -> datetime | None:
-        _, after = self._wanted[name.casefold()]
-        times = [self._success(other) for other in after]
-        if None in times:
-            return None
-        return max((time for time in times if time is not None), default=self._node.booted)
-
-    def _success(self, name: str) -> datetime | None:
-        """When it succeeds in this boot, or None if it never does."""
-        key = name.casefold()
-        if key not in self._wanted:
-            return None
-        if key not in self._successes:
-            self._successes[key] = (
-                None  # for the time being: whoever waits for itself in a circle never starts
-            )
-            self._successes[key] = self._compute_success(self._wanted[key][0])
-        return self._successes[key]
-
-    def _compute_success(self, name: str) -> datetime | None:
-        start, course = self._start(name), self._course_of(name)
-        natural = start + seconds(course.seconds) if start and course.outcome == "succeed" else None
-        override = self._overrides.get(name)
-        if override is None or (natural is not None and natural <= override.at):
-            return natural
-        return override.at if override.course.outcome == "succeed" else None
+def start_task_at(node: NodeNow, now: datetime) -> StartTaskNow | None:
+    """Return what the start task of a node shows, or None if it has none or has not begun it in this boot."""
+    task, started = node.boot.start_task, node.task_started
+    if task is None or started is None:
+        return None
+    # A machine that is down makes no progress.
+    passed = (min(node.extensions_as_of, now) - started).total_seconds()
+    if task.exit_code is None:
+        return StartTaskNow(started, None, None, 0, None)
+    done = int(passed // task.length) if task.length else task.attempts or 1
+    if task.attempts is not None and done >= task.attempts:
+        begun = started + seconds(task.length * (task.attempts - 1))
+        retried = begun if task.attempts > 1 else None
+        end = begun + seconds(task.length)
+        return StartTaskNow(begun, end, task.exit_code, task.attempts - 1, retried)
+    begun = started + seconds(task.length * done)
+    return StartTaskNow(begun, None, None, done, begun if done else None)
 
 
 # --- resizes -----------------------------------------------------------------------------------------------
@@ -311,10 +322,18 @@ class Resize:
     dedicated: int
     low_priority: int
     errors: tuple[ResizeFault, ...] = ()
+    stopped: datetime | None = None
+    """When a client asked to stop it; from then on it is ``stopping``."""
 
     def is_running(self, now: datetime) -> bool:
-        """Say whether the pool is ``resizing``."""
+        """Say whether the pool is not steady."""
         return now < self.steady
+
+    def state(self, now: datetime) -> str:
+        """Return the allocation state as the data plane writes it."""
+        if not self.is_running(now):
+            return "steady"
+        return "resizing" if self.stopped is None else "stopping"
 
     def errors_at(self, now: datetime) -> tuple[ResizeFault, ...]:
         """Return the errors; nothing is known of them while the resize runs."""
@@ -322,8 +341,12 @@ class Resize:
 
     def changed(self, now: datetime) -> datetime:
         """Return when the allocation state changed last."""
-        return self.started if self.is_running(now) else self.steady
+        return (self.stopped or self.started) if self.is_running(now) else self.steady
 
     def cut(self, now: datetime) -> Resize:
         """End the resize now at the latest."""
         return replace(self, steady=min(self.steady, now))
+
+    def stop(self, now: datetime, length: float, errors: tuple[ResizeFault, ...]) -> Resize:
+        """Begin to stop the resize; it ends a little later, with those errors."""
+        return replace(self, stopped=now, steady=now + seconds(length), errors=errors)

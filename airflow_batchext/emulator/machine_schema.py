@@ -9,7 +9,6 @@ from airflow_batchext.emulator.schema import (
     READ_ONLY,
     SECRET,
     TEXT,
-    Enum,
     Many,
     Object,
     camel,
@@ -46,7 +45,7 @@ _HOST_ENDPOINT = Object(
 _SECURITY = Object(
     "SecurityProfile",
     {
-        "securityType": Enum({"trustedLaunch": "trustedLaunch", "confidentialVM": "confidentialvm"}),
+        "securityType": lower("trustedLaunch", "confidentialVM"),
         "encryptionAtHost": BOOLEAN,
         "uefiSettings": Object("UefiSettings", {"secureBootEnabled": BOOLEAN, "vTpmEnabled": BOOLEAN}),
         "proxyAgentSettings": Object(
@@ -135,10 +134,11 @@ VIRTUAL_MACHINE = Object(
             "OSDisk",
             {
                 "ephemeralOSDiskSettings": Object("DiffDiskSettings", {"placement": lower("CacheDisk")}),
-                "caching": _CACHING,
                 "managedDisk": _MANAGED_DISK,
                 "diskSizeGB": INTEGER,
                 "writeAcceleratorEnabled": BOOLEAN,
+                # Recorded answers of the data plane write this one with capitals, unlike that of a data disk.
+                "caching": same("None", "ReadOnly", "ReadWrite"),
             },
         ),
         "securityProfile": _SECURITY,

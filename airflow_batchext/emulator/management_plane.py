@@ -1,42 +1,44 @@
 """The management plane: Azure Resource Manager in front, and Batch's resource provider behind it.
 
-The front door checks the token, the api-version and that subscription, resource group and account exist; what
-passes is a matter of pools. Whatever is not modelled here is refused with 501 and said so.
+The front door checks the token, the api-version and that subscription, resource group and account exist;
+what passes is a matter of the account and its pools. Whatever is not modelled here is refused with 501.
 """
 
 from __future__ import annotations
 
-import math
 import re
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator import sign_in
-from airflow_batchext.emulator.errors import RefusedError, front_door, management_body, not_modelled, refusal
-from airflow_batchext.emulator.management_bodies import account_body, pool_body
-from airflow_batchext.emulator.pool_document import PoolDefinition, check_name, read_management
+from airflow_batchext.emulator import sign_in, throttling
+from airflow_batchext.emulator.errors import (
+    RefusedError,
+    front_door,
+    management_body,
+    not_modelled,
+    throttled,
+)
+from airflow_batchext.emulator.management_account import AccountOperations
+from airflow_batchext.emulator.management_pools import PoolOperations
 from airflow_batchext.emulator.sign_in import SignIn, TokenError
-from airflow_batchext.emulator.wire import Answer, Call, Router, http_time, new_id, utc_now, wire_time
+from airflow_batchext.emulator.wire import Answer, Call, Router, new_id, utc_now, wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from airflow_batchext.emulator.account import Account
-    from airflow_batchext.emulator.pools import Pool
 
 _VERSION = re.compile(r"^\d{4}-\d{2}-\d{2}(-preview)?$")
-_ACCOUNT = (
-    "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Batch/batchAccounts/{account}"
-)
 _SCOPE = re.compile(
     r"^/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/(?P<group>[^/]+)"
     r"(?:/providers/Microsoft\.Batch/batchAccounts/(?P<account>[^/]+))?)?(?:/|$)",
     re.IGNORECASE,
 )
-_DELETION_POLL = 15
-_HOURLY = {"reads": 12000, "writes": 1200, "deletes": 15000}
-_UPDATABLE = ("metadata", "startTask", "applicationPackages", "targetNodeCommunicationMode")
+_CLOUD = re.compile(r"^/metadata/endpoints/?$", re.IGNORECASE)
+"""Who asks for this does not know yet where to sign in."""
+_HOURLY: dict[throttling.Kind, int] = {"read": 12000, "write": 1200, "delete": 15000}
+"""What is said to remain where throttling is off: the limits per hour of which the recordings speak."""
 _KINDS = {
     "ExpiredAuthenticationToken": "expired",
     "InvalidAuthenticationTokenAudience": "audience",
@@ -47,28 +49,25 @@ _KINDS = {
 class ManagementPlane:
     """Answers the calls to ``/subscriptions/…``."""
 
-    def __init__(self, account: Account, tokens: SignIn, data_host: Callable[[], str]) -> None:
-        """``data_host`` says the host and port under which the data plane is served."""
+    def __init__(self, account: Account, tokens: SignIn, host: Callable[[], str]) -> None:
+        """``host`` says the host and port under which everything is served over HTTPS."""
         self._account = account
         self._tokens = tokens
-        self._data_host = data_host
         self._used = dict.fromkeys(_HOURLY, 0)
+        self._buckets = throttling.Buckets(time.monotonic)
         self._router = Router()
-        for method, template, handler in (
-            ("GET", "", self._get_account),
-            ("POST", "/listKeys", self._list_keys),
-            ("GET", "/pools", self._list_pools),
-            ("GET", "/pools/{pool}", self._get_pool),
-            ("PUT", "/pools/{pool}", self._put_pool),
-            ("DELETE", "/pools/{pool}", self._delete_pool),
-            ("GET", "/poolOperationResults/{operation}", self._operation_result),
-        ):
-            self._router.add(method, _ACCOUNT + template, handler)
+        for room in (AccountOperations(account, tokens, host), PoolOperations(account)):
+            for method, template, handler in room.routes():
+                self._router.add(method, template, handler)
 
     def answer(self, call: Call) -> Answer:
         """Answer a call, refusals included."""
+        kind = throttling.kind_of(call.method)
+        remaining: dict[str, str] = {}
         try:
-            self._authenticate(call)
+            if not _CLOUD.match(call.path):
+                self._authenticate(call)
+            remaining = {f"x-ms-ratelimit-remaining-subscription-{kind}s": str(self._throttle(kind))}
             self._check_version(call)
             self._check_scope(call)
             found = self._router.find(call.method, call.raw_path)
@@ -80,7 +79,9 @@ class ManagementPlane:
         except RefusedError as problem:
             body = management_body(problem, call.request_id, wire_time(utc_now()))
             answer = Answer(problem.status, body, problem.headers)
-        return replace(answer, headers={**self._common_headers(call), **answer.headers})
+        varies = {"Vary": "Accept-Encoding"} if answer.body is not None else {}
+        headers = {**self._common_headers(call), **remaining, **varies, **answer.headers}
+        return replace(answer, headers=headers)
 
     # --- the front door ------------------------------------------------------------------------------------
 
@@ -129,9 +130,17 @@ class ManagementPlane:
             )
             raise front_door(404, "ResourceNotFound", message)
 
+    def _throttle(self, kind: throttling.Kind) -> int:
+        """Return how many more requests of that kind there may be, or refuse this one."""
+        if not self._account.scenario.account.throttling:
+            self._used[kind] += 1
+            return max(_HOURLY[kind] - self._used[kind], 1)
+        taken = self._buckets.take(kind)
+        if taken.wait:
+            raise throttled(kind, self._account.subscription_id, taken.wait)
+        return taken.left
+
     def _common_headers(self, call: Call) -> dict[str, str]:
-        kind = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}.get(call.method, "writes")
-        self._used[kind] += 1
         correlation = call.headers.get("x-ms-correlation-request-id") or new_id()
         headers = {
             "Cache-Control": "no-cache",
@@ -140,113 +149,7 @@ class ManagementPlane:
             "x-ms-request-id": call.request_id,
             "x-ms-correlation-request-id": correlation,
             "x-ms-routing-request-id": f"EMULATOR:{utc_now():%Y%m%dT%H%M%SZ}:{correlation}",
-            f"x-ms-ratelimit-remaining-subscription-{kind}": str(max(_HOURLY[kind] - self._used[kind], 1)),
         }
         if "x-ms-client-request-id" in call.headers:
             headers["x-ms-client-request-id"] = call.headers["x-ms-client-request-id"]
         return headers
-
-    # --- the account ---------------------------------------------------------------------------------------
-
-    def _get_account(self, call: Call) -> Answer:
-        return Answer(200, account_body(self._account, self._account_id(), self._data_host()))
-
-    def _list_keys(self, call: Call) -> Answer:
-        return Answer(200, {"accountName": self._account.name, **self._account.keys})
-
-    # --- pools ---------------------------------------------------------------------------------------------
-
-    def _list_pools(self, call: Call) -> Answer:
-        for parameter in ("$filter", "$select", "maxresults", "$skiptoken"):
-            if parameter in call.query:
-                raise not_modelled(f"'{parameter}' on the management plane's list of pools")
-        return Answer(200, {"value": [self._body(pool) for pool in self._account.pools()]})
-
-    def _get_pool(self, call: Call) -> Answer:
-        return self._pool_answer(self._existing(call))
-
-    def _put_pool(self, call: Call) -> Answer:
-        name = call.params["pool"]
-        check_name(name, "management")
-        existing = self._account.find(name)
-        if existing is not None and existing.deleted:
-            raise refusal("PoolBeingDeleted")
-        self._check_conditions(call, existing)
-        definition = read_management(call.json(), call.body.decode("utf-8", "replace"))
-        if existing is None:
-            return self._pool_answer(self._account.create_pool(name, definition))
-        _check_update(existing, definition)
-        return self._pool_answer(self._account.update_pool(name, definition))
-
-    def _delete_pool(self, call: Call) -> Answer:
-        name = call.params["pool"]
-        if self._account.find(name) is None:
-            return Answer(204)
-        deletion = self._account.delete_pool(name)
-        return self._still_deleting(call, deletion)
-
-    def _operation_result(self, call: Call) -> Answer:
-        operation = call.params["operation"]
-        ends = self._account.deletion_ends(operation)
-        if ends is None:
-            raise refusal("ResourceNotFound")
-        return self._still_deleting(call, operation) if self._now() < ends else Answer(200)
-
-    def _still_deleting(self, call: Call, operation: str) -> Answer:
-        version = call.query["api-version"]
-        location = f"{call.base}{self._account_id()}/poolOperationResults/{operation}?api-version={version}"
-        # Clients wait by the wall clock. Some take 0 for "use your default", which is 30 s; so at least 1.
-        scale = self._account.clock.scale
-        pause = max(1, math.ceil(_DELETION_POLL / scale)) if scale else 1
-        return Answer(202, headers={"Location": location, "Retry-After": str(pause)})
-
-    def _check_conditions(self, call: Call, existing: Pool | None) -> None:
-        if call.headers.get("if-none-match") == "*" and existing is not None:
-            raise refusal(self._account.scenario.answers.existing_pool)
-        wanted = call.headers.get("if-match")
-        if wanted is not None:
-            tags = {tag.strip() for tag in wanted.split(",")}
-            if existing is None or not ({"*", _etag(existing)} & tags):
-                raise refusal("ConditionNotMet")
-
-    # --- helpers -------------------------------------------------------------------------------------------
-
-    def _existing(self, call: Call) -> Pool:
-        pool = self._account.find(call.params["pool"])
-        if pool is None:
-            raise refusal(self._account.scenario.answers.missing_pool)
-        return pool
-
-    def _pool_answer(self, pool: Pool) -> Answer:
-        headers = {"ETag": _etag(pool), "Last-Modified": http_time(pool.modified)}
-        return Answer(200, self._body(pool), headers)
-
-    def _body(self, pool: Pool) -> dict[str, object]:
-        counts = self._account.counts(pool.name)
-        return pool_body(pool, self._account_id(), _etag(pool), counts, self._now())
-
-    def _account_id(self) -> str:
-        account = self._account
-        return _ACCOUNT.format(
-            subscription=account.subscription_id, group=account.resource_group, account=account.name
-        )
-
-    def _now(self) -> datetime:
-        return self._account.clock.now()
-
-
-def _etag(pool: Pool) -> str:
-    return f'W/"{pool.etag}"'
-
-
-def _check_update(existing: Pool, definition: PoolDefinition) -> None:
-    """Refuse to change what cannot be changed on a pool that exists: nearly everything, extensions too."""
-    before, after = existing.definition.properties, definition.properties
-    for name in dict.fromkeys((*after, *before)):
-        if name not in _UPDATABLE and before.get(name) != after.get(name):
-            raise refusal(
-                "PropertyCannotBeUpdated",
-                Reason="A property that cannot be updated was specified as part of the request.",
-                PropertyName=name,
-                PropertyPath=f"properties.{name}",
-            )

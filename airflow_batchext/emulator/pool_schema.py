@@ -66,52 +66,54 @@ _NETWORK = Object(
     },
     {"dynamicVnetAssignmentScope": "dynamicVNetAssignmentScope"},
 )
+RESOURCE_FILES = Many(
+    Object(
+        "ResourceFile",
+        {
+            "autoStorageContainerName": TEXT,
+            "storageContainerUrl": TEXT,
+            "httpUrl": TEXT,
+            "blobPrefix": TEXT,
+            "filePath": TEXT,
+            "fileMode": TEXT,
+            "identityReference": NODE_IDENTITY,
+        },
+    )
+)
+ENVIRONMENT = Many(Object("EnvironmentSetting", {"name": TEXT, "value": TEXT}, required=("name",)))
+USER_IDENTITY = Object(
+    "UserIdentity",
+    {
+        "userName": TEXT,
+        "autoUser": Object(
+            "AutoUserSpecification", {"scope": lower("Task", "Pool"), "elevationLevel": ELEVATION}
+        ),
+    },
+    {"userName": "username"},
+)
+CONTAINER = Object(
+    "TaskContainerSettings",
+    {
+        "containerRunOptions": TEXT,
+        "imageName": TEXT,
+        "registry": REGISTRY,
+        "workingDirectory": camel("TaskWorkingDirectory", "ContainerImageDefault"),
+        "containerHostBatchBindMounts": Many(
+            Object("ContainerHostBatchBindMountEntry", {"source": TEXT, "isReadOnly": BOOLEAN})
+        ),
+    },
+    required=("imageName",),
+)
 _START_TASK = Object(
     "StartTask",
     {
         "commandLine": TEXT,
-        "resourceFiles": Many(
-            Object(
-                "ResourceFile",
-                {
-                    "autoStorageContainerName": TEXT,
-                    "storageContainerUrl": TEXT,
-                    "httpUrl": TEXT,
-                    "blobPrefix": TEXT,
-                    "filePath": TEXT,
-                    "fileMode": TEXT,
-                    "identityReference": NODE_IDENTITY,
-                },
-            )
-        ),
-        "environmentSettings": Many(
-            Object("EnvironmentSetting", {"name": TEXT, "value": TEXT}, required=("name",))
-        ),
-        "userIdentity": Object(
-            "UserIdentity",
-            {
-                "userName": TEXT,
-                "autoUser": Object(
-                    "AutoUserSpecification", {"scope": lower("Task", "Pool"), "elevationLevel": ELEVATION}
-                ),
-            },
-            {"userName": "username"},
-        ),
+        "resourceFiles": RESOURCE_FILES,
+        "environmentSettings": ENVIRONMENT,
+        "userIdentity": USER_IDENTITY,
         "maxTaskRetryCount": INTEGER,
         "waitForSuccess": BOOLEAN,
-        "containerSettings": Object(
-            "TaskContainerSettings",
-            {
-                "containerRunOptions": TEXT,
-                "imageName": TEXT,
-                "registry": REGISTRY,
-                "workingDirectory": camel("TaskWorkingDirectory", "ContainerImageDefault"),
-                "containerHostBatchBindMounts": Many(
-                    Object("ContainerHostBatchBindMountEntry", {"source": TEXT, "isReadOnly": BOOLEAN})
-                ),
-            },
-            required=("imageName",),
-        ),
+        "containerSettings": CONTAINER,
     },
 )
 _BLOB_MOUNT: dict[str, Member] = {
@@ -199,7 +201,7 @@ _UPGRADE = Object(
     },
     required=("mode",),
 )
-_METADATA = Many(Object("MetadataItem", {"name": TEXT, "value": TEXT}, required=("name", "value")))
+METADATA = Many(Object("MetadataItem", {"name": TEXT, "value": TEXT}, required=("name", "value")))
 DEALLOCATION = lower("Requeue", "Terminate", "TaskCompletion", "RetainedData")
 FIXED_SCALE = Object(
     "FixedScaleSettings",
@@ -225,7 +227,7 @@ COMMON: dict[str, Member] = {
     "networkConfiguration": _NETWORK,
     "startTask": _START_TASK,
     "userAccounts": Many(_USER_ACCOUNT),
-    "metadata": _METADATA,
+    "metadata": METADATA,
     "mountConfiguration": Many(_MOUNT),
     "upgradePolicy": _UPGRADE,
     # Gone from the newest version of the service, but older clients still send them.
@@ -234,15 +236,19 @@ COMMON: dict[str, Member] = {
 }
 """Members that both planes have; recorded answers of the data plane write ``Spread`` with a capital too."""
 
+_FIRST = ("displayName", "vmSize")
+_THEN = ("taskSlotsPerNode", "taskSchedulingPolicy")
 MANAGEMENT = Object(
     "PoolProperties",
     {
-        **COMMON,
+        **{name: COMMON[name] for name in _FIRST},
+        "interNodeCommunication": same("Enabled", "Disabled"),
+        **{name: COMMON[name] for name in _THEN},
         "deploymentConfiguration": Object(
             "DeploymentConfiguration", {"virtualMachineConfiguration": VIRTUAL_MACHINE}
         ),
         "scaleSettings": Object("ScaleSettings", {"fixedScale": FIXED_SCALE, "autoScale": AUTO_SCALE}),
-        "interNodeCommunication": same("Enabled", "Disabled"),
+        **{name: member for name, member in COMMON.items() if name not in (*_FIRST, *_THEN)},
         "applicationPackages": Many(
             Object("ApplicationPackageReference", {"id": TEXT, "version": TEXT}, required=("id",))
         ),
@@ -278,12 +284,17 @@ MANAGEMENT_POOL = Object(
     },
     required=("properties",),
 )
+_BEFORE_THE_MACHINE = (
+    *("displayName", "vmSize", "startTask", "userAccounts", "metadata", "taskSlotsPerNode"),
+    "taskSchedulingPolicy",
+)
 DATA_POOL = Object(
     "Pool",
     {
-        **COMMON,
         "id": TEXT,
+        **{name: COMMON[name] for name in _BEFORE_THE_MACHINE},
         "virtualMachineConfiguration": VIRTUAL_MACHINE,
+        **{name: member for name, member in COMMON.items() if name not in _BEFORE_THE_MACHINE},
         "resizeTimeout": DURATION,
         "targetDedicatedNodes": INTEGER,
         "targetLowPriorityNodes": INTEGER,
@@ -303,4 +314,50 @@ DATA_POOL = Object(
     },
     {"applicationPackages": "applicationPackageReferences"},
     required=("id", "vmSize", "virtualMachineConfiguration"),
+)
+_CHANGED_BY_CALLS_OF_THEIR_OWN = (
+    *("id", "resizeTimeout", "targetDedicatedNodes", "targetLowPriorityNodes"),
+    *("enableAutoScale", "autoScaleFormula", "autoScaleEvaluationInterval"),
+)
+DATA_PATCH = Object(
+    "PoolPatchParameter",
+    {
+        name: member
+        for name, member in DATA_POOL.members.items()
+        if name not in _CHANGED_BY_CALLS_OF_THEIR_OWN
+    },
+    DATA_POOL.data_names,
+)
+DATA_PROPERTIES = Object(
+    "PoolUpdatePropertiesParameter",
+    {
+        "startTask": COMMON["startTask"],
+        "certificateReferences": READ_ONLY,
+        "applicationPackages": DATA_POOL.members["applicationPackages"],
+        "metadata": METADATA,
+        "targetNodeCommunicationMode": TEXT,
+    },
+    DATA_POOL.data_names,
+    required=("applicationPackages", "metadata"),
+)
+"""What ``updateproperties`` replaces."""
+DATA_RESIZE = Object(
+    "PoolResizeParameter",
+    {
+        "targetDedicatedNodes": INTEGER,
+        "targetLowPriorityNodes": INTEGER,
+        "resizeTimeout": DURATION,
+        "nodeDeallocationOption": DEALLOCATION,
+    },
+)
+DATA_AUTO_SCALE = Object(
+    "PoolEnableAutoScaleParameter", {"autoScaleFormula": TEXT, "autoScaleEvaluationInterval": DURATION}
+)
+DATA_EVALUATION = Object(
+    "PoolEvaluateAutoScaleParameter", {"autoScaleFormula": TEXT}, required=("autoScaleFormula",)
+)
+DATA_REMOVAL = Object(
+    "NodeRemoveParameter",
+    {"nodeList": Many(TEXT), "resizeTimeout": DURATION, "nodeDeallocationOption": DEALLOCATION},
+    required=("nodeList",),
 )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.lifecycle import History, NodeNow, Override, Resize, ResizeFault
+from airflow_batchext.emulator.lifecycle import History, NodeNow, Resize, ResizeFault
 from airflow_batchext.emulator.wire import etag_of
+from airflow_batchext.emulator.work import NO_WORK, Work
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from airflow_batchext.emulator.autoscale import Evaluation
+    from airflow_batchext.emulator.extensions import Override
     from airflow_batchext.emulator.pool_document import PoolDefinition
     from airflow_batchext.emulator.scenario import PoolScenario
 
@@ -26,6 +29,15 @@ class Node:
     history: History
     overrides: dict[str, Override] = field(default_factory=dict)
     errors: tuple[tuple[str, str], ...] = ()
+    work: Work = NO_WORK
+
+
+@dataclass(frozen=True)
+class Fate:
+    """A pool will be deleted by somebody else at a time, and perhaps be created anew at once."""
+
+    at: datetime
+    comes_back: bool
 
 
 @dataclass
@@ -39,6 +51,12 @@ class Pool:
     resize: Resize
     scaled: datetime
     """When the scale settings were last given."""
+    evaluation: Evaluation | None = None
+    """What its autoscale formula came to last."""
+    evaluates: datetime | None = None
+    """When the formula is evaluated next."""
+    autoscale_enabled: datetime | None = None
+    """When autoscale was last enabled or its formula changed by a call of its own."""
     nodes: dict[str, Node] = field(default_factory=dict)
     """By id, in the order of allocation."""
     next_index: int = 0
@@ -46,6 +64,18 @@ class Pool:
     """How many pools of this name there have been; a new one has other nodes."""
     deleted: datetime | None = None
     gone: datetime | None = None
+    fate: Fate | None = None
+    """What its scenario has in store for it."""
+
+    _ordered: tuple[int, list[Node]] = (0, [])
+
+    def order(self) -> list[Node]:
+        """Return the nodes by id; they are sorted once, and again when others have come."""
+        # Nodes come with new numbers, and go all in one new dictionary.
+        key = hash((id(self.nodes), len(self.nodes), self.next_index))
+        if self._ordered[0] != key:
+            self._ordered = (key, sorted(self.nodes.values(), key=lambda node: node.id))
+        return self._ordered[1]
 
     @property
     def etag(self) -> str:

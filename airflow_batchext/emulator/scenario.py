@@ -11,29 +11,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, le=10 * 365 * 86400)]
+from airflow_batchext.emulator.answers import AccountSettings as AccountSettings
+from airflow_batchext.emulator.answers import Answers as Answers
+from airflow_batchext.emulator.faults import AnyFault, read_fault
+from airflow_batchext.emulator.rules import Model as _Model
+from airflow_batchext.emulator.rules import Seconds, in_one_line
+from airflow_batchext.emulator.rules import like as _like
+
 Outcome = Literal["succeed", "fail", "hang"]
 
 SYSTEM_EXTENSION = "batchNodeExtension"
 """Batch's own extension, which every node lists beside the ones that the pool asks for."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
-
-
 class Timings(_Model):
     """How long things take, in simulated seconds.
 
     Measured in recorded traffic of the real service, one node: ``allocation`` (124.2), ``settling`` (0.9),
-    and ``creating`` + ``starting`` together (20 to 36; how the time divides between the two is a choice).
+    ``creating`` (10.6, twice), ``creating`` + ``starting`` together (20 to 43), ``agent`` (0.3 to 3.7),
+    ``start_task`` and ``task`` (an ``echo``), ``scheduling``, ``stopping`` (5, once 51).
     ``empty_resize`` is a choice above a measured floor: a pool of no nodes was still resizing after 16 s.
     ``extension`` is 0 because the one recorded node had succeeded extensions when it was first seen; this is
     one observation. All the others are choices.
@@ -45,14 +47,28 @@ class Timings(_Model):
     """From the moment the nodes are visible until the pool is steady."""
     empty_resize: Seconds = 20.0
     """A resize that brings or removes no node."""
-    creating: Seconds = 20.0
+    creating: Seconds = 10.6
     """From the moment a node is visible until it is ``starting``."""
-    starting: Seconds = 8.0
-    """From ``starting`` to ``idle``."""
+    starting: Seconds = 17.4
+    """From ``starting`` to ``idle``, or to the start task."""
+    agent: Seconds = 3.5
+    """From the node agent's first report (``lastBootTime``) to the end of ``starting``, at most all of it."""
+    start_task: Seconds = 0.1
+    """How long one attempt of a start task runs, where no rule says otherwise."""
     extension: Seconds = 0.0
     """From the start of an extension until it succeeds or fails, where no rule says otherwise."""
     rebooting: Seconds = 30.0
-    """From a reboot until the node is ``starting`` again."""
+    """From a reboot or a reimaging until the node is ``starting`` again."""
+    deallocating: Seconds = 30.0
+    """From ``deallocating`` to ``deallocated``; one that is started is as much longer ``starting``."""
+    stopping: Seconds = 5.0
+    """From the stop of a resize until the pool is steady."""
+    scheduling: Seconds = 0.8
+    """From the moment a task has a node until it runs there."""
+    task: Seconds = 0.5
+    """How long one attempt of a task runs, where no rule says otherwise."""
+    job_ending: Seconds = 0.4
+    """From the termination of a job until it is ``completed``, and from its deletion until it is gone."""
     leaving: Seconds = 8.0
     """From ``leavingpool`` until the node is gone."""
     deletion: Seconds = 12.0
@@ -78,11 +94,24 @@ class ExtensionScenario(_Model):
     message: str | None = None
     boots: Literal["all", "first", "later"] = "all"
     """``first``: only the first boot of a node, so that a reboot mends it. ``later``: only after that."""
+    upgrade_after: Seconds | None = None
+    """For ``succeed``: seconds from the success until an automatic upgrade sends it back to ``updating``."""
+    upgrade_seconds: Seconds = 60.0
+    """How long that upgrade takes; then it has succeeded again."""
+    flap_every: Annotated[float, Field(gt=0, le=10 * 365 * 86400)] | None = None
+    """Each time so many seconds have passed since the outcome, it goes back to ``transitioning``, or comes to
+    the same outcome again."""
+    gone_after: Seconds | None = None
+    """Seconds from the start of the extension after which the node does not list it any more."""
 
     @model_validator(mode="after")
     def _code_is_for_failures(self) -> ExtensionScenario:
         if self.code is not None and self.outcome != "fail":
             raise ValueError("a code can be given only with the outcome 'fail'")
+        if self.upgrade_after is not None and self.outcome != "succeed":
+            raise ValueError("an upgrade can be given only with the outcome 'succeed'")
+        if self.flap_every is not None and (self.outcome == "hang" or self.upgrade_after is not None):
+            raise ValueError("what hangs or is upgraded does not flap")
         return self
 
     def matches(self, pool: str, index: int, node_id: str, extension: str, boot: int) -> bool:
@@ -97,12 +126,32 @@ class ExtensionScenario(_Model):
         return index == int(node) if node.isdecimal() else _like(node_id, node)
 
 
+_RESIZE_MESSAGES = {
+    "AccountCoreQuotaReached": "The specified account has reached core quota",
+    "AllocationTimedout": (
+        "Desired number of dedicated nodes could not be allocated as the resize timeout was reached"
+    ),
+}
+
+
 class ResizeError(_Model):
-    """Why a resize did not bring the nodes that were asked for, as the service words it."""
+    """Why a resize did not bring the nodes that were asked for, as the service words it.
+
+    A code alone is enough: ``resize_error: AllocationTimedout``.
+    """
 
     code: str = "AllocationFailed"
     message: str = "Desired number of dedicated nodes could not be allocated"
     values: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_code(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"code": data}
+        if isinstance(data, dict) and "message" not in data and data.get("code") in _RESIZE_MESSAGES:
+            return {**data, "message": _RESIZE_MESSAGES[data["code"]]}
+        return data
 
 
 class PoolScenario(_Model):
@@ -117,39 +166,65 @@ class PoolScenario(_Model):
     steady_after: Seconds | None = None
     """Seconds from the start of the resize until the pool is steady; without it what ``timings`` say."""
 
+    deleted_after: Seconds | None = None
+    """Seconds from the creation of the pool until somebody else deletes it."""
+    recreated_after: Seconds | None = None
+    """Seconds from the creation until it is, from one moment to the next and once, another pool of the same
+    name and definition."""
+
+    @model_validator(mode="after")
+    def _has_one_fate(self) -> PoolScenario:
+        if self.deleted_after is not None and self.recreated_after is not None:
+            raise ValueError("a pool is either deleted or re-created")
+        return self
+
     def covers(self, pool: str) -> bool:
         """Say whether this rule is about that pool."""
         return _like(pool, self.pool)
 
 
-class Answers(_Model):
-    """How the emulator answers where nobody outside Microsoft knows how the service does.
+class StartTaskScenario(_Model):
+    """What becomes of the start task of some nodes. The first rule that matches wins."""
 
-    Each default is a choice, not a fact.
-    """
+    pool: str = "*"
+    """Pattern of pool names (``*`` and ``?``), case-insensitive."""
+    node: str | int = "*"
+    """The node's place in the order of allocation (0 is the first), or a pattern of node ids."""
+    exit_code: int | None = 0
+    """None: it never ends. Anything but 0 is a failure, tried again as often as the start task allows."""
+    after: Seconds | None = None
+    """How long one attempt runs; without it ``timings.start_task``."""
+    boots: Literal["all", "first", "later"] = "all"
+    """``first``: only the first boot of a node, so that a reboot mends it. ``later``: only after that."""
 
-    existing_pool: Literal["ConditionNotMet", "PoolExists"] = "ConditionNotMet"
-    """PUT with ``If-None-Match: *`` on a pool that exists: 412 ConditionNotMet, or 409 PoolExists."""
-    missing_pool: Literal["PoolNotFound", "ResourceNotFound"] = "PoolNotFound"
-    """The management plane's code for a pool that does not exist (404 both ways)."""
-    missing_extension: Literal["ResourceNotFound", "NodeNotFound"] = "ResourceNotFound"
-    """The data plane's code for an extension that a node does not have (404 both ways)."""
-    refused_shared_key: Literal[401, 403] = 403
-    """Status of a wrong shared key. The documented table says 403."""
-    level: Literal["number", "word"] = "number"
-    """``level`` of a status: 0, 1, 2 (0 was recorded) or ``Info``, ``Warning``, ``Error`` (documented)."""
-    node_settings: Literal["string", "object"] = "string"
-    """``settings`` of a node's extension: a JSON string (how-to) or an object."""
-    pool_settings: Literal["string", "object"] = "object"
-    """``settings`` in the data plane's answer for a pool: an object (examples) or a JSON string."""
-    extensions_without_machine: Literal["refused", "last"] = "refused"
-    """Extensions of a preempted or deallocated node: 409 OperationInvalidForCurrentState, or the last known.
-    In every other state of a node they can be read; while it reboots they are the last known."""
-    key_vault_without_identity: Literal["succeeds", "waits"] = "succeeds"
-    """A Key Vault extension with ``requireInitialSync`` on a pool that has no identity: succeeds like any
-    other (the documented request bodies have no identity), or waits in ``transitioning`` for ever."""
-    token_lifetime: int = Field(default=3600, ge=1, le=86400)
-    """Seconds of the wall clock for which a token is good."""
+    def matches(self, pool: str, index: int, node_id: str, boot: int) -> bool:
+        """Say whether this rule is about that boot of that node."""
+        if (self.boots == "first" and boot) or (self.boots == "later" and not boot):
+            return False
+        node = str(self.node)
+        of_node = index == int(node) if node.isdecimal() else _like(node_id, node)
+        return of_node and _like(pool, self.pool)
+
+
+class TaskScenario(_Model):
+    """How some tasks run. The first rule that matches wins."""
+
+    job: str = "*"
+    """Pattern of job ids (``*`` and ``?``), case-insensitive."""
+    task: str = "*"
+    """Pattern of task ids."""
+    exit_code: int | None = 0
+    """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows."""
+    after: Seconds | None = None
+    """How long one attempt runs; without it ``timings.task``."""
+    attempts: Literal["all", "first", "later"] = "all"
+    """``first``: only the first attempt, so that a retry mends it. ``later``: only after that."""
+
+    def matches(self, job: str, task: str, attempt: int) -> bool:
+        """Say whether this rule is about that attempt (0 is the first) of that task."""
+        if (self.attempts == "first" and attempt) or (self.attempts == "later" and not attempt):
+            return False
+        return _like(job, self.job) and _like(task, self.task)
 
 
 class Course(_Model):
@@ -159,6 +234,17 @@ class Course(_Model):
     seconds: Seconds = 0.0
     code: str | None = None
     message: str | None = None
+    upgrade_after: Seconds | None = None
+    upgrade_seconds: Seconds = 0.0
+    flap_every: Seconds | None = None
+    gone_after: Seconds | None = None
+
+
+class Run(_Model):
+    """How one attempt of a start task or a task goes. ``exit_code`` None: it never ends."""
+
+    seconds: Seconds = 0.0
+    exit_code: int | None = 0
 
 
 class Scenario(_Model):
@@ -167,7 +253,12 @@ class Scenario(_Model):
     timings: Timings = Field(default_factory=Timings)
     extensions: list[ExtensionScenario] = Field(default_factory=list)
     pools: list[PoolScenario] = Field(default_factory=list)
+    start_tasks: list[StartTaskScenario] = Field(default_factory=list)
+    tasks: list[TaskScenario] = Field(default_factory=list)
     answers: Answers = Field(default_factory=Answers)
+    account: AccountSettings = Field(default_factory=AccountSettings)
+    faults: list[AnyFault] = Field(default_factory=list)
+    """Of single requests."""
 
     @classmethod
     def load(cls, source: str | Path | Mapping[str, Any]) -> Scenario:
@@ -175,43 +266,63 @@ class Scenario(_Model):
         if isinstance(source, Mapping):
             data: Any = dict(source)
         else:
-            path = Path(source)
-            try:
-                text = path.read_text(encoding="utf-8")
-                data = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-            except (OSError, ValueError, yaml.YAMLError) as problem:
-                reason = " ".join(str(problem).split())
-                raise ValueError(f"cannot read the scenario {path}: {reason}") from None
+            data = _read_file(Path(source), "the scenario")
         try:
             return cls.model_validate({} if data is None else data)
         except ValidationError as problem:
             where = "" if isinstance(source, Mapping) else f" {source}"
-            raise ValueError(f"the scenario{where} is not valid: {_in_one_line(problem)}") from None
+            raise ValueError(f"the scenario{where} is not valid: {in_one_line(problem)}") from None
 
     def course(self, pool: str, index: int, node_id: str, extension: str, boot: int) -> Course:
         """Say what an extension will do in one boot of a node."""
         for rule in self.extensions:
             if rule.matches(pool, index, node_id, extension, boot):
                 seconds = self.timings.extension if rule.after is None else rule.after
-                return Course(outcome=rule.outcome, seconds=seconds, code=rule.code, message=rule.message)
+                what = {name: getattr(rule, name) for name in Course.model_fields if name != "seconds"}
+                return Course(seconds=seconds, **what)
         if extension == SYSTEM_EXTENSION:
             return Course()
         return Course(seconds=self.timings.extension)
+
+    def start_task_run(self, pool: str, index: int, node_id: str, boot: int) -> Run:
+        """Say how an attempt of the start task goes in one boot of a node."""
+        rules = (rule for rule in self.start_tasks if rule.matches(pool, index, node_id, boot))
+        return _run(next(rules, None), self.timings.start_task)
+
+    def task_run(self, job: str, task: str, attempt: int) -> Run:
+        """Say how an attempt of a task goes."""
+        rules = (rule for rule in self.tasks if rule.matches(job, task, attempt))
+        return _run(next(rules, None), self.timings.task)
 
     def resize_rule(self, pool: str) -> PoolScenario | None:
         """Return the rule for the resizes of a pool, if there is one."""
         return next((rule for rule in self.pools if rule.covers(pool)), None)
 
 
-def _like(name: str, pattern: str) -> bool:
-    return pattern == "*" or fnmatchcase(name.casefold(), pattern.casefold())
+def _run(rule: StartTaskScenario | TaskScenario | None, usual: float) -> Run:
+    if rule is None:
+        return Run(seconds=usual)
+    return Run(seconds=usual if rule.after is None else rule.after, exit_code=rule.exit_code)
 
 
-def _in_one_line(problem: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in error['loc']) or 'the file'}: {error['msg']}"
-        for error in problem.errors()
-    )
+def load_faults(path: str | Path) -> list[Any]:
+    """Read a list of faults from a JSON or YAML file; ValueError in one line if it is bad."""
+    data = _read_file(Path(path), "the faults")
+    if not isinstance(data, list):
+        raise ValueError(f"the file {path} must hold a list of faults")  # noqa: TRY004 - it is the user's data
+    try:
+        return [read_fault(item) for item in data]
+    except ValueError as problem:
+        raise ValueError(f"in {path}: {problem}") from None
+
+
+def _read_file(path: Path, what: str) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as problem:
+        reason = " ".join(str(problem).split())
+        raise ValueError(f"cannot read {what} {path}: {reason}") from None
 
 
 def seconds(value: float) -> timedelta:

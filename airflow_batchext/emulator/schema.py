@@ -15,7 +15,8 @@ from typing import Literal
 class Leaf:
     """A plain value."""
 
-    kind: Literal["text", "integer", "boolean", "duration", "any", "secret", "read-only"]
+    kind: Literal["text", "integer", "boolean", "duration", "span", "any", "secret", "read-only"]
+    """A ``span`` is a duration that is kept as text, for it may be longer than Python's are exact."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Object:
 Member = Leaf | Enum | Many | Object
 
 TEXT, INTEGER, BOOLEAN = Leaf("text"), Leaf("integer"), Leaf("boolean")
+SPAN = Leaf("span")
 DURATION, ANY, SECRET, READ_ONLY = Leaf("duration"), Leaf("any"), Leaf("secret"), Leaf("read-only")
 
 

@@ -7,42 +7,35 @@ a plain HTTP port serves the same, for clients with a shared key that know nothi
 from __future__ import annotations
 
 import ipaddress
-import json
-import logging
-import re
 import shutil
 import socket
 import tempfile
+import time
 from collections import deque
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
+from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator import certificates
 from airflow_batchext.emulator.account import Account
+from airflow_batchext.emulator.application import Application, RecordedRequest, Rooms
 from airflow_batchext.emulator.clock import Clock
+from airflow_batchext.emulator.control import Control
 from airflow_batchext.emulator.data_plane import DataPlane
-from airflow_batchext.emulator.errors import RefusedError, data_body, management_body, refusal
+from airflow_batchext.emulator.faults import Faults
 from airflow_batchext.emulator.management_plane import ManagementPlane
 from airflow_batchext.emulator.scenario import Scenario
 from airflow_batchext.emulator.serving import ServingThread
 from airflow_batchext.emulator.sign_in import SignIn
-from airflow_batchext.emulator.wire import Answer, Call, new_id, utc_now, wire_time
+from airflow_batchext.emulator.state_file import StateFile
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Scope
     from typing_extensions import Self
 
-log = logging.getLogger(__name__)
-
-_REMEMBERED_REQUESTS = 100_000
-_MANAGEMENT = re.compile(r"^/(subscriptions|providers|metadata)(/|$)", re.IGNORECASE)
-_SIGN_IN = re.compile(r"^/[^/]+/(v2\.0/)?(\.well-known|oauth2|discovery)/", re.IGNORECASE)
+    from airflow_batchext.emulator.assertions import Credentials
 
 
 @dataclass(frozen=True)
@@ -61,18 +54,17 @@ class Info:
     tenant_id: str
     client_id: str
     client_secret: str = field(repr=False)
+    client_certificate: str
+    """A PEM file with a certificate of the application and its key."""
+    federated_token_file: str
+    """A token with which the application can sign in, as workload identity has it in a file."""
+    identity_endpoint: str
+    """Where a managed identity gets its tokens; with ``identity_header`` this is App Service."""
+    identity_header: str = field(repr=False)
 
     def as_dict(self) -> dict[str, str]:
         """Return the same as a JSON object."""
         return asdict(self)
-
-
-class RecordedRequest(NamedTuple):
-    """A request that was answered. ``path`` includes the query."""
-
-    method: str
-    path: str
-    status: int
 
 
 class Emulator:
@@ -86,26 +78,48 @@ class Emulator:
         time_scale: float = 1.0,
         scenario: Scenario | None = None,
         seed: int = 0,
+        state: str | Path | None = None,
     ) -> None:
-        """Prepare an emulator; port 0 takes a free one. The same ``seed`` gives the same node ids."""
-        self.clock = Clock(time_scale)
+        """Prepare an emulator; port 0 takes a free one. The same ``seed`` gives the same nodes and faults.
+
+        With ``state`` it goes on where the one that wrote this file has ended; ValueError if it cannot.
+        """
+        self._state = StateFile(state) if state is not None else None
+        self.clock = Clock(time_scale, self._state.time if self._state else None)
         self.account = Account(self.clock, scenario or Scenario(), seed)
-        self.requests: deque[RecordedRequest] = deque(maxlen=_REMEMBERED_REQUESTS)
-        self.tokens = SignIn(lambda: self.scenario.answers.token_lifetime)
+        identities = self._state.identities if self._state else None
+        self.tokens = SignIn(lambda: self.scenario.answers.token_lifetime, identities)
+        if self._state is not None:
+            self._state.restore(self.account)
+        self.faults = Faults(seed, self.clock.now, time.monotonic, lambda: self.scenario.faults)
         self._host = host
         self._ports = (https_port, http_port)
         self._info: Info | None = None
         self._folder: Path | None = None
         self._serving: ServingThread | None = None
-        self._management = ManagementPlane(self.account, self.tokens, self._data_host)
+        self._management = ManagementPlane(self.account, self.tokens, self._host_and_port)
         self._data = DataPlane(self.account, self.tokens)
+        rooms = Rooms(
+            management=self._management.answer,
+            data=self._data.answer,
+            tokens=self.tokens,
+            is_private=lambda: not self.scenario.account.public_network_access,
+            control=Control(self.account, self.faults, self._put).answer,
+            changed=self._state.changed if self._state is not None else _nothing,
+        )
+        self._application = Application(rooms, self.faults, self._cut)
 
     @property
     def info(self) -> Info:
         """Where the running emulator is and how to sign in to it."""
         if self._info is None:
             raise RuntimeError("the emulator is not running")
-        return self._info
+        return replace(self._info, key=self.account.keys["primary"])
+
+    @property
+    def requests(self) -> deque[RecordedRequest]:
+        """What was asked so far, the oldest first."""
+        return self._application.requests
 
     @property
     def scenario(self) -> Scenario:
@@ -115,6 +129,7 @@ class Emulator:
     @scenario.setter
     def scenario(self, scenario: Scenario) -> None:
         self.account.scenario = scenario
+        self.faults.notice()
 
     def start(self) -> Self:
         """Bind the sockets and serve; on return both accept connections. OSError if a port is taken."""
@@ -126,7 +141,10 @@ class Emulator:
                 sockets.append(_bind(self._host, port))  # noqa: PERF401 - if one fails the others must be closed
             self._folder = Path(tempfile.mkdtemp(prefix="batchext-emulator-"))
             files = certificates.make(self._folder, self._host)
-            self._info = self._describe(sockets, files.ca_bundle)
+            credentials = self.tokens.registration.write(self._folder)
+            self._info = self._describe(sockets, files.ca_bundle, credentials)
+            if self._state is not None:
+                self._state.start(self.account, self.tokens.identities)
             serving = ServingThread(self._application, [(sockets[0], files), (sockets[1], None)])
             serving.start()
             self._serving = serving
@@ -141,6 +159,8 @@ class Emulator:
         """Close the sockets and the connections, and remove the files. Calling it again does no harm."""
         if self._serving is not None:
             self._serving.stop()
+        if self._state is not None:
+            self._state.stop()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._serving, self._folder, self._info = None, None, None
@@ -158,53 +178,16 @@ class Emulator:
         """Stop."""
         self.stop()
 
-    # --- serving -------------------------------------------------------------------------------------------
+    # --- inside --------------------------------------------------------------------------------------------
 
-    async def _application(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = HttpRequest(scope, receive)
-        call = Call(
-            method=request.method,
-            raw_path=scope.get("raw_path", b"").decode("latin-1") or request.url.path,
-            raw_query=scope.get("query_string", b"").decode("latin-1"),
-            headers={name.lower(): value for name, value in request.headers.items()},
-            body=await request.body(),
-            scheme=request.url.scheme,
-            host=request.headers.get("host", ""),
-            request_id=new_id(),
-        )
-        answer = self._answer(call)
-        target = f"{call.raw_path}?{call.raw_query}" if call.raw_query else call.raw_path
-        self.requests.append(RecordedRequest(call.method, target, answer.status))
-        await _response(answer)(scope, receive, send)
+    def _put(self, scenario: Scenario) -> None:
+        self.scenario = scenario
 
-    def _answer(self, call: Call) -> Answer:
-        is_management = bool(_MANAGEMENT.match(call.raw_path))
-        try:
-            if is_management:
-                return self._management.answer(call)
-            if _SIGN_IN.match(call.raw_path):
-                return self._sign_in(call)
-            return self._data.answer(call)
-        except Exception:
-            # The request itself is not logged: it may hold secrets.
-            log.exception("The emulator failed to answer %s %s", call.method, call.raw_path)
-            problem, time = refusal("InternalError"), wire_time(utc_now())
-            if is_management:
-                return Answer(500, management_body(problem, call.request_id, time))
-            return Answer(500, data_body(problem, call.base, call.request_id, time))
+    def _cut(self, scope: Scope) -> None:
+        if self._serving is not None:
+            self._serving.cut(scope)
 
-    def _sign_in(self, call: Call) -> Answer:
-        found = self.tokens.router.find(call.method, call.raw_path)
-        try:
-            if found is None:
-                raise refusal("NotImplemented", message=f"The emulator has no {call.method} {call.path}")
-            handler, params = found
-            return handler(replace(call, params=params))
-        except RefusedError as problem:
-            body = {"error": "server_error", "error_description": problem.message}
-            return Answer(problem.status, body)
-
-    def _describe(self, sockets: list[socket.socket], ca_bundle: Path) -> Info:
+    def _describe(self, sockets: list[socket.socket], ca_bundle: Path, credentials: Credentials) -> Info:
         host = _reachable(self._host)
         https, http = (f"{host}:{bound.getsockname()[1]}" for bound in sockets)
         account = self.account
@@ -221,10 +204,18 @@ class Emulator:
             tenant_id=self.tokens.tenant_id,
             client_id=self.tokens.client_id,
             client_secret=self.tokens.client_secret,
+            client_certificate=str(credentials.certificate),
+            federated_token_file=str(credentials.federated_token),
+            identity_endpoint=f"http://{http}/msi/token",
+            identity_header=self.tokens.identities.identity_header,
         )
 
-    def _data_host(self) -> str:
+    def _host_and_port(self) -> str:
         return self.info.batch_endpoint.removeprefix("https://")
+
+
+def _nothing() -> None:
+    pass
 
 
 def is_loopback(host: str) -> bool:
@@ -258,19 +249,3 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.close()
         raise OSError(problem.errno, f"cannot listen on {host} port {port}: {problem.strerror}") from None
     return bound
-
-
-def _response(answer: Answer) -> Response:
-    body = b"" if answer.body is None else json.dumps(answer.body, separators=(",", ":")).encode()
-    headers = {
-        "Server": "Microsoft-HTTPAPI/2.0",
-        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-        "X-Content-Type-Options": "nosniff",
-        **answer.headers,
-    }
-    if answer.body is not None:
-        headers.setdefault("Content-Type", "application/json; charset=utf-8")
-    response = Response(body, answer.status, headers)
-    if answer.chunked:
-        del response.headers["content-length"]
-    return response

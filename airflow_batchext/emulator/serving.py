@@ -56,6 +56,17 @@ class ServingThread:
         for bound in self._sockets:
             bound.close()
 
+    def cut(self, scope: Scope) -> None:
+        """Cut the connection that a request came on. To be called from within the application."""
+        wanted = [tuple(scope[end])[:2] for end in ("client", "server")]
+        for server in self._servers:
+            for connection in list(server.server_state.connections):
+                # uvicorn keeps no other tie between a request and its connection than the two addresses.
+                transport = connection.transport
+                ends = [transport.get_extra_info(end) for end in ("peername", "sockname")]
+                if [tuple(end or ())[:2] for end in ends] == wanted:
+                    transport.abort()
+
     def _main(self) -> None:
         try:
             asyncio.run(self._serve())

@@ -1,34 +1,36 @@
-"""The sign-in of the emulator: a token endpoint with OpenID discovery, and the verification of its tokens.
+"""The identities of the emulator and their tokens: who may sign in, what a token says, which is accepted.
 
-Tokens are real: signed, for one audience, and they expire by the wall clock, by which clients judge them.
-Refusals have the codes of Microsoft Entra, so that a client's own messages are the ones its users will see.
+Tokens are real: signed, for one audience, and they expire by the wall clock, by which clients judge them. The
+ways to get one are next door: ``token_endpoint`` (an application) and ``managed_identity`` (a machine).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import json
 import secrets
 import uuid
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote_plus
+from typing import TYPE_CHECKING
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from airflow_batchext.emulator.errors import not_modelled
+from airflow_batchext.emulator.assertions import Registration
+from airflow_batchext.emulator.errors import RefusedError, refusal
+from airflow_batchext.emulator.managed_identity import ManagedIdentity
+from airflow_batchext.emulator.token_endpoint import TokenEndpoint
 from airflow_batchext.emulator.wire import Answer, Call, Json, Router, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MANAGEMENT = "https://management.azure.com"
+MANAGEMENT_CORE = "https://management.core.windows.net"
+"""An older name of the management plane, for which the Azure CLI asks."""
 BATCH = "https://batch.core.windows.net"
-_RESOURCES = (MANAGEMENT, BATCH)
-_ERROR_PAGE = "https://login.microsoftonline.com/error?code="
+_SAME = {MANAGEMENT: (MANAGEMENT, MANAGEMENT_CORE), BATCH: (BATCH,)}
+_RESOURCES = (MANAGEMENT, MANAGEMENT_CORE, BATCH)
 
 
 class TokenError(Exception):
@@ -40,24 +42,68 @@ class TokenError(Exception):
         self.kind = kind
 
 
-class SignIn:
-    """One tenant with one application, which may sign in with its secret."""
+@dataclass(frozen=True)
+class Identities:
+    """One tenant with one application and one machine that has an identity."""
 
-    def __init__(self, lifetime: Callable[[], int]) -> None:
+    tenant_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
+    machine_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    """The client id of the managed identity."""
+    identity_header: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+    """What App Service gives its applications to prove that they run there."""
+
+
+class SignIn:
+    """Gives tokens to those whom it knows, and recognises its own."""
+
+    def __init__(self, lifetime: Callable[[], int], identities: Identities | None = None) -> None:
         """``lifetime`` says how many seconds a token issued now is good for."""
-        self.tenant_id = str(uuid.uuid4())
-        self.client_id = str(uuid.uuid4())
-        self.client_secret = secrets.token_urlsafe(30)
+        self.identities = identities or Identities()
+        self.registration = Registration(self.identities.client_id)
         self._lifetime = lifetime
-        self._object_id = str(uuid.uuid4())
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._key_id = secrets.token_urlsafe(20)
         self.router = Router()
-        for version in ("", "/v2.0"):
-            self.router.add("GET", f"/{{tenant}}{version}/.well-known/openid-configuration", self._discovery)
-        self.router.add("GET", "/{tenant}/discovery/v2.0/keys", self._keys)
-        self.router.add("POST", "/{tenant}/oauth2/v2.0/token", self._token)
-        self.router.add("GET", "/{tenant}/oauth2/v2.0/authorize", _no_browser)
+        for room in (TokenEndpoint(self), ManagedIdentity(self)):
+            for method, template, handler in room.routes():
+                self.router.add(method, template, handler)
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant."""
+        return self.identities.tenant_id
+
+    @property
+    def client_id(self) -> str:
+        """The application."""
+        return self.identities.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The secret of the application."""
+        return self.identities.client_secret
+
+    @property
+    def lifetime(self) -> int:
+        """How many seconds a token issued now is good for."""
+        return self._lifetime()
+
+    def answer(self, call: Call) -> Answer:
+        """Answer a call, refusals included."""
+        found = self.router.find(call.method, call.raw_path)
+        try:
+            if found is None:
+                raise refusal("NotImplemented", message=f"The emulator has no {call.method} {call.path}")
+            handler, params = found
+            return handler(replace(call, params=params))
+        except RefusedError as problem:
+            return Answer(problem.status, {"error": "server_error", "error_description": problem.message})
+
+    def knows(self, resource: str) -> bool:
+        """Say whether tokens are given for a resource, with or without a slash at its end."""
+        return resource.rstrip("/") in _RESOURCES
 
     def verify(self, token: str, resource: str) -> None:
         """Accept a token for that resource, or raise TokenError."""
@@ -73,133 +119,39 @@ class SignIn:
         except jwt.InvalidTokenError:
             raise TokenError("invalid", "The access token is invalid.") from None
         audience = str(claims["aud"])
-        if audience.rstrip("/") != resource:
+        if audience.rstrip("/") not in _SAME[resource]:
             raise TokenError(
                 "audience",
                 f"The access token has been obtained for wrong audience or resource '{audience}'. "
                 f"It should be '{resource}/'.",
             )
 
-    def issue(self, audience: str, lifetime: int | None = None) -> str:
+    def issue(self, audience: str, lifetime: int | None = None, client_id: str | None = None) -> str:
         """Return a signed token for an audience. A negative lifetime gives one that has expired."""
-        now = utc_now()
+        now, who = utc_now(), client_id or self.client_id
+        object_id = str(uuid.uuid5(uuid.UUID(self.tenant_id), who))
         claims = {
             "aud": audience,
             "iss": f"https://sts.windows.net/{self.tenant_id}/",
             "iat": now,
             "nbf": now - timedelta(minutes=5),
-            "exp": now + timedelta(seconds=self._lifetime() if lifetime is None else lifetime),
-            "appid": self.client_id,
+            "exp": now + timedelta(seconds=self.lifetime if lifetime is None else lifetime),
+            "appid": who,
             "idtyp": "app",
-            "oid": self._object_id,
-            "sub": self._object_id,
+            "oid": object_id,
+            "sub": object_id,
             "tid": self.tenant_id,
             "uti": secrets.token_urlsafe(16),
             "ver": "1.0",
         }
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
-    def _discovery(self, call: Call) -> Answer:
-        tenant = call.params["tenant"]
-        if tenant.casefold() != self.tenant_id:
-            return _refused(400, "invalid_tenant", 90002, f"Tenant '{tenant}' not found.")
-        here = f"{call.base}/{self.tenant_id}"
-        return Answer(
-            200,
-            {
-                "token_endpoint": f"{here}/oauth2/v2.0/token",
-                "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
-                "jwks_uri": f"{here}/discovery/v2.0/keys",
-                "response_types_supported": ["code", "id_token"],
-                "subject_types_supported": ["pairwise"],
-                "id_token_signing_alg_values_supported": ["RS256"],
-                "issuer": f"{here}/v2.0",
-                "authorization_endpoint": f"{here}/oauth2/v2.0/authorize",
-            },
-        )
+    def expired(self, token: str) -> str:
+        """Return the same token as it will be when it has expired."""
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return self.issue(claims["aud"], lifetime=-1, client_id=claims["appid"])
 
-    def _keys(self, call: Call) -> Answer:
+    def public_keys(self) -> Json:
+        """Return the keys by which others can verify the tokens."""
         public: Json = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
-        return Answer(200, {"keys": [{**public, "use": "sig", "kid": self._key_id, "alg": "RS256"}]})
-
-    def _token(self, call: Call) -> Answer:
-        tenant = call.params["tenant"]
-        if tenant.casefold() != self.tenant_id:
-            return _refused(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
-        form = dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
-        form.update(_basic(call.headers.get("authorization", "")))
-        grant = form.get("grant_type", "")
-        if grant != "client_credentials":
-            message = f"The app requested an unsupported grant type '{grant[:100]}'."
-            return _refused(400, "unsupported_grant_type", 70003, message)
-        client = form.get("client_id", "")
-        if client.casefold() != self.client_id:
-            message = (
-                f"Application with identifier '{client[:100]}' was not found in the directory '{tenant}'."
-            )
-            return _refused(400, "unauthorized_client", 700016, message)
-        if "client_assertion" in form:
-            raise not_modelled("sign-in with a client assertion (a certificate or a federated token)")
-        secret = form.get("client_secret", "")
-        if not secret:
-            message = (
-                "The request body must contain the following parameter: "
-                "'client_assertion' or 'client_secret'."
-            )
-            return _refused(401, "invalid_client", 7000218, message)
-        if not hmac.compare_digest(secret.encode(), self.client_secret.encode()):
-            message = (
-                "Invalid client secret provided. Ensure the secret being sent in the request is the client "
-                f"secret value, not the client secret ID, for a secret added to app '{self.client_id}'."
-            )
-            return _refused(401, "invalid_client", 7000215, message)
-        return self._grant(form.get("scope", ""))
-
-    def _grant(self, scope: str) -> Answer:
-        wanted = [part for part in scope.split() if part not in ("openid", "profile", "offline_access")]
-        if len(wanted) != 1 or not wanted[0].endswith("/.default"):
-            message = f"The provided value for the input parameter 'scope' is not valid: '{scope[:200]}'."
-            return _refused(400, "invalid_scope", 70011, message)
-        audience = wanted[0].removesuffix("/.default")
-        if audience.rstrip("/") not in _RESOURCES:
-            message = f"The resource principal named {audience[:200]} was not found in the tenant."
-            return _refused(400, "invalid_resource", 500011, message)
-        lifetime = self._lifetime()
-        answer = {
-            "token_type": "Bearer",
-            "expires_in": lifetime,
-            "ext_expires_in": lifetime,
-            "access_token": self.issue(audience, lifetime),
-        }
-        return Answer(200, answer, {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"})
-
-
-def _no_browser(call: Call) -> Answer:
-    raise not_modelled("sign-in with a browser")
-
-
-def _basic(header: str) -> dict[str, str]:
-    """Read client id and secret from a Basic header, in which both are form-encoded."""
-    scheme, _, value = header.partition(" ")
-    if scheme.lower() != "basic":
-        return {}
-    try:
-        client, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return {}
-    return {"client_id": unquote_plus(client), "client_secret": unquote_plus(secret)}
-
-
-def _refused(status: int, error: str, code: int, message: str) -> Answer:
-    trace, correlation, now = str(uuid.uuid4()), str(uuid.uuid4()), f"{utc_now():%Y-%m-%d %H:%M:%SZ}"
-    body: dict[str, Any] = {
-        "error": error,
-        "error_description": f"AADSTS{code}: {message} Trace ID: {trace} Correlation ID: {correlation} "
-        f"Timestamp: {now}",
-        "error_codes": [code],
-        "timestamp": now,
-        "trace_id": trace,
-        "correlation_id": correlation,
-        "error_uri": f"{_ERROR_PAGE}{code}",
-    }
-    return Answer(status, body, {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"})
+        return {"keys": [{**public, "use": "sig", "kid": self._key_id, "alg": "RS256"}]}

@@ -79,6 +79,8 @@ class Answer:
     body: Json | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     chunked: bool = False
+    text: str | None = None
+    """Sent as it is, instead of a body."""
 
 
 Handler = Callable[[Call], Answer]
@@ -142,18 +144,20 @@ def etag_of(modified: datetime) -> str:
 
 
 _DURATION = re.compile(
-    r"^P(?=.)(?:(?P<days>\d+(?:\.\d+)?)D)?"
+    r"^P(?=.)(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<days>\d+(?:\.\d+)?)D)?"
     r"(?:T(?=.)(?:(?P<hours>\d+(?:\.\d+)?)H)?(?:(?P<minutes>\d+(?:\.\d+)?)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?$"
 )
 
 
 def read_duration(text: str) -> timedelta | None:
-    """Read an ISO 8601 duration, or return None if it is none."""
+    """Read an ISO 8601 duration, or return None if it is none. A year has 365 days, a month 30."""
     match = _DURATION.match(text)
     if match is None:
         return None
     try:
-        return timedelta(**{unit: float(value) for unit, value in match.groupdict().items() if value})
+        found = {unit: float(value) for unit, value in match.groupdict().items() if value}
+        found["days"] = found.get("days", 0) + 365 * found.pop("years", 0) + 30 * found.pop("months", 0)
+        return timedelta(**found)
     except OverflowError:
         return None
 

@@ -47,6 +47,8 @@ def running() -> Iterator[Emulator]:
 def emulator(running: Emulator) -> Iterator[Emulator]:
     """The emulator without pools, with the default scenario and nothing recorded."""
     running.scenario = Scenario()
+    running.faults.clear()
+    running.faults.fired.clear()
     running.requests.clear()
     yield running
     for pool in running.account.pools():

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from airflow_batchext.emulator import Clock, ExtensionScenario, PoolScenario, Scenario, Timings
 from airflow_batchext.emulator.account import Account
 from airflow_batchext.emulator.errors import RefusedError
+from airflow_batchext.emulator.job_documents import read_job, read_task
 from airflow_batchext.emulator.lifecycle import NodeState
 from airflow_batchext.emulator.pool_document import read_management
-from airflow_batchext.emulator.scenario import ResizeError
+from airflow_batchext.emulator.scenario import ResizeError, TaskScenario
 
 from .documents import extension, management_pool
 
@@ -186,7 +187,10 @@ def test_a_resize_during_a_resize_replaces_it() -> None:
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            ["resize", "remove", "preempt", "reboot", "mark", "fail", "delete", "recreate", "wait"]
+            [
+                *("resize", "remove", "preempt", "reboot", "mark", "fail", "delete", "recreate", "wait"),
+                *("stop", "spare", "deallocate", "start", "autoscale", "fix", "task", "upgrade"),
+            ]
         ),
         st.integers(0, 5),
         st.floats(0, 150),
@@ -195,9 +199,16 @@ steps = st.lists(
 )
 
 
+def add_task(made: Account) -> None:
+    if not made.jobs.all():
+        made.jobs.create(*read_job({"id": "j", "poolInfo": {"poolId": "p"}}))
+    job = made.jobs.job("j")
+    made.jobs.add("j", *read_task({"id": f"t{len(job.tasks)}", "commandLine": "x"}, job.document))
+
+
 @given(steps)
 def test_whatever_happens_the_books_balance(todo: list[tuple[str, int, float]]) -> None:
-    made = with_pool(2, Scenario(timings=Timings(extension=30)))
+    made = with_pool(2, Scenario(timings=Timings(extension=30), tasks=[TaskScenario(after=70)]))
     etags = {made.pool("p").etag}
     for what, number, pause in todo:
         actions: dict[str, Callable[[], object]] = {
@@ -210,6 +221,14 @@ def test_whatever_happens_the_books_balance(todo: list[tuple[str, int, float]]) 
             "delete": lambda: made.delete_pool("p"),
             "recreate": lambda: made.recreate_pool("p"),
             "wait": lambda: None,
+            "stop": lambda: made.stop_resize("p"),
+            "spare": lambda number=number: made.set_scheduling("p", number, enabled=False),  # type: ignore[misc]
+            "deallocate": lambda number=number: made.deallocate_node("p", number, "taskcompletion"),  # type: ignore[misc]
+            "start": lambda number=number: made.start_node("p", number),  # type: ignore[misc]
+            "autoscale": lambda number=number: made.enable_autoscale("p", f"$TargetDedicatedNodes={number}"),  # type: ignore[misc]
+            "fix": lambda: made.disable_autoscale("p"),
+            "task": lambda: add_task(made),
+            "upgrade": lambda number=number: made.upgrade_extension("p", number, "secretext"),  # type: ignore[misc]
         }
         known = made.find("p")
         etag = known.etag if known else ""
@@ -221,7 +240,9 @@ def test_whatever_happens_the_books_balance(todo: list[tuple[str, int, float]]) 
         pool = made.find("p")
         if pool is not None and what in ("recreate", "remove"):
             assert pool.etag not in etags
-        if pool is not None and what in ("preempt", "reboot", "mark", "fail", "wait", "refused"):
+        if pool is not None and what not in (
+            *("resize", "remove", "delete", "recreate", "autoscale", "fix"),
+        ):
             assert pool.etag == etag
         if pool is not None:
             etags.add(pool.etag)
@@ -234,10 +255,14 @@ def test_whatever_happens_the_books_balance(todo: list[tuple[str, int, float]]) 
         assert len({visible.node.id for visible in nodes}) == len(nodes)
         staying = [visible for visible in nodes if visible.now.state is not NodeState.LEAVING_POOL]
         assert len(staying) <= pool.resize.dedicated + pool.resize.low_priority
-        if not pool.deleted and not pool.resize.is_running(made.clock.now()):
+        is_steady = not pool.deleted and not pool.resize.is_running(made.clock.now())
+        if is_steady and pool.resize.stopped is None:
             assert len(nodes) == pool.resize.dedicated + pool.resize.low_priority
         for visible in nodes:
             assert set(made.extensions("p", visible.node.id)) == {"batchNodeExtension", "secretext"}
+            running = visible.node.work.running(made.clock.now())
+            assert bool(running) is (visible.now.state is NodeState.RUNNING)
+            assert visible.node.work.slots(made.clock.now()) <= 1
     if made.find("p") is not None and not made.pool("p").deleted:
         made.delete_pool("p")
     made.clock.advance(60)

@@ -18,6 +18,7 @@ import requests
 from azure.batch import BatchClient
 from azure.core.credentials import AzureNamedKeyCredential
 
+from .documents import data_pool
 from .test_server import KEYS
 
 if TYPE_CHECKING:
@@ -144,6 +145,67 @@ def test_senseless_arguments_are_refused(arguments: tuple[str, str]) -> None:
 
 def test_the_help_explains_itself() -> None:
     ran = subprocess.run(command("--help"), capture_output=True, text=True, check=True)
-    for option in ("--host", "--https-port", "--http-port", "--time-scale", "--scenario"):
+    options = ("--host", "--https-port", "--http-port", "--time-scale", "--scenario")
+    for option in (*options, "--faults", "--seed", "--state"):
         assert option in ran.stdout
     assert "JSON object" in ran.stdout
+    assert "batchext emulator --time-scale 60" in ran.stdout
+    assert max(len(line) for line in ran.stdout.splitlines()) <= 112
+
+
+def test_the_state_is_kept_when_a_signal_ends_it(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    infos = []
+    for expected in ([], ["p"]):
+        with process("--time-scale", "0", "--state", str(state)) as running:
+            assert running.stdout is not None
+            info = json.loads(running.stdout.readline())
+            infos.append(info)
+            credential = AzureNamedKeyCredential(info["account"], info["key"])
+            with BatchClient(info["http_endpoint"], credential) as client:
+                assert [pool.id for pool in client.list_pools()] == expected
+                if not expected:
+                    client.create_pool(data_pool("p", 1))  # type: ignore[arg-type]
+    assert infos[0]["key"] == infos[1]["key"]
+    assert infos[0]["tenant_id"] == infos[1]["tenant_id"]
+
+
+def test_faults_come_from_a_file_and_over_the_wire(tmp_path: Path) -> None:
+    faults = tmp_path / "faults.yaml"
+    faults.write_text("- {action: error, status: 500, path: /pools}\n")
+    with process("--faults", str(faults), "--seed", "7") as running:
+        assert running.stdout is not None
+        info = json.loads(running.stdout.readline())
+        pools = f"{info['http_endpoint']}/pools"
+        assert [requests.get(pools, timeout=5).status_code for _ in range(2)] == [500, 401]
+        control = {"headers": {"Authorization": f"Key {info['key']}"}, "timeout": 5}
+        fault = {"action": "error", "status": 502}
+        given = requests.post(f"{info['http_endpoint']}/emulator/faults", json=fault, **control)
+        assert given.status_code == 201
+        assert [requests.get(pools, timeout=5).status_code for _ in range(2)] == [502, 401]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{}", "must hold a list of faults"),
+        ("- {action: explode}", "the fault is not valid"),
+        ("- [", "cannot read the faults"),
+    ],
+)
+def test_bad_faults_are_one_line(tmp_path: Path, content: str, says: str) -> None:
+    bad = tmp_path / "faults.yaml"
+    bad.write_text(content)
+    said = refused("--faults", str(bad))
+    assert said.count("\n") == 1
+    assert says in said
+    assert str(bad) in said
+
+
+def test_a_bad_state_file_is_one_line(tmp_path: Path) -> None:
+    bad = tmp_path / "state.json"
+    bad.write_text("hello")
+    for path in (bad, tmp_path / "nowhere" / "state.json"):
+        said = refused("--state", str(path))
+        assert said.count("\n") == 1
+        assert str(path.parent) in said

@@ -290,9 +290,12 @@ def test_a_reboot(emulator: Emulator, batch: BatchClient, ready_pool: Ready, opt
     assert batch.get_node(name, node).state == "rebooting"
     emulator.clock.advance(30)
     starting = batch.get_node(name, node)
+    assert (starting.state, starting.last_boot_time) == ("starting", before)
+    emulator.clock.advance(14)
+    starting = batch.get_node(name, node)
     assert starting.state == "starting"
     assert starting.last_boot_time > before
-    emulator.clock.advance(8)
+    emulator.clock.advance(4)
     assert batch.get_node(name, node).state == "idle"
 
 
@@ -373,14 +376,17 @@ def test_a_missing_or_senseless_version_is_refused(
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("maxresults=0", "OutOfRangeQueryParameterValue"),
+        ("maxresults=0", "InvalidQueryParameterValue"),
+        ("maxResults=-5", "InvalidQueryParameterValue"),
         ("maxresults=1001", "OutOfRangeQueryParameterValue"),
         ("maxresults=many", "InvalidQueryParameterValue"),
         ("$skiptoken=made-up", "InvalidQueryParameterValue"),
         ("$skiptoken=WATV2:%2B%2B%2B:1$1", "InvalidQueryParameterValue"),
         ("$select=id,nonsense", "InvalidQueryParameterValue"),
         ("$filter=state eq 'nonsense'", "InvalidQueryParameterValue"),
-        ("$filter=startswith(id,'a')", "NotImplemented"),
+        ("$filter=startswith(id,'a')", "InvalidQueryParameterValue"),
+        ("$filter=substringof('a',state)", "NotImplemented"),
+        ("timeOut=soon", "InvalidQueryParameterValue"),
     ],
 )
 def test_senseless_parameters_are_refused(
@@ -393,13 +399,13 @@ def test_senseless_parameters_are_refused(
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/jobs"),
-        ("POST", "/pools/p/resize"),
-        ("GET", "/nodecounts"),
+        ("GET", "/jobschedules"),
+        ("GET", "/jobs/j/tasks/t/files"),
+        ("GET", "/poolusagemetrics"),
+        ("POST", "/pools/p/nodes/n/users"),
         ("GET", "/"),
         ("PUT", "/pools/p"),
-        ("GET", "/pools?$filter=state eq 'active'"),
-        ("POST", "/pools/p/nodes/n/reimage"),
+        ("GET", "/pools?$expand=nodes"),
     ],
 )
 def test_what_is_not_modelled_says_so(emulator: Emulator, method: str, path: str) -> None:
@@ -438,7 +444,8 @@ def test_the_errors_of_a_node(emulator: Emulator, batch: BatchClient, ready_pool
 
 def test_a_pool_from_an_image_of_ones_own(emulator: Emulator, batch: BatchClient, name: str) -> None:
     document = data_pool(name)
-    image = {"virtualMachineImageId": "/subscriptions/s/images/i"}
+    image_id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/i"
+    image = {"virtualMachineImageId": image_id}
     document["virtualMachineConfiguration"]["imageReference"] = image
     batch.create_pool(document)  # type: ignore[arg-type]
     emulator.clock.advance(200)

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario, Timings
 from airflow_batchext.emulator import lifecycle as life
-from airflow_batchext.emulator.lifecycle import NodeState, Override, Resize
+from airflow_batchext.emulator.extensions import ExtensionNow, Override, extensions_at
+from airflow_batchext.emulator.lifecycle import NodeState, Resize, StartTask
 from airflow_batchext.emulator.scenario import Course
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
-SCENARIO = Scenario(timings=Timings(creating=20, starting=8, rebooting=30, leaving=8))
+SCENARIO = Scenario(timings=Timings(creating=20, starting=8, agent=3, rebooting=30, leaving=8))
 
 
 def at(seconds: float) -> datetime:
@@ -35,19 +36,19 @@ def test_a_first_boot() -> None:
     assert creating is not None
     assert creating.last_boot is None
     assert idle is not None
-    assert (idle.allocated, idle.last_boot, idle.since, idle.boot.number) == (at(124), at(144), at(152), 0)
+    assert (idle.allocated, idle.last_boot, idle.since, idle.boot.number) == (at(124), at(149), at(152), 0)
 
 
 def test_a_reboot_gives_a_new_boot_time_and_a_new_boot() -> None:
-    history = life.reboot(life.first_boot(at(0), SCENARIO), at(100), SCENARIO)
+    history = life.restart(life.first_boot(at(0), SCENARIO), at(100), SCENARIO)
     assert [state(history, s) for s in (99, 100, 129, 130, 138)] == [
         "idle", "rebooting", "rebooting", "starting", "idle",
     ]  # fmt: skip
     down, up = life.node_at(history, at(110)), life.node_at(history, at(200))
     assert down is not None
-    assert (down.boot.number, down.last_boot, down.extensions_as_of) == (0, at(20), at(100))
+    assert (down.boot.number, down.last_boot, down.extensions_as_of) == (0, at(25), at(100))
     assert up is not None
-    assert (up.boot.number, up.last_boot, up.booted, up.allocated) == (1, at(130), at(130), at(0))
+    assert (up.boot.number, up.last_boot, up.booted, up.allocated) == (1, at(135), at(130), at(0))
 
 
 def test_a_preempted_node_stays_listed_and_comes_back_as_another_machine() -> None:
@@ -80,6 +81,73 @@ def test_a_mark_stays_and_cancels_what_was_to_come() -> None:
     assert ready.last_boot == at(50)
 
 
+def test_a_node_is_deallocated_and_started_again() -> None:
+    timings = SCENARIO.timings
+    history = life.deallocate(life.first_boot(at(0), SCENARIO), at(100), timings)
+    assert [state(history, s) for s in (99, 100, 130, 9999)] == [
+        "idle", "deallocating", "deallocated", "deallocated",
+    ]  # fmt: skip
+    history = life.start(history, at(200), SCENARIO)
+    assert [state(history, s) for s in (199, 200, 237, 238)] == [
+        "deallocated", "starting", "starting", "idle",
+    ]  # fmt: skip
+    before, after = life.node_at(history, at(210)), life.node_at(history, at(300))
+    assert before is not None
+    assert after is not None
+    assert (before.last_boot, after.last_boot, after.boot.number) == (at(25), at(235), 1)
+
+
+def test_what_is_to_happen_later_leaves_the_node_as_it_is_until_then() -> None:
+    idle = life.first_boot(at(0), SCENARIO)
+    rebooted = life.restart(idle, at(100), SCENARIO, at=at(150))
+    assert [state(rebooted, s) for s in (100, 149, 150)] == ["idle", "idle", "rebooting"]
+    leaving = life.leave(idle, at(100), SCENARIO.timings, at=at(150))
+    assert [state(leaving, s) for s in (149, 150, 158)] == ["idle", "leavingpool", None]
+    freed = life.deallocate(idle, at(100), SCENARIO.timings, at=at(150))
+    assert [state(freed, s) for s in (149, 150)] == ["idle", "deallocating"]
+
+
+@pytest.mark.parametrize(
+    ("task", "states"),
+    [
+        (StartTask(10, 0), ["waitingforstarttask", "idle", "idle"]),
+        (StartTask(10, 1), ["waitingforstarttask", "starttaskfailed", "starttaskfailed"]),
+        (StartTask(10, 1, 1), ["waitingforstarttask", "waitingforstarttask", "starttaskfailed"]),
+        (StartTask(10, 1, -1), ["waitingforstarttask"] * 3),
+        (StartTask(10, None), ["waitingforstarttask"] * 3),
+        (StartTask(10, 1, waits=False), ["idle"] * 3),
+    ],
+)
+def test_a_start_task_comes_between_starting_and_idle(task: StartTask, states: list[str]) -> None:
+    history = life.first_boot(at(0), SCENARIO, task)
+    assert state(history, 27.9) == "starting"
+    assert [state(history, s) for s in (28, 38, 48)] == states
+
+
+def test_what_a_start_task_shows() -> None:
+    def shown(task: StartTask, seconds: float) -> life.StartTaskNow | None:
+        node = life.node_at(life.first_boot(at(0), SCENARIO, task), at(seconds))
+        assert node is not None
+        return life.start_task_at(node, at(seconds))
+
+    twice = StartTask(10, 7, 1)
+    assert shown(twice, 27) is None
+    assert shown(twice, 30) == life.StartTaskNow(at(28), None, None, 0, None)
+    assert shown(twice, 40) == life.StartTaskNow(at(38), None, None, 1, at(38))
+    assert shown(twice, 99) == life.StartTaskNow(at(38), at(48), 7, 1, at(38))
+    assert shown(StartTask(10, 0), 99) == life.StartTaskNow(at(28), at(38), 0, 0, None)
+    assert shown(StartTask(0, 0), 28) == life.StartTaskNow(at(28), at(28), 0, 0, None)
+    assert shown(StartTask(10, None), 9999) == life.StartTaskNow(at(28), None, None, 0, None)
+
+
+def test_a_resize_that_is_stopped_is_stopping_until_it_is_steady() -> None:
+    fault = life.ResizeFault("ResizeStopped", "no")
+    resize = Resize(at(0), at(125), 2, 0).stop(at(10), 5, (fault,))
+    assert [resize.state(at(s)) for s in (10, 14.9, 15)] == ["stopping", "stopping", "steady"]
+    assert (resize.changed(at(12)), resize.changed(at(20))) == (at(10), at(15))
+    assert (resize.errors_at(at(14)), resize.errors_at(at(15))) == ((), (fault,))
+
+
 def test_a_resize_runs_until_it_is_steady_and_only_then_has_errors() -> None:
     fault = life.ResizeFault("AllocationFailed", "no")
     resize = Resize(at(0), at(125), 2, 0, (fault,))
@@ -96,10 +164,10 @@ def run(
     wanted: list[tuple[str, list[str]]],
     courses: dict[str, Course],
     overrides: dict[str, Override] | None = None,
-) -> dict[str, life.ExtensionNow]:
+) -> dict[str, ExtensionNow]:
     node = life.node_at(life.first_boot(at(0), SCENARIO), at(seconds))
     assert node is not None
-    return life.extensions_at(node, wanted, lambda name: courses.get(name, Course()), overrides or {})
+    return extensions_at(node, wanted, lambda name: courses.get(name, Course()), overrides or {})
 
 
 def test_an_extension_is_transitioning_until_its_outcome() -> None:
@@ -139,10 +207,10 @@ def test_circles_and_missing_names_wait_for_ever() -> None:
 def test_an_override_counts_from_its_time_until_the_next_boot() -> None:
     failed = {"e": Override(at(50), Course(outcome="fail", code="X"))}
     assert run(60, [("e", [])], {}, failed)["e"].outcome == "fail"
-    history = life.reboot(life.first_boot(at(0), SCENARIO), at(100), SCENARIO)
+    history = life.restart(life.first_boot(at(0), SCENARIO), at(100), SCENARIO)
     rebooted = life.node_at(history, at(200))
     assert rebooted is not None
-    assert life.extensions_at(rebooted, [("e", [])], lambda name: Course(), failed)["e"].outcome == "succeed"
+    assert extensions_at(rebooted, [("e", [])], lambda name: Course(), failed)["e"].outcome == "succeed"
 
 
 def test_an_override_unblocks_what_waits_behind_it() -> None:
@@ -150,6 +218,19 @@ def test_an_override_unblocks_what_waits_behind_it() -> None:
     courses = {"first": Course(outcome="hang"), "second": Course(seconds=5)}
     mended = {"first": Override(at(50), Course())}
     assert [run(s, wanted, courses, mended)["second"].outcome for s in (54, 55)] == [None, "succeed"]
+
+
+def test_an_upgrade_comes_after_the_success_and_passes() -> None:
+    course = Course(seconds=10, upgrade_after=50, upgrade_seconds=20)
+    shown = [run(s, [("e", [])], {"e": course})["e"] for s in (5, 10, 59, 60, 79, 80)]
+    assert [(item.outcome, item.is_updating) for item in shown] == [
+        (None, False), ("succeed", False), ("succeed", False), (None, True), (None, True), ("succeed", False),
+    ]  # fmt: skip
+    assert (shown[3].since, shown[5].since) == (at(60), at(80))
+    upgrade = {"e": Override(at(50), Course(seconds=5), is_upgrade=True)}
+    assert [run(s, [("e", [])], {}, upgrade)["e"].is_updating for s in (49, 50, 54, 55)] == [
+        False, True, True, False,
+    ]  # fmt: skip
 
 
 # --- for all histories -------------------------------------------------------------------------------------
@@ -185,7 +266,7 @@ def story(scenario: Scenario, todo: list[Action], leaves: bool) -> tuple[life.Hi
     for what, pause in todo:
         now += pause
         if what == "reboot":
-            history = life.reboot(history, at(now), scenario)
+            history = life.restart(history, at(now), scenario)
         elif what == "preempt":
             history = life.preempt(history, at(now), 30, scenario)
         elif what == "preempt for good":
@@ -256,7 +337,7 @@ def test_a_finished_extension_changes_only_by_a_boot(scenario: Scenario, todo: l
         def course(name: str, boot: life.Boot = boot) -> Course:
             return boot.scenario.course("p", 0, "n", name, boot.number)
 
-        for name, shown in life.extensions_at(node, [("a", []), ("b", ["a"])], course, {}).items():
+        for name, shown in extensions_at(node, [("a", []), ("b", ["a"])], course, {}).items():
             if name in finished and finished[name][0] == boot.number:
                 assert shown.outcome == finished[name][1]
             if shown.outcome is not None:

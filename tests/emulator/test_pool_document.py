@@ -9,8 +9,9 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.mgmt.batch import models
 
+from airflow_batchext.emulator.documents import write
 from airflow_batchext.emulator.errors import RefusedError
-from airflow_batchext.emulator.pool_document import read_data, read_management, write
+from airflow_batchext.emulator.pool_document import read_data, read_management
 from airflow_batchext.emulator.pool_schema import DATA_POOL
 
 from .documents import account_path, code_of, data_pool, extension, management_pool, raw
@@ -84,7 +85,7 @@ def test_the_typed_models_of_the_sdk_are_understood(put_pool: Put, name: str) ->
     assert made.identity.user_assigned_identities["/x/id"].client_id
     assert body["tags"] == {"team": "a"}
     properties = body["properties"]
-    assert properties["userAccounts"] == [{"name": "u"}]
+    assert properties["userAccounts"] == [{"name": "u", "elevationLevel": "NonAdmin"}]
     assert properties["resizeOperationStatus"]["targetLowPriorityNodes"] == 3
     extensions = properties["deploymentConfiguration"]["virtualMachineConfiguration"]["extensions"]
     assert extensions[0]["settings"] == SETTINGS
@@ -239,8 +240,14 @@ def test_both_planes_read_the_same_pool() -> None:
     machine = flat.pop("deploymentConfiguration")["virtualMachineConfiguration"]
     flat.pop("interNodeCommunication")
     written = write(DATA_POOL, {**flat, "virtualMachineConfiguration": machine}, "data")
-    for member in ("networkConfiguration", "startTask", "applicationPackageReferences"):
+    for member in ("networkConfiguration", "applicationPackageReferences"):
         assert written[member] == data[member]
+    assert written["startTask"] == {
+        "commandLine": "x",
+        "userIdentity": {"autoUser": {"scope": "pool", "elevationLevel": "nonadmin"}},
+        "maxTaskRetryCount": 0,
+        "waitForSuccess": True,
+    }
     assert written["virtualMachineConfiguration"]["nodeAgentSKUId"]
     assert written["virtualMachineConfiguration"]["extensions"][0]["settings"] == settings
 

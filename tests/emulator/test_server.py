@@ -27,6 +27,7 @@ from .documents import raw, raw_data
 KEYS = [
     "batch_endpoint", "arm_endpoint", "authority", "http_endpoint", "ca_bundle", "account", "key",
     "subscription_id", "resource_group", "tenant_id", "client_id", "client_secret",
+    "client_certificate", "federated_token_file", "identity_endpoint", "identity_header",
 ]  # fmt: skip
 
 

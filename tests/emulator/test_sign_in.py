@@ -165,13 +165,6 @@ def test_the_secret_may_come_in_a_basic_header(emulator: Emulator) -> None:
     assert ask(emulator, auth="Basic %%%", client_id="", client_secret="").status_code == 400
 
 
-@pytest.mark.parametrize("form", [{"client_assertion": "x"}], ids=["client assertion"])
-def test_what_is_not_modelled_says_so(emulator: Emulator, form: dict[str, str]) -> None:
-    answer = ask(emulator, **form)
-    assert answer.status_code == 501
-    assert "does not model" in answer.json()["error_description"]
-
-
 @pytest.mark.parametrize(("method", "path"), [("GET", "authorize"), ("POST", "devicecode")])
 def test_other_ways_to_sign_in_are_not_modelled(emulator: Emulator, method: str, path: str) -> None:
     info = emulator.info
