@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Airflow starts twice as fast with its byte code cached.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types pytest bench mutants setup clean
+.PHONY: demo test lint types pytest test-clients bench mutants setup clean
 
 demo: $(READY)
 	$(BIN)/batchext demo
@@ -25,8 +25,14 @@ types: $(READY)
 pytest: $(READY)
 	$(BIN)/python -m pytest
 
+# Old and foreign clients against the emulator, each in an environment of its own (minutes to make, once).
+test-clients: $(READY)
+	$(BIN)/python tests/clients/environments.py
+	$(BIN)/python -m pytest -m clients tests/clients
+
 bench: $(READY)
 	$(BIN)/python -m benchmarks.gate
+	$(BIN)/python -m benchmarks.emulator
 
 mutants: $(READY)
 	$(BIN)/python -m benchmarks.mutants
@@ -40,4 +46,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .test-logs
+	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .test-logs

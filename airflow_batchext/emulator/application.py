@@ -11,7 +11,7 @@ import logging
 import re
 from collections import deque
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.requests import Request as HttpRequest
@@ -80,6 +80,8 @@ class Rooms:
     """What is no part of Azure."""
     changed: Callable[[], None]
     """Told after each request that may have changed something."""
+    now: Callable[[], datetime]
+    """The time of the emulated service, which its answers carry as ``Date``: their times are of its clock."""
 
 
 class Application:
@@ -108,7 +110,7 @@ class Application:
         if _CONTROL.match(call.raw_path):
             answer = self._rooms.control(call)
             self._perhaps_changed(call)
-            await _response(answer)(scope, receive, send)
+            await self._response(answer)(scope, receive, send)
             return
         plane = plane_of(call.raw_path)
         firing = self._faults.meeting(plane, call.method, call.path)
@@ -118,8 +120,8 @@ class Application:
         ending = next((fault for fault in firing if not isinstance(fault, (Slow, Edit))), None)
         answer = self._answer(plane, call, ending)
         for fault in firing:
-            if isinstance(fault, Edit) and answer.body is not None:
-                answer = replace(answer, body=edited(answer.body, fault))
+            if isinstance(fault, Edit) and (body := answer.json()) is not None:
+                answer = replace(answer, body=edited(body, fault), text=None)
         self._perhaps_changed(call)
         target = f"{call.raw_path}?{call.raw_query}" if call.raw_query else call.raw_path
         is_cut = isinstance(ending, (Drop, Truncate))
@@ -128,13 +130,30 @@ class Application:
             self._cut(scope)
             await _goodbye(receive)
         elif isinstance(ending, Truncate):
-            await _send_a_part(_response(answer), ending.keep, send)
+            await _send_a_part(self._response(answer), ending.keep, send)
         else:
-            await _response(answer)(scope, receive, send)
+            await self._response(answer)(scope, receive, send)
 
     def _perhaps_changed(self, call: Call) -> None:
         if call.method not in ("GET", "HEAD"):
             self._rooms.changed()
+
+    def _response(self, answer: Answer) -> Response:
+        body = b"" if answer.body is None else json.dumps(answer.body, separators=(",", ":")).encode()
+        headers: Mapping[str, str] = {
+            "Server": "Microsoft-HTTPAPI/2.0",
+            "Date": http_time(self._rooms.now()),
+            "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+            "X-Content-Type-Options": "nosniff",
+            **({"Content-Type": "application/json; charset=utf-8"} if answer.body is not None else {}),
+            **answer.headers,
+        }
+        if answer.text is not None:
+            body = answer.text.encode()
+        response = Response(body, answer.status, headers)
+        if answer.chunked:
+            del response.headers["content-length"]
+        return response
 
     def _answer(self, plane: PlaneName, call: Call, fault: Fault | None) -> Answer:
         """Carry out a request, unless a fault comes in between."""
@@ -214,23 +233,6 @@ def _refused(plane: PlaneName, call: Call, problem: RefusedError) -> Answer:
         "Content-Type": "application/json; odata=minimalmetadata",
     }
     return Answer(problem.status, data_body(problem, call.base, call.request_id, time), headers)
-
-
-def _response(answer: Answer) -> Response:
-    body = b"" if answer.body is None else json.dumps(answer.body, separators=(",", ":")).encode()
-    headers: Mapping[str, str] = {
-        "Server": "Microsoft-HTTPAPI/2.0",
-        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-        "X-Content-Type-Options": "nosniff",
-        **({"Content-Type": "application/json; charset=utf-8"} if answer.body is not None else {}),
-        **answer.headers,
-    }
-    if answer.text is not None:
-        body = answer.text.encode()
-    response = Response(body, answer.status, headers)
-    if answer.chunked:
-        del response.headers["content-length"]
-    return response
 
 
 async def _send_a_part(response: Response, part: float, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -13,6 +14,7 @@ from airflow_batchext.emulator.wire import Answer, Call, Handler, Json, http_tim
 
 T = TypeVar("T")
 Route = tuple[str, str, Handler]
+CONTENT_TYPE = "application/json; odata=minimalmetadata"
 _ENTITIES = "Microsoft.Azure.Batch.Protocol.Entities"
 
 
@@ -39,12 +41,17 @@ def items_answer(
     write: Callable[[T], Json],
     look: Callable[[T], Mapping[str, Any]] | None = None,
     exists: Callable[[T], bool] | None = None,
+    text: Callable[[T], str] | None = None,
 ) -> Answer:
     """Answer with a page of the items, which are in the order of their keys.
 
-    ``look`` gives the members by which a list of that kind can be filtered; ``exists`` says which there are.
+    ``look`` gives the members by which a list of that kind can be filtered; ``exists`` says which there are;
+    ``text`` writes the same as ``write`` does, faster, as JSON.
     """
     here, token = page(call, items, key, _keeper(call, kind, look, exists))
+    values = None
+    if text is not None and parameter(call, "$select") is None:
+        here, values = [], ",".join(map(text, here))
     select = selection(call, kind)
     body: Json = {
         "odata.metadata": f"{call.base}/$metadata#{kind}",
@@ -54,6 +61,9 @@ def items_answer(
         query = {**call.query, "$skiptoken": token}
         pairs = "&".join(f"{name}={quote(value, safe=':$,')}" for name, value in query.items())
         body["odata.nextLink"] = f"{call.base}{call.raw_path}?{pairs}"
+    if values is not None:
+        written = json.dumps(body, separators=(",", ":")).replace('"value":[]', f'"value":[{values}]', 1)
+        return Answer(200, text=written, headers={"Content-Type": CONTENT_TYPE}, chunked=True)
     return Answer(200, body, chunked=True)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from airflow_batchext.emulator.documents import write
 from airflow_batchext.emulator.extension_bodies import settings_text
@@ -15,7 +18,7 @@ from airflow_batchext.emulator.work import NO_WORK
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from airflow_batchext.emulator.autoscale import Evaluation
@@ -127,27 +130,53 @@ class NodeWriter:
         image = write(IMAGE, pool.definition.machine["imageReference"], "data")
         self._machine = {"imageReference": {**image, "exactVersion": _exact(image)}}
         self._endpoints = _endpoints(properties, pool.definition.machine["nodeAgentSkuId"])
-        self._alike: dict[tuple[int, bool], tuple[NodeNow, Json]] = {}
+        self._alike: dict[tuple[int, bool], tuple[NodeNow, str]] = {}
 
     def write(self, visible: VisibleNode) -> Json:
         """Write a node. Until its agent has reported it has no boot time and no agent."""
+        node = visible.node
+        return self._filled(
+            self._common(visible),
+            node.id,
+            _address(node.index),
+            str(node.index),
+            lambda front: front + node.index,
+        )
+
+    def text(self, visible: VisibleNode) -> str:
+        """Write the same as JSON. Thousands of nodes differ in nothing but their number and their id."""
         node, now = visible.node, visible.now
-        if node.work is NO_WORK and not node.errors:
-            # Thousands of nodes of a large pool differ in nothing but their number and their id.
-            key = (id(now), node.is_dedicated)
-            if key not in self._alike:
-                self._alike[key] = (now, self._common(visible))
-            body = self._alike[key][1].copy()
-        else:
-            body = self._common(visible)
-        place = node.index + 4
-        body["id"] = node.id
-        body["url"] = self._url + node.id
-        body["ipAddress"] = f"10.{place >> 16 & 255}.{place >> 8 & 255}.{place & 255}"
-        body["affinityId"] = f"TVM:{node.id}"
+        if node.work is not NO_WORK or node.errors:
+            return json.dumps(self.write(visible), separators=(",", ":"))
+        key = (id(now), node.is_dedicated)
+        if key not in self._alike:
+            self._alike[key] = (now, self._template(visible))
+        values = {"id": node.id, "address": _address(node.index), "number": node.index}
+        ports = {f"port{front}": front + node.index for _, front, _ in self._endpoints}
+        return self._alike[key][1] % {**values, **ports}
+
+    def _template(self, visible: VisibleNode) -> str:
+        """Return a format for the nodes that are like this one."""
+        mark = uuid4().hex  # nothing that a client chose has it
+
+        def port(front: int) -> str:
+            return f"{mark}port{front}d"
+
+        body = self._filled(self._common(visible), f"{mark}ids", f"{mark}addresss", f"{mark}numbers", port)
+        text = json.dumps(body, separators=(",", ":")).replace("%", "%%")
+        text = re.sub(f'"{mark}(port[0-9]+)d"', r"%(\1)d", text)
+        return re.sub(f"{mark}(id|address|number)s", r"%(\1)s", text)
+
+    def _filled(
+        self, body: Json, node_id: str, address: str, number: str, port: Callable[[int], int | str]
+    ) -> Json:
+        body["id"] = node_id
+        body["url"] = self._url + node_id
+        body["ipAddress"] = address
+        body["affinityId"] = f"TVM:{node_id}"
         body["endpointConfiguration"] = {
             "inboundEndpoints": [
-                {**endpoint, "name": f"{name}.{node.index}", "frontendPort": front + node.index}
+                {**endpoint, "name": f"{name}.{number}", "frontendPort": port(front)}
                 for name, front, endpoint in self._endpoints
             ]
         }
@@ -193,6 +222,11 @@ class NodeWriter:
             body["nodeAgentInfo"] = {"lastUpdateTime": wire_time(now.last_boot), "version": "1.10.0"}
         body["virtualMachineInfo"] = self._machine
         return body
+
+
+def _address(index: int) -> str:
+    place = index + 4
+    return f"10.{place >> 16 & 255}.{place >> 8 & 255}.{place & 255}"
 
 
 def _recent(base: str, run: TaskRun) -> Json:

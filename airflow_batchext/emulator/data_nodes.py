@@ -76,6 +76,7 @@ class NodeOperations:
             lambda node: writer.write(view.visible(node)),
             lambda node: self._filterable(view.visible(node)),
             view.is_visible,
+            lambda node: writer.text(view.visible(node)),
         )
 
     def _get(self, call: Call) -> Answer:

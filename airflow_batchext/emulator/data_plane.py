@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator import shared_key, sign_in
+from airflow_batchext.emulator.data_answers import CONTENT_TYPE
 from airflow_batchext.emulator.data_jobs import JobOperations
 from airflow_batchext.emulator.data_nodes import NodeOperations
 from airflow_batchext.emulator.data_pools import PoolOperations
@@ -56,7 +57,7 @@ class DataPlane:
         if wants_id and "client-request-id" in call.headers:
             headers["client-request-id"] = call.headers["client-request-id"]
         if answer.body is not None:
-            headers["Content-Type"] = "application/json; odata=minimalmetadata"
+            headers["Content-Type"] = CONTENT_TYPE
         return replace(answer, headers={**headers, **answer.headers})
 
     # --- who asks, and in which version ---------------------------------------------------------------------

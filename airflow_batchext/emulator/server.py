@@ -106,6 +106,7 @@ class Emulator:
             is_private=lambda: not self.scenario.account.public_network_access,
             control=Control(self.account, self.faults, self._put).answer,
             changed=self._state.changed if self._state is not None else _nothing,
+            now=lambda: self.clock.now(),
         )
         self._application = Application(rooms, self.faults, self._cut)
 

@@ -114,6 +114,7 @@ def _config(
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,  # the service has a clock of its own
         proxy_headers=False,
         ws="none",
         loop="asyncio",

@@ -82,6 +82,16 @@ class Answer:
     text: str | None = None
     """Sent as it is, instead of a body."""
 
+    def json(self) -> Json | None:
+        """Return the object that is sent, read from the text if need be; None if none is sent."""
+        if self.text is None:
+            return self.body
+        try:
+            read = json.loads(self.text)
+        except ValueError:
+            return None
+        return read if isinstance(read, dict) else None
+
 
 Handler = Callable[[Call], Answer]
 

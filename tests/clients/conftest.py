@@ -54,10 +54,6 @@ Info = dict[str, str]
 Story = Callable[..., dict[str, Any]]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "clients: runs old and foreign clients, in environments of their own")
-
-
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     wanted = str(config.getoption("markexpr"))
     return True if collection_path.name.startswith("test_") and wanted != "clients" else None

@@ -19,6 +19,7 @@ from azure.core.exceptions import (
 )
 
 from airflow_batchext.emulator import Emulator, PoolScenario, Scenario
+from airflow_batchext.emulator.lifecycle import NodeState
 from airflow_batchext.emulator.scenario import Answers, ResizeError
 
 from .documents import data_pool, extension, management_pool, raw_data
@@ -256,6 +257,39 @@ def test_nodes_are_paged_filtered_and_selected(
     assert broken == [emulator.account.node(name, 2).node.id]
     both = batch.list_nodes(name, filter="state eq 'idle' or state eq 'unusable'")
     assert len(list(both)) == 7
+
+
+def test_a_list_shows_each_node_as_it_is_shown_alone(emulator: Emulator, name: str) -> None:
+    # The list is written from templates; per cent signs and braces are the client's own.
+    start = {"commandLine": "date +%s %(id)s {}", "environmentSettings": [{"name": "n", "value": "100%"}]}
+    network = {
+        "endpointConfiguration": {
+            "inboundNATPools": [
+                {
+                    "name": f"web{front}",
+                    "protocol": "tcp",
+                    "backendPort": 80,
+                    "frontendPortRangeStart": front,
+                    "frontendPortRangeEnd": front + 99,
+                }
+                for front in (1000, 10000)
+            ]
+        }
+    }
+    pool = data_pool(name, 3, targetLowPriorityNodes=2, startTask=start, networkConfiguration=network)
+    assert raw_data(emulator, "POST", "/pools", json=pool).status_code == 201
+    emulator.clock.advance(200)
+    emulator.account.preempt_node(name, 4)
+    emulator.account.reboot_node(name, 1)
+    emulator.account.mark_node(name, 2, NodeState.UNUSABLE)
+    listed = raw_data(emulator, "GET", f"/pools/{name}/nodes")
+    assert listed.headers["Content-Type"] == "application/json; odata=minimalmetadata"
+    assert list(listed.json()) == ["odata.metadata", "value"]
+    nodes = listed.json()["value"]
+    assert len(nodes) == 5
+    for node in nodes:
+        alone = raw_data(emulator, "GET", f"/pools/{name}/nodes/{node['id']}").json()
+        assert list(alone.items())[1:] == list(node.items())
 
 
 async def test_the_async_client_follows_the_pages(

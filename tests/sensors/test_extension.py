@@ -312,3 +312,14 @@ def test_where_airflows_own_limit_comes_first_it_says_what_is_missing(azure):
     azure.pass_time(300)
     late = sensor(azure, deferrable=True, timeout=60)
     assert late.resume_execution("__fail__", {"error": "Trigger timeout"}, context())["outcome"] == "open"
+
+
+def test_grace_times_are_by_the_clock_of_the_service_in_a_rescheduled_task_too(azure):
+    azure.create(nodes=2)
+    azure.emulator.account.mark_node(azure.pool_id, 0, "unusable")
+    azure.pass_time(500)
+    with pytest.raises(GateTimeoutError, match="is unusable"):
+        sensor(azure, mode="reschedule", node_grace=600).execute(context())
+    azure.pass_time(200)
+    with pytest.raises(GateFailedError, match="is unusable for more than 600 seconds"):
+        sensor(azure, mode="reschedule", node_grace=600).execute(context())
