@@ -34,7 +34,7 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(minutes=2)},
     doc_md=__doc__,
     tags=["azure", "batch", "extensions"],
-):
+) as dag:
     create_pool = AzureBatchCreatePoolOperator(
         task_id="create_pool",
         pool_id=POOL_ID,
