@@ -5,27 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, TaskDeferred, conf
 
-from airflow_batchext.concealment import conceal, reveal
+from airflow_batchext.concealment import conceal
 from airflow_batchext.connection import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import (
     DeletionTimeoutError,
     NotFoundError,
-    ParameterError,
     PoolDocumentError,
 )
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.operators._document import resolve_document
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.pool_spec import (
-    DocumentSyntaxError,
     check_document,
     expected_extensions,
     find_secrets,
-    parse_document,
     request_body,
 )
 from airflow_batchext.triggers.pool import AzureBatchPoolDeletedTrigger
@@ -33,7 +30,6 @@ from airflow_batchext.triggers.pool import AzureBatchPoolDeletedTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_DOCUMENT_SUFFIXES = (".json", ".yaml", ".yml")
 DEFAULT_DELETION_TIMEOUT_SECONDS = 30 * 60
 # Airflow's own limit on the deferral comes after ours, so that ours can say what was seen last.
 _DEFERRAL_MARGIN_SECONDS = 600
@@ -90,7 +86,7 @@ class AzureBatchCreatePoolOperator(BaseOperator):
         :raises PoolDocumentError: if the document has errors; nothing was sent then.
         :raises ServiceError: if Azure refuses.
         """
-        source, document = self._document(context)
+        source, document = resolve_document(self, context, self.pool_document)
         findings = check_document(document, pool_id=self.pool_id)
         errors = [finding for finding in findings if finding.severity == "error"]
         if errors:
@@ -125,48 +121,6 @@ class AzureBatchCreatePoolOperator(BaseOperator):
             "allocation_state": properties.get("allocationState"),
             "extensions": list(found),
         }
-
-    def _document(self, context: Context) -> tuple[str, Any]:
-        """Where the document came from, for texts, and the document with its secrets."""
-        if isinstance(self.pool_document, str):
-            path = self.pool_document
-            document = self._load(path, context)
-            conceal(document)  # only now are the file's secrets known: mask them in the log
-            return path, document
-        return "pool_document", reveal(self.pool_document)
-
-    def _load(self, path: str, context: Context) -> dict[str, Any]:
-        """Read, render and parse a document file.
-
-        Airflow's own way (``template_ext``) would put the file's text, secrets included, into the
-        serialized DAG and on the page of rendered templates.
-        """
-        if not path.endswith(_DOCUMENT_SUFFIXES):
-            raise ParameterError(
-                f"pool_document is the text {path[:80]!r}; give a dict, or the path of a file that ends in "
-                f"{', '.join(_DOCUMENT_SUFFIXES)}."
-            )
-        from jinja2 import TemplateError, TemplateNotFound
-
-        dag = self.get_dag()
-        environment = dag.get_template_env(force_sandboxed=True) if dag else self.get_template_env()
-        try:
-            if Path(path).is_absolute():
-                template = environment.from_string(Path(path).read_text(encoding="utf-8"))
-            else:
-                template = environment.get_template(path)
-            return parse_document(template.render(context), source=path)
-        except (TemplateNotFound, OSError, UnicodeDecodeError) as error:
-            raise ParameterError(
-                f"pool_document {path!r} cannot be read ({type(error).__name__}); a relative path is looked "
-                "for beside the DAG file and in the DAG's template_searchpath."
-            ) from None
-        except TemplateError as error:
-            line = getattr(error, "lineno", None)
-            where = f"{path}, line {line}" if line else path
-            raise ParameterError(f"pool_document {where}: {error.message}") from None
-        except DocumentSyntaxError as error:
-            raise ParameterError(f"pool_document {error}") from None
 
 
 class AzureBatchDeletePoolOperator(BaseOperator):
