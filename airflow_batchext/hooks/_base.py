@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_batchext.connection import CONN_TYPE, DEFAULT_CONN_ID, BatchConnection, parse_connection
+from airflow_batchext.hooks._async_clients import ServiceClock, SharedClient, lease, release, transport
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,7 +25,8 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     """Base of the two hooks. Use either as a context manager, ``with`` or ``async with``.
 
     A client is made at its first use, kept, and closed at the end of the block together with the
-    credential behind it.
+    credential behind it. Async clients are shared by all hooks of an event loop that have the same
+    connection; the last one closes them.
 
     :param azure_batchext_conn_id: Airflow connection of type ``azure_batchext`` (or, for the data plane,
         ``azure_batch``).
@@ -45,10 +44,9 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         self.retries = retries
         self._connection: BatchConnection | None = None
         self._client: SyncClient | None = None
-        self._async_client: AsyncClient | None = None
-        self._ahead = 0.0
+        self._clock = ServiceClock()
+        self._leased: tuple[Hashable, SharedClient] | None = None
         self._to_close: list[Any] = []
-        self._to_aclose: list[Any] = []
 
     @property
     def connection(self) -> BatchConnection:
@@ -76,13 +74,7 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
     def service_time(self) -> float:
         """The time by the service's clock, in seconds since the epoch; by our own before it has answered."""
-        return time.time() + self._ahead
-
-    def _note_date(self, response: Any) -> None:
-        """Learn from an answer's ``Date`` how far the service's clock is ahead of ours."""
-        date = response.http_response.headers.get("Date")
-        with suppress(TypeError, ValueError):
-            self._ahead = parsedate_to_datetime(date).timestamp() - time.time()
+        return (self._leased[1].clock if self._leased else self._clock).now()
 
     def close(self) -> None:
         """Close the sync client and its credential; a later call opens new ones."""
@@ -91,10 +83,10 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
             self._to_close.pop().close()
 
     async def aclose(self) -> None:
-        """Close the async client and its credential; a later call opens new ones."""
-        self._async_client = None
-        while self._to_aclose:
-            await self._to_aclose.pop().close()
+        """Give the async client back; a later call leases one again."""
+        leased, self._leased = self._leased, None
+        if leased:
+            await release(*leased)
 
     def __enter__(self) -> Self:
         return self
@@ -124,10 +116,27 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         self._client = client
         return client
 
-    def _akeep(self, client: AsyncClient, credential: object) -> AsyncClient:
-        self._to_aclose += [c for c in (credential, client) if hasattr(c, "close")]
-        self._async_client = client
-        return client
+    async def _alease(self, make: Callable[[dict[str, Any]], Awaitable[tuple[Any, Any]]]) -> AsyncClient:
+        """The shared async client of this hook's kind, connection and retries.
+
+        :param make: makes it, and the credential behind it, from the options that all clients have.
+        """
+        if self._leased is None:
+            connection = await self.aconnection()
+
+            async def make_client(clock: ServiceClock) -> tuple[Any, Any]:
+                options = connection.client_options(retries=self.retries, on_response=clock.note)
+                options.pop("connection_verify", None)  # the transport knows
+                timeouts = {name: options.pop(name) for name in ("connection_timeout", "read_timeout")}
+                return await make({**options, "transport": await transport(connection, **timeouts)})
+
+            key = (type(self), connection, self.retries)
+            shared = await lease(key, make_client)
+            if self._leased is None:
+                self._leased = key, shared
+            else:  # somebody else was as quick
+                await release(key, shared)
+        return cast("AsyncClient", self._leased[1].client)
 
 
 async def _amask(secrets: Iterable[str]) -> None:

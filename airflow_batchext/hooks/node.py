@@ -40,27 +40,26 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
                 url = management.account_url()
         credential = connection.data_plane_credential()
         client = BatchClient(
-            url, credential, **connection.client_options(retries=self.retries, on_response=self._note_date)
+            url, credential, **connection.client_options(retries=self.retries, on_response=self._clock.note)
         )
         return self._keep(client, credential)
 
     async def aget_conn(self) -> AsyncBatchClient:
-        """The SDK's async client; kept until ``aclose``."""
-        if self._async_client is not None:
-            return self._async_client
-        from azure.batch.aio import BatchClient
-
+        """The SDK's async client, shared; leased until ``aclose``."""
         connection = await self.aconnection()
         connection.require_data_plane_url()
-        url = connection.account_url
-        if not url:
-            async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as management:
-                url = await management.aaccount_url()
-        credential = connection.async_data_plane_credential()
-        client = BatchClient(
-            url, credential, **connection.client_options(retries=self.retries, on_response=self._note_date)
-        )
-        return self._akeep(client, credential)
+
+        async def make(options: dict[str, Any]) -> tuple[AsyncBatchClient, object]:
+            from azure.batch.aio import BatchClient
+
+            url = connection.account_url
+            if not url:
+                async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as arm:
+                    url = await arm.aaccount_url()
+            credential = connection.async_data_plane_credential()
+            return BatchClient(url, credential, **options), credential
+
+        return await self._alease(make)
 
     def get_pool(self, pool_id: str, *, select: Sequence[str] | None = None) -> Body:
         """Read a pool (``Pools_GetPool``).

@@ -13,6 +13,7 @@ from airflow_batchext.hooks._base import BatchHook
 from airflow_batchext.hooks._errors import translated
 
 if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
     from azure.mgmt.batch import BatchManagementClient
     from azure.mgmt.batch.aio import BatchManagementClient as AsyncBatchManagementClient
 
@@ -57,26 +58,25 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
             credential,
             connection.subscription_id,
             **connection.arm_options,
-            **connection.client_options(retries=self.retries, on_response=self._note_date),
+            **connection.client_options(retries=self.retries, on_response=self._clock.note),
         )
         return self._keep(client, credential)
 
     async def aget_conn(self) -> AsyncBatchManagementClient:
-        """The SDK's async client; kept until ``aclose``."""
-        if self._async_client is not None:
-            return self._async_client
-        from azure.mgmt.batch.aio import BatchManagementClient
-
+        """The SDK's async client, shared; leased until ``aclose``."""
         connection = await self.aconnection()
         connection.require_management_plane()
-        credential = connection.async_token_credential()
-        client = BatchManagementClient(
-            credential,
-            connection.subscription_id,
-            **connection.arm_options,
-            **connection.client_options(retries=self.retries, on_response=self._note_date),
-        )
-        return self._akeep(client, credential)
+
+        async def make(options: dict[str, Any]) -> tuple[AsyncBatchManagementClient, AsyncTokenCredential]:
+            from azure.mgmt.batch.aio import BatchManagementClient
+
+            credential = connection.async_token_credential()
+            client = BatchManagementClient(
+                credential, connection.subscription_id, **connection.arm_options, **options
+            )
+            return client, credential
+
+        return await self._alease(make)
 
     @property
     def _place(self) -> _Place:
