@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from airflow_batchext.exceptions import ConnectionFieldsError
@@ -94,7 +95,8 @@ async def release(key: Hashable, shared: SharedClient) -> None:
 async def transport(connection: BatchConnection, **timeouts: float) -> AioHttpTransport:
     """The transport of an async client.
 
-    azure-core's own would read the CA file and shake hands anew for each request.
+    azure-core's own would read the CA file and shake hands anew for each request, and use two threads to
+    look for proxies and passwords in the environment; see ``environment_proxies``.
 
     :raises ConnectionFieldsError: if the CA file cannot be used.
     """
@@ -104,9 +106,18 @@ async def transport(connection: BatchConnection, **timeouts: float) -> AioHttpTr
     trusted = await asyncio.to_thread(_trusted, connection) if connection.ca_bundle else True
     connector = aiohttp.TCPConnector(ssl=trusted, limit=_MOST_CONNECTIONS, keepalive_timeout=_KEPT_SECONDS)
     session = aiohttp.ClientSession(
-        connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     )
     return AioHttpTransport(session=session, **timeouts)
+
+
+def environment_proxies(url: str) -> dict[str, str]:
+    """The proxies that the environment (``HTTPS_PROXY``, ``NO_PROXY``, …) sets for a URL, by scheme."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    return {parts.scheme: proxy} if proxy and not proxy_bypass(parts.netloc) else {}
 
 
 def _trusted(connection: BatchConnection) -> ssl.SSLContext:

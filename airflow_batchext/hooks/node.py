@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.hooks._async_clients import environment_proxies
 from airflow_batchext.hooks._base import BatchHook
 from airflow_batchext.hooks._errors import translated
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
@@ -57,7 +58,8 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
                 async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as arm:
                     url = await arm.aaccount_url()
             credential = connection.async_data_plane_credential()
-            return BatchClient(url, credential, **options), credential
+            client = BatchClient(url, credential, proxies=environment_proxies(url), **options)
+            return client, credential
 
         return await self._alease(make)
 

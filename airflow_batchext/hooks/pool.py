@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_batchext.connection import account_endpoint_url
 from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError, ServiceError
+from airflow_batchext.hooks._async_clients import environment_proxies
 from airflow_batchext.hooks._base import BatchHook
 from airflow_batchext.hooks._errors import translated
 
@@ -72,7 +73,11 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
 
             credential = connection.async_token_credential()
             client = BatchManagementClient(
-                credential, connection.subscription_id, **connection.arm_options, **options
+                credential,
+                connection.subscription_id,
+                proxies=environment_proxies(connection.arm_url),
+                **connection.arm_options,
+                **options,
             )
             return client, credential
 
