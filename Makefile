@@ -31,8 +31,7 @@ test-clients: $(READY)
 	$(BIN)/python -m pytest -m clients tests/clients
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.gate
-	$(BIN)/python -m benchmarks.emulator
+	$(BIN)/python -m benchmarks
 
 mutants: $(READY)
 	$(BIN)/python -m benchmarks.mutants

@@ -53,10 +53,9 @@ _POOL_SEEN = "batchext_pool_seen"
 class AzureBatchExtensionSensor(BaseSensorOperator):
     """Waits until a pool is steady, has its nodes, and on every node every extension has succeeded.
 
-    It fails at the look that shows it, naming node, extension, code and message, when an extension failed (in
-    a pool of more than 16 nodes that look comes within five minutes), the pool is
-    deleted or its resize failed, or Azure refuses the sign-in; everything that may pass is waited
-    through until ``timeout``. The rules are in ``airflow_batchext.verdict``. It needs the data plane alone,
+    It fails, naming node, extension, code and message, when an extension failed (noticed within five
+    minutes), the pool is deleted or its resize failed (within two), or Azure refuses the sign-in; everything
+    that may pass is waited through until ``timeout``. The rules are in ``airflow_batchext.verdict``. It needs the data plane alone,
     so a connection of Airflow's own type ``azure_batch`` is enough. ``soft_fail`` and ``never_fail`` turn
     a failure into a skip in every mode.
 
