@@ -22,6 +22,7 @@ from airflow_batchext.exceptions import (
     ServiceError,
     UnavailableError,
 )
+from airflow_batchext.hooks._refusals import advice, sign_in_refusal
 from airflow_batchext.readiness import one_line
 
 if TYPE_CHECKING:
@@ -37,29 +38,15 @@ _STATUS_ERRORS: Mapping[int, type[ServiceError]] = {
     412: ConflictError,
     **dict.fromkeys(_PASSING_STATUSES, UnavailableError),
 }
-# A code that says more than its status.
-_ADVICE_BY_CODE = {
-    "AuthorizationFailure": (
-        "The account may let only its private network in (publicNetworkAccess is disabled): the management "
-        "plane answers from everywhere then, the data plane does not. Run this where the account's private "
-        "endpoint can be reached."
-    ),
-}
-_ADVICE = {
-    401: "Check the credential in the connection, and that it is of the account's tenant and cloud.",
-    403: (
-        "Check that the identity has a role on the Batch account that allows this, that the account "
-        "allows this kind of sign-in, and that its network rules let this machine in."
-    ),
-}
 
 
 @contextmanager
-def translated(action: str, *, secrets: Collection[str] = ()) -> Iterator[None]:
+def translated(action: str, *, secrets: Collection[str] = (), needs: str = "") -> Iterator[None]:
     """Run a call of an Azure SDK; whatever it raises leaves as a ``ServiceError`` or a subclass.
 
     :param action: what is being done, for the text: "read pool p1".
     :param secrets: values that the request carried; should an answer echo one, it is blotted out.
+    :param needs: the Azure action that the call needs, for the text of a refusal.
     """
     from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
@@ -69,9 +56,9 @@ def translated(action: str, *, secrets: Collection[str] = ()) -> Iterator[None]:
     except HttpResponseError as error:
         if isinstance(error, ClientAuthenticationError) and not _is_batch_answer(error):
             # azure-identity: no token could be had; its texts carry no secret.
-            reason = one_line(_blotted(str(error.message), secrets), 1200)
+            reason = one_line(sign_in_refusal(_blotted(str(error.message), secrets)), 1600)
             raise AccessRefusedError(f"Could not {action}: sign-in failed: {reason}") from None
-        raise _from_response(action, error, secrets) from None
+        raise _from_response(action, error, secrets, needs) from None
     except AzureError as error:
         reason = one_line(_blotted(str(error.message), secrets))
         raise UnavailableError(f"Could not {action}: {reason}") from None
@@ -90,7 +77,9 @@ def _is_batch_answer(error: HttpResponseError) -> bool:
     return not isinstance(body.get("error"), str)  # OAuth2 errors are {"error": "invalid_client", …}
 
 
-def _from_response(action: str, error: HttpResponseError, secrets: Collection[str]) -> ServiceError:
+def _from_response(
+    action: str, error: HttpResponseError, secrets: Collection[str], needs: str
+) -> ServiceError:
     response: Any = error.response
     status = error.status_code
     if response is None or status is None:
@@ -100,9 +89,9 @@ def _from_response(action: str, error: HttpResponseError, secrets: Collection[st
     code, text, request_id = _told(_json_body(response))
     request_id = request_id or str(response.headers.get("request-id") or "")
     said = ": ".join(part for part in (f"{status} {code}".strip(), one_line(_blotted(text, secrets))) if part)
-    advice = _ADVICE_BY_CODE.get(code) or _ADVICE.get(status)
+    mend = advice(status, code, one_line(_blotted(text, secrets), 2000), needs)
     return _STATUS_ERRORS.get(status, ServiceError)(
-        " ".join(filter(None, (f"Could not {action}: {said}", advice))),
+        " ".join(filter(None, (f"Could not {action}: {said}", mend))),
         status=status,
         code=code,
         retry_after=_retry_after(response.headers),

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks._base import BatchHook
+from airflow.sdk.log import mask_secret
+
+from airflow_batchext.credentials import (
+    AccountKey,
+    AsyncAccountKey,
+    AsyncSignsWithKey,
+    AsyncSignsWithToken,
+    SignsWithKey,
+    SignsWithToken,
+)
+from airflow_batchext.hooks._base import BatchHook, amask
 from airflow_batchext.hooks._errors import translated
+from airflow_batchext.hooks._probe import probe
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
 if TYPE_CHECKING:
@@ -15,6 +25,8 @@ if TYPE_CHECKING:
     from azure.batch.aio import BatchClient as AsyncBatchClient
 
 Body = dict[str, Any]
+# The client asks for one even where its requests are signed by a policy of ours.
+_NO_CREDENTIAL = object()
 
 
 class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
@@ -36,13 +48,13 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         connection.require_data_plane_url()
         url = connection.account_url
         if not url:
-            with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as management:
+            with self._management() as management:
                 url = management.account_url()
-        credential = connection.data_plane_credential()
-        client = BatchClient(
-            url, credential, **connection.client_options(retries=self.retries, on_response=self._note_date)
+        credential, policy = self._signing(url)
+        self._client = BatchClient(
+            url, credential, authentication_policy=policy, **self._client_options(connection)
         )
-        return self._keep(client, credential)
+        return self._client
 
     async def aget_conn(self) -> AsyncBatchClient:
         """The SDK's async client; kept until ``aclose``."""
@@ -54,13 +66,55 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         connection.require_data_plane_url()
         url = connection.account_url
         if not url:
-            async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as management:
+            async with self._management() as management:
                 url = await management.aaccount_url()
-        credential = connection.async_data_plane_credential()
-        client = BatchClient(
-            url, credential, **connection.client_options(retries=self.retries, on_response=self._note_date)
+        credential, policy = await self._asigning(url)
+        self._async_client = BatchClient(
+            url, credential, authentication_policy=policy, **self._client_options(connection)
         )
-        return self._akeep(client, credential)
+        return self._async_client
+
+    def _management(self) -> AzureBatchPoolHook:
+        """The other plane, on the same connection."""
+        hook = AzureBatchPoolHook(
+            self.azure_batchext_conn_id, retries=self.retries, credential=self._given_credential
+        )
+        hook._connection = self._connection
+        return hook
+
+    def _signing(self, url: str) -> tuple[Any, Any]:
+        """What the client is told of its credential, and the policy that signs its requests.
+
+        :param url: where the requests go.
+        """
+        connection = self.connection
+        if self._given_credential is None and connection.signs_with_key:
+            key = AccountKey(connection, look_up=self._look_up_key, read_again=self._read_again)
+            return _NO_CREDENTIAL, SignsWithKey(key)
+        connection.require_own_host(url)
+        credential = self._credential()
+        return credential, SignsWithToken(credential, connection.cloud.batch_scope)
+
+    async def _asigning(self, url: str) -> tuple[Any, Any]:
+        connection = await self.aconnection()
+        if self._given_credential is None and connection.signs_with_key:
+            key = AsyncAccountKey(connection, look_up=self._alook_up_key, read_again=self._aread_again)
+            return _NO_CREDENTIAL, AsyncSignsWithKey(key)
+        connection.require_own_host(url)
+        credential = await self._acredential()
+        return credential, AsyncSignsWithToken(credential, connection.cloud.batch_scope)
+
+    def _look_up_key(self) -> str:
+        with self._management() as management:
+            key = management.account_key()
+        mask_secret(key)
+        return key
+
+    async def _alook_up_key(self) -> str:
+        async with self._management() as management:
+            key = await management.aaccount_key()
+        await amask([key])
+        return key
 
     def get_pool(self, pool_id: str, *, select: Sequence[str] | None = None) -> Body:
         """Read a pool (``Pools_GetPool``).
@@ -125,25 +179,8 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         return body
 
     def test_connection(self) -> tuple[bool, str]:
-        """Try both planes and say in one sentence what works (Airflow's "Test" button).
-
-        A connection without a subscription is for the data plane alone; that is said, not held
-        against it.
-        """
-        try:
-            client = self.get_conn()
-            with translated("list pools"):
-                next(iter(client.list_pools(max_results=1)), None)
-        except BatchextError as error:
-            return False, f"Data plane: {error}"
-        if not self.connection.subscription_id:
-            return True, "Data plane: works. Management plane: not tried, the connection has no subscription."
-        try:
-            with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as management:
-                management.get_account()
-        except BatchextError as error:
-            return False, f"Data plane: works. Management plane: {error}"
-        return True, "Data plane: works. Management plane: works."
+        """Try both planes and say what works (Airflow's "Test" button); see ``hooks._probe``."""
+        return probe(self)
 
 
 def _list(select: Sequence[str] | None) -> list[str] | None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_batchext.connection import account_endpoint_url
+from airflow_batchext.credentials import AsyncSignsWithToken, SignsWithToken
 from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError, ServiceError
 from airflow_batchext.hooks._base import BatchHook
 from airflow_batchext.hooks._errors import translated
+from airflow_batchext.hooks._refusals import advice
 
 if TYPE_CHECKING:
     from azure.mgmt.batch import BatchManagementClient
     from azure.mgmt.batch.aio import BatchManagementClient as AsyncBatchManagementClient
 
 Body = dict[str, Any]
+
+
+_LIST_KEYS = "ask for the Batch account's key"
+LIST_KEYS_ACTION = "Microsoft.Batch/batchAccounts/listKeys/action"
 
 
 class _Place(TypedDict):
@@ -52,14 +58,16 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
 
         connection = self.connection
         connection.require_management_plane()
-        credential = connection.token_credential()
-        client = BatchManagementClient(
+        credential, scope = self._credential(), connection.cloud.arm_scope
+        self._client = BatchManagementClient(
             credential,
             connection.subscription_id,
-            **connection.arm_options,
-            **connection.client_options(retries=self.retries, on_response=self._note_date),
+            base_url=connection.cloud.arm_url,
+            credential_scopes=[scope],
+            authentication_policy=SignsWithToken(credential, scope),
+            **self._client_options(connection),
         )
-        return self._keep(client, credential)
+        return self._client
 
     async def aget_conn(self) -> AsyncBatchManagementClient:
         """The SDK's async client; kept until ``aclose``."""
@@ -69,14 +77,16 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
 
         connection = await self.aconnection()
         connection.require_management_plane()
-        credential = connection.async_token_credential()
-        client = BatchManagementClient(
+        credential, scope = await self._acredential(), connection.cloud.arm_scope
+        self._async_client = BatchManagementClient(
             credential,
             connection.subscription_id,
-            **connection.arm_options,
-            **connection.client_options(retries=self.retries, on_response=self._note_date),
+            base_url=connection.cloud.arm_url,
+            credential_scopes=[scope],
+            authentication_policy=AsyncSignsWithToken(credential, scope),
+            **self._client_options(connection),
         )
-        return self._akeep(client, credential)
+        return self._async_client
 
     @property
     def _place(self) -> _Place:
@@ -215,6 +225,31 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
     async def aaccount_url(self) -> str:
         """``account_url`` on the async client."""
         return _endpoint(await self.aget_account())
+
+    def account_key(self) -> str:
+        """The account's primary key (``BatchAccount_GetKeys``).
+
+        :raises AccessRefusedError: if the identity may not read it, or the account takes no keys.
+        """
+        client = self.get_conn()
+        with _no_keys_refused(), translated(_LIST_KEYS, needs=LIST_KEYS_ACTION):
+            return str(client.batch_account.get_keys(**self._place).primary)
+
+    async def aaccount_key(self) -> str:
+        """``account_key`` on the async client."""
+        client = await self.aget_conn()
+        with _no_keys_refused(), translated(_LIST_KEYS, needs=LIST_KEYS_ACTION):
+            return str((await client.batch_account.get_keys(**self._place)).primary)
+
+
+@contextmanager
+def _no_keys_refused() -> Iterator[None]:
+    """A 409 says that the account takes no keys: that is a refusal, not a conflict that may pass."""
+    try:
+        yield
+    except ConflictError as error:
+        mend = advice(403, "SharedKeyNotAllowed", "")
+        raise AccessRefusedError(f"{error.reason} {mend}", status=error.status, code=error.code) from None
 
 
 def _endpoint(account: Body) -> str:
