@@ -61,7 +61,7 @@ _FORM: dict[str, Any] = {
     },
     "certificate": _secret(
         "Certificate",
-        "For auth certificate: PEM text with private key, or the path of a PEM or PKCS12 file on every worker.",
+        "For auth certificate: PEM text with its key, or the path of a PEM or PKCS12 file on the workers.",
     ),
     "certificate_password": _secret("Certificate password", "Optional: of the certificate's private key."),
     "token_file": _text(
