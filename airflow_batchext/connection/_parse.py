@@ -111,7 +111,7 @@ class _Extra:
 
     def refuse(self, problem: str) -> NoReturn:
         """Raise, naming the connection."""
-        raise ConnectionFieldsError(f"Connection {self._conn_id!r}: {problem}")
+        raise ConnectionFieldsError(f"Connection {self._conn_id!r}: {problem}") from None
 
     def given(self, *names: str) -> bool:
         """Say whether one of the fields has a value."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.connection import BatchConnection, SignInKind
 from airflow_batchext.connection._fields import HTTP_LOG
+from airflow_batchext.credentials._proxy import async_transport
 from airflow_batchext.exceptions import ConnectionFieldsError
 
 if TYPE_CHECKING:
@@ -24,8 +27,18 @@ def make_credential(connection: BatchConnection, *, asynchronous: bool, retries:
         import azure.identity.aio as identity
     else:
         import azure.identity as identity  # type: ignore[no-redef]
+    with unusable_fields_told(connection):
+        return _make(identity, connection, _options(connection, retries, asynchronous))
+
+
+@contextmanager
+def unusable_fields_told(connection: BatchConnection) -> Iterator[None]:
+    """Run what reads a certificate or a token's file; what it cannot use leaves as our own error.
+
+    :raises ConnectionFieldsError: which says what has to be there.
+    """
     try:
-        return _make(identity, connection, _options(connection, retries))
+        yield
     except (ValueError, OSError) as error:
         # The SDK's own texts may carry what could not be read.
         raise ConnectionFieldsError(
@@ -43,8 +56,8 @@ _HINTS = {
 }
 
 
-def _options(connection: BatchConnection, retries: int | None) -> dict[str, Any]:
-    options = connection.identity_options
+def _options(connection: BatchConnection, retries: int | None, asynchronous: bool) -> dict[str, Any]:
+    options = {**connection.identity_options, **(async_transport(connection) if asynchronous else {})}
     return options if retries is None else {**options, "retry_total": retries}
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from airflow_batchext.credentials._construction import make_credential
+from airflow_batchext.credentials._construction import make_credential, unusable_fields_told
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo
@@ -167,7 +167,7 @@ class SharedCredential(_Shared):
 
     def _ask(self, scopes: tuple[str, ...], options: Any) -> AccessTokenInfo:
         credential = make_credential(self._connection, asynchronous=False, retries=self._retries)
-        with credential:
+        with unusable_fields_told(self._connection), credential:
             token: AccessTokenInfo = credential.get_token_info(*scopes, options=options or {})
         return token
 
@@ -226,6 +226,7 @@ class AsyncSharedCredential(_Shared):
 
     async def _ask(self, scopes: tuple[str, ...], options: Any) -> AccessTokenInfo:
         credential = make_credential(self._connection, asynchronous=True, retries=self._retries)
-        async with credential:
-            token: AccessTokenInfo = await credential.get_token_info(*scopes, options=options or {})
+        with unusable_fields_told(self._connection):
+            async with credential:
+                token: AccessTokenInfo = await credential.get_token_info(*scopes, options=options or {})
         return token

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_batchext.connection import CONN_TYPE, DEFAULT_CONN_ID, BatchConnection, parse_connection
-from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential
+from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential, async_transport
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -136,6 +136,9 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
     def _client_options(self, connection: BatchConnection) -> dict[str, Any]:
         return connection.client_options(retries=self._patience, on_response=self._note_date)
+
+    def _async_client_options(self, connection: BatchConnection) -> dict[str, Any]:
+        return {**self._client_options(connection), **async_transport(connection)}
 
     def service_time(self) -> float:
         """The time by the service's clock, in seconds since the epoch; by our own before it has answered."""

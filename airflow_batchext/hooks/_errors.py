@@ -22,13 +22,14 @@ from airflow_batchext.exceptions import (
     ServiceError,
     UnavailableError,
 )
-from airflow_batchext.hooks._refusals import advice, sign_in_refusal
+from airflow_batchext.hooks._refusals import advice, is_outage, sign_in_refusal
 from airflow_batchext.readiness import one_line
 
 if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError
 
 _TRAILER = re.compile(r"\s*RequestId:\s*(?P<id>[0-9a-fA-F-]+)\s*(Time:\s*\S+)?\s*$")
+_PASSWORD_IN_URL = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _STATUS_ERRORS: Mapping[int, type[ServiceError]] = {
     401: AccessRefusedError,
@@ -55,6 +56,9 @@ def translated(action: str, *, secrets: Collection[str] = (), needs: str = "") -
         yield
     except HttpResponseError as error:
         if isinstance(error, ClientAuthenticationError) and not _is_batch_answer(error):
+            if _may_pass(error):
+                reason = one_line(_blotted(str(error.message), secrets))
+                raise UnavailableError(f"Could not {action}: signing in failed: {reason}") from None
             # azure-identity: no token could be had; its texts carry no secret.
             reason = one_line(sign_in_refusal(_blotted(str(error.message), secrets)), 1600)
             raise AccessRefusedError(f"Could not {action}: sign-in failed: {reason}") from None
@@ -75,6 +79,17 @@ def _is_batch_answer(error: HttpResponseError) -> bool:
         return False
     body = _json_body(response)
     return not isinstance(body.get("error"), str)  # OAuth2 errors are {"error": "invalid_client", …}
+
+
+def _may_pass(error: HttpResponseError) -> bool:
+    """Whether there was no token for a reason that is no refusal: azure-identity makes all alike."""
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+
+    response = error.response
+    if response is not None:
+        return response.status_code in _PASSING_STATUSES
+    is_lost = isinstance(error.__cause__, (ServiceRequestError, ServiceResponseError))
+    return is_lost or is_outage(str(error.message))
 
 
 def _from_response(
@@ -152,4 +167,4 @@ def _blotted(text: str, secrets: Collection[str]) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
-    return text
+    return _PASSWORD_IN_URL.sub(r"\1***@", text)

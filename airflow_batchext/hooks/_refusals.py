@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"AADSTS(\d+)")
 # Ids and times of the single refusal, so that the same one reads the same twice.
 _SIGN_IN_TRAILER = re.compile(r"\s*Trace ID: \S+ Correlation ID: \S+ Timestamp: [\d :ZT.-]+")
 _LACKING = re.compile(r"perform action '(?P<action>[^']+)' over scope '(?P<scope>[^']+)'")
+_PASSING = re.compile(r"HTTP Error: (408|429|5\d\d)\b")
 _NO_KEYS = re.compile(r"not allow.{0,60}shared ?key|shared ?key.{0,60}not allow", re.IGNORECASE | re.DOTALL)
 
 _FEDERATION = (
@@ -76,11 +77,18 @@ _BY_STATUS = {
 }
 
 
+def is_outage(text: str) -> bool:
+    """Say whether a text of the sign-in's libraries speaks of a service that failed, not of a refusal."""
+    return _PASSING.search(text) is not None
+
+
 def sign_in_refusal(text: str) -> str:
     """What the sign-in service said, and what to do about it."""
     said = _SIGN_IN_TRAILER.sub("", text).rstrip(" .)")
     numbers = [int(number) for number in _NUMBER.findall(text)]
     advice = next((_BY_NUMBER[number] for number in numbers if number in _BY_NUMBER), None)
+    if advice is None and "authority configuration" in text:
+        advice = _BY_NUMBER[90002]
     if advice is None:
         advice = _SIGN_IN if numbers else _NO_IDENTITY
     return f"{said}. {advice}"
@@ -104,6 +112,8 @@ def advice(status: int, code: str, text: str, needs: str = "") -> str:
         )
     if _NO_KEYS.search(text):
         return _BY_CODE["SharedKeyNotAllowed"]
+    if code == "AuthorizationFailure" and needs:
+        return f"{_BY_CODE[code]} Or the identity lacks {needs} on the account (docs/permissions.md)."
     if code in _BY_CODE:
         return _BY_CODE[code]
     if status == 403 and code == "AuthenticationFailed":

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from azure.batch.aio import BatchClient as AsyncBatchClient
 
 Body = dict[str, Any]
+READ_ACTION = "Microsoft.Batch/batchAccounts/pools/read"
 # The client asks for one even where its requests are signed by a policy of ours.
 _NO_CREDENTIAL = object()
 
@@ -70,7 +71,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
                 url = await management.aaccount_url()
         credential, policy = await self._asigning(url)
         self._async_client = BatchClient(
-            url, credential, authentication_policy=policy, **self._client_options(connection)
+            url, credential, authentication_policy=policy, **self._async_client_options(connection)
         )
         return self._async_client
 
@@ -123,14 +124,14 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         :raises NotFoundError: if there is none.
         """
         client = self.get_conn()
-        with translated(f"read pool {pool_id}"):
+        with translated(f"read pool {pool_id}", needs=READ_ACTION):
             body: Body = client.get_pool(pool_id, select=_list(select)).as_dict()
         return body
 
     async def aget_pool(self, pool_id: str, *, select: Sequence[str] | None = None) -> Body:
         """``get_pool`` on the async client."""
         client = await self.aget_conn()
-        with translated(f"read pool {pool_id}"):
+        with translated(f"read pool {pool_id}", needs=READ_ACTION):
             body: Body = (await client.get_pool(pool_id, select=_list(select))).as_dict()
         return body
 
@@ -140,25 +141,25 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         :param select: members to ask for; None means all.
         """
         client = self.get_conn()
-        with translated(f"list nodes of pool {pool_id}"):
+        with translated(f"list nodes of pool {pool_id}", needs=READ_ACTION):
             return [node.as_dict() for node in client.list_nodes(pool_id, select=_list(select))]
 
     async def alist_nodes(self, pool_id: str, *, select: Sequence[str] | None = None) -> list[Body]:
         """``list_nodes`` on the async client."""
         client = await self.aget_conn()
-        with translated(f"list nodes of pool {pool_id}"):
+        with translated(f"list nodes of pool {pool_id}", needs=READ_ACTION):
             return [node.as_dict() async for node in client.list_nodes(pool_id, select=_list(select))]
 
     def list_node_extensions(self, pool_id: str, node_id: str) -> list[Body]:
         """List the extensions of a node (``Nodes_ListNodeExtensions``), Batch's own among them."""
         client = self.get_conn()
-        with translated(f"list extensions of node {node_id} of pool {pool_id}"):
+        with translated(f"list extensions of node {node_id} of pool {pool_id}", needs=READ_ACTION):
             return [item.as_dict() for item in client.list_node_extensions(pool_id, node_id)]
 
     async def alist_node_extensions(self, pool_id: str, node_id: str) -> list[Body]:
         """``list_node_extensions`` on the async client."""
         client = await self.aget_conn()
-        with translated(f"list extensions of node {node_id} of pool {pool_id}"):
+        with translated(f"list extensions of node {node_id} of pool {pool_id}", needs=READ_ACTION):
             return [item.as_dict() async for item in client.list_node_extensions(pool_id, node_id)]
 
     def get_node_extension(self, pool_id: str, node_id: str, extension_name: str) -> Body:
@@ -167,14 +168,18 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         :raises NotFoundError: if there is none of that name, or none yet.
         """
         client = self.get_conn()
-        with translated(f"read extension {extension_name} of node {node_id} of pool {pool_id}"):
+        with translated(
+            f"read extension {extension_name} of node {node_id} of pool {pool_id}", needs=READ_ACTION
+        ):
             body: Body = client.get_node_extension(pool_id, node_id, extension_name).as_dict()
         return body
 
     async def aget_node_extension(self, pool_id: str, node_id: str, extension_name: str) -> Body:
         """``get_node_extension`` on the async client."""
         client = await self.aget_conn()
-        with translated(f"read extension {extension_name} of node {node_id} of pool {pool_id}"):
+        with translated(
+            f"read extension {extension_name} of node {node_id} of pool {pool_id}", needs=READ_ACTION
+        ):
             body: Body = (await client.get_node_extension(pool_id, node_id, extension_name)).as_dict()
         return body
 

@@ -84,7 +84,7 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
             base_url=connection.cloud.arm_url,
             credential_scopes=[scope],
             authentication_policy=AsyncSignsWithToken(credential, scope),
-            **self._client_options(connection),
+            **self._async_client_options(connection),
         )
         return self._async_client
 
