@@ -5,6 +5,7 @@ aiohttp writes the proxy's URL into the text of its errors, and azure-identity w
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,19 +17,18 @@ def async_transport(connection: BatchConnection) -> dict[str, Any]:
     """The keyword argument ``transport`` for an async client; empty if there is no password to hide."""
     if not connection.proxy or not connection.proxy_password:
         return {}
-    import aiohttp
     from azure.core.pipeline.transport import AioHttpTransport
 
     parts = urlsplit(connection.proxy)
     user, _, place = parts.netloc.rpartition("@")
     url = parts._replace(netloc=place).geturl()
-    login = aiohttp.BasicAuth(unquote(user), connection.proxy_password)
+    login = b64encode(f"{unquote(user)}:{connection.proxy_password}".encode()).decode()
 
     class Transport(AioHttpTransport):  # type: ignore[misc]
         async def send(self, request: Any, **options: Any) -> Any:
             options.pop("proxies", None)
             if request.url.startswith("https:"):
-                options |= {"proxy": url, "proxy_auth": login}
+                options |= {"proxy": url, "proxy_headers": {"Proxy-Authorization": f"Basic {login}"}}
             return await super().send(request, **options)
 
     verify = {"connection_verify": connection.ca_bundle} if connection.ca_bundle else {}

@@ -7,6 +7,7 @@ repeated, and after a while the answer is that there was none.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,8 @@ def _all(trials: dict[str, Callable[[], None]], patience: float) -> dict[str, st
     threads = [threading.Thread(target=run, args=item, daemon=True) for item in trials.items()]
     for thread in threads:
         thread.start()
+    end = time.monotonic() + patience
     for thread in threads:
-        thread.join(patience)
+        thread.join(max(0.0, end - time.monotonic()))
     silent = f"no answer within {patience:g} seconds; check the network, the proxy and the URLs."
     return {plane: found.get(plane, silent) for plane in trials}
