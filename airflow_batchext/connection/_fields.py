@@ -252,9 +252,16 @@ class BatchConnection:
         if self.ca_bundle:
             options["connection_verify"] = self.ca_bundle
         if self.proxy:
-            # Plain http goes to this machine and to its identity's endpoint alone: never through a proxy.
-            options["proxies"] = {"https": self._proxy_with_password}
+            options["proxies"] = self.proxies
         return options
+
+    @property
+    def proxies(self) -> dict[str, str]:
+        """The proxy by scheme, with its password in the URL; empty if there is none.
+
+        Plain http goes to this machine and to its identity's endpoint alone: never through a proxy.
+        """
+        return {"https": self._proxy_with_password} if self.proxy else {}
 
     @property
     def _proxy_with_password(self) -> str:

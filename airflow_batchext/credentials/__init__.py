@@ -7,7 +7,7 @@ whatever they read (a file with a federated token, a certificate) is read anew e
 
 from airflow_batchext.credentials._account_key import AccountKey, AsyncAccountKey, forget_keys
 from airflow_batchext.credentials._construction import make_credential
-from airflow_batchext.credentials._proxy import async_transport
+from airflow_batchext.credentials._proxy import proxied_transport
 from airflow_batchext.credentials._signing import (
     AsyncSignsWithKey,
     AsyncSignsWithToken,
@@ -25,8 +25,8 @@ __all__ = [
     "SharedCredential",
     "SignsWithKey",
     "SignsWithToken",
-    "async_transport",
     "forget_keys",
     "forget_tokens",
     "make_credential",
+    "proxied_transport",
 ]

@@ -13,27 +13,34 @@ if TYPE_CHECKING:
     from airflow_batchext.connection import BatchConnection
 
 
-def async_transport(connection: BatchConnection) -> dict[str, Any]:
-    """The keyword argument ``transport`` for an async client; empty if there is no password to hide."""
-    if not connection.proxy or not connection.proxy_password:
-        return {}
+def proxied_transport(connection: BatchConnection) -> Any:
+    """azure-core's class of transports for aiohttp, or one that hides the password of a proxy."""
     from azure.core.pipeline.transport import AioHttpTransport
 
+    if not connection.proxy or not connection.proxy_password:
+        return AioHttpTransport
     parts = urlsplit(connection.proxy)
     user, _, place = parts.netloc.rpartition("@")
-    url = parts._replace(netloc=place).geturl()
     login = b64encode(f"{unquote(user)}:{connection.proxy_password}".encode()).decode()
+    sent = {
+        "proxy": parts._replace(netloc=place).geturl(),
+        "proxy_headers": {"Proxy-Authorization": f"Basic {login}"},
+    }
 
     class Transport(AioHttpTransport):  # type: ignore[misc]
         async def send(self, request: Any, **options: Any) -> Any:
             options.pop("proxies", None)
             if request.url.startswith("https:"):
-                options |= {"proxy": url, "proxy_headers": {"Proxy-Authorization": f"Basic {login}"}}
+                options |= sent
             return await super().send(request, **options)
 
+    return Transport
+
+
+def async_transport(connection: BatchConnection) -> dict[str, Any]:
+    """The keyword argument ``transport`` for an async credential; empty if there is no password to hide."""
+    if not connection.proxy or not connection.proxy_password:
+        return {}
     verify = {"connection_verify": connection.ca_bundle} if connection.ca_bundle else {}
-    return {
-        "transport": Transport(
-            connection_timeout=connection.connect_timeout, read_timeout=connection.read_timeout, **verify
-        )
-    }
+    timeouts = {"connection_timeout": connection.connect_timeout, "read_timeout": connection.read_timeout}
+    return {"transport": proxied_transport(connection)(**timeouts, **verify)}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_batchext.connection import CONN_TYPE, DEFAULT_CONN_ID, BatchConnection, parse_connection
-from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential, async_transport
+from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential
+from airflow_batchext.hooks._async_clients import ServiceClock, SharedClient, lease, release, transport
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,8 +35,9 @@ class _AsyncClosing(Protocol):
 class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     """Base of the two hooks. Use either as a context manager, ``with`` or ``async with``.
 
-    A client is made at its first use, kept, and closed at the end of the block. Tokens are the process's:
-    hooks whose connections sign in alike share them.
+    A client is made at its first use, kept, and closed at the end of the block. Async clients are shared by
+    all hooks of an event loop that have the same connection; the last one closes them. Tokens are the
+    process's: hooks whose connections sign in alike share them.
 
     :param azure_batchext_conn_id: Airflow connection of type ``azure_batchext``, ``azure`` with our fields
         in its extra, or, for the data plane, ``azure_batch``.
@@ -67,8 +66,8 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         self._given_credential = credential
         self._connection: BatchConnection | None = None
         self._client: SyncClient | None = None
-        self._async_client: AsyncClient | None = None
-        self._ahead = 0.0
+        self._clock = ServiceClock()
+        self._leased: tuple[Hashable, SharedClient] | None = None
 
     @property
     def connection(self) -> BatchConnection:
@@ -135,20 +134,11 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         return DEFAULT_RETRIES if given is None else given
 
     def _client_options(self, connection: BatchConnection) -> dict[str, Any]:
-        return connection.client_options(retries=self._patience, on_response=self._note_date)
-
-    def _async_client_options(self, connection: BatchConnection) -> dict[str, Any]:
-        return {**self._client_options(connection), **async_transport(connection)}
+        return connection.client_options(retries=self._patience, on_response=self._clock.note)
 
     def service_time(self) -> float:
         """The time by the service's clock, in seconds since the epoch; by our own before it has answered."""
-        return time.time() + self._ahead
-
-    def _note_date(self, response: Any) -> None:
-        """Learn from an answer's ``Date`` how far the service's clock is ahead of ours."""
-        date = response.http_response.headers.get("Date")
-        with suppress(TypeError, ValueError):
-            self._ahead = parsedate_to_datetime(date).timestamp() - time.time()
+        return (self._leased[1].clock if self._leased else self._clock).now()
 
     def close(self) -> None:
         """Close the sync client; a later call opens a new one."""
@@ -157,10 +147,10 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
             client.close()
 
     async def aclose(self) -> None:
-        """Close the async client; a later call opens a new one."""
-        client, self._async_client = self._async_client, None
-        if client is not None:
-            await client.close()
+        """Give the async client back; a later call leases one again."""
+        leased, self._leased = self._leased, None
+        if leased:
+            await release(*leased)
 
     def __enter__(self) -> Self:
         return self
@@ -183,6 +173,28 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    async def _alease(self, make: Callable[[dict[str, Any]], Awaitable[Any]]) -> AsyncClient:
+        """The shared async client of this hook's kind, connection and retries.
+
+        :param make: makes it from the options that all clients have.
+        """
+        if self._leased is None:
+            connection = await self.aconnection()
+
+            async def make_client(clock: ServiceClock) -> Any:
+                options = connection.client_options(retries=self._patience, on_response=clock.note)
+                options.pop("connection_verify", None)  # the transport knows
+                timeouts = {name: options.pop(name) for name in ("connection_timeout", "read_timeout")}
+                return await make({**options, "transport": await transport(connection, **timeouts)})
+
+            key = (type(self), connection, self._patience, self._given_credential)
+            shared = await lease(key, make_client)
+            if self._leased is None:
+                self._leased = key, shared
+            else:  # somebody else was as quick
+                await release(key, shared)
+        return cast("AsyncClient", self._leased[1].client)
 
 
 def _ready(given: Any) -> Any:

@@ -15,6 +15,7 @@ from airflow_batchext.credentials import (
     SignsWithKey,
     SignsWithToken,
 )
+from airflow_batchext.hooks._async_clients import proxies
 from airflow_batchext.hooks._base import BatchHook, amask
 from airflow_batchext.hooks._errors import translated
 from airflow_batchext.hooks._probe import probe
@@ -58,22 +59,22 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         return self._client
 
     async def aget_conn(self) -> AsyncBatchClient:
-        """The SDK's async client; kept until ``aclose``."""
-        if self._async_client is not None:
-            return self._async_client
-        from azure.batch.aio import BatchClient
-
+        """The SDK's async client, shared; leased until ``aclose``."""
         connection = await self.aconnection()
         connection.require_data_plane_url()
-        url = connection.account_url
-        if not url:
-            async with self._management() as management:
-                url = await management.aaccount_url()
-        credential, policy = await self._asigning(url)
-        self._async_client = BatchClient(
-            url, credential, authentication_policy=policy, **self._async_client_options(connection)
-        )
-        return self._async_client
+
+        async def make(options: dict[str, Any]) -> AsyncBatchClient:
+            from azure.batch.aio import BatchClient
+
+            url = connection.account_url
+            if not url:
+                async with self._management() as management:
+                    url = await management.aaccount_url()
+            credential, policy = await self._asigning(url)
+            options["proxies"] = proxies(connection, url)
+            return BatchClient(url, credential, authentication_policy=policy, **options)
+
+        return await self._alease(make)
 
     def _management(self) -> AzureBatchPoolHook:
         """The other plane, on the same connection."""

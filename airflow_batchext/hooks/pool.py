@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from airflow_batchext.connection import account_endpoint_url
 from airflow_batchext.credentials import AsyncSignsWithToken, SignsWithToken
 from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError, ServiceError
+from airflow_batchext.hooks._async_clients import proxies
 from airflow_batchext.hooks._base import BatchHook
 from airflow_batchext.hooks._errors import translated
 from airflow_batchext.hooks._refusals import advice
@@ -70,23 +71,24 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         return self._client
 
     async def aget_conn(self) -> AsyncBatchManagementClient:
-        """The SDK's async client; kept until ``aclose``."""
-        if self._async_client is not None:
-            return self._async_client
-        from azure.mgmt.batch.aio import BatchManagementClient
-
+        """The SDK's async client, shared; leased until ``aclose``."""
         connection = await self.aconnection()
         connection.require_management_plane()
-        credential, scope = await self._acredential(), connection.cloud.arm_scope
-        self._async_client = BatchManagementClient(
-            credential,
-            connection.subscription_id,
-            base_url=connection.cloud.arm_url,
-            credential_scopes=[scope],
-            authentication_policy=AsyncSignsWithToken(credential, scope),
-            **self._async_client_options(connection),
-        )
-        return self._async_client
+
+        async def make(options: dict[str, Any]) -> AsyncBatchManagementClient:
+            from azure.mgmt.batch.aio import BatchManagementClient
+
+            credential, cloud = await self._acredential(), connection.cloud
+            return BatchManagementClient(
+                credential,
+                connection.subscription_id,
+                base_url=cloud.arm_url,
+                credential_scopes=[cloud.arm_scope],
+                authentication_policy=AsyncSignsWithToken(credential, cloud.arm_scope),
+                **{**options, "proxies": proxies(connection, cloud.arm_url)},
+            )
+
+        return await self._alease(make)
 
     @property
     def _place(self) -> _Place:
