@@ -22,15 +22,21 @@ from airflow_batchext.exceptions import (
     ServiceError,
     UnavailableError,
 )
-from airflow_batchext.hooks._refusals import advice, is_outage, sign_in_refusal
+from airflow_batchext.hooks._refusals import advice, sign_in_refusal
 from airflow_batchext.readiness import one_line
 
 if TYPE_CHECKING:
-    from azure.core.exceptions import HttpResponseError
+    from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
 _TRAILER = re.compile(r"\s*RequestId:\s*(?P<id>[0-9a-fA-F-]+)\s*(Time:\s*\S+)?\s*$")
 _PASSWORD_IN_URL = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# Texts of MSAL, of azure-identity and of the sign-in service itself.
+_PASSING_SIGN_IN = re.compile(
+    r"HTTP Error: 5\d\d|HTTP status: (408|429)|Unexpected response from Microsoft Entra ID"
+    r"|temporarily.unavailable|too many requests|transient error",
+    re.IGNORECASE,
+)
 _STATUS_ERRORS: Mapping[int, type[ServiceError]] = {
     401: AccessRefusedError,
     403: AccessRefusedError,
@@ -56,11 +62,12 @@ def translated(action: str, *, secrets: Collection[str] = (), needs: str = "") -
         yield
     except HttpResponseError as error:
         if isinstance(error, ClientAuthenticationError) and not _is_batch_answer(error):
-            if _may_pass(error):
-                reason = one_line(_blotted(str(error.message), secrets))
-                raise UnavailableError(f"Could not {action}: signing in failed: {reason}") from None
             # azure-identity: no token could be had; its texts carry no secret.
-            reason = one_line(sign_in_refusal(_blotted(str(error.message), secrets)), 1600)
+            reason = _blotted(str(error.message), secrets)
+            if _sign_in_may_pass(error):
+                reason = one_line(reason, 1200)
+                raise UnavailableError(f"Could not {action}: sign-in failed: {reason}") from None
+            reason = one_line(sign_in_refusal(reason), 1600)
             raise AccessRefusedError(f"Could not {action}: sign-in failed: {reason}") from None
         raise _from_response(action, error, secrets, needs) from None
     except AzureError as error:
@@ -81,15 +88,26 @@ def _is_batch_answer(error: HttpResponseError) -> bool:
     return not isinstance(body.get("error"), str)  # OAuth2 errors are {"error": "invalid_client", …}
 
 
-def _may_pass(error: HttpResponseError) -> bool:
-    """Whether there was no token for a reason that is no refusal: azure-identity makes all alike."""
-    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+def _sign_in_may_pass(error: ClientAuthenticationError) -> bool:
+    """Whether the sign-in service did not refuse, but was not there, throttled, or sent nonsense.
 
-    response = error.response
-    if response is not None:
-        return response.status_code in _PASSING_STATUSES
-    is_lost = isinstance(error.__cause__, (ServiceRequestError, ServiceResponseError))
-    return is_lost or is_outage(str(error.message))
+    azure-identity calls all of that a failed authentication. Its sync credentials go through MSAL, which keeps
+    neither answer nor status, so there the chain of causes and its texts decide.
+    """
+    from azure.core.exceptions import AzureError, ClientAuthenticationError
+    from azure.identity import CredentialUnavailableError
+
+    if isinstance(error, CredentialUnavailableError):
+        return False
+    if error.status_code in _PASSING_STATUSES:
+        return True
+    link: BaseException | None = error
+    while link is not None:
+        is_transport = isinstance(link, AzureError) and not isinstance(link, ClientAuthenticationError)
+        if is_transport or isinstance(link, json.JSONDecodeError) or _PASSING_SIGN_IN.search(str(link)):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
 
 
 def _from_response(

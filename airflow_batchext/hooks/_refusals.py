@@ -14,7 +14,6 @@ _NUMBER = re.compile(r"AADSTS(\d+)")
 # Ids and times of the single refusal, so that the same one reads the same twice.
 _SIGN_IN_TRAILER = re.compile(r"\s*Trace ID: \S+ Correlation ID: \S+ Timestamp: [\d :ZT.-]+")
 _LACKING = re.compile(r"perform action '(?P<action>[^']+)' over scope '(?P<scope>[^']+)'")
-_PASSING = re.compile(r"HTTP Error: (408|429|5\d\d)\b")
 _NO_KEYS = re.compile(r"not allow.{0,60}shared ?key|shared ?key.{0,60}not allow", re.IGNORECASE | re.DOTALL)
 
 _FEDERATION = (
@@ -75,11 +74,6 @@ _BY_STATUS = {
         "allows this kind of sign-in, and that its network rules let this machine in."
     ),
 }
-
-
-def is_outage(text: str) -> bool:
-    """Say whether a text of the sign-in's libraries speaks of a service that failed, not of a refusal."""
-    return _PASSING.search(text) is not None
 
 
 def sign_in_refusal(text: str) -> str:
