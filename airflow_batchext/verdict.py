@@ -138,7 +138,7 @@ class Verdict:
     """What one look came to: the outcome, every reason for it in words, and what was seen.
 
     ``retry_after`` is how long the service asked to be left alone, in seconds; ``unread`` says that pool or
-    node list could not be read at all.
+    node list could not be read at all; ``moved`` that all was well, but something changed while it was read.
     """
 
     outcome: Outcome
@@ -149,6 +149,7 @@ class Verdict:
     needed: int | None = None
     retry_after: float | None = None
     unread: bool = False
+    moved: bool = False
 
     @property
     def ready(self) -> int:

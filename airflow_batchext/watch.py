@@ -6,16 +6,17 @@ trigger drive the same generator with their own reader, so all modes follow the 
 can play any history without a socket or a clock.
 
 A gate cannot open while one node is known to be pending. So, like a SAT solver that watches two literals
-of a clause, a look reads again a few nodes that were pending last time, and goes on to others only when
-those are done. In a large pool each node's extensions are thus read about once. That a node fails which
-is not being watched is noticed all the same: every look also reads its share of the others, so that each
-has been read within ``notice_seconds``.
+of a clause, most looks are a glance at what kept the gate closed the last time: the pool while it is being
+resized, or a few pending nodes. Only if that does not hold any more, and at every fourth look anyhow, pool
+and node list are read too, and extensions until one is pending. In a large pool each node's extensions are
+thus read about once. That a node fails which is not being watched is noticed all the same: the nodes take
+turns, so that each pending one has been read within ``notice_seconds``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -41,11 +42,15 @@ from airflow_batchext.verdict import (
 #: A failure on any node is noticed within this time (or at the next look, if that comes later).
 DEFAULT_NOTICE_SECONDS = 300.0
 
-#: Up to so many nodes are all read at every look: prompt news cost little there.
-_ALL_AT_ONCE = 16
+# Between two whole looks: news of the pool and of its nodes' states are at most so late.
+_MOST_GLANCES = 3
+_LONGEST_GLANCING = 120.0
 _WITNESSES = 2
 _FIRST_BATCH = 16
 _STILL_AFTER = 20
+# When all was well but something moved meanwhile, so many looks follow one another as quickly as this.
+_MOST_HURRIED = 3
+_HURRIED_PAUSE = 5.0
 _LONGEST_PAUSE = 300
 
 
@@ -127,18 +132,62 @@ class Watch:
         self.pool_created = pool_created
         self.notice_seconds = notice_seconds
         self._seen: dict[str, _Seen] = {}
-        self._last_look: float | None = None
+        self._waiting: Verdict | None = None
+        self._glances = 0
+        self._last_whole = 0.0
+        self._last_share: float | None = None
         self._last_summary = ""
         self._unread_looks = 0
         self._still_looks = 0
+        self._moved_looks = 0
 
-    def look(self, clock: Callable[[], float]) -> Generator[Read, Answer, Verdict]:
-        """Read the pool, its nodes, and as many extensions as the verdict needs.
+    def look(self, clock: Callable[[], float], *, whole: bool = False) -> Generator[Read, Answer, Verdict]:
+        """Read as much as the verdict needs.
 
         :param clock: tells the service's time, in seconds since the epoch.
+        :param whole: read pool and node list too, whatever the last look has shown.
         """
+        if self._waiting and not whole and self._may_glance(clock()):
+            self._glances += 1
+            held = yield from self._glance(self._waiting, clock())
+            if held:
+                return held
+        verdict = yield from self._whole_look(clock)
+        waits = verdict.outcome is Outcome.WAIT and not verdict.unread
+        self._waiting = verdict if waits else None
+        return verdict
+
+    def _may_glance(self, now: float) -> bool:
+        lately = now - self._last_whole < min(_LONGEST_GLANCING, self.notice_seconds)
+        return lately and self._glances < _MOST_GLANCES
+
+    def _glance(self, last: Verdict, now: float) -> Generator[Read, Answer, Verdict | None]:
+        """Look whether what kept the gate closed still does.
+
+        :return: the last verdict if so; None if it takes a whole look to know.
+        """
+        if last.pool and last.pool.allocation_state != "steady":
+            pool = yield from _read_pool()
+            if isinstance(pool, Problem):
+                return _held_by(pool, last)
+            return last if replace(pool, id=last.pool.id) == last.pool else None
+        expected = self.rules.expected(last.pool) if last.pool else ()
+        due = self._share(self._pending(self._seen), now, matters=True)
+        if not expected or not due:
+            return None
+        fresh: set[str] = set()
+        yield from self._read(due, expected, now, fresh)
+        answers = [self._seen[node_id].answer for node_id in due]
+        problem = next((answer for answer in answers if isinstance(answer, Problem)), None)
+        if problem:
+            return _held_by(problem, last)
+        phases = {self._seen[node_id].phase for node_id in due}
+        return last if Phase.PENDING in phases and Phase.FAILED not in phases else None
+
+    def _whole_look(self, clock: Callable[[], float]) -> Generator[Read, Answer, Verdict]:
         pool = yield from _read_pool()
         now = clock()
+        self._glances, self._last_whole = 0, now
         if isinstance(pool, Problem):
             return self._pool_unread(pool)
         pool = replace(pool, id=pool.id or self.pool_id)
@@ -176,19 +225,23 @@ class Watch:
         ):
             return verdict
         moved = f"pool {self.pool_id} or its nodes changed while they were read"
-        return replace(verdict, outcome=Outcome.WAIT, reasons=(moved,))
+        return replace(verdict, outcome=Outcome.WAIT, reasons=(moved,), moved=True)
 
     def pause(self, interval: float, verdict: Verdict) -> float:
-        """How long to wait for the next look, in seconds; never less than was asked for.
+        """How long to wait for the next look, in seconds; never less than the service asks for.
 
-        Longer while nothing can be read, while nothing moves and the end is far, and as the service says.
+        Shorter when the end is near, as all was well but for something that moved meanwhile; longer while
+        nothing can be read, and while nothing moves and the end is far.
 
         :param interval: what the user asked for.
         :param verdict: what the last look came to.
         """
         self._unread_looks = self._unread_looks + 1 if verdict.unread else 0
         self._still_looks = self._still_looks + 1 if verdict.summary == self._last_summary else 0
+        self._moved_looks = self._moved_looks + 1 if verdict.moved else 0
         self._last_summary = verdict.summary
+        if 0 < self._moved_looks <= _MOST_HURRIED:
+            return max(min(interval, _HURRIED_PAUSE), verdict.retry_after or 0.0)
         factor = 1
         if self._unread_looks > 1:
             factor = min(2 ** (self._unread_looks - 1), _LONGEST_PAUSE)
@@ -219,32 +272,48 @@ class Watch:
         self, pool: Pool, nodes: Sequence[Node], expected: Sequence[str], now: float, fresh: set[str]
     ) -> Generator[Read, Answer, None]:
         """Read extensions until it is plain that the gate cannot open, or that it can."""
-        pending = [
-            node.id
-            for node in nodes
-            if node.id and node.state not in VOID_STATES and self._seen[node.id].phase is not Phase.SUCCEEDED
-        ]
-        share = self._share(pending, now)
-        self._last_look = now
-        bare = self._judge(pool, nodes, (), now)
-        if bare.outcome is Outcome.OPEN:
-            # Only extensions can keep it closed now: those that did so last time are asked first.
-            known = [i for i in pending if i not in share and self._seen[i].answer is not None]
-            share += known[:_WITNESSES]
-        yield from self._read(share, expected, now, fresh)
-        rest = [node_id for node_id in pending if node_id not in fresh]
-        batch = _FIRST_BATCH
-        while rest and bare.outcome is Outcome.OPEN and not self._blocked(fresh):
-            yield from self._read(rest[:batch], expected, now, fresh)
-            rest, batch = rest[batch:], batch * 2
+        pending = self._pending([node.id for node in nodes])
+        matters = self._judge(pool, nodes, (), now).outcome is Outcome.OPEN  # but for the extensions
+        yield from self._read(self._share(pending, now, matters=matters), expected, now, fresh)
+        if not matters:
+            return
+        # Those that kept it closed last time are asked first.
+        known = [i for i in pending if i not in fresh and self._seen[i].answer is not None]
+        batches = [known[:_WITNESSES]]
+        rest = [i for i in pending if i not in fresh and i not in known[:_WITNESSES]]
+        size = _FIRST_BATCH
+        while rest:
+            batches.append(rest[:size])
+            rest, size = rest[size:], size * 2
+        for batch in batches:
+            if self._blocked(fresh):
+                return
+            yield from self._read(batch, expected, now, fresh)
 
-    def _share(self, pending: Sequence[str], now: float) -> list[str]:
-        """The nodes whose turn it is, whatever else happens: those that were not read for longest."""
-        if len(pending) <= _ALL_AT_ONCE or self.notice_seconds <= 0:
+    def _pending(self, node_ids: Iterable[str]) -> list[str]:
+        """Those of the nodes whose extensions are worth a read: on a machine, and not known to be ready."""
+        return [
+            node_id
+            for node_id in node_ids
+            if node_id
+            and self._seen[node_id].state not in VOID_STATES
+            and self._seen[node_id].phase is not Phase.SUCCEEDED
+        ]
+
+    def _share(self, pending: Sequence[str], now: float, *, matters: bool) -> list[str]:
+        """The nodes whose turn it is: those that were not read for longest.
+
+        :param matters: whether the gate is closed because of them; then it is one at least.
+        """
+        if self.notice_seconds <= 0 or not pending:
             return list(pending)
-        passed = 0.0 if self._last_look is None else max(0.0, now - self._last_look)
         oldest_first = sorted(pending, key=lambda node_id: self._seen[node_id].read_at)
-        turn = math.ceil(len(pending) * passed / self.notice_seconds)
+        last, self._last_share = self._last_share, now
+        if last is None:
+            # What has failed before the gate was set is told at once, where that costs little.
+            return oldest_first[:_FIRST_BATCH] if matters or len(pending) <= _FIRST_BATCH else []
+        passed = max(0.0, now - last)
+        turn = max(matters, math.ceil(len(pending) * passed / self.notice_seconds))
         due = [i for i in oldest_first if now + passed - self._seen[i].read_at > self.notice_seconds]
         return oldest_first[: max(turn, len(due))]
 
@@ -313,6 +382,13 @@ def _unread(problem: Problem, what: str, pool: Pool | None) -> Verdict:
     outcome = Outcome.FAIL if problem.kind is ProblemKind.REFUSED else Outcome.WAIT
     reason = f"{what} could not be read: {problem.text}"
     return Verdict(outcome, (reason,), pool, retry_after=problem.retry_after, unread=True)
+
+
+def _held_by(problem: Problem, last: Verdict) -> Verdict | None:
+    """What a glance without an answer comes to: it waits if that may pass, else a whole look has to tell."""
+    if problem.kind is not ProblemKind.PASSING:
+        return None
+    return replace(last, retry_after=problem.retry_after, unread=True)
 
 
 def _read_pool() -> Generator[Read, Answer, Pool | Problem]:

@@ -161,9 +161,9 @@ def wire_time(t: float) -> str:
     return datetime.fromtimestamp(EPOCH + t, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
-def look(pool: SimulatedPool, watch: Watch) -> Verdict:
+def look(pool: SimulatedPool, watch: Watch, *, whole: bool = False) -> Verdict:
     """One look, in simulated time."""
-    flow = watch.look(pool.clock)
+    flow = watch.look(pool.clock, whole=whole)
     read = next(flow)
     while True:
         try:
@@ -191,7 +191,7 @@ def play(pool: SimulatedPool, watch: Watch, interval: float, deadline: float) ->
         looks += 1
         start = len(pool.asked)
         began = pool.now
-        verdict = look(pool, watch)
+        verdict = look(pool, watch, whole=pool.now >= deadline)
         node_reads = [t for t, read in pool.asked[start:] if isinstance(read, ReadNodes)]
         if verdict.outcome is not Outcome.WAIT or pool.now >= deadline:
             return Ending(verdict, pool.now, looks, began, node_reads[-1] if node_reads else began)

@@ -56,8 +56,8 @@ class World:
         return (read_extension(shapes.specified()), read_extension(shapes.recorded(code=code)))
 
 
-def look(world: World, watch: Watch | None = None, now: float = 1e9) -> Verdict:
-    flow = (watch or Watch("p1")).look(lambda: now)
+def look(world: World, watch: Watch | None = None, now: float = 1e9, *, whole: bool = True) -> Verdict:
+    flow = (watch or Watch("p1")).look(lambda: now, whole=whole)
     read = next(flow)
     while True:
         try:
@@ -196,7 +196,7 @@ def test_successes_are_remembered_for_the_boot_they_are_of():
     world.nodes[0] = shapes.node("n1", boot="b2")
     world.codes["n1"] = BUSY
     assert "node n1" in look(world, watch).listed()
-    assert [r.node_ids for r in world.asked if isinstance(r, ReadExtensions)] == [("n1", "n2")]
+    assert extension_reads(world) == ["n1"], "what it said on the boot before does not count, and is enough"
 
 
 @pytest.mark.parametrize("void", ["preempted", "rebooting", "reimaging", "upgradingos", "deallocated"])
@@ -306,18 +306,19 @@ def all_is_well(world: World) -> bool:
 
 
 @settings(max_examples=500)
-@given(st.lists(worlds(), min_size=1, max_size=6))
+@given(st.lists(st.tuples(worlds(), st.booleans()), min_size=1, max_size=6))
 def test_over_any_history_the_gate_opens_exactly_when_all_is_well(history):
     watch = Watch("p1")
     seen: dict[tuple[str, str | None], None] = {}
-    for world in history:
+    for world, whole in history:
         # A boot's success is final until the next boot: a history in which it is not is no history.
         for n in world.nodes:
             if (n["id"], n.get("lastBootTime")) in seen:
                 world.codes[n["id"]] = OK
-        verdict = look(world, watch)
+        verdict = look(world, watch, whole=whole)
         event(verdict.outcome.value)
-        assert (verdict.outcome is Outcome.OPEN) == all_is_well(world)
+        if whole or verdict.outcome is Outcome.OPEN:  # a glance may come later to the same
+            assert (verdict.outcome is Outcome.OPEN) == all_is_well(world)
         assert verdict.reasons or verdict.outcome is Outcome.OPEN
         for n in world.nodes:
             if n["state"] in CARRYING_STATES and world.codes[n["id"]] == OK:
@@ -351,7 +352,7 @@ def test_in_a_large_pool_one_pending_node_is_enough_to_know_that_it_cannot_open(
     assert "n3" in read
 
 
-def test_the_node_that_keeps_it_closed_is_asked_again_at_every_look():
+def test_the_node_that_keeps_it_closed_is_asked_again_when_those_whose_turn_it_is_do_not():
     watch, world = Watch("p1"), big(2000, {"n300": BUSY})
     for now in (0, 30, 60, 90):
         world.asked.clear()
@@ -359,6 +360,85 @@ def test_the_node_that_keeps_it_closed_is_asked_again_at_every_look():
         assert "n300" in extension_reads(world)
         # Its share of 300 seconds, and few others: who was pending last time is asked first.
         assert len(extension_reads(world)) < {0: 520, 30: 155}.get(now, 145)
+
+
+def kinds(world):
+    return [type(read).__name__ for read in world.asked]
+
+
+def test_most_looks_are_a_glance_at_a_node_that_is_pending():
+    watch, world = Watch("p1"), big(10, {f"n{i}": BUSY for i in range(10)})
+    looked, nodes = [], []
+    for now in range(0, 360, 30):
+        world.asked.clear()
+        assert look(world, watch, now=now, whole=False).outcome is Outcome.WAIT
+        looked.append(len(world.asked))
+        nodes += extension_reads(world)[:1]
+    assert looked == [3, 1, 1, 1] * 3
+    assert set(nodes) == {f"n{i}" for i in range(10)}, "they take turns"
+
+
+def test_while_the_pool_is_resized_a_glance_is_at_the_pool_alone():
+    watch, world = Watch("p1"), big(10, {})
+    world.pool["allocationState"] = "resizing"
+    looked = []
+    for now in range(0, 240, 30):
+        world.asked.clear()
+        look(world, watch, now=now, whole=False)
+        looked.append(kinds(world)[:2])
+    whole, glance = ["ReadPool", "ReadNodes"], ["ReadPool"]
+    assert looked == [whole, glance, glance, glance] * 2
+    world.pool["allocationState"] = "steady"
+    assert look(world, watch, now=240, whole=False).outcome is Outcome.OPEN, "news is looked into at once"
+
+
+def test_a_glance_that_shows_news_becomes_a_whole_look():
+    for news, outcome in ((OK, Outcome.OPEN), (BAD, Outcome.FAIL)):
+        watch, world = Watch("p1"), big(3, {"n1": BUSY})
+        assert look(world, watch, now=0).outcome is Outcome.WAIT
+        world.codes["n1"] = news
+        assert look(world, watch, now=30, whole=False).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("problem", "outcome"),
+    [
+        (Problem(ProblemKind.PASSING, "429", retry_after=70), Outcome.WAIT),
+        (Problem(ProblemKind.MISSING, "404"), Outcome.WAIT),
+        (Problem(ProblemKind.REFUSED, "403"), Outcome.FAIL),
+    ],
+)
+def test_a_glance_that_is_not_answered_waits_or_looks_into_it(problem, outcome):
+    watch, world = Watch("p1"), big(3, {"n1": BUSY})
+    look(world, watch, now=0)
+    world.codes["n1"] = problem
+    world.asked.clear()
+    verdict = look(world, watch, now=30, whole=False)
+    assert verdict.outcome is outcome
+    if problem.kind is ProblemKind.PASSING:
+        assert len(world.asked) == 1, "who is told to wait does not ask on"
+        assert verdict.unread
+        assert watch.pause(30, verdict) == 70
+    else:
+        assert len(world.asked) > 1
+
+
+def test_a_pool_that_does_not_answer_a_glance_is_waited_for():
+    watch, world = Watch("p1"), World(pool=shapes.pool(allocationState="resizing"))
+    look(world, watch, now=0)
+    world.pool = Problem(ProblemKind.PASSING, "503")
+    assert look(world, watch, now=30, whole=False).unread
+    world.pool = Problem(ProblemKind.MISSING, "404 PoolNotFound")
+    assert look(world, watch, now=60, whole=False).outcome is Outcome.FAIL
+
+
+def test_news_of_what_is_not_glanced_at_comes_at_the_fourth_look_or_after_two_minutes():
+    for interval, looks in ((5, 4), (30, 4), (60, 2), (200, 1)):
+        watch, world = Watch("p1"), big(3, {"n1": BUSY})
+        look(world, watch, now=0)
+        world.pool["state"] = "deleting"
+        outcomes = [look(world, watch, now=interval * i, whole=False).outcome for i in range(1, looks + 1)]
+        assert outcomes == [Outcome.WAIT] * (looks - 1) + [Outcome.FAIL]
 
 
 def test_nothing_is_read_of_extensions_while_the_pool_itself_is_not_ready():
@@ -383,6 +463,17 @@ def test_pauses_are_never_shorter_than_asked_and_grow_with_trouble():
     assert watch.pause(900, look(World(pool=Problem(ProblemKind.PASSING, "x")), watch)) == 900
     told = look(World(pool=Problem(ProblemKind.PASSING, "429", retry_after=400)), Watch("p1"))
     assert watch.pause(30, told) == 400
+
+
+def test_when_something_moved_at_the_last_moment_the_next_looks_come_soon_but_not_for_ever():
+    boots = iter(range(1000))
+
+    def after(world, count):
+        world.nodes[0].update(lastBootTime=f"b{next(boots)}")
+
+    watch, world = Watch("p1"), World(after=after)
+    assert [watch.pause(30, look(world, watch)) for _ in range(5)] == [5, 5, 5, 30, 30]
+    assert Watch("p1").pause(2, look(World(after=after), Watch("p1"))) == 2
 
 
 def test_looks_slow_down_when_nothing_moves_for_long_and_not_before():

@@ -41,12 +41,13 @@ _POOL_MEMBERS = [
 _NODE_MEMBERS = ["id", "state", "stateTransitionTime", "lastBootTime", "errors"]
 
 
-def look(hook: AzureBatchNodeHook, watch: Watch) -> Verdict:
+def look(hook: AzureBatchNodeHook, watch: Watch, *, whole: bool = False) -> Verdict:
     """Look at the watch's pool once.
 
+    :param whole: not only a glance at what kept the gate closed the last time.
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
-    flow = watch.look(hook.service_time)
+    flow = watch.look(hook.service_time, whole=whole)
     try:
         wanted = next(flow)
         while True:
@@ -56,9 +57,9 @@ def look(hook: AzureBatchNodeHook, watch: Watch) -> Verdict:
         return verdict
 
 
-async def alook(hook: AzureBatchNodeHook, watch: Watch) -> Verdict:
+async def alook(hook: AzureBatchNodeHook, watch: Watch, *, whole: bool = False) -> Verdict:
     """``look`` on the hook's async client."""
-    flow = watch.look(hook.service_time)
+    flow = watch.look(hook.service_time, whole=whole)
     try:
         wanted = next(flow)
         while True:

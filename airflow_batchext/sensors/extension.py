@@ -180,7 +180,9 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
         :raises GateFailedError: if the gate cannot open any more.
         """
-        verdict = self._verdict = look(self._hook, self._watch)
+        # The error at the deadline has to say what is missing then, so the last look is a whole one.
+        last = time.time() + self.poke_interval - self._started >= self.timeout
+        verdict = self._verdict = look(self._hook, self._watch, whole=last)
         if verdict.summary != self._said:
             self._said = verdict.summary
             self.log.info("Pool %s: %s", self.pool_id, self._said)
@@ -209,9 +211,14 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         )
 
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
-        """Airflow's own pause, or a longer one if the service or the lack of news asks for it."""
-        pause = float(super()._get_next_poke_interval(*args, **kwargs))
-        return pause if self._verdict is None else self._watch.pause(pause, self._verdict)
+        """Airflow's own pause, or what the last look makes of it."""
+        interval = float(super()._get_next_poke_interval(*args, **kwargs))
+        if self._verdict is None:
+            return interval
+        pause = self._watch.pause(interval, self._verdict)
+        return (
+            max(interval, pause) if self.reschedule else pause
+        )  # Airflow fails tasks that are back too soon
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, object]:
         """End as the trigger's event says."""

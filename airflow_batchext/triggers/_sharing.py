@@ -48,15 +48,16 @@ class SharedLooks:
         """Seconds until the next look is due; not more than the interval before the first one."""
         return self._next - time.monotonic()
 
-    async def verdict(self, gate_since: float) -> Verdict:
+    async def verdict(self, gate_since: float, *, last: bool = False) -> Verdict:
         """What the pool is like: a look of our own if one is due, else the last one.
 
         :param gate_since: when the gate was set, by ``time.monotonic``.
+        :param last: look now, and at everything: there will be no other time.
         """
         async with self._turn:
-            if self._verdict is None or self._began < gate_since or self.next_look() <= 0:
+            if last or self._verdict is None or self._began < gate_since or self.next_look() <= 0:
                 self._began = time.monotonic()
-                self._verdict = await alook(self.hook, self._watch)
+                self._verdict = await alook(self.hook, self._watch, whole=last)
                 # Pools whose gates were set together need not be looked at together for ever.
                 pause = self._watch.pause(self._interval, self._verdict) * random.uniform(1.0, 1.1)
                 self._next = time.monotonic() + pause

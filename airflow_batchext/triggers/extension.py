@@ -115,7 +115,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         while True:
             await asyncio.sleep(max(0.0, min(pause, deadline - time.time())))
             # The last look is made at the deadline, not some time before it.
-            verdict = await looks.verdict(time.monotonic() if time.time() >= deadline else since)
+            verdict = await looks.verdict(since, last=time.time() >= deadline)
             if verdict.summary != said:
                 said = verdict.summary
                 self.log.info("Pool %s: %s", self.pool_id, said)
