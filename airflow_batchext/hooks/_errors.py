@@ -39,6 +39,10 @@ _STATUS_ERRORS: Mapping[int, type[ServiceError]] = {
 }
 # A code that says more than its status.
 _ADVICE_BY_CODE = {
+    "PoolQuotaReached": (
+        "The account has as many pools as its quota allows: delete one, or ask for more (Azure portal, Batch "
+        "account, Quotas)."
+    ),
     "AuthorizationFailure": (
         "The account may let only its private network in (publicNetworkAccess is disabled): the management "
         "plane answers from everywhere then, the data plane does not. Run this where the account's private "

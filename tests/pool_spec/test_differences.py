@@ -83,7 +83,9 @@ def is_beyond_comparison(path: str) -> bool:
         "sasKey",
         "nodeDeallocationOption",
     )
-    return any(word in path for word in secret) or path.endswith((".vmSize", ".type")) or path.startswith("tags")
+    if path.startswith("tags") or path.endswith((".vmSize", ".type")):
+        return True
+    return any(word in path for word in secret)
 
 
 def leaves_of(node: Any, path: str = "") -> list[str]:
