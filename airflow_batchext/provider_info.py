@@ -109,6 +109,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.pool", "operators.extension")],
         "sensors": [_modules("sensors.extension")],
         "triggers": [_modules("triggers.extension", "triggers.pool")],
+        "extra-links": ["airflow_batchext.links.AzureBatchPoolLink"],
         "connection-types": [
             {
                 "connection-type": "azure_batchext",

@@ -67,6 +67,12 @@ _BY_CODE = {
         "list_keys from the connection and sign in at Microsoft Entra."
     ),
 }
+_BY_CONFLICT = {
+    "PoolQuotaReached": (
+        "The account has as many pools as its quota allows: delete one, or ask for more (Azure portal, Batch "
+        "account, Quotas)."
+    ),
+}
 _BY_STATUS = {
     401: "Check the credential in the connection, and that it is of the account's tenant and cloud.",
     403: (
@@ -89,7 +95,7 @@ def sign_in_refusal(text: str) -> str:
 
 
 def advice(status: int, code: str, text: str, needs: str = "") -> str:
-    """What to do about a refusal of one of the planes; "" if it is no refusal.
+    """What to do about a refusal of one of the planes; "" if there is nothing to say.
 
     :param status: HTTP status.
     :param code: the service's error code.
@@ -97,7 +103,7 @@ def advice(status: int, code: str, text: str, needs: str = "") -> str:
     :param needs: the Azure action that the request needs, where the service may not name it.
     """
     if status not in _BY_STATUS:
-        return ""
+        return _BY_CONFLICT.get(code, "")
     lacking = _LACKING.search(text)
     if lacking is not None:
         return (

@@ -8,6 +8,7 @@ Source: https://learn.microsoft.com/rest/api/batchmanagement/pool/create
 """
 
 from airflow_batchext.pool_spec._check import check_document
+from airflow_batchext.pool_spec._differences import Difference, Remedy, find_differences, updates
 from airflow_batchext.pool_spec._finding import Finding
 from airflow_batchext.pool_spec._request import expected_extensions, request_body
 from airflow_batchext.pool_spec._secrets import (
@@ -20,13 +21,17 @@ from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
 
 __all__ = [
     "SECRET_MEMBERS",
+    "Difference",
     "DocumentSyntaxError",
     "Finding",
+    "Remedy",
     "check_document",
     "expected_extensions",
+    "find_differences",
     "find_secrets",
     "is_secret_member",
     "parse_document",
     "request_body",
+    "updates",
     "without_secrets",
 ]

@@ -21,6 +21,7 @@ from airflow_batchext.connection import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError, ParameterError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import look
+from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.parameters import (
     check_count,
     check_extension_names,
@@ -87,6 +88,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id", "extension_names", "min_nodes")
+    operator_extra_links = (AzureBatchPoolLink(),)
     ui_color = "#d6e9f8"
 
     def __init__(
