@@ -20,11 +20,11 @@ from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators._document import resolve_document
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.pool_spec import (
-    check_document,
     expected_extensions,
     find_secrets,
     request_body,
 )
+from airflow_batchext.preflight import check_pool
 from airflow_batchext.triggers.pool import AzureBatchPoolDeletedTrigger
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class AzureBatchCreatePoolOperator(BaseOperator):
         :raises ServiceError: if Azure refuses.
         """
         source, document = resolve_document(self, context, self.pool_document)
-        findings = check_document(document, pool_id=self.pool_id)
+        findings = check_pool(document, pool_id=self.pool_id)
         errors = [finding for finding in findings if finding.severity == "error"]
         if errors:
             raise PoolDocumentError(source, errors)

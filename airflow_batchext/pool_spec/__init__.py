@@ -10,6 +10,7 @@ Source: https://learn.microsoft.com/rest/api/batchmanagement/pool/create
 from airflow_batchext.pool_spec._check import check_document
 from airflow_batchext.pool_spec._finding import Finding
 from airflow_batchext.pool_spec._request import expected_extensions, request_body
+from airflow_batchext.pool_spec._schema import Member, Schema, Shape
 from airflow_batchext.pool_spec._secrets import (
     SECRET_MEMBERS,
     find_secrets,
@@ -22,6 +23,9 @@ __all__ = [
     "SECRET_MEMBERS",
     "DocumentSyntaxError",
     "Finding",
+    "Member",
+    "Schema",
+    "Shape",
     "check_document",
     "expected_extensions",
     "find_secrets",
