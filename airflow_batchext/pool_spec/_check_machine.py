@@ -62,9 +62,11 @@ def check_machine(properties: Mapping[str, Any], identities: int) -> Findings:
         yield from _check_image(image)
     mend = "Name the node agent of the image, such as batch.node.ubuntu 24.04"
     agent = yield from text_member(machine, "nodeAgentSkuId", MACHINE, mend)
-    system = catalog.node_operating_system(agent or "")
+    of_image = _system_of(image or {})
+    of_agent = catalog.node_operating_system(agent or "")
     if agent is not None:
-        yield from _check_agent(agent, system, image or {})
+        yield from _check_agent(agent, of_agent, of_image, image or {})
+    system = of_agent or of_image
     yield from _check_for_windows_only(machine, system)
     yield from _check_disks(machine)
     yield from _check_containers(machine, properties)
@@ -94,16 +96,26 @@ def _check_image(image: Mapping[str, Any]) -> Findings:
         yield error(f"{_IMAGE}.id", "this is not the resource id of an image", mend, _GALLERY_PAGE)
 
 
-def _check_agent(agent: str, system: catalog.OperatingSystem | None, image: Mapping[str, Any]) -> Findings:
+def _system_of(image: Mapping[str, Any]) -> catalog.OperatingSystem | None:
+    """Return the operating system of a marketplace image, where its publisher tells."""
+    publisher = text_of(image, "publisher").casefold()
+    if publisher == _WINDOWS_PUBLISHER:
+        return "windows"
+    return "linux" if publisher in _LINUX_PUBLISHERS else None
+
+
+def _check_agent(
+    agent: str,
+    system: catalog.OperatingSystem | None,
+    of_image: catalog.OperatingSystem | None,
+    image: Mapping[str, Any],
+) -> Findings:
     path = f"{MACHINE}.nodeAgentSkuId"
     if system is None:
         what = f"{quote(agent)} does not look like a node agent: their names begin with batch.node."
         mend = "Name that of the image, such as batch.node.ubuntu 24.04 or batch.node.windows amd64"
         yield warning(path, what, mend, _IMAGES_PAGE)
         return
-    publisher = text_of(image, "publisher").casefold()
-    of_image = "windows" if publisher == _WINDOWS_PUBLISHER else None
-    of_image = "linux" if publisher in _LINUX_PUBLISHERS else of_image
     if of_image is not None and of_image != system:
         what = f"the agent {quote(agent)} is for {system.title()}, the image is {of_image.title()}"
         yield error(path, what, "Name the agent of the image", _IMAGES_PAGE)
