@@ -1,4 +1,4 @@
-"""Reads the files that ``batchext validate`` is given: renders them, if told with what, and finds the pools."""
+"""Reads the files that ``batchext validate`` is given: renders them, if told to, and finds their pools."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Source:
     _positions: list[Positions] = field(default_factory=list, repr=False)
 
     def located(self, findings: Sequence[Finding], pool: PoolDocument) -> list[Finding]:
-        """Return the findings with their lines and columns in the text, in the order of these, errors first."""
+        """Return the findings with their lines and columns, in the order of these, errors first."""
         if findings and not self._positions:
             self._positions.append(Positions(self.text))
         located = []
