@@ -29,7 +29,7 @@ def portal_url(connection: BatchConnection, pool_id: str) -> str:
 
     A connection for the data plane alone does not say enough of the account either.
     """
-    cloud = next((cloud for cloud in CLOUDS.values() if cloud.arm_url == connection.arm_url), None)
+    cloud = connection.cloud if connection.cloud in CLOUDS.values() else None
     place = (connection.subscription_id, connection.resource_group, connection.account_name, pool_id)
     if cloud is None or not all(place):
         return ""

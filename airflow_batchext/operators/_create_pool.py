@@ -23,13 +23,13 @@ from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting, is_empty
 from airflow_batchext.pool_spec import (
     Difference,
-    check_document,
     expected_extensions,
     find_differences,
     find_secrets,
     request_body,
     updates,
 )
+from airflow_batchext.preflight import check_pool
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -141,7 +141,7 @@ class AzureBatchCreatePoolOperator(PoolOperator):
             if value not in words:
                 raise ParameterError(f"{name} is {str(value)[:40]!r}; it is one of: {', '.join(words)}.")
         source, document = resolve_document(self, context, self.pool_document)
-        findings = check_document(document, pool_id=self.pool_id)
+        findings = check_pool(document, pool_id=self.pool_id)
         errors = [finding for finding in findings if finding.severity == "error"]
         if errors:
             raise PoolDocumentError(source, errors)

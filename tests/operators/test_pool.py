@@ -106,8 +106,8 @@ class TestCreate:
 
     def test_what_azure_refuses_is_an_error_with_its_words(self, azure):
         body = document(1)
-        body["properties"]["nonsense"] = 1
-        with pytest.raises(ServiceError, match="Could not find member"):
+        body["properties"]["interNodeCommunication"] = "Sometimes"
+        with pytest.raises(ServiceError, match="interNodeCommunication"):
             create(azure, body)
 
     def test_the_documents_name_serves_where_no_pool_id_is_given(self, azure):
