@@ -13,6 +13,7 @@ from typing import Any
 from airflow.sdk.log import mask_secret
 
 from airflow_batchext.pool_spec import is_secret_member, plain
+from airflow_batchext.secret_references import literal_leaves, only_references
 
 _SHOWN = "***"
 _TEMPLATE = ("{{", "{%", "{#")
@@ -30,6 +31,8 @@ class Concealed:
     template_fields = ("value",)
 
     def __init__(self, value: object) -> None:
+        #: Whether the secret itself was given, not a template or a reference; rendering does not change it.
+        self.is_literal = any(literal_leaves(value))
         self.value = value
 
     @property
@@ -75,13 +78,29 @@ def _conceal(document: Any) -> Any:
     if isinstance(document, Mapping):
         return {
             key: Concealed(value)
-            if is_secret_member(key) and value and not isinstance(value, Concealed)
+            if is_secret_member(key)
+            and value
+            and not isinstance(value, Concealed)
+            and not only_references(value)
             else _conceal(value)
             for key, value in document.items()
         }
     if isinstance(document, list):
         return [_conceal(item) for item in document]
     return document
+
+
+def literal_secrets(document: Any, path: str = "") -> Iterator[str]:
+    """The paths of the secrets in a concealed document that were given themselves."""
+    if isinstance(document, Concealed):
+        if document.is_literal and path:
+            yield path
+    elif isinstance(document, Mapping):
+        for key, value in document.items():
+            yield from literal_secrets(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(document, list):
+        for index, item in enumerate(document):
+            yield from literal_secrets(item, f"{path}[{index}]")
 
 
 def reveal(document: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.concealment import conceal, is_inline, reveal
+from airflow_batchext.concealment import conceal, is_inline, literal_secrets, reveal
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.pool_spec import (
     DocumentChoiceError,
@@ -15,6 +15,7 @@ from airflow_batchext.pool_spec import (
     parse_pools,
     pools_in,
 )
+from airflow_batchext.secret_references import look_up_secrets
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
@@ -34,8 +35,16 @@ def resolve_document(operator: BaseOperator, context: Context, given: Any) -> tu
     :param given: the (concealed) body of a pool, a model of it from azure-mgmt-batch, a list of those, the
         text of a document, or the path of a file with one. Texts but the file's have been rendered.
     :raises ParameterError: if there is no such file, or it cannot be read, or it is unclear which of its
-        pools is meant.
+        pools is meant; or if a secret that it refers to is not there.
     """
+    literal = ", ".join(literal_secrets(given))
+    if literal:
+        operator.log.warning(
+            "pool_document: secrets stand in the DAG itself (%s). They are masked from here on, but Airflow "
+            'stores the source of DAGs: give them by reference, {"$secret": {"connection": …}}, as '
+            "docs/connection.md says",
+            literal,
+        )
     given = reveal(given)
     if not isinstance(given, str):
         source, pools = _PARAMETER, pools_in(given)
@@ -49,7 +58,7 @@ def resolve_document(operator: BaseOperator, context: Context, given: Any) -> tu
         raise ParameterError(f"{error} (pool_id of the operator).") from None
     if isinstance(given, str):
         conceal(document)  # only now are the text's secrets known: mask them in the log
-    return source, document
+    return source, look_up_secrets(document)
 
 
 def _parse(text: str, source: str) -> list[PoolDocument]:
