@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imported here, not above: Airflow reads the package's entry points without wanting any of this.
     from airflow_batchext.demo import command as demo
     from airflow_batchext.emulator import command as emulator
+    from airflow_batchext.validate import command as validate
 
     parser = argparse.ArgumentParser(
         prog="batchext", description="Azure Batch pools with VM extensions, for Apache Airflow."
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, module, summary in (
         ("demo", demo, "run the example DAG through Airflow on the emulator, and watch it"),
         ("emulator", emulator, "serve an emulated Azure Batch account until stopped"),
+        ("validate", validate, "say what is wrong with pool documents, before anything is created"),
     ):
         subparser = commands.add_parser(name, help=summary)
         module.add_arguments(subparser)

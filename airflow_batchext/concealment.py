@@ -12,9 +12,11 @@ from typing import Any
 
 from airflow.sdk.log import mask_secret
 
-from airflow_batchext.pool_spec import is_secret_member
+from airflow_batchext.pool_spec import is_secret_member, plain
+from airflow_batchext.secret_references import literal_leaves, only_references
 
 _SHOWN = "***"
+_TEMPLATE = ("{{", "{%", "{#")
 
 
 class Concealed:
@@ -29,6 +31,8 @@ class Concealed:
     template_fields = ("value",)
 
     def __init__(self, value: object) -> None:
+        #: Whether the secret itself was given, not a template or a reference; rendering does not change it.
+        self.is_literal = any(literal_leaves(value))
         self.value = value
 
     @property
@@ -53,18 +57,50 @@ class Concealed:
 def conceal(document: Any) -> Any:
     """A copy of a document in which every secret member's value is ``Concealed``.
 
-    Anything but a mapping or a list (a template, an XComArg, a path) is returned as it is.
+    A model of the SDK becomes its body. A text that is itself a document (it begins with ``{`` or ``[``, or
+    has several lines) is concealed as a whole: what is secret in it shows only once it is rendered. Anything
+    else (a template, an XComArg, a path) is returned as it is.
     """
+    document = plain(document)
+    if is_inline(document):
+        return Concealed(document)
+    return _conceal(document)
+
+
+def is_inline(document: object) -> bool:
+    """Whether a text is itself a document, not the path of one, nor a template that gives one."""
+    text = document.strip() if isinstance(document, str) else ""
+    return (text.startswith(("{", "[")) and not text.startswith(_TEMPLATE)) or "\n" in text
+
+
+def _conceal(document: Any) -> Any:
+    document = plain(document)
     if isinstance(document, Mapping):
         return {
             key: Concealed(value)
-            if is_secret_member(key) and value and not isinstance(value, Concealed)
-            else conceal(value)
+            if is_secret_member(key)
+            and value
+            and not isinstance(value, Concealed)
+            and not only_references(value)
+            else _conceal(value)
             for key, value in document.items()
         }
     if isinstance(document, list):
-        return [conceal(item) for item in document]
+        return [_conceal(item) for item in document]
     return document
+
+
+def literal_secrets(document: Any, path: str = "") -> Iterator[str]:
+    """The paths of the secrets in a concealed document that were given themselves."""
+    if isinstance(document, Concealed):
+        if document.is_literal and path:
+            yield path
+    elif isinstance(document, Mapping):
+        for key, value in document.items():
+            yield from literal_secrets(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(document, list):
+        for index, item in enumerate(document):
+            yield from literal_secrets(item, f"{path}[{index}]")
 
 
 def reveal(document: Any) -> Any:

@@ -14,7 +14,10 @@ sensor for these alone. ::
     │   └── UnavailableError      408, 429, 5xx, a lost connection, an unreadable answer: may pass
     ├── GateFailedError           the gate closed: what it waited for cannot come any more
     ├── GateTimeoutError          the gate's deadline passed (also an AirflowSensorTimeout)
-    └── DeletionTimeoutError      a pool was still there at the deadline
+    ├── PoolConflictError         the pool that exists is not one to do this with; nothing was changed
+    ├── PoolResizeError           a resize ended without the nodes that were asked for
+    └── PoolTimeoutError          a pool was not so far at the deadline
+        └── DeletionTimeoutError  it was still there
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_batchext.pool_spec import Finding
+    from airflow_batchext.pool_spec import Difference, Finding
 
 
 class BatchextError(AirflowException):
@@ -112,5 +115,24 @@ class GateTimeoutError(BatchextError, AirflowSensorTimeout):
     """The gate's deadline passed; the text lists what was still missing."""
 
 
-class DeletionTimeoutError(BatchextError):
+class PoolConflictError(BatchextError):
+    """The pool that exists is not one to do this with: it differs, is busy, scales itself, or was lost.
+
+    :param differences: in which places it differs, if that is the reason.
+    """
+
+    def __init__(self, message: str, differences: Sequence[Difference] = ()) -> None:
+        super().__init__(message)
+        self.differences = tuple(differences)
+
+
+class PoolResizeError(BatchextError):
+    """A resize ended without the nodes that were asked for; the text says why and what helps."""
+
+
+class PoolTimeoutError(BatchextError):
+    """A pool was not so far at the deadline; the text says what was seen last."""
+
+
+class DeletionTimeoutError(PoolTimeoutError):
     """A pool that was asked to go was still there at the deadline."""

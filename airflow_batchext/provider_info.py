@@ -12,6 +12,85 @@ from airflow_batchext import __version__
 _INTEGRATION = "Azure Batch VM extensions"
 
 
+def _text(label: str, description: str) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
+
+
+def _secret(label: str, description: str) -> dict[str, Any]:
+    schema = {"type": ["string", "null"], "format": "password"}
+    return {"label": label, "description": description, "schema": schema}
+
+
+def _choice(label: str, description: str, *values: str) -> dict[str, Any]:
+    schema = {"type": ["string", "null"], "enum": list(values)}
+    return {"label": label, "description": description, "schema": schema}
+
+
+def _number(label: str, description: str, least: float, most: float) -> dict[str, Any]:
+    schema = {"type": ["number", "null"], "minimum": least, "maximum": most}
+    return {"label": label, "description": description, "schema": schema}
+
+
+# Beside login and password; read by airflow_batchext.connection.
+_FORM: dict[str, Any] = {
+    "auth": _choice(
+        "Sign-in",
+        "How to sign in. Empty: by what is given (certificate, token file, client secret), else default.",
+        "client_secret",
+        "certificate",
+        "workload_identity",
+        "managed_identity",
+        "azure_cli",
+        "default",
+        "account_key",
+    ),
+    "tenant_id": _text("Tenant ID", "Microsoft Entra tenant of the application."),
+    "subscription_id": _text("Subscription ID", "Subscription of the Batch account."),
+    "resource_group": _text("Resource group", "Resource group of the Batch account."),
+    "account_name": _text("Batch account", "Name of the Batch account."),
+    "account_url": _text(
+        "Batch account URL", "Optional: https://<account>.<region>.batch.azure.com. Looked up if empty."
+    ),
+    "account_key": _secret(
+        "Batch account key", "Optional: shared key for the data plane; needs no client secret."
+    ),
+    "list_keys": {
+        "label": "Look up the account key",
+        "description": "Optional: ask the management plane for the key, and sign the data plane with it.",
+        "schema": {"type": ["boolean", "null"]},
+    },
+    "certificate": _secret(
+        "Certificate",
+        "For auth certificate: PEM text with its key, or the path of a PEM or PKCS12 file on the workers.",
+    ),
+    "certificate_password": _secret("Certificate password", "Optional: of the certificate's private key."),
+    "token_file": _text(
+        "Federated token file", "For auth workload_identity: optional; else AZURE_FEDERATED_TOKEN_FILE."
+    ),
+    "managed_identity_client_id": _text(
+        "Managed identity", "Optional: client id of a user-assigned identity; empty: the system-assigned one."
+    ),
+    "workload_identity_tenant_id": _text(
+        "Workload identity tenant", "Optional, for auth default: tenant of the workload identity."
+    ),
+    "exclude": _text(
+        "Leave out", "Optional, for auth default: what not to try, such as environment,managed_identity,cli."
+    ),
+    "cloud": _choice("Cloud", "Optional: empty is the public cloud.", "public", "usgovernment", "china"),
+    "arm_url": _text("Resource Manager URL", "Optional: for a cloud of your own, such as the emulator."),
+    "authority": _text("Sign-in authority", "Optional: for a cloud of your own, such as the emulator."),
+    "arm_scope": _text("Resource Manager scope", "Optional: for a cloud of your own."),
+    "batch_scope": _text("Batch scope", "Optional: for a cloud of your own."),
+    "batch_suffix": _text("Batch host suffix", "Optional: how the accounts' hosts end in your own cloud."),
+    "ca_bundle": _text("CA bundle", "Optional: PEM file with the certificates to trust, on every worker."),
+    "proxy": _text("Proxy", "Optional: http://user@proxy.example:8080; for https."),
+    "proxy_password": _secret("Proxy password", "Optional: of the proxy's user."),
+    "connect_timeout": _number("Connect timeout", "Optional: seconds; 20 if empty.", 0.1, 600),
+    "read_timeout": _number("Read timeout", "Optional: seconds; 60 if empty.", 0.1, 600),
+    "retries": _number("Retries", "Optional: how often a call is repeated; 3 if empty.", 0, 100),
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """The provider's description, in the form of Airflow's ``provider_info.schema.json``."""
     return {
@@ -30,6 +109,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.pool", "operators.extension")],
         "sensors": [_modules("sensors.extension")],
         "triggers": [_modules("triggers.extension", "triggers.pool")],
+        "extra-links": ["airflow_batchext.links.AzureBatchPoolLink"],
         "connection-types": [
             {
                 "connection-type": "azure_batchext",
@@ -39,34 +119,11 @@ def get_provider_info() -> dict[str, Any]:
                     "hidden-fields": ["host", "port", "schema"],
                     "relabeling": {"login": "Client ID", "password": "Client secret"},
                     "placeholders": {
-                        "login": "of a service principal; empty: DefaultAzureCredential",
-                        "password": "of the service principal",
+                        "login": "of an application, or of a user-assigned managed identity",
+                        "password": "of the application, for auth client_secret",
                     },
                 },
-                "conn-fields": {
-                    "tenant_id": _text("Tenant ID", "Microsoft Entra tenant of the service principal."),
-                    "subscription_id": _text("Subscription ID", "Subscription of the Batch account."),
-                    "resource_group": _text("Resource group", "Resource group of the Batch account."),
-                    "account_name": _text("Batch account", "Name of the Batch account."),
-                    "account_url": _text(
-                        "Batch account URL",
-                        "Optional: https://<account>.<region>.batch.azure.com. Looked up if empty.",
-                    ),
-                    "account_key": {
-                        "label": "Batch account key",
-                        "description": "Optional: shared key for the data plane; needs no client secret.",
-                        "schema": {"type": ["string", "null"], "format": "password"},
-                    },
-                    "arm_url": _text(
-                        "Resource Manager URL", "Optional: for a cloud of your own, such as the emulator."
-                    ),
-                    "authority": _text(
-                        "Sign-in authority", "Optional: for a cloud of your own, such as the emulator."
-                    ),
-                    "ca_bundle": _text(
-                        "CA bundle", "Optional: PEM file with the certificates to trust, on every worker."
-                    ),
-                },
+                "conn-fields": _FORM,
             }
         ],
         "config": {
@@ -91,7 +148,3 @@ def _modules(*names: str) -> dict[str, Any]:
         "integration-name": _INTEGRATION,
         "python-modules": [f"airflow_batchext.{name}" for name in names],
     }
-
-
-def _text(label: str, description: str) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}

@@ -16,6 +16,7 @@ MODULES = [
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
     "airflow_batchext.concealment",
+    "airflow_batchext.links",
 ]
 
 
@@ -44,6 +45,8 @@ def test_the_test_can_fail():
         ("readiness", ("readiness",)),
         ("verdict", ("verdict", "readiness")),
         ("watch", ("watch", "verdict", "readiness")),
+        ("resize_errors", ("resize_errors", "readiness")),
+        ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
         ("pool_spec", ("pool_spec", "extension_catalog")),
     ],
 )

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import airflow
 import jsonschema
+import pytest
 import yaml
 from airflow.providers_manager import ProvidersManager
 
-from airflow_batchext.connection import parse_connection
+from airflow_batchext.clouds import CLOUDS
+from airflow_batchext.connection import SignInKind, parse_connection
 from airflow_batchext.provider_info import get_provider_info
 
 AIRFLOW = Path(airflow.__file__).parent
@@ -39,6 +41,9 @@ def test_every_module_and_class_it_names_exists():
         for entry in info[kind]:
             for module in entry["python-modules"]:
                 importlib.import_module(module)
+    for path in info["extra-links"]:
+        module, _, name = path.rpartition(".")
+        assert hasattr(importlib.import_module(module), name)
     for connection_type in info["connection-types"]:
         module, _, name = connection_type["hook-class-name"].rpartition(".")
         hook = getattr(importlib.import_module(module), name)
@@ -46,21 +51,43 @@ def test_every_module_and_class_it_names_exists():
         assert hook.hook_name == connection_type["hook-name"]
 
 
-def test_every_field_of_the_form_is_labelled_explained_and_read():
+def test_every_field_of_the_form_is_labelled_and_explained():
     (connection_type,) = get_provider_info()["connection-types"]
     fields = connection_type["conn-fields"]
     for field in fields.values():
         assert field["label"]
         assert field["description"]
 
-    class Given:
-        conn_id, conn_type, login, password = "c", "azure_batchext", "id", "secret"
-        extra = json.dumps({name: f"https://{name}.example" for name in fields})
+    assert {name for name, field in fields.items() if field["schema"].get("format") == "password"} == {
+        "account_key", "certificate", "certificate_password", "proxy_password"
+    }  # fmt: skip
 
-    parsed = parse_connection(Given)
-    for name in fields:
-        assert getattr(parsed, name) == f"https://{name}.example", f"{name} is in the form but is not read"
-    assert fields["account_key"]["schema"]["format"] == "password"
+
+def test_every_field_of_the_form_is_read_and_no_other():
+    (connection_type,) = get_provider_info()["connection-types"]
+    fields = connection_type["conn-fields"]
+    asked: set[str] = set()
+
+    class Extra(dict):
+        def get(self, key, default=None):
+            asked.add(key)
+            return default
+
+    class Given:
+        conn_id, conn_type, login, password, extra = "c", "azure_batchext", "id", "secret", "{}"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airflow_batchext.connection._parse.json.loads", lambda text: Extra())
+        parse_connection(Given)
+    ours = {name for name in asked if not name.startswith("extra__") and name == name.lower()}
+    assert ours == set(fields)
+
+
+def test_the_choices_of_the_form_are_those_that_are_understood():
+    (connection_type,) = get_provider_info()["connection-types"]
+    fields = connection_type["conn-fields"]
+    assert fields["auth"]["schema"]["enum"] == [kind.value for kind in SignInKind]
+    assert fields["cloud"]["schema"]["enum"] == list(CLOUDS)
 
 
 def test_reading_it_imports_nothing_heavy():

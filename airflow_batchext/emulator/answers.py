@@ -51,8 +51,30 @@ class Answers(Model):
         "InvalidRestAPIForAccountSetting"
     )
     """The code for asking for the keys of an account that does not allow them (409, or 403)."""
+    missing_role: Literal["InsufficientAccountPermissions", "AuthorizationFailure"] = (
+        "InsufficientAccountPermissions"
+    )
+    """The data plane's code for an identity without the action that a request needs (403 both ways)."""
     token_lifetime: int = Field(default=3600, ge=1, le=86400)
     """Seconds of the wall clock for which a token is good."""
+
+
+class Permissions(Model):
+    """What whoever signs in with a token may do, as a role definition lists it (``*`` is anything)."""
+
+    actions: list[str] = Field(default_factory=list)
+    data_actions: list[str] = Field(default_factory=list)
+
+
+class SignInSettings(Model):
+    """How the sign-in is set."""
+
+    cloud: Literal["public", "usgovernment", "china"] = "public"
+    """For which cloud's resources tokens are given and accepted."""
+    secret_expired: bool = False
+    """The application's secret has expired (AADSTS7000222)."""
+    certificate_expired: bool = False
+    """The application's certificate has expired (AADSTS700027)."""
 
 
 class AccountSettings(Model):
@@ -67,5 +89,7 @@ class AccountSettings(Model):
     pool_quota: int = Field(default=100, ge=0)
     dedicated_core_quota: int = Field(default=20_000, ge=0)
     low_priority_core_quota: int = Field(default=20_000, ge=0)
+    permissions: Permissions | None = None
+    """What tokens may do; without it, everything."""
     throttling: bool = False
     """The management plane's token buckets: 250 reads (25 a second), 200 writes and 200 deletes (10)."""

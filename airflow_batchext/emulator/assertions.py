@@ -77,7 +77,9 @@ class Registration:
         claims = {"iss": _ISSUER, "sub": _SUBJECT, "aud": _EXCHANGE, "iat": now, "exp": now + lifetime}
         return jwt.encode({**claims, **changes}, self._issuer_key, algorithm="RS256")
 
-    def verify(self, assertion: str, audiences: Collection[str]) -> None:
+    def verify(
+        self, assertion: str, audiences: Collection[str], *, certificate_expired: bool = False
+    ) -> None:
         """Accept an assertion that was made for one of these audiences, or raise AssertionProblem."""
         try:
             header = jwt.get_unverified_header(assertion)
@@ -85,6 +87,9 @@ class Registration:
         except jwt.InvalidTokenError:
             raise AssertionProblem(50027, "JWT token is invalid or malformed.") from None
         shown = {name: header[name] for name in self._thumbprints if name in header}
+        if shown and certificate_expired:
+            message = "Client assertion contains an invalid signature. [Reason - The key used is expired.]"
+            raise AssertionProblem(700027, message)
         if shown:
             self._verify_own(assertion, claims, shown, audiences)
         else:

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator import shared_key, sign_in
+from airflow_batchext.emulator import permissions, shared_key, sign_in
 from airflow_batchext.emulator.data_answers import CONTENT_TYPE
 from airflow_batchext.emulator.data_jobs import JobOperations
 from airflow_batchext.emulator.data_nodes import NodeOperations
@@ -78,6 +78,9 @@ class DataPlane:
             self._tokens.verify(credentials.strip(), sign_in.BATCH)
         except TokenError as problem:
             raise self._challenge(call, str(problem)) from None
+        needed = permissions.needed_for_data(call.method, call.path)
+        if not permissions.allows(self._account.scenario.account.permissions, needed):
+            raise refusal(self._account.scenario.answers.missing_role)
 
     def _challenge(self, call: Call, detail: str) -> RefusedError:
         problem = refusal("AuthenticationFailed", status=401, AuthenticationErrorDetail=detail)

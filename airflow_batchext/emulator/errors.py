@@ -61,6 +61,10 @@ _BATCH = {
             "Make sure the value of Authorization header is formed correctly including the signature."
         ),
     ),
+    "InsufficientAccountPermissions": (
+        403,
+        "The account being accessed does not have sufficient permissions to execute this operation.",
+    ),
     "AuthorizationFailure": (403, "This request is not authorized to perform this operation."),
     "InvalidRestAPIForAccountSetting": (
         409,
@@ -176,6 +180,16 @@ def front_door(
 ) -> RefusedError:
     """Return a refusal of Azure Resource Manager itself."""
     return RefusedError(status, code, message, headers=headers or {}, front_door=True)
+
+
+def not_authorized(client: str, object_id: str, action: str, scope: str) -> RefusedError:
+    """Return the front door's 403 for an identity without the action that a request needs."""
+    message = (
+        f"The client '{client}' with object id '{object_id}' does not have authorization to perform action "
+        f"'{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please "
+        "refresh your credentials."
+    )
+    return front_door(403, "AuthorizationFailed", message)
 
 
 def throttled(kind: str, subscription: str, seconds: int) -> RefusedError:

@@ -11,18 +11,19 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator import sign_in, throttling
+from airflow_batchext.emulator import permissions, sign_in, throttling
 from airflow_batchext.emulator.errors import (
     RefusedError,
     front_door,
     management_body,
+    not_authorized,
     not_modelled,
     throttled,
 )
 from airflow_batchext.emulator.management_account import AccountOperations
 from airflow_batchext.emulator.management_pools import PoolOperations
 from airflow_batchext.emulator.sign_in import SignIn, TokenError
-from airflow_batchext.emulator.wire import Answer, Call, Router, new_id, utc_now, wire_time
+from airflow_batchext.emulator.wire import Answer, Call, Json, Router, new_id, utc_now, wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +66,12 @@ class ManagementPlane:
         kind = throttling.kind_of(call.method)
         remaining: dict[str, str] = {}
         try:
-            if not _CLOUD.match(call.path):
-                self._authenticate(call)
+            claims = None if _CLOUD.match(call.path) else self._authenticate(call)
             remaining = {f"x-ms-ratelimit-remaining-subscription-{kind}s": str(self._throttle(kind))}
             self._check_version(call)
             self._check_scope(call)
+            if claims is not None:
+                self._authorize(call, claims)
             found = self._router.find(call.method, call.raw_path)
             if found is None:
                 raise not_modelled(f"{call.method} {call.path} of the management plane")
@@ -85,16 +87,22 @@ class ManagementPlane:
 
     # --- the front door ------------------------------------------------------------------------------------
 
-    def _authenticate(self, call: Call) -> None:
+    def _authenticate(self, call: Call) -> Json:
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             message = "Authentication failed. The 'Authorization' header is missing or is not a bearer token."
             raise self._challenge(call, "AuthenticationFailed", message)
         try:
-            self._tokens.verify(token.strip(), sign_in.MANAGEMENT)
+            return self._tokens.verify(token.strip(), sign_in.MANAGEMENT)
         except TokenError as problem:
             code = next(code for code, kind in _KINDS.items() if kind == problem.kind)
             raise self._challenge(call, code, str(problem)) from None
+
+    def _authorize(self, call: Call, claims: Json) -> None:
+        needed = permissions.needed_for_management(call.method, call.path)
+        if not permissions.allows(self._account.scenario.account.permissions, needed):
+            scope = permissions.scope_of(call.method, call.path)
+            raise not_authorized(str(claims["appid"]), str(claims["oid"]), needed.action, scope)
 
     def _challenge(self, call: Call, code: str, message: str) -> RefusedError:
         authority = f"{call.base}/{self._tokens.tenant_id}"

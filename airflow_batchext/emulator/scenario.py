@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from airflow_batchext.emulator.answers import AccountSettings as AccountSettings
 from airflow_batchext.emulator.answers import Answers as Answers
+from airflow_batchext.emulator.answers import SignInSettings as SignInSettings
 from airflow_batchext.emulator.faults import AnyFault, read_fault
 from airflow_batchext.emulator.rules import Model as _Model
 from airflow_batchext.emulator.rules import Seconds, in_one_line
@@ -257,6 +258,7 @@ class Scenario(_Model):
     tasks: list[TaskScenario] = Field(default_factory=list)
     answers: Answers = Field(default_factory=Answers)
     account: AccountSettings = Field(default_factory=AccountSettings)
+    sign_in: SignInSettings = Field(default_factory=SignInSettings)
     faults: list[AnyFault] = Field(default_factory=list)
     """Of single requests."""
 

@@ -88,7 +88,9 @@ class Emulator:
         self.clock = Clock(time_scale, self._state.time if self._state else None)
         self.account = Account(self.clock, scenario or Scenario(), seed)
         identities = self._state.identities if self._state else None
-        self.tokens = SignIn(lambda: self.scenario.answers.token_lifetime, identities)
+        self.tokens = SignIn(
+            lambda: self.scenario.answers.token_lifetime, identities, lambda: self.scenario.sign_in
+        )
         if self._state is not None:
             self._state.restore(self.account)
         self.faults = Faults(seed, self.clock.now, time.monotonic, lambda: self.scenario.faults)
@@ -115,7 +117,8 @@ class Emulator:
         """Where the running emulator is and how to sign in to it."""
         if self._info is None:
             raise RuntimeError("the emulator is not running")
-        return replace(self._info, key=self.account.keys["primary"])
+        secret = self.tokens.client_secret
+        return replace(self._info, key=self.account.keys["primary"], client_secret=secret)
 
     @property
     def requests(self) -> deque[RecordedRequest]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from airflow_batchext.emulator.answers import SignInSettings
 from airflow_batchext.emulator.assertions import Registration
 from airflow_batchext.emulator.errors import RefusedError, refusal
 from airflow_batchext.emulator.managed_identity import ManagedIdentity
@@ -29,8 +30,18 @@ MANAGEMENT = "https://management.azure.com"
 MANAGEMENT_CORE = "https://management.core.windows.net"
 """An older name of the management plane, for which the Azure CLI asks."""
 BATCH = "https://batch.core.windows.net"
-_SAME = {MANAGEMENT: (MANAGEMENT, MANAGEMENT_CORE), BATCH: (BATCH,)}
-_RESOURCES = (MANAGEMENT, MANAGEMENT_CORE, BATCH)
+_AUDIENCES = {
+    "public": {MANAGEMENT: (MANAGEMENT, MANAGEMENT_CORE), BATCH: (BATCH,)},
+    "usgovernment": {
+        MANAGEMENT: ("https://management.usgovcloudapi.net", "https://management.core.usgovcloudapi.net"),
+        BATCH: ("https://batch.core.usgovcloudapi.net",),
+    },
+    "china": {
+        MANAGEMENT: ("https://management.chinacloudapi.cn", "https://management.core.chinacloudapi.cn"),
+        BATCH: ("https://batch.chinacloudapi.cn",),
+    },
+}
+"""By cloud, what each plane is called in tokens."""
 
 
 class TokenError(Exception):
@@ -58,9 +69,15 @@ class Identities:
 class SignIn:
     """Gives tokens to those whom it knows, and recognises its own."""
 
-    def __init__(self, lifetime: Callable[[], int], identities: Identities | None = None) -> None:
+    def __init__(
+        self,
+        lifetime: Callable[[], int],
+        identities: Identities | None = None,
+        settings: Callable[[], SignInSettings] = SignInSettings,
+    ) -> None:
         """``lifetime`` says how many seconds a token issued now is good for."""
         self.identities = identities or Identities()
+        self._settings = settings
         self.registration = Registration(self.identities.client_id)
         self._lifetime = lifetime
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -90,6 +107,16 @@ class SignIn:
         """How many seconds a token issued now is good for."""
         return self._lifetime()
 
+    @property
+    def settings(self) -> SignInSettings:
+        """How it is set now."""
+        return self._settings()
+
+    def rotate_secret(self) -> str:
+        """Give the application another secret, and return it; the old one is wrong from now on."""
+        self.identities = replace(self.identities, client_secret=secrets.token_urlsafe(30))
+        return self.client_secret
+
     def answer(self, call: Call) -> Answer:
         """Answer a call, refusals included."""
         found = self.router.find(call.method, call.raw_path)
@@ -103,12 +130,13 @@ class SignIn:
 
     def knows(self, resource: str) -> bool:
         """Say whether tokens are given for a resource, with or without a slash at its end."""
-        return resource.rstrip("/") in _RESOURCES
+        names = _AUDIENCES[self.settings.cloud]
+        return any(resource.rstrip("/") in same for same in names.values())
 
-    def verify(self, token: str, resource: str) -> None:
-        """Accept a token for that resource, or raise TokenError."""
+    def verify(self, token: str, resource: str) -> Json:
+        """Accept a token for that resource and return its claims, or raise TokenError."""
         try:
-            claims = jwt.decode(
+            claims: Json = jwt.decode(
                 token,
                 self._key.public_key(),
                 algorithms=["RS256"],
@@ -119,12 +147,14 @@ class SignIn:
         except jwt.InvalidTokenError:
             raise TokenError("invalid", "The access token is invalid.") from None
         audience = str(claims["aud"])
-        if audience.rstrip("/") not in _SAME[resource]:
+        accepted = _AUDIENCES[self.settings.cloud][resource]
+        if audience.rstrip("/") not in accepted:
             raise TokenError(
                 "audience",
                 f"The access token has been obtained for wrong audience or resource '{audience}'. "
-                f"It should be '{resource}/'.",
+                f"It should be '{accepted[0]}/'.",
             )
+        return claims
 
     def issue(self, audience: str, lifetime: int | None = None, client_id: str | None = None) -> str:
         """Return a signed token for an audience. A negative lifetime gives one that has expired."""

@@ -130,6 +130,12 @@ class TokenEndpoint:
                 f"secret value, not the client secret ID, for a secret added to app '{tokens.client_id}'."
             )
             return _refused(401, "invalid_client", 7000215, message)
+        if tokens.settings.secret_expired:
+            message = (
+                f"The provided client secret keys for app '{tokens.client_id}' are expired. Visit the Azure "
+                "portal to create new keys for your app."
+            )
+            return _refused(401, "invalid_client", 7000222, message)
         return None
 
     def _refuse_assertion(self, call: Call, form: dict[str, str]) -> Answer | None:
@@ -140,7 +146,9 @@ class TokenEndpoint:
         folders = ("/oauth2/v2.0/token", "/oauth2/token", "/v2.0", "/", "")
         try:
             self._tokens.registration.verify(
-                form["client_assertion"], {f"{here}{folder}" for folder in folders}
+                form["client_assertion"],
+                {f"{here}{folder}" for folder in folders},
+                certificate_expired=self._tokens.settings.certificate_expired,
             )
         except AssertionProblem as problem:
             if problem.number == _MALFORMED:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
+from airflow_batchext.credentials import proxied_transport
 from airflow_batchext.exceptions import ConnectionFieldsError
 
 if TYPE_CHECKING:
@@ -50,11 +51,10 @@ class ServiceClock:
 
 @dataclass(eq=False)
 class SharedClient:
-    """A client, the credential behind it, and the clock of the service it talks to."""
+    """A client, and the clock of the service it talks to."""
 
     clock: ServiceClock = field(default_factory=ServiceClock)
     client: Any = None
-    credential: Any = None
     users: int = 0
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -62,11 +62,11 @@ class SharedClient:
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, SharedClient]] = WeakKeyDictionary()
 
 
-async def lease(key: Hashable, make: Callable[[ServiceClock], Awaitable[tuple[Any, Any]]]) -> SharedClient:
+async def lease(key: Hashable, make: Callable[[ServiceClock], Awaitable[Any]]) -> SharedClient:
     """The client of this event loop that has this key; made if there is none.
 
     :param key: what the client was made from.
-    :param make: makes a client and the credential behind it.
+    :param make: makes a client.
     """
     here = _shared.setdefault(asyncio.get_running_loop(), {})
     shared = here.setdefault(key, SharedClient())
@@ -74,7 +74,7 @@ async def lease(key: Hashable, make: Callable[[ServiceClock], Awaitable[tuple[An
     try:
         async with shared.opening:
             if shared.client is None:
-                shared.client, shared.credential = await make(shared.clock)
+                shared.client = await make(shared.clock)
     except BaseException:
         await release(key, shared)
         raise
@@ -82,39 +82,39 @@ async def lease(key: Hashable, make: Callable[[ServiceClock], Awaitable[tuple[An
 
 
 async def release(key: Hashable, shared: SharedClient) -> None:
-    """Give a client back; the last one to do so closes it, and its credential if that can be closed."""
+    """Give a client back; the last one to do so closes it."""
     shared.users -= 1
     if shared.users:
         return
     _shared[asyncio.get_running_loop()].pop(key, None)
-    for thing in (shared.client, shared.credential):
-        if hasattr(thing, "close"):
-            await thing.close()
+    if shared.client is not None:
+        await shared.client.close()
 
 
 async def transport(connection: BatchConnection, **timeouts: float) -> AioHttpTransport:
     """The transport of an async client.
 
     azure-core's own would read the CA file and shake hands anew for each request, and use two threads to
-    look for proxies and passwords in the environment; see ``environment_proxies``.
+    look for proxies and passwords in the environment; see ``proxies``.
 
     :raises ConnectionFieldsError: if the CA file cannot be used.
     """
     import aiohttp
-    from azure.core.pipeline.transport import AioHttpTransport
 
     trusted = await asyncio.to_thread(_trusted, connection) if connection.ca_bundle else True
     connector = aiohttp.TCPConnector(ssl=trusted, limit=_MOST_CONNECTIONS, keepalive_timeout=_KEPT_SECONDS)
     session = aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     )
-    return AioHttpTransport(session=session, **timeouts)
+    return proxied_transport(connection)(session=session, **timeouts)
 
 
-def environment_proxies(url: str) -> dict[str, str]:
-    """The proxies that the environment (``HTTPS_PROXY``, ``NO_PROXY``, …) sets for a URL, by scheme."""
+def proxies(connection: BatchConnection, url: str) -> dict[str, str]:
+    """The proxies for a URL, by scheme: the connection's, else the environment's (``HTTPS_PROXY``, …)."""
     from urllib.request import getproxies, proxy_bypass
 
+    if connection.proxies:
+        return connection.proxies
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
     return {parts.scheme: proxy} if proxy and not proxy_bypass(parts.netloc) else {}

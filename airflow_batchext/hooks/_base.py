@@ -1,15 +1,16 @@
-"""What both hooks share: the Airflow connection, one client each, and closing what was opened."""
+"""What both hooks share: the Airflow connection, signing in with it, one client each, and closing it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_batchext.connection import CONN_TYPE, DEFAULT_CONN_ID, BatchConnection, parse_connection
+from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential
 from airflow_batchext.hooks._async_clients import ServiceClock, SharedClient, lease, release, transport
 
 if TYPE_CHECKING:
@@ -17,20 +18,34 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-SyncClient = TypeVar("SyncClient")
-AsyncClient = TypeVar("AsyncClient")
+SyncClient = TypeVar("SyncClient", bound="_Closing")
+AsyncClient = TypeVar("AsyncClient", bound="_AsyncClosing")
+
+DEFAULT_RETRIES = 3
+
+
+class _Closing(Protocol):
+    def close(self) -> None: ...
+
+
+class _AsyncClosing(Protocol):
+    async def close(self) -> None: ...
 
 
 class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     """Base of the two hooks. Use either as a context manager, ``with`` or ``async with``.
 
-    A client is made at its first use, kept, and closed at the end of the block together with the
-    credential behind it. Async clients are shared by all hooks of an event loop that have the same
-    connection; the last one closes them.
+    A client is made at its first use, kept, and closed at the end of the block. Async clients are shared by
+    all hooks of an event loop that have the same connection; the last one closes them. Tokens are the
+    process's: hooks whose connections sign in alike share them.
 
-    :param azure_batchext_conn_id: Airflow connection of type ``azure_batchext`` (or, for the data plane,
-        ``azure_batch``).
-    :param retries: how often the SDK repeats a call by itself that was throttled or met a server error.
+    :param azure_batchext_conn_id: Airflow connection of type ``azure_batchext``, ``azure`` with our fields
+        in its extra, or, for the data plane, ``azure_batch``.
+    :param retries: how often the SDK repeats a call by itself that was throttled or met a server error; by
+        default the connection's ``retries``, else 3.
+    :param credential: a credential of azure-core's kind (sync for the sync client, async for the async
+        one), or a callable that returns one, instead of what the connection says of signing in. It is
+        neither kept nor closed here.
     """
 
     conn_name_attr = "azure_batchext_conn_id"
@@ -38,15 +53,21 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     conn_type = CONN_TYPE
     hook_name = "Azure Batch with extensions"
 
-    def __init__(self, azure_batchext_conn_id: str = DEFAULT_CONN_ID, *, retries: int = 3) -> None:
+    def __init__(
+        self,
+        azure_batchext_conn_id: str = DEFAULT_CONN_ID,
+        *,
+        retries: int | None = None,
+        credential: Any = None,
+    ) -> None:
         super().__init__()
         self.azure_batchext_conn_id = azure_batchext_conn_id
         self.retries = retries
+        self._given_credential = credential
         self._connection: BatchConnection | None = None
         self._client: SyncClient | None = None
         self._clock = ServiceClock()
         self._leased: tuple[Hashable, SharedClient] | None = None
-        self._to_close: list[Any] = []
 
     @property
     def connection(self) -> BatchConnection:
@@ -69,18 +90,61 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
             from airflow.providers.common.compat.connection import get_async_connection
 
             self._connection = parse_connection(await get_async_connection(self.azure_batchext_conn_id))
-            await _amask(self._connection.secrets)
+            await amask(self._connection.secrets)
         return self._connection
+
+    def _read_again(self) -> BatchConnection | None:
+        """The connection as it is now, after a refusal: its secrets may have been rotated."""
+        before, self._connection = self._connection, None
+        try:
+            return self.connection
+        except Exception:  # whatever is wrong now, the refusal is what has to be told
+            self._connection = before
+            return None
+
+    async def _aread_again(self) -> BatchConnection | None:
+        before, self._connection = self._connection, None
+        try:
+            return await self.aconnection()
+        except Exception:
+            self._connection = before
+            return None
+
+    def _credential(self) -> Any:
+        """What gives the sync client its tokens.
+
+        :raises ConnectionFieldsError: if the connection lacks what its way of signing in needs.
+        """
+        if self._given_credential is not None:
+            return _ready(self._given_credential)
+        return SharedCredential(self.connection, retries=self._patience, read_again=self._read_again)
+
+    async def _acredential(self) -> Any:
+        if self._given_credential is not None:
+            return _ready(self._given_credential)
+        connection = await self.aconnection()
+        return AsyncSharedCredential(connection, retries=self._patience, read_again=self._aread_again)
+
+    @property
+    def _patience(self) -> int:
+        """How often a call is repeated."""
+        if self.retries is not None:
+            return self.retries
+        given = self._connection.retries if self._connection else None
+        return DEFAULT_RETRIES if given is None else given
+
+    def _client_options(self, connection: BatchConnection) -> dict[str, Any]:
+        return connection.client_options(retries=self._patience, on_response=self._clock.note)
 
     def service_time(self) -> float:
         """The time by the service's clock, in seconds since the epoch; by our own before it has answered."""
         return (self._leased[1].clock if self._leased else self._clock).now()
 
     def close(self) -> None:
-        """Close the sync client and its credential; a later call opens new ones."""
-        self._client = None
-        while self._to_close:
-            self._to_close.pop().close()
+        """Close the sync client; a later call opens a new one."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     async def aclose(self) -> None:
         """Give the async client back; a later call leases one again."""
@@ -110,27 +174,21 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     ) -> None:
         await self.aclose()
 
-    def _keep(self, client: SyncClient, credential: object) -> SyncClient:
-        """Note what has to be closed, the credential (if it can be) after the client."""
-        self._to_close += [c for c in (credential, client) if hasattr(c, "close")]
-        self._client = client
-        return client
-
-    async def _alease(self, make: Callable[[dict[str, Any]], Awaitable[tuple[Any, Any]]]) -> AsyncClient:
+    async def _alease(self, make: Callable[[dict[str, Any]], Awaitable[Any]]) -> AsyncClient:
         """The shared async client of this hook's kind, connection and retries.
 
-        :param make: makes it, and the credential behind it, from the options that all clients have.
+        :param make: makes it from the options that all clients have.
         """
         if self._leased is None:
             connection = await self.aconnection()
 
-            async def make_client(clock: ServiceClock) -> tuple[Any, Any]:
-                options = connection.client_options(retries=self.retries, on_response=clock.note)
+            async def make_client(clock: ServiceClock) -> Any:
+                options = connection.client_options(retries=self._patience, on_response=clock.note)
                 options.pop("connection_verify", None)  # the transport knows
                 timeouts = {name: options.pop(name) for name in ("connection_timeout", "read_timeout")}
                 return await make({**options, "transport": await transport(connection, **timeouts)})
 
-            key = (type(self), connection, self.retries)
+            key = (type(self), connection, self._patience, self._given_credential)
             shared = await lease(key, make_client)
             if self._leased is None:
                 self._leased = key, shared
@@ -139,7 +197,13 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         return cast("AsyncClient", self._leased[1].client)
 
 
-async def _amask(secrets: Iterable[str]) -> None:
+def _ready(given: Any) -> Any:
+    """A credential, from itself or from a callable that returns one."""
+    return given if hasattr(given, "get_token") or hasattr(given, "get_token_info") else given()
+
+
+async def amask(secrets: Iterable[str]) -> None:
+    """Have secrets masked in logs, without blocking the event loop."""
     try:
         from airflow.sdk.log import amask_secret
     except ImportError:  # Airflow < 3.3.2: masking would block the event loop

@@ -22,13 +22,21 @@ from airflow_batchext.exceptions import (
     ServiceError,
     UnavailableError,
 )
+from airflow_batchext.hooks._refusals import advice, sign_in_refusal
 from airflow_batchext.readiness import one_line
 
 if TYPE_CHECKING:
-    from azure.core.exceptions import HttpResponseError
+    from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
 _TRAILER = re.compile(r"\s*RequestId:\s*(?P<id>[0-9a-fA-F-]+)\s*(Time:\s*\S+)?\s*$")
+_PASSWORD_IN_URL = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# Texts of MSAL, of azure-identity and of the sign-in service itself.
+_PASSING_SIGN_IN = re.compile(
+    r"HTTP Error: 5\d\d|HTTP status: (408|429)|Unexpected response from Microsoft Entra ID"
+    r"|temporarily.unavailable|too many requests|transient error",
+    re.IGNORECASE,
+)
 _STATUS_ERRORS: Mapping[int, type[ServiceError]] = {
     401: AccessRefusedError,
     403: AccessRefusedError,
@@ -37,29 +45,15 @@ _STATUS_ERRORS: Mapping[int, type[ServiceError]] = {
     412: ConflictError,
     **dict.fromkeys(_PASSING_STATUSES, UnavailableError),
 }
-# A code that says more than its status.
-_ADVICE_BY_CODE = {
-    "AuthorizationFailure": (
-        "The account may let only its private network in (publicNetworkAccess is disabled): the management "
-        "plane answers from everywhere then, the data plane does not. Run this where the account's private "
-        "endpoint can be reached."
-    ),
-}
-_ADVICE = {
-    401: "Check the credential in the connection, and that it is of the account's tenant and cloud.",
-    403: (
-        "Check that the identity has a role on the Batch account that allows this, that the account "
-        "allows this kind of sign-in, and that its network rules let this machine in."
-    ),
-}
 
 
 @contextmanager
-def translated(action: str, *, secrets: Collection[str] = ()) -> Iterator[None]:
+def translated(action: str, *, secrets: Collection[str] = (), needs: str = "") -> Iterator[None]:
     """Run a call of an Azure SDK; whatever it raises leaves as a ``ServiceError`` or a subclass.
 
     :param action: what is being done, for the text: "read pool p1".
     :param secrets: values that the request carried; should an answer echo one, it is blotted out.
+    :param needs: the Azure action that the call needs, for the text of a refusal.
     """
     from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
@@ -69,9 +63,13 @@ def translated(action: str, *, secrets: Collection[str] = ()) -> Iterator[None]:
     except HttpResponseError as error:
         if isinstance(error, ClientAuthenticationError) and not _is_batch_answer(error):
             # azure-identity: no token could be had; its texts carry no secret.
-            reason = one_line(_blotted(str(error.message), secrets), 1200)
+            reason = _blotted(str(error.message), secrets)
+            if _sign_in_may_pass(error):
+                reason = one_line(reason, 1200)
+                raise UnavailableError(f"Could not {action}: sign-in failed: {reason}") from None
+            reason = one_line(sign_in_refusal(reason), 1600)
             raise AccessRefusedError(f"Could not {action}: sign-in failed: {reason}") from None
-        raise _from_response(action, error, secrets) from None
+        raise _from_response(action, error, secrets, needs) from None
     except AzureError as error:
         reason = one_line(_blotted(str(error.message), secrets))
         raise UnavailableError(f"Could not {action}: {reason}") from None
@@ -90,7 +88,31 @@ def _is_batch_answer(error: HttpResponseError) -> bool:
     return not isinstance(body.get("error"), str)  # OAuth2 errors are {"error": "invalid_client", …}
 
 
-def _from_response(action: str, error: HttpResponseError, secrets: Collection[str]) -> ServiceError:
+def _sign_in_may_pass(error: ClientAuthenticationError) -> bool:
+    """Whether the sign-in service did not refuse, but was not there, throttled, or sent nonsense.
+
+    azure-identity calls all of that a failed authentication. Its sync credentials go through MSAL, which has
+    neither answer nor status, so there the chain of causes and its texts decide.
+    """
+    from azure.core.exceptions import AzureError, ClientAuthenticationError
+    from azure.identity import CredentialUnavailableError
+
+    if isinstance(error, CredentialUnavailableError):
+        return False
+    if error.status_code in _PASSING_STATUSES:
+        return True
+    link: BaseException | None = error
+    while link is not None:
+        is_transport = isinstance(link, AzureError) and not isinstance(link, ClientAuthenticationError)
+        if is_transport or isinstance(link, json.JSONDecodeError) or _PASSING_SIGN_IN.search(str(link)):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
+
+
+def _from_response(
+    action: str, error: HttpResponseError, secrets: Collection[str], needs: str
+) -> ServiceError:
     response: Any = error.response
     status = error.status_code
     if response is None or status is None:
@@ -100,9 +122,9 @@ def _from_response(action: str, error: HttpResponseError, secrets: Collection[st
     code, text, request_id = _told(_json_body(response))
     request_id = request_id or str(response.headers.get("request-id") or "")
     said = ": ".join(part for part in (f"{status} {code}".strip(), one_line(_blotted(text, secrets))) if part)
-    advice = _ADVICE_BY_CODE.get(code) or _ADVICE.get(status)
+    mend = advice(status, code, one_line(_blotted(text, secrets), 2000), needs)
     return _STATUS_ERRORS.get(status, ServiceError)(
-        " ".join(filter(None, (f"Could not {action}: {said}", advice))),
+        " ".join(filter(None, (f"Could not {action}: {said}", mend))),
         status=status,
         code=code,
         retry_after=_retry_after(response.headers),
@@ -163,4 +185,4 @@ def _blotted(text: str, secrets: Collection[str]) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
-    return text
+    return _PASSWORD_IN_URL.sub(r"\1***@", text)

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks._async_clients import environment_proxies
-from airflow_batchext.hooks._base import BatchHook
+from airflow.sdk.log import mask_secret
+
+from airflow_batchext.credentials import (
+    AccountKey,
+    AsyncAccountKey,
+    AsyncSignsWithKey,
+    AsyncSignsWithToken,
+    SignsWithKey,
+    SignsWithToken,
+)
+from airflow_batchext.hooks._async_clients import proxies
+from airflow_batchext.hooks._base import BatchHook, amask
 from airflow_batchext.hooks._errors import translated
+from airflow_batchext.hooks._probe import probe
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
 if TYPE_CHECKING:
@@ -16,6 +26,9 @@ if TYPE_CHECKING:
     from azure.batch.aio import BatchClient as AsyncBatchClient
 
 Body = dict[str, Any]
+READ_ACTION = "Microsoft.Batch/batchAccounts/pools/read"
+# The client asks for one even where its requests are signed by a policy of ours.
+_NO_CREDENTIAL = object()
 
 
 class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
@@ -37,31 +50,73 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         connection.require_data_plane_url()
         url = connection.account_url
         if not url:
-            with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as management:
+            with self._management() as management:
                 url = management.account_url()
-        credential = connection.data_plane_credential()
-        client = BatchClient(
-            url, credential, **connection.client_options(retries=self.retries, on_response=self._clock.note)
+        credential, policy = self._signing(url)
+        self._client = BatchClient(
+            url, credential, authentication_policy=policy, **self._client_options(connection)
         )
-        return self._keep(client, credential)
+        return self._client
 
     async def aget_conn(self) -> AsyncBatchClient:
         """The SDK's async client, shared; leased until ``aclose``."""
         connection = await self.aconnection()
         connection.require_data_plane_url()
 
-        async def make(options: dict[str, Any]) -> tuple[AsyncBatchClient, object]:
+        async def make(options: dict[str, Any]) -> AsyncBatchClient:
             from azure.batch.aio import BatchClient
 
             url = connection.account_url
             if not url:
-                async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as arm:
-                    url = await arm.aaccount_url()
-            credential = connection.async_data_plane_credential()
-            client = BatchClient(url, credential, proxies=environment_proxies(url), **options)
-            return client, credential
+                async with self._management() as management:
+                    url = await management.aaccount_url()
+            credential, policy = await self._asigning(url)
+            options["proxies"] = proxies(connection, url)
+            return BatchClient(url, credential, authentication_policy=policy, **options)
 
         return await self._alease(make)
+
+    def _management(self) -> AzureBatchPoolHook:
+        """The other plane, on the same connection."""
+        hook = AzureBatchPoolHook(
+            self.azure_batchext_conn_id, retries=self.retries, credential=self._given_credential
+        )
+        hook._connection = self._connection
+        return hook
+
+    def _signing(self, url: str) -> tuple[Any, Any]:
+        """What the client is told of its credential, and the policy that signs its requests.
+
+        :param url: where the requests go.
+        """
+        connection = self.connection
+        if self._given_credential is None and connection.signs_with_key:
+            key = AccountKey(connection, look_up=self._look_up_key, read_again=self._read_again)
+            return _NO_CREDENTIAL, SignsWithKey(key)
+        connection.require_own_host(url)
+        credential = self._credential()
+        return credential, SignsWithToken(credential, connection.cloud.batch_scope)
+
+    async def _asigning(self, url: str) -> tuple[Any, Any]:
+        connection = await self.aconnection()
+        if self._given_credential is None and connection.signs_with_key:
+            key = AsyncAccountKey(connection, look_up=self._alook_up_key, read_again=self._aread_again)
+            return _NO_CREDENTIAL, AsyncSignsWithKey(key)
+        connection.require_own_host(url)
+        credential = await self._acredential()
+        return credential, AsyncSignsWithToken(credential, connection.cloud.batch_scope)
+
+    def _look_up_key(self) -> str:
+        with self._management() as management:
+            key = management.account_key()
+        mask_secret(key)
+        return key
+
+    async def _alook_up_key(self) -> str:
+        async with self._management() as management:
+            key = await management.aaccount_key()
+        await amask([key])
+        return key
 
     def get_pool(self, pool_id: str, *, select: Sequence[str] | None = None) -> Body:
         """Read a pool (``Pools_GetPool``).
@@ -70,14 +125,14 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         :raises NotFoundError: if there is none.
         """
         client = self.get_conn()
-        with translated(f"read pool {pool_id}"):
+        with translated(f"read pool {pool_id}", needs=READ_ACTION):
             body: Body = client.get_pool(pool_id, select=_list(select)).as_dict()
         return body
 
     async def aget_pool(self, pool_id: str, *, select: Sequence[str] | None = None) -> Body:
         """``get_pool`` on the async client."""
         client = await self.aget_conn()
-        with translated(f"read pool {pool_id}"):
+        with translated(f"read pool {pool_id}", needs=READ_ACTION):
             body: Body = (await client.get_pool(pool_id, select=_list(select))).as_dict()
         return body
 
@@ -87,25 +142,25 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         :param select: members to ask for; None means all.
         """
         client = self.get_conn()
-        with translated(f"list nodes of pool {pool_id}"):
+        with translated(f"list nodes of pool {pool_id}", needs=READ_ACTION):
             return [node.as_dict() for node in client.list_nodes(pool_id, select=_list(select))]
 
     async def alist_nodes(self, pool_id: str, *, select: Sequence[str] | None = None) -> list[Body]:
         """``list_nodes`` on the async client."""
         client = await self.aget_conn()
-        with translated(f"list nodes of pool {pool_id}"):
+        with translated(f"list nodes of pool {pool_id}", needs=READ_ACTION):
             return [node.as_dict() async for node in client.list_nodes(pool_id, select=_list(select))]
 
     def list_node_extensions(self, pool_id: str, node_id: str) -> list[Body]:
         """List the extensions of a node (``Nodes_ListNodeExtensions``), Batch's own among them."""
         client = self.get_conn()
-        with translated(f"list extensions of node {node_id} of pool {pool_id}"):
+        with translated(f"list extensions of node {node_id} of pool {pool_id}", needs=READ_ACTION):
             return [item.as_dict() for item in client.list_node_extensions(pool_id, node_id)]
 
     async def alist_node_extensions(self, pool_id: str, node_id: str) -> list[Body]:
         """``list_node_extensions`` on the async client."""
         client = await self.aget_conn()
-        with translated(f"list extensions of node {node_id} of pool {pool_id}"):
+        with translated(f"list extensions of node {node_id} of pool {pool_id}", needs=READ_ACTION):
             return [item.as_dict() async for item in client.list_node_extensions(pool_id, node_id)]
 
     def get_node_extension(self, pool_id: str, node_id: str, extension_name: str) -> Body:
@@ -114,37 +169,24 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         :raises NotFoundError: if there is none of that name, or none yet.
         """
         client = self.get_conn()
-        with translated(f"read extension {extension_name} of node {node_id} of pool {pool_id}"):
+        with translated(
+            f"read extension {extension_name} of node {node_id} of pool {pool_id}", needs=READ_ACTION
+        ):
             body: Body = client.get_node_extension(pool_id, node_id, extension_name).as_dict()
         return body
 
     async def aget_node_extension(self, pool_id: str, node_id: str, extension_name: str) -> Body:
         """``get_node_extension`` on the async client."""
         client = await self.aget_conn()
-        with translated(f"read extension {extension_name} of node {node_id} of pool {pool_id}"):
+        with translated(
+            f"read extension {extension_name} of node {node_id} of pool {pool_id}", needs=READ_ACTION
+        ):
             body: Body = (await client.get_node_extension(pool_id, node_id, extension_name)).as_dict()
         return body
 
     def test_connection(self) -> tuple[bool, str]:
-        """Try both planes and say in one sentence what works (Airflow's "Test" button).
-
-        A connection without a subscription is for the data plane alone; that is said, not held
-        against it.
-        """
-        try:
-            client = self.get_conn()
-            with translated("list pools"):
-                next(iter(client.list_pools(max_results=1)), None)
-        except BatchextError as error:
-            return False, f"Data plane: {error}"
-        if not self.connection.subscription_id:
-            return True, "Data plane: works. Management plane: not tried, the connection has no subscription."
-        try:
-            with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=self.retries) as management:
-                management.get_account()
-        except BatchextError as error:
-            return False, f"Data plane: works. Management plane: {error}"
-        return True, "Data plane: works. Management plane: works."
+        """Try both planes and say what works (Airflow's "Test" button); see ``hooks._probe``."""
+        return probe(self)
 
 
 def _list(select: Sequence[str] | None) -> list[str] | None:

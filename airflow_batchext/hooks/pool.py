@@ -1,24 +1,29 @@
-"""The management plane: make, read and delete pools. Only here can a pool be given an identity."""
+"""The management plane: make, read, change and delete pools. Only here can a pool be given an identity."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_batchext.connection import account_endpoint_url
-from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError, ServiceError
-from airflow_batchext.hooks._async_clients import environment_proxies
+from airflow_batchext.credentials import AsyncSignsWithToken, SignsWithToken
+from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError
+from airflow_batchext.hooks._async_clients import proxies
 from airflow_batchext.hooks._base import BatchHook
 from airflow_batchext.hooks._errors import translated
+from airflow_batchext.hooks._refusals import advice
 
 if TYPE_CHECKING:
-    from azure.core.credentials_async import AsyncTokenCredential
     from azure.mgmt.batch import BatchManagementClient
     from azure.mgmt.batch.aio import BatchManagementClient as AsyncBatchManagementClient
 
 Body = dict[str, Any]
+
+
+_LIST_KEYS = "ask for the Batch account's key"
+LIST_KEYS_ACTION = "Microsoft.Batch/batchAccounts/listKeys/action"
 
 
 class _Place(TypedDict):
@@ -54,32 +59,34 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
 
         connection = self.connection
         connection.require_management_plane()
-        credential = connection.token_credential()
-        client = BatchManagementClient(
+        credential, scope = self._credential(), connection.cloud.arm_scope
+        self._client = BatchManagementClient(
             credential,
             connection.subscription_id,
-            **connection.arm_options,
-            **connection.client_options(retries=self.retries, on_response=self._clock.note),
+            base_url=connection.cloud.arm_url,
+            credential_scopes=[scope],
+            authentication_policy=SignsWithToken(credential, scope),
+            **self._client_options(connection),
         )
-        return self._keep(client, credential)
+        return self._client
 
     async def aget_conn(self) -> AsyncBatchManagementClient:
         """The SDK's async client, shared; leased until ``aclose``."""
         connection = await self.aconnection()
         connection.require_management_plane()
 
-        async def make(options: dict[str, Any]) -> tuple[AsyncBatchManagementClient, AsyncTokenCredential]:
+        async def make(options: dict[str, Any]) -> AsyncBatchManagementClient:
             from azure.mgmt.batch.aio import BatchManagementClient
 
-            credential = connection.async_token_credential()
-            client = BatchManagementClient(
+            credential, cloud = await self._acredential(), connection.cloud
+            return BatchManagementClient(
                 credential,
                 connection.subscription_id,
-                proxies=environment_proxies(connection.arm_url),
-                **connection.arm_options,
-                **options,
+                base_url=cloud.arm_url,
+                credential_scopes=[cloud.arm_scope],
+                authentication_policy=AsyncSignsWithToken(credential, cloud.arm_scope),
+                **{**options, "proxies": proxies(connection, cloud.arm_url)},
             )
-            return client, credential
 
         return await self._alease(make)
 
@@ -161,43 +168,61 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         return body
 
     def delete_pool(self, pool_id: str) -> None:
-        """Ask for a pool's deletion (``Pool_Delete``) without waiting for it; it may be gone already."""
+        """Ask for a pool's deletion (``Pool_Delete``) and do not wait; it may be going, or gone, already."""
         client = self.get_conn()
-        with suppress(NotFoundError), translated(f"delete pool {pool_id}"):
+        with _going_already(), translated(f"delete pool {pool_id}"):
             client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
 
     async def adelete_pool(self, pool_id: str) -> None:
         """``delete_pool`` on the async client."""
         client = await self.aget_conn()
-        with suppress(NotFoundError), translated(f"delete pool {pool_id}"):
+        with _going_already(), translated(f"delete pool {pool_id}"):
             await client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
 
-    def deletion_progress(self, pool_id: str, created: str) -> str:
-        """Look whether a pool that was asked to go is gone.
+    def update_pool(
+        self, pool_id: str, body: Mapping[str, Any], *, etag: str = "", secrets: Collection[str] = ()
+    ) -> Body:
+        """Change members of a pool (``Pool_Update``); those that are not given stay as they are.
 
-        :param created: its ``creationTime``; a pool with another one is a new pool of that name.
-        :return: "" once it is gone, else what was seen. An outage is something seen: it may pass.
-        :raises AccessRefusedError: if Azure refuses to tell.
+        :param body: the request's body: ``properties`` with whole members.
+        :param etag: only if the pool is still the one that was read with this ETag.
+        :param secrets: values in the body that must not show in an error.
+        :return: the pool as it is now.
+        :raises ConflictError: if the pool is another one by now, or its state forbids the change.
         """
-        try:
-            return _still_there(self.get_pool(pool_id), created)
-        except NotFoundError:
-            return ""
-        except AccessRefusedError:
-            raise
-        except ServiceError as error:
-            return error.reason
+        client = self.get_conn()
+        with translated(f"update pool {pool_id}", secrets=secrets):
+            pool = client.pool.update(
+                **self._place, pool_name=pool_id, parameters=dict(body), **_only_if(etag)
+            )
+            changed: Body = pool.as_dict()
+        return changed
 
-    async def adeletion_progress(self, pool_id: str, created: str) -> str:
-        """``deletion_progress`` on the async client."""
-        try:
-            return _still_there(await self.aget_pool(pool_id), created)
-        except NotFoundError:
-            return ""
-        except AccessRefusedError:
-            raise
-        except ServiceError as error:
-            return error.reason
+    async def aupdate_pool(
+        self, pool_id: str, body: Mapping[str, Any], *, etag: str = "", secrets: Collection[str] = ()
+    ) -> Body:
+        """``update_pool`` on the async client."""
+        client = await self.aget_conn()
+        with translated(f"update pool {pool_id}", secrets=secrets):
+            pool = await client.pool.update(
+                **self._place, pool_name=pool_id, parameters=dict(body), **_only_if(etag)
+            )
+            changed: Body = pool.as_dict()
+        return changed
+
+    def stop_resize(self, pool_id: str) -> Body:
+        """Stop a resize (``Pool_StopResize``): the pool keeps the nodes that it has by now."""
+        client = self.get_conn()
+        with translated(f"stop the resize of pool {pool_id}"):
+            body: Body = client.pool.stop_resize(**self._place, pool_name=pool_id).as_dict()
+        return body
+
+    async def astop_resize(self, pool_id: str) -> Body:
+        """``stop_resize`` on the async client."""
+        client = await self.aget_conn()
+        with translated(f"stop the resize of pool {pool_id}"):
+            body: Body = (await client.pool.stop_resize(**self._place, pool_name=pool_id)).as_dict()
+        return body
 
     def get_account(self) -> Body:
         """Read the Batch account (``BatchAccount_Get``)."""
@@ -221,23 +246,60 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         """``account_url`` on the async client."""
         return _endpoint(await self.aget_account())
 
+    def account_key(self) -> str:
+        """The account's primary key (``BatchAccount_GetKeys``).
+
+        :raises AccessRefusedError: if the identity may not read it, or the account takes no keys.
+        """
+        client = self.get_conn()
+        with _no_keys_refused(), translated(_LIST_KEYS, needs=LIST_KEYS_ACTION):
+            return str(client.batch_account.get_keys(**self._place).primary)
+
+    async def aaccount_key(self) -> str:
+        """``account_key`` on the async client."""
+        client = await self.aget_conn()
+        with _no_keys_refused(), translated(_LIST_KEYS, needs=LIST_KEYS_ACTION):
+            return str((await client.batch_account.get_keys(**self._place)).primary)
+
+
+@contextmanager
+def _no_keys_refused() -> Iterator[None]:
+    """A 409 says that the account takes no keys: that is a refusal, not a conflict that may pass."""
+    try:
+        yield
+    except ConflictError as error:
+        mend = advice(403, "SharedKeyNotAllowed", "")
+        raise AccessRefusedError(f"{error.reason} {mend}", status=error.status, code=error.code) from None
+
 
 def _endpoint(account: Body) -> str:
     return account_endpoint_url(str(account["properties"]["accountEndpoint"]))
 
 
-def _still_there(body: Body, created: str) -> str:
-    properties = body.get("properties") or {}
-    if properties.get("creationTime") != created:
-        return ""
-    return f"provisioningState is {properties.get('provisioningState')}"
+@contextmanager
+def _going_already() -> Iterator[None]:
+    try:
+        yield
+    except NotFoundError:
+        return
+    except ConflictError as refusal:
+        if refusal.code != "PoolBeingDeleted":
+            raise
+
+
+def _only_if(etag: str) -> dict[str, Any]:
+    if not etag:
+        return {}
+    from azure.core import MatchConditions
+
+    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def _adopted(pool_id: str, body: Body) -> PutPool:
     if str(body.get("properties", {}).get("provisioningState", "")).lower() == "deleting":
         raise ConflictError(
             f"Could not create pool {pool_id}: a pool of that name is still being deleted. "
-            "Wait until it is gone, or take another name; retries of the task will find it gone.",
+            "Wait until it is gone, or take another name.",
             status=409,
             code="PoolBeingDeleted",
         )

@@ -5,33 +5,71 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.concealment import conceal, reveal
+from airflow_batchext.concealment import conceal, is_inline, literal_secrets, reveal
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.pool_spec import DocumentSyntaxError, parse_document
+from airflow_batchext.pool_spec import (
+    DocumentChoiceError,
+    DocumentSyntaxError,
+    PoolDocument,
+    choose_pool,
+    parse_pools,
+    pools_in,
+)
+from airflow_batchext.secret_references import look_up_secrets
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
     from airflow.sdk import Context
 
 _SUFFIXES = (".json", ".yaml", ".yml")
+_PARAMETER = "pool_document"
 
 
 def resolve_document(operator: BaseOperator, context: Context, given: Any) -> tuple[str, Any]:
-    """Where the document came from, for texts, and the document with its secrets.
+    """Where the document came from, for texts, and the document (the body of one pool) with its secrets.
+
+    Of several pools the one that is called like the operator's ``pool_id`` is taken.
 
     :param operator: whose DAG knows where templates are.
     :param context: what the file's text is rendered with.
-    :param given: a (concealed) document, or the path of a file with one.
-    :raises ParameterError: if there is no such file, or it cannot be read.
+    :param given: the (concealed) body of a pool, a model of it from azure-mgmt-batch, a list of those, the
+        text of a document, or the path of a file with one. Texts but the file's have been rendered.
+    :raises ParameterError: if there is no such file, or it cannot be read, or it is unclear which of its
+        pools is meant; or if a secret that it refers to is not there.
     """
+    literal = ", ".join(literal_secrets(given))
+    if literal:
+        operator.log.warning(
+            "pool_document: secrets stand in the DAG itself (%s). They are masked from here on, but Airflow "
+            'stores the source of DAGs: give them by reference, {"$secret": {"connection": …}}, as '
+            "docs/connection.md says",
+            literal,
+        )
+    given = reveal(given)
+    if not isinstance(given, str):
+        source, pools = _PARAMETER, pools_in(given)
+    elif is_inline(given):
+        source, pools = _PARAMETER, _parse(given, _PARAMETER)
+    else:
+        source, pools = given, _load(operator, context, given)
+    try:
+        document = choose_pool(pools, getattr(operator, "pool_id", None), source=source).body
+    except DocumentChoiceError as error:
+        raise ParameterError(f"{error} (pool_id of the operator).") from None
     if isinstance(given, str):
-        document = _load(operator, context, given)
-        conceal(document)  # only now are the file's secrets known: mask them in the log
-        return given, document
-    return "pool_document", reveal(given)
+        conceal(document)  # only now are the text's secrets known: mask them in the log
+    return source, look_up_secrets(document)
 
 
-def _load(operator: BaseOperator, context: Context, path: str) -> dict[str, Any]:
+def _parse(text: str, source: str) -> list[PoolDocument]:
+    try:
+        return parse_pools(text, source=source)
+    except DocumentSyntaxError as error:
+        prefix = "" if source == _PARAMETER else f"{_PARAMETER} "
+        raise ParameterError(f"{prefix}{error}") from None
+
+
+def _load(operator: BaseOperator, context: Context, path: str) -> list[PoolDocument]:
     """Read, render and parse a document file.
 
     Airflow's own way (``template_ext``) would put the file's text, secrets included, into the serialized
@@ -39,8 +77,8 @@ def _load(operator: BaseOperator, context: Context, path: str) -> dict[str, Any]
     """
     if not path.endswith(_SUFFIXES):
         raise ParameterError(
-            f"pool_document is the text {path[:80]!r}; give a dict, or the path of a file that ends in "
-            f"{', '.join(_SUFFIXES)}."
+            f"pool_document is the text {path[:80]!r}; give a dict, the path of a file that ends in "
+            f"{', '.join(_SUFFIXES)}, or a whole document in JSON or YAML."
         )
     from jinja2 import TemplateError, TemplateNotFound
 
@@ -51,7 +89,7 @@ def _load(operator: BaseOperator, context: Context, path: str) -> dict[str, Any]
             template = environment.from_string(Path(path).read_text(encoding="utf-8"))
         else:
             template = environment.get_template(path)
-        return parse_document(template.render(context), source=path)
+        text = template.render(context)
     except (TemplateNotFound, OSError, UnicodeDecodeError) as error:
         raise ParameterError(
             f"pool_document {path!r} cannot be read ({type(error).__name__}); a relative path is looked "
@@ -61,5 +99,4 @@ def _load(operator: BaseOperator, context: Context, path: str) -> dict[str, Any]
         line = getattr(error, "lineno", None)
         where = f"{path}, line {line}" if line else path
         raise ParameterError(f"pool_document {where}: {error.message}") from None
-    except DocumentSyntaxError as error:
-        raise ParameterError(f"pool_document {error}") from None
+    return _parse(text, path)

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_batchext.connection import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import ConflictError, NotFoundError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.parameters import check_pool_id
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class AzureBatchGetExtensionOperator(BaseOperator):
         "extension_name",
         "azure_batchext_conn_id",
     )
+    operator_extra_links = (AzureBatchPoolLink(),)
     ui_color = "#d6e9f8"
 
     def __init__(

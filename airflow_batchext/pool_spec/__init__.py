@@ -8,8 +8,19 @@ Source: https://learn.microsoft.com/rest/api/batchmanagement/pool/create
 """
 
 from airflow_batchext.pool_spec._check import check_document
+from airflow_batchext.pool_spec._differences import Difference, Remedy, find_differences, updates
 from airflow_batchext.pool_spec._finding import Finding
+from airflow_batchext.pool_spec._forms import (
+    DocumentChoiceError,
+    PoolDocument,
+    choose_pool,
+    parse_pools,
+    plain,
+    pools_in,
+)
+from airflow_batchext.pool_spec._positions import Positions
 from airflow_batchext.pool_spec._request import expected_extensions, request_body
+from airflow_batchext.pool_spec._schema import Member, Schema, Shape
 from airflow_batchext.pool_spec._secrets import (
     SECRET_MEMBERS,
     find_secrets,
@@ -20,13 +31,27 @@ from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
 
 __all__ = [
     "SECRET_MEMBERS",
+    "Difference",
+    "DocumentChoiceError",
     "DocumentSyntaxError",
     "Finding",
+    "Member",
+    "PoolDocument",
+    "Positions",
+    "Remedy",
+    "Schema",
+    "Shape",
     "check_document",
+    "choose_pool",
     "expected_extensions",
+    "find_differences",
     "find_secrets",
     "is_secret_member",
     "parse_document",
+    "parse_pools",
+    "plain",
+    "pools_in",
     "request_body",
+    "updates",
     "without_secrets",
 ]

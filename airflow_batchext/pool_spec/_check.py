@@ -1,6 +1,6 @@
 """The check of a pool document: what Azure would refuse, or would take and then get no nodes from.
 
-Here is what concerns the pool as a whole; its extensions are looked at in `_check_extensions`.
+Here is what concerns the pool as a whole, and what is made of the findings of the other `_check` modules.
 """
 
 from __future__ import annotations
@@ -8,24 +8,34 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Generator, Mapping
-from datetime import timedelta
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
-from airflow_batchext import extension_catalog as catalog
-from airflow_batchext.pool_spec._check_extensions import check_extensions
+from airflow_batchext.extension_catalog import node_operating_system
+from airflow_batchext.pool_spec._check_leaks import check_leaks
+from airflow_batchext.pool_spec._check_machine import check_machine
+from airflow_batchext.pool_spec._check_scale import check_scale
+from airflow_batchext.pool_spec._check_shape import check_shape
+from airflow_batchext.pool_spec._check_start_task import check_start_task
+from airflow_batchext.pool_spec._check_surroundings import check_surroundings
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     IDENTITY_PAGE,
     Finding,
     Findings,
     error,
+    explained,
+    object_at,
     object_member,
     text_member,
+    text_of,
     warning,
 )
-from airflow_batchext.pool_spec._paths import MACHINE, at, kind_of, quote
-from airflow_batchext.pool_spec._request import whole_number
+from airflow_batchext.pool_spec._paths import at, kind_of, quote
 from airflow_batchext.pool_spec._secrets import is_secret_member
+
+if TYPE_CHECKING:
+    from airflow_batchext.pool_spec._schema import Schema
 
 _DATA_PLANE_MEMBERS = ("id", "vmSize", "virtualMachineConfiguration", "targetDedicatedNodes")
 _ARM_SHAPE = (
@@ -33,30 +43,47 @@ _ARM_SHAPE = (
     '{"virtualMachineConfiguration": …}, "scaleSettings": …}}'
 )
 _POOL_TYPE = "Microsoft.Batch/batchAccounts/pools"
-_SHORTEST_RESIZE = timedelta(minutes=5)
-_DURATION = re.compile(
-    r"P(?=.)(?:(?P<weeks>\d{1,6})W)?(?:(?P<days>\d{1,6})D)?"
-    r"(?:T(?=\d)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,6})M)?(?:(?P<seconds>\d{1,9}(?:\.\d+)?)S)?)?",
-    re.ASCII,
+_IDENTITY_ID = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity"
+    r"/userAssignedIdentities/[^/]+",
+    re.IGNORECASE,
 )
+_MOST_FINDINGS = 100
+"""More than this nobody reads; it bounds the work on a hostile document."""
+_ENOUGH = _MOST_FINDINGS + 1
 
 
-def check_document(document: object, *, pool_id: str | None = None) -> list[Finding]:
+def check_document(
+    document: object, *, pool_id: str | None = None, schema: Schema | None = None
+) -> list[Finding]:
     """Say everything that is wrong with a pool document, errors first.
 
     :param document: what `parse_document` gave, or any other value: nothing makes this raise.
     :param pool_id: the name the pool is going to have; without it the document's ``name`` counts.
+    :param schema: the members that a pool may have. Without it, only the rules are applied.
     :return: the findings; an empty list when Azure should take the document as it is.
     """
     if not isinstance(document, Mapping):
         what = f"the document is {kind_of(document)}, not an object"
         return [error("", what, "Give the body of a pool", ARM_PAGE)]
     pool = document if pool_id is None else {**document, "name": pool_id}
-    templates = list(_check_templates(pool))
+    found = list(islice(_check_templates(pool), _ENOUGH))
     # Of such a value nothing else is told: what else is wrong there shows once it is rendered.
-    explained = {finding.path for finding in templates if finding.severity == "error"}
-    others = (finding for finding in _check_pool(pool) if finding.path not in explained)
-    return sorted([*templates, *others], key=lambda finding: finding.severity == "warning")
+    silent = {finding.path for finding in found if finding.severity == "error"}
+    rules = [finding for finding in islice(_check_pool(pool), _ENOUGH) if finding.path not in silent]
+    told = silent | {finding.path for finding in rules}
+    shapes: list[Finding] = []
+    if schema is not None and not _is_foreign(pool):
+        known = {key: value for key, value in pool.items() if key not in _DATA_PLANE_MEMBERS}
+        everything = islice(check_shape(known, schema), _ENOUGH)
+        shapes = [finding for finding in everything if finding.path not in told]
+    meant = {finding.meant for finding in shapes if finding.meant}
+    found += [finding for finding in (*rules, *shapes) if not explained(finding, meant)]
+    found.sort(key=lambda finding: finding.severity == "warning")
+    if len(found) > _MOST_FINDINGS:
+        what = f"there are more than {_MOST_FINDINGS} findings"
+        found[_MOST_FINDINGS:] = [error("", what, "Mend those that are told, and check again")]
+    return found
 
 
 def _check_templates(pool: Mapping[str, Any]) -> Findings:
@@ -87,8 +114,18 @@ def _check_templates(pool: Mapping[str, Any]) -> Findings:
         yield (error if whole else warning)(path, "this looks like an unrendered template", mend)
 
 
+def _is_foreign(pool: Mapping[str, Any]) -> bool:
+    """Say whether this is not a pool of the management plane at all, so that its members tell nothing."""
+    return "properties" not in pool and ("resources" in pool or any(m in pool for m in _DATA_PLANE_MEMBERS))
+
+
 def _check_pool(pool: Mapping[str, Any]) -> Findings:
     has_properties = "properties" in pool
+    if "resources" in pool and not has_properties:
+        what = "this is a template of Azure Resource Manager, not one pool"
+        mend = "Give the resource of type Microsoft.Batch/batchAccounts/pools by itself"
+        yield error("", what, mend, ARM_PAGE)
+        return
     flat = [m for m in _DATA_PLANE_MEMBERS if m in pool and not (m == "id" and has_properties)]
     if flat:
         what = f"{', '.join(flat)} at the top is the data plane's shape of a pool"
@@ -99,13 +136,18 @@ def _check_pool(pool: Mapping[str, Any]) -> Findings:
     kind = pool.get("type")
     if kind is not None and not (isinstance(kind, str) and kind.casefold() == _POOL_TYPE.casefold()):
         yield error("type", "this is not the type of a Batch pool", f"Leave it out or write {_POOL_TYPE}")
-    has_identity = yield from _check_identity(pool)
+    identities = yield from _check_identity(pool)
     properties = yield from object_member(pool, "properties", "", "Put the pool's settings in it")
     if properties is None:
         return
     yield from text_member(properties, "vmSize", "properties", "Name a size, such as STANDARD_D2S_V5")
-    yield from _check_scale(properties)
-    yield from _check_machine(properties, has_identity=has_identity)
+    yield from check_scale(properties)
+    yield from check_machine(properties, identities)
+    machine = object_at(properties, "deploymentConfiguration", "virtualMachineConfiguration")
+    system = node_operating_system(text_of(machine, "nodeAgentSkuId"))
+    yield from check_start_task(properties, system)
+    yield from check_surroundings(properties)
+    yield from check_leaks(properties)
 
 
 def _check_name(name: object) -> Findings:
@@ -118,11 +160,11 @@ def _check_name(name: object) -> Findings:
         yield error("name", f"{quote(name)} is no name for a pool", mend, ARM_PAGE)
 
 
-def _check_identity(pool: Mapping[str, Any]) -> Generator[Finding, None, bool]:
-    """Return whether the pool is given an identity, also when it is given one wrongly."""
+def _check_identity(pool: Mapping[str, Any]) -> Generator[Finding, None, int]:
+    """Return how many identities the pool is given, also when it is given them wrongly."""
     identity = yield from object_member(pool, "identity", "")
     if identity is None:
-        return pool.get("identity") is not None
+        return 0 if pool.get("identity") is None else 1
     mend = "Write UserAssigned (or None): a pool cannot have a system-assigned identity"
     kind = yield from text_member(identity, "type", "identity", mend)
     known = (kind or "").casefold()
@@ -135,62 +177,12 @@ def _check_identity(pool: Mapping[str, Any]) -> Generator[Finding, None, bool]:
     if required and ids is not None and not ids:
         what = "the identity is UserAssigned, but no identity is named"
         yield error("identity.userAssignedIdentities", what, mend, IDENTITY_PAGE)
-    return known != "none"
-
-
-def _check_scale(properties: Mapping[str, Any]) -> Findings:
-    path = "properties.scaleSettings"
-    scale = yield from object_member(properties, "scaleSettings", "properties")
-    if scale is None:
-        return
-    if scale.get("fixedScale") is not None and scale.get("autoScale") is not None:
-        yield error(path, "both fixedScale and autoScale are given", "Keep one of the two", ARM_PAGE)
-    yield from object_member(scale, "autoScale", path)
-    fixed = yield from object_member(scale, "fixedScale", path)
-    if fixed is not None:
-        yield from _check_fixed_scale(fixed, f"{path}.fixedScale")
-
-
-def _check_fixed_scale(fixed: Mapping[str, Any], path: str) -> Findings:
-    for member in ("targetDedicatedNodes", "targetLowPriorityNodes"):
-        value = fixed.get(member)
-        number = whole_number(value)
-        if value is not None and (number is None or number < 0):
-            what = f"{member} is negative" if number is not None else f"{member} is not a whole number"
-            yield error(f"{path}.{member}", what, "Give a whole number of nodes, 0 or more")
-    timeout = fixed.get("resizeTimeout")
-    if timeout is not None:
-        duration = _duration(timeout)
-        if duration is None or duration < _SHORTEST_RESIZE:
-            what = "is not an ISO 8601 duration" if duration is None else "is shorter than 5 minutes"
-            mend = "Give PT5M or more, such as PT15M (15 minutes)"
-            yield error(f"{path}.resizeTimeout", f"resizeTimeout {what}", mend, ARM_PAGE)
-
-
-def _duration(value: object) -> timedelta | None:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return None
-    return timedelta(**{unit: float(number) for unit, number in match.groupdict("0").items()})
-
-
-def _check_machine(properties: Mapping[str, Any], *, has_identity: bool) -> Findings:
-    path = "properties.deploymentConfiguration"
-    required = "Describe the nodes in deploymentConfiguration.virtualMachineConfiguration"
-    deployment = yield from object_member(properties, "deploymentConfiguration", "properties", required)
-    if deployment is None:
-        return
-    if deployment.get("cloudServiceConfiguration") is not None:
-        what = "Azure has retired cloudServiceConfiguration, and its nodes cannot have extensions"
-        mend = "Use virtualMachineConfiguration instead"
-        yield error(f"{path}.cloudServiceConfiguration", what, mend, catalog.SUPPORTED_EXTENSIONS_PAGE)
-        required = ""  # that is said now
-    machine = yield from object_member(deployment, "virtualMachineConfiguration", path, required)
-    if machine is None:
-        return
-    image = 'Name a marketplace image: {"publisher": …, "offer": …, "sku": …, "version": "latest"}'
-    yield from object_member(machine, "imageReference", MACHINE, image)
-    mend = "Name the node agent of the image, such as batch.node.ubuntu 24.04"
-    agent = yield from text_member(machine, "nodeAgentSkuId", MACHINE, mend)
-    system = catalog.node_operating_system(agent or "")
-    yield from check_extensions(machine.get("extensions"), system, has_identity=has_identity)
+    for resource in ids or ():
+        if not (isinstance(resource, str) and _IDENTITY_ID.fullmatch(resource)):
+            what = "this is not the resource id of a user-assigned identity"
+            mend = (
+                "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.ManagedIdentity"
+                "/userAssignedIdentities/…, not its name, client id or principal id"
+            )
+            yield error(at("identity.userAssignedIdentities", resource), what, mend, IDENTITY_PAGE)
+    return 0 if known == "none" else len(ids or ()) or 1

@@ -5,11 +5,13 @@ What is known of publishers and types comes from `extension_catalog`; here are t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from airflow_batchext import extension_catalog as catalog
+from airflow_batchext.pool_spec._check_settings import check_settings
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     IDENTITY_PAGE,
@@ -22,16 +24,15 @@ from airflow_batchext.pool_spec._paths import MACHINE, at, kind_of, quote
 
 _BASE = f"{MACHINE}.extensions"
 _PAGE = catalog.SUPPORTED_EXTENSIONS_PAGE
+_VERSION = re.compile(r"\d{1,4}\.\d{1,5}")
 
 
-def check_extensions(
-    entries: object, system: catalog.OperatingSystem | None, *, has_identity: bool
-) -> Findings:
+def check_extensions(entries: object, system: catalog.OperatingSystem | None, *, identities: int) -> Findings:
     """Find what is wrong with ``extensions``.
 
     :param entries: the value of the member, whatever it is.
     :param system: what the pool's nodes run, if that is known.
-    :param has_identity: whether the pool has an identity that an extension can sign in with.
+    :param identities: how many identities the pool has that an extension can sign in with.
     """
     if entries is None:
         return
@@ -51,7 +52,7 @@ def check_extensions(
             yield from _check_name(name, f"{path}.name", first_of)
             first_of.setdefault(name.casefold(), index)
         yield from _check_members(entry, path)
-        yield from _check_kind(entry, path, system, has_identity=has_identity)
+        yield from _check_kind(entry, path, system, identities=identities)
     yield from _check_order(entries, first_of)
 
 
@@ -85,10 +86,13 @@ def _check_members(entry: Mapping[str, Any], path: str) -> Findings:
     if version is not None and not isinstance(version, str):
         what = f"typeHandlerVersion is {kind_of(version)}, not a string"
         yield error(f"{path}.typeHandlerVersion", what, 'Put it in quotes, such as "1.0"')
+    elif isinstance(version, str) and not _VERSION.fullmatch(version.strip()):
+        what = f"{quote(version)} is not a version as it is asked for: major and minor, no more"
+        yield warning(f"{path}.typeHandlerVersion", what, 'Write it like "3.0"', _PAGE)
 
 
 def _check_kind(
-    entry: Mapping[str, Any], path: str, system: catalog.OperatingSystem | None, *, has_identity: bool
+    entry: Mapping[str, Any], path: str, system: catalog.OperatingSystem | None, *, identities: int
 ) -> Findings:
     """Check publisher and type against what is known of them."""
     publisher = yield from text_member(entry, "publisher", path, "Name it, such as Microsoft.Azure.KeyVault")
@@ -110,10 +114,11 @@ def _check_kind(
         other = catalog.counterpart(known, system)
         what = f"{known.type} is for {known.operating_system.title()}, the nodes run {system.title()}"
         mend = f"Use {other}" if other else "Take it out, or choose another image"
-        yield warning(f"{path}.type", what, mend, known.link)
-    if known.needs_identity and not has_identity:
+        yield error(f"{path}.type", what, mend, known.link)
+    if known.needs_identity and not identities:
         what = f"{known.type} signs in with an identity of the pool, and the pool has none"
         yield warning(path, what, "Add a UserAssigned identity to the document", IDENTITY_PAGE)
+    yield from check_settings(entry.get("settings"), f"{path}.settings", known, identities=identities)
 
 
 def _check_order(entries: Sequence[Any], first_of: Mapping[str, int]) -> Findings:

@@ -6,13 +6,14 @@ caller writes ``value = yield from …``.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from airflow_batchext.pool_spec._paths import at, kind_of, quote, squash
 
 ARM_PAGE = "https://learn.microsoft.com/rest/api/batchmanagement/pool/create"
+_MISSING = "is missing"
 IDENTITY_PAGE = "https://learn.microsoft.com/azure/batch/managed-identity-pools"
 
 
@@ -22,6 +23,8 @@ class Finding:
 
     ``path`` says where (``""`` is the document itself), ``problem`` what, ``mend`` what to do, ``link``
     where Azure's documentation says so. None of them ever holds a value below a secret member.
+    ``meant`` is the place of the member that was probably meant by a misspelt or misplaced one. ``line`` and
+    ``column`` count from 1, and are None where the document was no text.
     """
 
     severity: Literal["error", "warning"]
@@ -29,6 +32,9 @@ class Finding:
     problem: str
     mend: str
     link: str = ""
+    meant: str = ""
+    line: int | None = None
+    column: int | None = None
 
     def __str__(self) -> str:
         """Say it all in one line."""
@@ -40,14 +46,48 @@ class Finding:
 Findings: TypeAlias = Iterator[Finding]
 
 
-def error(path: str, problem: str, mend: str, link: str = "") -> Finding:
+def error(path: str, problem: str, mend: str, link: str = "", *, meant: str = "") -> Finding:
     """Return a finding because of which Azure would refuse the pool, or get it no nodes."""
-    return Finding("error", path, problem, mend, link)
+    return Finding("error", path, problem, mend, link, meant)
 
 
 def warning(path: str, problem: str, mend: str, link: str = "") -> Finding:
     """Return a finding that may be meant so."""
     return Finding("warning", path, problem, mend, link)
+
+
+def missing(path: str, name: str, mend: str) -> Finding:
+    """Return the finding of a member that must be there and is not."""
+    return error(path, f"{name} {_MISSING}", mend, ARM_PAGE)
+
+
+def explained(finding: Finding, meant: Collection[str]) -> bool:
+    """Say whether a member is missing only because it stands at another place, or in another spelling."""
+    way = finding.path
+    return finding.problem.endswith(_MISSING) and any(
+        place == way or place.startswith((f"{way}.", f"{way}[")) for place in meant
+    )
+
+
+def objects(value: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield the objects in a list, each with its index; that other entries are wrong is told elsewhere."""
+    for index, entry in enumerate(value if isinstance(value, (list, tuple)) else ()):
+        if isinstance(entry, Mapping):
+            yield index, entry
+
+
+def object_at(parent: Mapping[str, Any], *members: str) -> Mapping[str, Any]:
+    """Return the object that lies down there, or an empty one."""
+    node: object = parent
+    for member in members:
+        node = node.get(member) if isinstance(node, Mapping) else None
+    return node if isinstance(node, Mapping) else {}
+
+
+def text_of(parent: Mapping[str, Any], member: str) -> str:
+    """Return a text without the blanks around it, "" if there is none."""
+    value = parent.get(member)
+    return value.strip() if isinstance(value, str) else ""
 
 
 def object_member(
@@ -87,4 +127,4 @@ def _missing(parent: Mapping[str, Any], member: str, path: str, mend: str) -> Fi
     )
     other = next(spelt, None)
     mend = f"It is spelt {quote(other)} here: write {member}" if other is not None else mend
-    return error(at(path, member), f"{member} is missing", mend, ARM_PAGE)
+    return missing(at(path, member), member, mend)

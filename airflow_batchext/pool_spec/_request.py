@@ -8,24 +8,49 @@ from typing import Any
 
 from airflow_batchext.pool_spec._paths import MACHINE
 
-_READ_ONLY = ("name", "type", "id", "etag")
-_INTEGER_MEMBERS = (
+_READ_ONLY = ("name", "type", "id", "etag", "systemData")
+_NAT_POOLS = "properties.networkConfiguration.endpointConfiguration.inboundNatPools.[]"
+_ROLLING = "properties.upgradePolicy.rollingUpgradePolicy"
+_AUTOMATIC = "properties.upgradePolicy.automaticOSUpgradePolicy"
+# A test compares both lists with the models of the SDK.
+INTEGER_MEMBERS = (
     "properties.taskSlotsPerNode",
     "properties.scaleSettings.fixedScale.targetDedicatedNodes",
     "properties.scaleSettings.fixedScale.targetLowPriorityNodes",
     "properties.startTask.maxTaskRetryCount",
     "properties.userAccounts.[].linuxUserConfiguration.uid",
     "properties.userAccounts.[].linuxUserConfiguration.gid",
-    "properties.networkConfiguration.endpointConfiguration.inboundNatPools.[].backendPort",
-    "properties.networkConfiguration.endpointConfiguration.inboundNatPools.[].frontendPortRangeStart",
-    "properties.networkConfiguration.endpointConfiguration.inboundNatPools.[].frontendPortRangeEnd",
+    f"{_NAT_POOLS}.backendPort",
+    f"{_NAT_POOLS}.frontendPortRangeStart",
+    f"{_NAT_POOLS}.frontendPortRangeEnd",
+    f"{_NAT_POOLS}.networkSecurityGroupRules.[].priority",
+    f"{_ROLLING}.maxBatchInstancePercent",
+    f"{_ROLLING}.maxUnhealthyInstancePercent",
+    f"{_ROLLING}.maxUnhealthyUpgradedInstancePercent",
     f"{MACHINE}.dataDisks.[].lun",
     f"{MACHINE}.dataDisks.[].diskSizeGB",
     f"{MACHINE}.osDisk.diskSizeGB",
 )
-_BOOLEAN_MEMBERS = (
+BOOLEAN_MEMBERS = (
+    "properties.startTask.waitForSuccess",
+    "properties.startTask.containerSettings.containerHostBatchBindMounts.[].isReadOnly",
+    "properties.networkConfiguration.enableAcceleratedNetworking",
+    f"{_AUTOMATIC}.disableAutomaticRollback",
+    f"{_AUTOMATIC}.enableAutomaticOSUpgrade",
+    f"{_AUTOMATIC}.useRollingUpgradePolicy",
+    f"{_AUTOMATIC}.osRollingUpgradeDeferral",
+    f"{_ROLLING}.enableCrossZoneUpgrade",
+    f"{_ROLLING}.prioritizeUnhealthyInstances",
+    f"{_ROLLING}.rollbackFailedInstancesOnPolicyBreach",
+    f"{MACHINE}.windowsConfiguration.enableAutomaticUpdates",
+    f"{MACHINE}.diskEncryptionConfiguration.customerManagedKey.rotationToLatestKeyVersionEnabled",
     f"{MACHINE}.extensions.[].autoUpgradeMinorVersion",
     f"{MACHINE}.extensions.[].enableAutomaticUpgrade",
+    f"{MACHINE}.osDisk.writeAcceleratorEnabled",
+    f"{MACHINE}.securityProfile.encryptionAtHost",
+    f"{MACHINE}.securityProfile.uefiSettings.secureBootEnabled",
+    f"{MACHINE}.securityProfile.uefiSettings.vTpmEnabled",
+    f"{MACHINE}.securityProfile.proxyAgentSettings.enabled",
 )
 
 
@@ -36,10 +61,10 @@ def request_body(document: Mapping[str, Any]) -> dict[str, Any]:
     where Azure knows nothing else. Everything else stays as it is, empty ``protectedSettings`` too.
     """
     body = {key: _copy(item) for key, item in document.items() if key not in _READ_ONLY}
-    for path in _INTEGER_MEMBERS:
+    for path in INTEGER_MEMBERS:
         _convert(body, path.split("."), whole_number)
-    for path in _BOOLEAN_MEMBERS:
-        _convert(body, path.split("."), _boolean)
+    for path in BOOLEAN_MEMBERS:
+        _convert(body, path.split("."), boolean)
     return body
 
 
@@ -63,7 +88,7 @@ def whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _boolean(value: object) -> bool | None:
+def boolean(value: object) -> bool | None:
     """Return the boolean that a text spells, None for anything else."""
     spelt = value.strip().lower() if isinstance(value, str) else ""
     return {"true": True, "false": False}.get(spelt)

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import yaml
@@ -21,12 +22,13 @@ from airflow_batchext.pool_spec._secrets import is_secret_member
 _MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 64
 _MAX_YAML_NODES = 20_000  # half a second of PyYAML; a pool document has a few hundred
+_MAX_PARTS = 1_000
 _TOO_DEEP = f"nests more than {_MAX_DEPTH} levels deep"
 _NO_NUMBER = "a number that JSON cannot carry"
 
 
 class DocumentSyntaxError(ValueError):
-    """The text is not one mapping in JSON or YAML. The message says where, and never quotes the text."""
+    """The text is no document in JSON or YAML. The message says where, and never quotes the text."""
 
     def __init__(self, source: str, problem: str, line: int, column: int) -> None:
         super().__init__(source, problem, line, column)
@@ -35,6 +37,18 @@ class DocumentSyntaxError(ValueError):
     def __str__(self) -> str:
         """Say which text, where in it, and what is wrong."""
         return f"{self.source}, line {self.line}, column {self.column}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a text holds, or one of the YAML documents in it.
+
+    :param value: the document, as plain data.
+    :param place: the line and column where it begins, from 1.
+    """
+
+    value: Any
+    place: tuple[int, int] = (1, 1)
 
 
 class _Flaw(Exception):  # noqa: N818 - never leaves this module
@@ -57,27 +71,39 @@ def parse_document(text: str, *, source: str) -> dict[str, Any]:
     :raises DocumentSyntaxError: when it is neither, or not a mapping, gives a key twice, or says what
         JSON cannot (aliases, tags, NaN).
     """
+    first, *others = parse_texts(text, source=source)
+    if others:
+        raise DocumentSyntaxError(source, "holds more than one YAML document", *others[0].place)
+    if isinstance(first.value, dict):
+        return first.value
+    problem = "is empty" if first.value is None else f"is {kind_of(first.value)}, not a mapping"
+    raise DocumentSyntaxError(source, problem, *first.place)
+
+
+def parse_texts(text: str, *, source: str) -> list[Part]:
+    """Read a text of JSON, or of one or several YAML documents, each of which may be any value.
+
+    :param text: the text; at most 1 MiB.
+    :param source: what to call it in an error, such as the file's name. Only ``….json`` must be JSON.
+    :return: at least one part; of an empty text one without a value.
+    :raises DocumentSyntaxError: as `parse_document` does.
+    """
     body = text.removeprefix("\ufeff")
-    json_only = source.lower().endswith(".json")
     try:
         if len(body.encode("utf-8", "surrogatepass")) > _MAX_BYTES:
             raise _Flaw("is larger than 1 MiB", 1, 1)
-        document = _read(body, json_only=json_only)
-        if isinstance(document, dict):
-            return document
-        problem = "is empty" if document is None else f"is {kind_of(document)}, not a mapping"
-        flaw = _Flaw(problem, 1, 1)
+        return _read(body, json_only=source.lower().endswith(".json"))
     except _Flaw as caught:
         flaw = caught
     # Raised out here, so that it drags no parser's error along: those hold the text.
     raise DocumentSyntaxError(source, flaw.problem, flaw.line, flaw.column)
 
 
-def _read(body: str, *, json_only: bool) -> object:
+def _read(body: str, *, json_only: bool) -> list[Part]:
     if not json_only and not body.lstrip().startswith(("{", "[")):
         return _read_yaml(body)
     try:
-        return _read_json(body)
+        return [Part(_read_json(body))]
     except _NotJSON as not_json:
         if json_only:
             raise
@@ -167,23 +193,35 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _read_yaml(body: str) -> object:
+def _read_yaml(body: str) -> list[Part]:
+    return [
+        Part(None if node is None else _plain(loader, node, hidden=False), place)
+        for loader, node, place in yaml_nodes(body)
+    ]
+
+
+def yaml_nodes(body: str) -> list[tuple[yaml.SafeLoader, yaml.Node | None, tuple[int, int]]]:
+    """Compose the documents of a YAML text, each with the place where it begins; at least one."""
     loader: _Loader | None = None
+    found: list[tuple[yaml.SafeLoader, yaml.Node | None, tuple[int, int]]] = []
     try:
         loader = _Loader(body)
-        node = loader.get_single_node()
-        return None if node is None else _plain(loader, node, hidden=False)
+        while loader.check_node():
+            start: Any = loader.peek_event()  # type: ignore[no-untyped-call]
+            if len(found) == _MAX_PARTS:
+                _refuse(f"holds more than {_MAX_PARTS} YAML documents", start.start_mark)
+            place = (start.start_mark.line + 1, start.start_mark.column + 1)
+            found.append((loader, loader.get_node(), place))
     except yaml.MarkedYAMLError as error:
-        several = error.context == "expected a single document in the stream"
-        mark = error.problem_mark or error.context_mark
-        _refuse("holds more than one YAML document" if several else "not valid YAML", mark)
+        _refuse("not valid YAML", error.problem_mark or error.context_mark)
     except yaml.reader.ReaderError as error:
         raise _Flaw("a character that YAML does not allow", *_place(body, error.position)) from None
     except (ValueError, RecursionError):
         _refuse("not valid YAML", loader.get_mark() if loader else None)
+    return found or [(yaml.SafeLoader(""), None, (1, 1))]
 
 
-def _plain(loader: _Loader, node: yaml.Node, *, hidden: bool) -> Any:
+def _plain(loader: yaml.SafeLoader, node: yaml.Node, *, hidden: bool) -> Any:
     """Turn a node into JSON-like data."""
     if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
         result: dict[str, Any] = {}

@@ -21,6 +21,7 @@ from airflow_batchext.connection import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError, ParameterError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import look
+from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.parameters import (
     check_count,
     check_extension_names,
@@ -88,6 +89,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id", "extension_names", "min_nodes")
+    operator_extra_links = (AzureBatchPoolLink(),)
     ui_color = "#d6e9f8"
 
     def __init__(
@@ -170,8 +172,9 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         try:
             return self._look_then_defer(context) if self.deferrable else super().execute(context)
         except AirflowSensorTimeout:
-            missing = self._verdict.listed() if self._verdict else "everything"
-            raise self._ending(self._timed_out(missing)) from None
+            raise self._ending(self._timed_out(self._missing)) from None
+        except AirflowSkipException as skip:
+            raise self._told(skip) from None
         except BatchextError as error:
             raise self._ending(error) from None
         finally:
@@ -251,16 +254,31 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except GateTimeoutError:
             raise
+        except AirflowSkipException as skip:
+            if isinstance(skip.__cause__, AirflowSkipException):
+                raise skip.__cause__ from None
+            if not isinstance(skip.__cause__, AirflowSensorTimeout):
+                raise
         except AirflowSensorTimeout:
-            try:
-                with self._hook:
-                    found = self.poke(context)
-            except BatchextError as error:
-                raise self._ending(error) from None
-            if found:
-                return found.xcom_value
-            missing = self._verdict.listed() if self._verdict else "everything"
-            raise self._ending(self._timed_out(missing)) from None
+            pass
+        try:
+            with self._hook:
+                found = self.poke(context)
+        except BatchextError as error:
+            raise self._ending(error) from None
+        if found:
+            return found.xcom_value
+        raise self._ending(self._timed_out(self._missing)) from None
+
+    @property
+    def _missing(self) -> str:
+        return self._verdict.listed() if self._verdict else "everything"
+
+    def _told(self, skip: AirflowSkipException) -> AirflowSkipException | BatchextError:
+        """Airflow's own skip, which does not say for what, with the reason."""
+        if skip.__cause__ is None:  # soft_fail, at the deadline
+            return self._ending(self._timed_out(self._missing))
+        return self._ending(skip.__cause__) if isinstance(skip.__cause__, BatchextError) else skip
 
     def _failed(self, reasons: str) -> GateFailedError:
         return GateFailedError(failure_text(self.pool_id, reasons))

@@ -12,6 +12,7 @@ from typing import Any
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.links import LINK_XCOM_KEY, portal_url
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._sharing import SharedLooks, shared_looks
@@ -92,7 +93,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the gate has ended."""
-        started = time.time() if self.started is None else self.started
+        started, link = time.time() if self.started is None else self.started, ""
         deadline = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
         try:
             async with shared_looks(
@@ -103,9 +104,10 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 interval=self.poll_interval,
             ) as looks:
                 end = await self._wait(looks, deadline)
+                link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
             end = GateEnd(GateStatus.FAILED, str(error))
-        yield self._task_end(end, started, deadline) if self.ends_task else end.event(started)
+        yield self._task_end(end, started, deadline, link) if self.ends_task else end.event(started)
 
     async def _wait(self, looks: SharedLooks, deadline: float) -> GateEnd:
         since = time.monotonic()
@@ -127,9 +129,10 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 return GateEnd(GateStatus.TIMEOUT, verdict.listed(), verdict.report())
             pause = looks.next_look()
 
-    def _task_end(self, end: GateEnd, started: float, deadline: float) -> TriggerEvent:
+    def _task_end(self, end: GateEnd, started: float, deadline: float, link: str) -> TriggerEvent:
         if end.status is GateStatus.OPEN:
-            return TaskSuccessEvent(xcoms={"return_value": timed(end.report, started)})
+            # No worker ends this task, so nobody else leaves the link.
+            return TaskSuccessEvent(xcoms={"return_value": timed(end.report, started), LINK_XCOM_KEY: link})
         # The event that fails a task carries no message, so the log is where the reason stands.
         if end.status is GateStatus.FAILED:
             self.log.error("%s", failure_text(self.pool_id, end.text))

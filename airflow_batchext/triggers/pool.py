@@ -1,50 +1,104 @@
-"""Waiting for a pool to be gone, in the triggerer."""
+"""Waiting for a pool, in the triggerer: until it is gone, settled, or has the nodes that it is to have."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from airflow.triggers.base import TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.hooks.waiting import alook
+from airflow_batchext.pool_progress import Course, Goal, Look, Wait, creation_time, pause_after
 from airflow_batchext.triggers._base import DeclaredTrigger
+
+_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
 @dataclass(kw_only=True, eq=False)
-class AzureBatchPoolDeletedTrigger(DeclaredTrigger):
-    """Waits until a pool that was asked to go is gone.
+class AzureBatchPoolTrigger(DeclaredTrigger):
+    """Looks at a pool until it is what it is waited for to be, cannot become it, or the deadline passes.
 
-    The event's payload: ``gone`` (whether it is) and ``text`` (if not, what was seen last).
+    The event's payload is what the last look came to (``pool_progress.Look``), and ``memo`` as given.
 
     :param pool_id: the pool.
     :param azure_batchext_conn_id: the Airflow connection.
+    :param goal: what to wait for, a value of ``pool_progress.Goal``.
     :param poll_interval: seconds between two looks; the first one comes after one interval.
     :param deadline: when to give up, in seconds since the epoch.
-    :param pool_created: ``creationTime`` of the pool that was deleted; one with another is a new pool.
+    :param pool_created: ``creationTime`` of the pool that is meant; one with another is a new pool.
+    :param on_killed: what to do with the pool when a user ends the task.
+    :param memo: what the operator wants to know when it goes on.
     """
 
     pool_id: str
     azure_batchext_conn_id: str
+    goal: str
     poll_interval: float
     deadline: float
-    pool_created: str
+    pool_created: str = ""
+    on_killed: Literal["nothing", "delete", "stop_resize"] = "nothing"
+    memo: dict[str, Any] = field(default_factory=dict)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event, when the pool is gone or the deadline has passed."""
+        """Yield one event, when the wait has ended."""
+        # The trigger's own rhythm repeats what failed; the SDK's would delay the deadline.
+        async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=0) as hook:
+            look = await self._wait(hook)
+        yield TriggerEvent({**look.to_json(), "memo": self.memo})
+
+    async def _wait(self, hook: AzureBatchPoolHook) -> Look:
+        wait = Wait(Goal(self.goal), self.pool_created)
+        pause, failures, said = self.poll_interval, 0, ""
+        while True:
+            await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
+            look = await alook(hook, self.pool_id, wait)
+            if look.text != said:
+                said = look.text
+                self.log.info("%s", said)
+            if look.course is not Course.WAITING:
+                return look
+            if time.time() >= self.deadline:
+                return Look(Course.TIMEOUT, look.text)
+            failures = failures + 1 if look.passing else 0
+            pause = pause_after(look, failures, self.poll_interval)
+
+    async def on_kill(self) -> None:
+        """Do to the pool what was asked for, if it was a user who ended the task.
+
+        Airflow calls this also when the trigger is merely moved to another triggerer, and when the task is
+        cleared and its next try waits already.
+        """
+        if self.on_killed == "nothing" or not await self._was_ended():
+            return
         try:
             async with AzureBatchPoolHook(self.azure_batchext_conn_id) as hook:
-                seen = await self._wait(hook)
+                if creation_time(await hook.aget_pool(self.pool_id)) != self.pool_created:
+                    return
+                if self.on_killed == "delete":
+                    await hook.adelete_pool(self.pool_id)
+                    self.log.info("Asked for the deletion of pool %s, as the task was ended", self.pool_id)
+                else:
+                    await hook.astop_resize(self.pool_id)
+                    self.log.info("Stopped the resize of pool %s, as the task was ended", self.pool_id)
         except BatchextError as error:
-            seen = str(error)
-        yield TriggerEvent({"gone": not seen, "text": seen})
+            self.log.warning("Pool %s was left as it is: %s", self.pool_id, error)
 
-    async def _wait(self, hook: AzureBatchPoolHook) -> str:
-        while True:
-            await asyncio.sleep(max(0.0, min(self.poll_interval, self.deadline - time.time())))
-            seen = await hook.adeletion_progress(self.pool_id, self.pool_created)
-            if not seen or time.time() >= self.deadline:
-                return seen
+    async def _was_ended(self) -> bool:
+        instance = getattr(self, "task_instance", None)
+        if instance is None:
+            return False
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+        from asgiref.sync import sync_to_async
+
+        states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
+            dag_id=instance.dag_id,
+            task_ids=[instance.task_id],
+            run_ids=[instance.run_id],
+            map_index=instance.map_index,
+        )
+        return any(state in _ENDED for state in states.get(instance.run_id, {}).values())

@@ -23,6 +23,8 @@ from airflow_batchext.exceptions import (
     UnavailableError,
 )
 from airflow_batchext.hooks._errors import translated
+from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from tests.conftest import own_connection
 
 DATA_PLANE = {
     "odata.metadata": "https://a/$metadata#Microsoft.Azure.Batch.Protocol.Entities.Container.errors/@Element",
@@ -129,6 +131,46 @@ def test_no_token_is_a_sign_in_failure():
     assert "sign-in failed: AADSTS7000215" in str(error)
     answer = Response(401, {"error": "invalid_client", "error_description": "AADSTS7000215"})
     assert "sign-in failed" in str(translate(ClientAuthenticationError("AADSTS7000215", response=answer)))
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"action": "error", "status": 500},
+        {"action": "throttle", "retry_after": 0},
+        {"action": "drop"},
+        {"action": "truncate"},
+        {"action": "garble", "status": 502},
+        {"action": "garble", "status": 200},
+    ],
+    ids=lambda trouble: "-".join(map(str, trouble.values())),
+)
+@pytest.mark.parametrize("path", ["*", "*/oauth2/v2.0/token"])
+async def test_a_sign_in_service_in_trouble_is_no_refusal(azure, monkeypatch, trouble, path):
+    async def at_once(*_):
+        pass
+
+    monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
+    monkeypatch.setattr("azure.core.pipeline.transport.AsyncHttpTransport.sleep", at_once)
+    azure.emulator.faults.add(plane="sign-in", path=path, count=20, **trouble)
+    try:
+        with AzureBatchPoolHook() as hook, pytest.raises(UnavailableError):
+            hook.get_account()
+        async with AzureBatchPoolHook() as hook:
+            with pytest.raises(UnavailableError):
+                await hook.aaccount_url()
+    finally:
+        azure.emulator.faults.clear()
+
+
+async def test_a_tenant_that_does_not_exist_is_a_refusal(azure):
+    extra = {"tenant_id": "00000000-0000-0000-0000-0000000000ff"}
+    azure.connect("azure_batchext_default", own_connection(azure.emulator, extra=extra))
+    with AzureBatchPoolHook() as hook, pytest.raises(AccessRefusedError, match="sign-in failed"):
+        hook.get_account()
+    async with AzureBatchPoolHook() as hook:
+        with pytest.raises(AccessRefusedError, match="sign-in failed"):
+            await hook.aaccount_url()
 
 
 def test_lost_connections_and_unreadable_answers_may_pass():

@@ -145,26 +145,3 @@ def test_nonsense_and_overload_may_pass(read, azure, status, body):
                 assert caught.value.status == status
                 assert caught.value.retry_after == 7
         server.shutdown()
-
-
-def test_test_connection_says_what_works(azure):
-    assert AzureBatchNodeHook().test_connection() == (
-        True,
-        "Data plane: works. Management plane: works.",
-    )
-    ok, text = AzureBatchNodeHook("official").test_connection()
-    assert ok
-    assert "the connection has no subscription" in text
-
-
-def test_test_connection_says_what_does_not(azure):
-    azure.connect("wrong", own_connection(azure.emulator, password="wrong-SENTINEL"))
-    ok, text = AzureBatchNodeHook("wrong", retries=0).test_connection()
-    assert not ok
-    assert text.startswith("Data plane: Could not read Batch account")
-    assert "SENTINEL" not in text
-    lacking = {"conn_type": "azure_batchext", "extra": {"account_key": "x"}}
-    azure.connect("lacking", lacking)
-    ok, text = AzureBatchNodeHook("lacking", retries=0).test_connection()
-    assert not ok
-    assert "lacks subscription_id, resource_group, account_name, needed for the data plane" in text

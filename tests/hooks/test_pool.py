@@ -66,6 +66,7 @@ def test_create_read_and_delete(hook, azure):
     azure.pass_time(300)
     assert hook.get_pool(azure.pool_id)["properties"]["currentDedicatedNodes"] == 1
     hook.delete_pool(azure.pool_id)
+    hook.delete_pool(azure.pool_id)  # nor does it while it goes
     assert hook.get_pool(azure.pool_id)["properties"]["provisioningState"] == "Deleting"
     azure.pass_time(300)
     with pytest.raises(NotFoundError) as caught:
@@ -90,6 +91,25 @@ def test_a_pool_that_is_still_being_deleted_is_not_adopted(hook, azure):
     hook.delete_pool(azure.pool_id)
     with pytest.raises(ConflictError, match="still being deleted"):
         hook.create_pool(azure.pool_id, document(1))
+
+
+def test_an_update_replaces_what_it_gives_and_leaves_the_rest(hook, azure):
+    before = hook.create_pool(azure.pool_id, document(1)).body
+    body = {"properties": {"metadata": [{"name": "a", "value": "b"}]}}
+    after = hook.update_pool(azure.pool_id, body, etag=before["etag"])
+    assert after["properties"]["metadata"] == [{"name": "a", "value": "b"}]
+    assert after["properties"]["scaleSettings"] == before["properties"]["scaleSettings"]
+    with pytest.raises(ConflictError, match="ConditionNotMet"):
+        hook.update_pool(azure.pool_id, body, etag=before["etag"])
+    hook.update_pool(azure.pool_id, body)
+
+
+def test_a_resize_is_stopped_where_it_is(hook, azure):
+    hook.create_pool(azure.pool_id, document(2))
+    assert hook.stop_resize(azure.pool_id)["properties"]["allocationState"] == "Stopping"
+    azure.pass_time(60)
+    stopped = hook.get_pool(azure.pool_id)["properties"]
+    assert (stopped["allocationState"], stopped["currentDedicatedNodes"]) == ("Steady", 0)
 
 
 def test_what_azure_refuses_is_told_with_its_code_and_request_id(hook, azure):

@@ -13,10 +13,15 @@ EXTENSION = f"{MACHINE}.extensions[0]"
 FIXED = "properties.scaleSettings.fixedScale"
 ABSENT = object()
 
+IDENTITY = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g/providers/"
+    "Microsoft.ManagedIdentity/userAssignedIdentities/i"
+)
+
 GOOD: dict[str, Any] = {
     "name": "pool1",
     "type": "Microsoft.Batch/batchAccounts/pools",
-    "identity": {"type": "UserAssigned", "userAssignedIdentities": {"/subscriptions/0/id": {}}},
+    "identity": {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}},
     "properties": {
         "vmSize": "STANDARD_D2S_V5",
         "deploymentConfiguration": {
@@ -30,13 +35,28 @@ GOOD: dict[str, Any] = {
                         "type": "KeyVaultForLinux",
                         "typeHandlerVersion": "3.0",
                         "autoUpgradeMinorVersion": True,
-                        "settings": {"secretsManagementSettings": {"requireInitialSync": True}},
+                        "settings": {
+                            "secretsManagementSettings": {
+                                "pollingIntervalInS": "300",
+                                "requireInitialSync": True,
+                                "observedCertificates": ["https://v.vault.azure.net/secrets/c"],
+                            },
+                            "authenticationSettings": {"msiClientId": "00000000-0000-0000-0000-000000000001"},
+                        },
                         "protectedSettings": {},
                     },
                     {
                         "name": "monitor",
                         "publisher": "Microsoft.Azure.Monitor",
                         "type": "AzureMonitorLinuxAgent",
+                        "settings": {
+                            "authentication": {
+                                "managedIdentity": {
+                                    "identifier-name": "mi_res_id",
+                                    "identifier-value": IDENTITY,
+                                }
+                            }
+                        },
                         "provisionAfterExtensions": ["vault"],
                     },
                     {

@@ -150,9 +150,6 @@ def test_a_member_in_the_data_planes_spelling_is_recognised():
         ("type", ABSENT),
         ("identity.type", "userassigned"),
         ("tags", {"team": "a"}),
-        (f"{MACHINE}.nodeAgentSkuId", "an agent of one's own"),
-        ("properties.scaleSettings", ABSENT),
-        ("properties.scaleSettings", {}),
         ("properties.scaleSettings", {"autoScale": {"formula": "$TargetDedicatedNodes=1"}}),
         (f"{FIXED}.targetDedicatedNodes", "12"),
         (f"{FIXED}.targetDedicatedNodes", None),
@@ -174,9 +171,25 @@ def test_a_null_is_not_called_a_misspelling():
 
 def test_azures_own_example_gives_no_error():
     findings = check_document(ARM_EXAMPLE, pool_id="testpool")
-    assert [(finding.severity, finding.path) for finding in findings] == [("warning", EXTENSION)]
+    secrets = f"{EXTENSION}.settings.secretsManagementSettings"
+    assert [(finding.severity, finding.path) for finding in findings] == [
+        ("warning", EXTENSION),
+        ("warning", secrets),
+    ]
     with_identity = {**ARM_EXAMPLE, "identity": GOOD["identity"]}
-    assert check_document(with_identity, pool_id="testpool") == []
+    assert [finding.path for finding in check_document(with_identity, pool_id="testpool")] == [secrets]
+
+
+@pytest.mark.parametrize("scale", [ABSENT, None, {}])
+def test_a_pool_that_is_to_have_no_nodes_is_a_warning(scale):
+    (finding,) = check_document(with_change("properties.scaleSettings", scale))
+    assert (finding.severity, finding.path) == ("warning", "properties.scaleSettings")
+    assert "no nodes" in finding.problem
+
+
+def test_a_node_agent_of_an_unknown_name_is_a_warning():
+    (finding,) = check_document(with_change(f"{MACHINE}.nodeAgentSkuId", "an agent of one's own"))
+    assert (finding.severity, finding.path) == ("warning", f"{MACHINE}.nodeAgentSkuId")
 
 
 TEMPLATE = "{{ params.nodes }}"

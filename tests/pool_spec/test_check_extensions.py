@@ -10,7 +10,23 @@ from airflow_batchext.pool_spec import check_document
 from tests.pool_spec.documents import ABSENT, EXTENSION, MACHINE, with_change
 
 # Path to change, what to put there, path of the one finding expected, a word of its problem.
+WINDOWS: dict[str, Any] = {
+    "nodeAgentSkuId": "batch.node.windows amd64",
+    "imageReference": {
+        "publisher": "microsoftwindowsserver",
+        "offer": "windowsserver",
+        "sku": "2022-datacenter",
+    },
+}
+
 ERRORS: list[tuple[str, object, str, str]] = [
+    (
+        f"{MACHINE}.extensions[2].type",
+        "NvidiaGpuDriverWindows",
+        f"{MACHINE}.extensions[2].type",
+        "for Windows",
+    ),
+    (f"{EXTENSION}.type", "KeyVaultForWindows", f"{EXTENSION}.type", "for Windows, the nodes run Linux"),
     (f"{MACHINE}.extensions", {"name": "vault"}, f"{MACHINE}.extensions", "an object"),
     (f"{MACHINE}.extensions[2]", "KeyVaultForLinux", f"{MACHINE}.extensions[2]", "a string"),
     (f"{MACHINE}.extensions[2].name", ABSENT, f"{MACHINE}.extensions[2].name", "missing"),
@@ -70,13 +86,6 @@ def test_one_mistake_gives_one_error_at_its_place(changed, value, path, word):
 WARNINGS: list[tuple[str, object, str, str]] = [
     (f"{EXTENSION}.type", "KeyVaultForLinx", f"{EXTENSION}.type", "does not list"),
     (f"{EXTENSION}.publisher", "Example.Publisher", f"{EXTENSION}.type", "Example.Publisher"),
-    (f"{EXTENSION}.type", "KeyVaultForWindows", f"{EXTENSION}.type", "for Windows, the nodes run Linux"),
-    (
-        f"{MACHINE}.extensions[2].type",
-        "NvidiaGpuDriverWindows",
-        f"{MACHINE}.extensions[2].type",
-        "for Windows",
-    ),
 ]
 
 
@@ -92,18 +101,20 @@ def test_one_doubt_gives_one_warning_at_its_place(changed, value, path, word):
 def test_a_key_vault_extension_without_an_identity_is_a_warning(system, identity):
     document = with_change("identity", identity)
     machine = document["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
-    machine["extensions"] = [{"name": "v", "publisher": "Microsoft.Azure.KeyVault", "type": system}]
+    machine["extensions"] = machine["extensions"][:1]
+    machine["extensions"][0]["type"] = system
     if system == "KeyVaultForWindows":
-        machine["nodeAgentSkuId"] = "batch.node.windows amd64"
+        machine |= WINDOWS
     (finding,) = check_document(document)
     assert (finding.severity, finding.path) == ("warning", EXTENSION)
     assert "identity" in finding.problem
     assert finding.link.endswith("managed-identity-pools")
 
 
-def test_linux_extensions_on_windows_nodes_are_warnings_that_name_the_right_one():
-    findings = check_document(with_change(f"{MACHINE}.nodeAgentSkuId", "batch.node.windows amd64"))
-    assert [finding.severity for finding in findings] == ["warning"] * 3
+def test_linux_extensions_on_windows_nodes_are_errors_that_name_the_right_one():
+    document = with_change(f"{MACHINE}.nodeAgentSkuId", WINDOWS["nodeAgentSkuId"])
+    findings = check_document(with_change(f"{MACHINE}.imageReference", WINDOWS["imageReference"], document))
+    assert [finding.severity for finding in findings] == ["error"] * 3
     assert findings[0].mend == "Use Microsoft.Azure.KeyVault/KeyVaultForWindows"
 
 
@@ -141,7 +152,8 @@ def extensions_waiting(**after: list[str]) -> dict[str, Any]:
     template = {"publisher": "Microsoft.Powershell", "type": "DSC"}
     entries = [{**template, "name": name, "provisionAfterExtensions": names} for name, names in after.items()]
     document = with_change(f"{MACHINE}.extensions", entries)
-    return with_change(f"{MACHINE}.nodeAgentSkuId", "batch.node.windows amd64", document)
+    document["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"] |= WINDOWS
+    return document
 
 
 def test_each_circle_is_named_in_order_from_its_first_member():
@@ -170,7 +182,7 @@ def test_many_circles_do_not_take_for_ever():
         (f"{MACHINE}.extensions", ABSENT),
         (f"{EXTENSION}.type", "KEYVAULTFORLINUX"),
         (f"{EXTENSION}.publisher", "microsoft.azure.keyvault"),
-        (f"{EXTENSION}.settings", None),
+        (f"{MACHINE}.extensions[2].settings", None),
         (f"{EXTENSION}.protectedSettings", {"certificate": "x"}),
         (f"{EXTENSION}.autoUpgradeMinorVersion", "true"),
         (f"{EXTENSION}.settings.secretsManagementSettings.requireInitialSync", False),

@@ -117,6 +117,25 @@ def test_soft_fail_and_never_fail_skip_a_failure_whatever_the_mode(azure, how, d
     azure.pass_time(3600)
 
 
+@pytest.mark.parametrize("how", [{"soft_fail": True}, {"never_fail": True}])
+@pytest.mark.parametrize("mode", [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}])
+def test_a_skip_says_why_in_every_mode(azure, how, mode):
+    azure.create(ready=False)
+    gate = sensor(azure, **how, **mode)
+    if mode.get("deferrable"):
+        missing = {"event": {"status": "timeout", "text": "pool x is resizing", "report": {}, "started": 0.0}}
+        with pytest.raises(AirflowSkipException, match=r"did not open within .* is resizing"):
+            gate.resume_execution("execute_complete", missing, context())
+        with pytest.raises(AirflowSkipException, match=r"did not open within .* is resizing"):
+            gate.resume_execution("__fail__", {"error": "Trigger timeout"}, context())
+    else:
+        with pytest.raises(AirflowSkipException, match=r"did not open within .* is resizing"):
+            gate.execute(context())
+    azure.emulator.account.delete_pool(azure.pool_id)
+    with pytest.raises(AirflowSkipException, match=r"cannot open: .* is being deleted"):
+        sensor(azure, **how, **mode).execute(context())
+
+
 @pytest.mark.parametrize("pool_id", ["", "a b", "../x", "x" * 65, None, 7])
 def test_a_pool_id_that_cannot_be_one_is_refused_before_any_request(azure, pool_id):
     azure.emulator.requests.clear()

@@ -15,7 +15,7 @@ from airflow.models.trigger import Trigger
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
-from airflow_batchext.triggers.pool import AzureBatchPoolDeletedTrigger
+from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 
 
 def trigger(azure, seconds=60.0, **change):
@@ -151,6 +151,7 @@ async def test_it_can_end_the_task_itself(azure, skips, failed):
     event = await end(ending())
     assert type(event).__name__ == "TaskSuccessEvent"
     assert event.xcoms["return_value"]["outcome"] == "open"
+    assert event.xcoms["_link_AzureBatchPoolLink"] == "", "the emulator has no portal"
     azure.pool_id = "not a pool id"
     assert type(await end(ending())).__name__ == failed
 
@@ -160,8 +161,9 @@ TRIGGERS = [
         pool_id="p", azure_batchext_conn_id="c", poll_interval=1.5, deadline=2.5, started=1.0,
         rules={"extension_names": ["a"], "allow_empty": True, "node_states": ["idle"]}, pool_created="x",
     ),
-    AzureBatchPoolDeletedTrigger(
-        pool_id="p", azure_batchext_conn_id="c", poll_interval=1.5, deadline=2.5, pool_created="x"
+    AzureBatchPoolTrigger(
+        pool_id="p", azure_batchext_conn_id="c", goal="gone", poll_interval=1.5, deadline=2.5,
+        pool_created="x", on_killed="delete", memo={"deadline": 2.5, "differences": [{"path": "x"}]},
     ),
 ]  # fmt: skip
 

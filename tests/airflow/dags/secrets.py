@@ -69,5 +69,5 @@ with DAG("secrets", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezo
     broken = document("s-broken", LITERAL)
     broken["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]["extensions"] *= 2
     AzureBatchCreatePoolOperator(task_id="broken", pool_document=broken)
-    refused = document("s-refused", LITERAL, nonsense=1)
+    refused = document("s-refused", LITERAL)
     AzureBatchCreatePoolOperator(task_id="refused", pool_document=refused)

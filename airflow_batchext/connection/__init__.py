@@ -1,0 +1,37 @@
+"""What an Airflow connection says about an Azure Batch account: where it is and how to sign in.
+
+Three connection types are understood:
+
+``azure_batchext`` (ours)
+    Every field of ``BatchConnection``; login and password are the client id and its secret.
+
+``azure_batch`` (Airflow's own Azure provider)
+    Login and password are the account's name and key, ``account_url`` is in the extra. It has no
+    subscription, so it serves the data plane alone, unless our fields are added to its extra.
+
+``azure`` (Airflow's own Azure provider)
+    Login and password are a service principal; ``tenantId`` and ``subscriptionId`` are in the extra. It
+    knows no Batch account: add ``resource_group`` and ``account_name`` to its extra.
+
+Nothing here signs in or sends anything: see ``airflow_batchext.credentials``.
+"""
+
+from airflow_batchext.connection._fields import (
+    CONN_TYPE,
+    DEFAULT_CONN_ID,
+    BatchConnection,
+    SignInKind,
+    account_endpoint_url,
+)
+from airflow_batchext.connection._parse import AZURE_CONN_TYPE, OFFICIAL_CONN_TYPE, parse_connection
+
+__all__ = [
+    "AZURE_CONN_TYPE",
+    "CONN_TYPE",
+    "DEFAULT_CONN_ID",
+    "OFFICIAL_CONN_TYPE",
+    "BatchConnection",
+    "SignInKind",
+    "account_endpoint_url",
+    "parse_connection",
+]

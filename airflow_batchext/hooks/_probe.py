@@ -1,0 +1,84 @@
+"""What Airflow's "Test" button says of a connection: each plane by itself, what is wrong and how to mend it.
+
+It runs in the API server or on a worker, while somebody waits: both planes are tried at once, nothing is
+repeated, and after a while the answer is that there was none.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from airflow_batchext.connection import SignInKind
+from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.hooks._errors import translated
+
+if TYPE_CHECKING:
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
+
+PATIENCE_SECONDS = 20.0
+_CALL_SECONDS = 8.0
+
+
+def probe(hook: AzureBatchNodeHook, patience: float = PATIENCE_SECONDS) -> tuple[bool, str]:
+    """Try both planes of a hook's connection; return whether all that it is for works, and the findings.
+
+    A connection without a subscription, or with a key alone, is for the data plane alone; that is said,
+    not held against it.
+
+    :param patience: seconds after which a plane counts as silent.
+    """
+    try:
+        connection = hook.connection.hurried(_CALL_SECONDS)
+    except BatchextError as error:
+        return False, str(error)
+    hurried = type(hook)(hook.azure_batchext_conn_id, retries=0, credential=hook._given_credential)
+    hurried._connection = connection
+    planes = {"Data plane": lambda: _try_data_plane(hurried)}
+    passed_over = ""
+    if not connection.subscription_id:
+        passed_over = "Management plane: not tried, the connection has no subscription."
+    elif connection.auth is SignInKind.ACCOUNT_KEY:
+        passed_over = "Management plane: not tried, the connection signs in with an account key alone."
+    else:
+        planes["Management plane"] = lambda: _try_management_plane(hurried)
+    findings = _all(planes, patience)
+    texts = [f"{plane}: {problem or 'works.'}" for plane, problem in findings.items()]
+    return not any(findings.values()), " ".join(filter(None, (*texts, passed_over)))
+
+
+def _try_data_plane(hook: AzureBatchNodeHook) -> None:
+    with hook:
+        client = hook.get_conn()
+        with translated("list pools", needs="Microsoft.Batch/batchAccounts/pools/read"):
+            next(iter(client.list_pools(max_results=1)), None)
+
+
+def _try_management_plane(hook: AzureBatchNodeHook) -> None:
+    with hook._management() as management:
+        management.get_account()
+
+
+def _all(trials: dict[str, Callable[[], None]], patience: float) -> dict[str, str]:
+    """Run the trials at once; what each found wrong, "" if nothing."""
+    found: dict[str, str] = {}
+
+    def run(plane: str, trial: Callable[[], None]) -> None:
+        try:
+            trial()
+            found[plane] = ""
+        except BatchextError as error:
+            found[plane] = str(error)
+        except Exception as error:  # its text may hold anything, and is shown
+            found[plane] = f"failed ({type(error).__name__}); try it in a task, whose log says more."
+
+    threads = [threading.Thread(target=run, args=item, daemon=True) for item in trials.items()]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + patience
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    silent = f"no answer within {patience:g} seconds; check the network, the proxy and the URLs."
+    return {plane: found.get(plane, silent) for plane in trials}

@@ -1,0 +1,62 @@
+"""The link from a task to its pool in the Azure portal.
+
+Airflow asks for it on the worker whenever a process of the task ends, also when it is deferred, and keeps it
+as an XCom. A task that ends in the triggerer brings it along itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from airflow.providers.common.compat.sdk import BaseHook
+from airflow.sdk import BaseOperatorLink
+
+from airflow_batchext.clouds import CLOUDS
+from airflow_batchext.connection import BatchConnection, parse_connection
+from airflow_batchext.exceptions import BatchextError
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+#: The XCom in which Airflow keeps the link.
+LINK_XCOM_KEY = "_link_AzureBatchPoolLink"
+
+
+def portal_url(connection: BatchConnection, pool_id: str) -> str:
+    """The URL of a pool in the portal of the connection's cloud; "" if there is no such portal.
+
+    A connection for the data plane alone does not say enough of the account either.
+    """
+    cloud = connection.cloud if connection.cloud in CLOUDS.values() else None
+    place = (connection.subscription_id, connection.resource_group, connection.account_name, pool_id)
+    if cloud is None or not all(place):
+        return ""
+    subscription, group, account, pool = (quote(part, safe="") for part in place)
+    return (
+        f"{cloud.portal_url}/#@{quote(connection.tenant_id, safe='')}/resource/subscriptions/{subscription}"
+        f"/resourceGroups/{group}/providers/Microsoft.Batch/batchAccounts/{account}/pools/{pool}"
+    )
+
+
+class AzureBatchPoolLink(BaseOperatorLink):
+    """ "Pool in the Azure portal" beside a task; greyed out where the cloud has no portal (an emulator)."""
+
+    name = "Pool in the Azure portal"
+
+    @property
+    def xcom_key(self) -> str:
+        """The XCom that holds the link."""
+        return LINK_XCOM_KEY
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The URL, from the operator's rendered parameters; "" where there is none."""
+        pool_id = getattr(operator, "linked_pool_id", "") or getattr(operator, "pool_id", "")
+        conn_id = getattr(operator, "azure_batchext_conn_id", "")
+        if not isinstance(pool_id, str) or not isinstance(conn_id, str):
+            return ""
+        try:
+            return portal_url(parse_connection(BaseHook.get_connection(conn_id)), pool_id)
+        except BatchextError:  # the task itself has failed with it, in more words
+            return ""

@@ -1,0 +1,46 @@
+"""Delete a pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.operators._pool import PoolOperator, find_pool
+from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_batchext.hooks.pool import AzureBatchPoolHook
+
+
+class AzureBatchDeletePoolOperator(PoolOperator):
+    """Deletes a pool and waits until it is gone; a pool that is not there is a success.
+
+    Its XCom: ``pool_id`` and ``deleted`` (False if there was nothing to delete).
+
+    :param pool_id: the pool (templated).
+    :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
+    :param wait_for_deletion: whether to wait; the name is free only when the pool is gone.
+    :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
+    :param timeout: seconds (or a timedelta) until it gives up waiting; by default half an hour.
+    :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
+    """
+
+    def __init__(self, *, pool_id: str, wait_for_deletion: bool = True, **kwargs: Any) -> None:
+        super().__init__(pool_id=pool_id, **kwargs)
+        self.wait_for_deletion = wait_for_deletion
+
+    def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
+        pool_id = self._target
+        if "reached" in self._memo:
+            return {"pool_id": pool_id, "deleted": True}
+        body = find_pool(hook, pool_id)
+        if body is None:
+            self.log.info("There is no pool %s; nothing to delete", pool_id)
+            return {"pool_id": pool_id, "deleted": False}
+        if not is_deleting(body):
+            hook.delete_pool(pool_id)
+        self.log.info("Asked for the deletion of pool %s", pool_id)
+        if not self.wait_for_deletion:
+            return {"pool_id": pool_id, "deleted": True}
+        return Wait(Goal.GONE, creation_time(body))

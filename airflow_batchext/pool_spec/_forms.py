@@ -1,0 +1,140 @@
+"""The forms in which pools come, turned into the one form that the rest works with: ARM's body, plain data.
+
+A text or a list may hold several pools. Microsoft's examples wrap the body in the parameters of the call. The
+models of the SDK give their body away by ``as_dict``, so that no SDK has to be imported to know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_batchext.pool_spec._paths import at, kind_of
+from airflow_batchext.pool_spec._text import DocumentSyntaxError, Part, parse_texts
+
+_BODIES = ("parameters", "pool")
+"""What the body is called among the parameters of a call, in Microsoft's examples of either plane."""
+
+
+class DocumentChoiceError(ValueError):
+    """Of several pools none was chosen, or one that is not there. The message lists their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolDocument:
+    """One pool out of a text, a list or a model.
+
+    :param body: the body of ``Pool_Create``, or whatever else stands in its place.
+    :param part: in which YAML document of the text it stands, from 0.
+    :param path: where in that it stands, "" for the whole.
+    """
+
+    body: Any
+    part: int = 0
+    path: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that it gives itself, or ""."""
+        name = self.body.get("name") if isinstance(self.body, Mapping) else None
+        return name if isinstance(name, str) else ""
+
+
+def parse_pools(text: str, *, source: str) -> list[PoolDocument]:
+    """Read the pools in a text: JSON, or YAML, of which there may be several documents; at least one pool.
+
+    :param text: the text; at most 1 MiB.
+    :param source: what to call it in an error, such as the file's name. Only ``….json`` must be JSON.
+    :raises DocumentSyntaxError: when it is neither, or holds anything but mappings.
+    """
+    parts = [
+        (index, part) for index, part in enumerate(parse_texts(text, source=source)) if part.value is not None
+    ]
+    if not parts:
+        raise DocumentSyntaxError(source, "is empty", 1, 1)
+    for _, part in parts:
+        if not isinstance(part.value, (dict, list)):
+            raise DocumentSyntaxError(source, f"is {kind_of(part.value)}, not a mapping", *part.place)
+        for position, entry in enumerate(part.value if isinstance(part.value, list) else ()):
+            if not isinstance(entry, dict):
+                problem = f"entry {position + 1} of the list is {kind_of(entry)}, not a mapping"
+                raise DocumentSyntaxError(source, problem, *part.place)
+    pools = list(_pools(parts))
+    if not pools:
+        raise DocumentSyntaxError(source, "is an empty list", *parts[0][1].place)
+    return pools
+
+
+def pools_in(value: object) -> list[PoolDocument]:
+    """Return the pools in a value: a body, a model of the SDK, or a list of those.
+
+    What is none of them is returned as if it were one: telling of it is the business of `check_document`.
+    """
+    return list(_pools([(0, Part(value))]))
+
+
+def choose_pool(pools: list[PoolDocument], name: str | None, *, source: str) -> PoolDocument:
+    """Return the one pool, or of several the one of a name; upper and lower case do not matter.
+
+    :param name: the pool that is wanted. A single pool is returned whatever its name.
+    :param source: what to call the whole in an error.
+    :raises DocumentChoiceError: if several remain, or none.
+    """
+    if len(pools) == 1:
+        return pools[0]
+    names = ", ".join(pool.name[:64] or "(no name)" for pool in pools[:20]) + (
+        ", …" if len(pools) > 20 else ""
+    )
+    if not pools:
+        raise DocumentChoiceError(f"{source} holds no pool")
+    if not name:
+        raise DocumentChoiceError(f"{source} holds {len(pools)} pools: {names}. Say which one by its name")
+    found = [pool for pool in pools if pool.name.casefold() == name.casefold()]
+    if len(found) == 1:
+        return found[0]
+    count = f"{len(found)} pools" if found else "no pool"
+    raise DocumentChoiceError(f"{source} holds {count} of the name {name[:64]!r}; it has: {names}")
+
+
+def plain(value: object) -> Any:
+    """Return the body of an SDK's model, and every other value as it is.
+
+    Of a pool that was read from Azure, what only Azure can set is left out; its name stays.
+    """
+    as_dict = getattr(value, "as_dict", None)
+    if as_dict is None or not callable(as_dict) or isinstance(value, type):
+        return value
+    try:
+        body = as_dict(exclude_readonly=True)
+    except TypeError:  # a model of an older generation
+        return as_dict()
+    name = getattr(value, "name", None)
+    return {"name": name, **body} if isinstance(body, dict) and isinstance(name, str) else body
+
+
+def _pools(parts: Iterable[tuple[int, Part]]) -> Iterator[PoolDocument]:
+    for index, part in parts:
+        given = plain(part.value)
+        if isinstance(given, (list, tuple)):
+            for position, entry in enumerate(given):
+                yield _unwrapped(plain(entry), index, at("", position))
+        else:
+            yield _unwrapped(given, index, "")
+
+
+def _unwrapped(value: object, part: int, path: str) -> PoolDocument:
+    """Take the body out of an example of the REST API, which names all parameters of the call."""
+    parameters = value.get("parameters") if isinstance(value, Mapping) else None
+    if (
+        isinstance(value, Mapping)
+        and isinstance(parameters, Mapping)
+        and not value.keys() & {"properties", "resources"}
+    ):
+        for member in _BODIES:
+            body = parameters.get(member)
+            if isinstance(body, Mapping):
+                name = parameters.get("poolName")
+                named = {"name": name, **body} if isinstance(name, str) else body
+                return PoolDocument(named, part, at(at(path, "parameters"), member))
+    return PoolDocument(value, part, path)

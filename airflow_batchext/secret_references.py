@@ -1,0 +1,134 @@
+"""Secrets of a pool document by reference: where one lies is written down, not what it is.
+
+``{"$secret": {"connection": "vault", "field": "password"}}`` stands for the value, which is looked up on the
+worker, when the document is about to be sent; so it is in no DAG file, no serialized DAG and no rendered
+template. Airflow asks its secrets backend (Azure Key Vault, for one) for connections and variables first.
+What Azure itself shall fetch is written as Azure has it: ``protectedSettingsFromKeyVault``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow.sdk.log import mask_secret
+
+from airflow_batchext.exceptions import ParameterError
+
+MEMBER = "$secret"
+"""The one member of a reference."""
+
+_FORMS = (
+    '{"connection": ID, "field": "password"} (or "login", "host", "extra.NAME"), {"variable": NAME} or '
+    '{"environment": NAME}'
+)
+_FIELDS = ("password", "login", "host")
+_EXTRA = "extra."
+
+
+def from_connection(conn_id: str, field: str = "password") -> dict[str, Any]:
+    """A reference to a field of an Airflow connection.
+
+    :param conn_id: the connection.
+    :param field: ``password``, ``login``, ``host``, or ``extra.NAME`` for a field of its extra.
+    """
+    return {MEMBER: {"connection": conn_id, "field": field}}
+
+
+def from_variable(name: str) -> dict[str, Any]:
+    """A reference to an Airflow Variable."""
+    return {MEMBER: {"variable": name}}
+
+
+def from_environment(name: str) -> dict[str, Any]:
+    """A reference to a variable of the worker's environment."""
+    return {MEMBER: {"environment": name}}
+
+
+def is_reference(value: object) -> bool:
+    """Say whether a value is a reference, not a secret."""
+    return isinstance(value, Mapping) and set(value) == {MEMBER}
+
+
+def only_references(value: object) -> bool:
+    """Say whether all that a value holds are references, so that it may be shown."""
+    if is_reference(value):
+        return True
+    if isinstance(value, Mapping):
+        return bool(value) and all(only_references(item) for item in value.values())
+    return isinstance(value, list) and bool(value) and all(only_references(item) for item in value)
+
+
+def look_up_secrets(document: Any, path: str = "") -> Any:
+    """A copy of a document with the values in place of the references; each is masked in the log at once.
+
+    :param path: where the document stands, for texts.
+    :raises ParameterError: if a reference is malformed, or leads to nothing.
+    """
+    if is_reference(document):
+        value = _look_up(document[MEMBER], path or "the document")
+        for part in (value, *value.splitlines()):
+            mask_secret(part)
+        return value
+    if isinstance(document, Mapping):
+        inside = f"{path}." if path else ""
+        return {key: look_up_secrets(item, f"{inside}{key}") for key, item in document.items()}
+    if isinstance(document, list):
+        return [look_up_secrets(item, f"{path}[{index}]") for index, item in enumerate(document)]
+    return document
+
+
+def _look_up(reference: object, path: str) -> str:
+    match reference:
+        case {"connection": str(conn_id), **rest} if set(rest) <= {"field"}:
+            field = str(rest.get("field", "password"))
+            value, what = _of_connection(conn_id, field, path), f"field {field!r} of connection {conn_id!r}"
+        case {"variable": str(name), **rest} if not rest:
+            value, what = _of_variable(name), f"Airflow Variable {name!r}"
+        case {"environment": str(name), **rest} if not rest:
+            value, what = os.environ.get(name), f"environment variable {name!r} of the worker"
+        case _:
+            raise ParameterError(f"{path}: {MEMBER} is none of {_FORMS}.")
+    if not value:
+        raise ParameterError(f"{path}: the {what} is not there or empty; the secret is referred to there.")
+    return value
+
+
+def _of_connection(conn_id: str, field: str, path: str) -> str | None:
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    if field not in _FIELDS and not field.startswith(_EXTRA):
+        raise ParameterError(f"{path}: {field[:40]!r} is no field of a connection; give {_FORMS}.")
+    try:
+        connection = BaseHook.get_connection(conn_id)
+        if field in _FIELDS:
+            value = getattr(connection, field)
+        else:
+            value = connection.extra_dejson.get(field.removeprefix(_EXTRA))
+    except Exception:  # its text may hold what was found
+        return None
+    return None if value is None else str(value)
+
+
+def _of_variable(name: str) -> str | None:
+    from airflow.sdk import Variable
+
+    value = Variable.get(name, default=None)
+    return None if value is None else str(value)
+
+
+def literal_leaves(value: object) -> Iterator[str]:
+    """Every text and number of a value that is there itself: no template, no reference."""
+    if is_reference(value):
+        return
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from literal_leaves(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from literal_leaves(item)
+    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "":
+        text = str(value)
+        if "{{" not in text and "{%" not in text:
+            yield text

@@ -1,0 +1,142 @@
+"""Every operator, the sensor and the triggers with every kind of secret, well and badly; see test_leaks.
+
+A new operator gets a task among those that do well, and one among those that fail.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import DAG, task
+
+from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.pool import (
+    AzureBatchCreatePoolOperator,
+    AzureBatchDeletePoolOperator,
+    AzureBatchResizePoolOperator,
+    AzureBatchUpdatePoolOperator,
+)
+from airflow_batchext.secret_references import from_connection, from_environment
+from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+
+SECRET = os.environ.get("TEST_SECRET", "")
+CONTROL = os.environ.get("TEST_CONTROL", "")
+
+
+def document(protected: object, nodes: int = 1, **properties: object) -> dict:
+    extension = {
+        "name": "monitor",
+        "publisher": "Microsoft.EnterpriseCloud.Monitoring",
+        "type": "OmsAgentForLinux",
+        "protectedSettings": protected,
+    }
+    machine = {
+        "imageReference": {"publisher": "canonical", "offer": "ubuntuserver", "sku": "18.04-lts"},
+        "nodeAgentSkuId": "batch.node.ubuntu 18.04",
+        "extensions": [extension],
+    }
+    return {
+        "properties": {
+            "vmSize": "STANDARD_DS2_V2",
+            "deploymentConfiguration": {"virtualMachineConfiguration": machine},
+            "scaleSettings": {"fixedScale": {"targetDedicatedNodes": nodes}},
+            **properties,
+        }
+    }
+
+
+REFERENCES = {"key": from_connection("vault"), "other": from_environment("TEST_REFERENCE")}
+LITERAL = {"key": f"leak-{SECRET}", "nested": [{"deep": f"deep-{SECRET}"}]}
+
+
+def create(name: str, conn_id: str, **options: object) -> AzureBatchCreatePoolOperator:
+    options = {"pool_id": "leaks", "pool_document": document(LITERAL), **options}
+    return AzureBatchCreatePoolOperator(task_id=name, azure_batchext_conn_id=conn_id, **options)
+
+
+def gate(name: str, conn_id: str, **options: object) -> AzureBatchExtensionSensor:
+    options = {"pool_id": "leaks", "poke_interval": 5, "timeout": 60, **options}
+    return AzureBatchExtensionSensor(task_id=name, azure_batchext_conn_id=conn_id, **options)
+
+
+def part(nodes: int) -> dict:
+    return {"properties": {"scaleSettings": {"fixedScale": {"targetDedicatedNodes": nodes}}}}
+
+
+with DAG(
+    "leaks",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    default_args={"retries": 0, "execution_timeout": timedelta(seconds=150)},
+):
+
+    @task
+    def control() -> str:
+        """Leaks a word that is no secret, wherever a task can."""
+        print(f"in the log: {CONTROL}")
+        return CONTROL
+
+    @task
+    def crash() -> None:
+        raise RuntimeError(f"in a traceback: {CONTROL}")
+
+    control()
+    crash()
+
+    born = create("create", "by_certificate", pool_document=document(REFERENCES))
+    gates = [
+        gate("gate", "by_locked_certificate", deferrable=True),
+        gate("gate_in_triggerer", "by_workload", start_from_trigger=True),
+    ]
+    reads = [
+        create("adopt", "by_certificate"),
+        AzureBatchGetExtensionOperator(
+            task_id="read", pool_id="leaks", azure_batchext_conn_id="by_listed_key"
+        ),
+        AzureBatchGetExtensionOperator(
+            task_id="read_by_key", pool_id="leaks", azure_batchext_conn_id="by_key"
+        ),
+    ]
+    update = AzureBatchUpdatePoolOperator(
+        task_id="update", pool_id="leaks", pool_document=part(2), azure_batchext_conn_id="by_certificate"
+    )
+    resize = AzureBatchResizePoolOperator(
+        task_id="resize", pool_id="leaks", target_dedicated_nodes=1, deferrable=True
+    )
+    delete = AzureBatchDeletePoolOperator(
+        task_id="delete", pool_id="leaks", deferrable=True, trigger_rule="all_done"
+    )
+    born >> gates
+    for reader in (*reads, update):
+        gates >> reader
+    update >> resize
+    [*reads, resize] >> delete
+
+    # These fail, each in another place.
+    create("create_refused", "by_secret", pool_id="refused", pool_document=document(LITERAL))
+    create("create_wrong_secret", "wrong_secret", pool_id="unborn")
+    create("create_no_reference", "by_secret", pool_document=document({"key": from_connection("nowhere")}))
+    gate("gate_wrong_secret", "wrong_secret", start_from_trigger=True)
+    gate("gate_wrong_key", "wrong_key", deferrable=True)
+    gate("gate_wrong_certificate", "wrong_certificate", start_from_trigger=True)
+    gate("gate_behind_proxy", "behind_proxy", start_from_trigger=True, timeout=8)
+    AzureBatchGetExtensionOperator(
+        task_id="read_behind_proxy", pool_id="leaks", azure_batchext_conn_id="behind_proxy"
+    )
+    AzureBatchGetExtensionOperator(task_id="read_broken", pool_id="leaks", azure_batchext_conn_id="broken")
+    AzureBatchUpdatePoolOperator(
+        task_id="update_wrong_secret",
+        pool_id="leaks",
+        pool_document=document(LITERAL),
+        azure_batchext_conn_id="wrong_secret",
+    )
+    AzureBatchResizePoolOperator(
+        task_id="resize_wrong_secret",
+        pool_id="leaks",
+        target_dedicated_nodes=1,
+        azure_batchext_conn_id="wrong_secret",
+    )
+    AzureBatchDeletePoolOperator(
+        task_id="delete_behind_proxy", pool_id="leaks", azure_batchext_conn_id="behind_proxy", timeout=5
+    )

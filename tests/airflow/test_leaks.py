@@ -1,0 +1,142 @@
+"""The leak hunt: every secret, every place, every class well and badly, at debug level; nothing gets out."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.airflow.conftest import CONTROL, Secrets
+from tests.airflow.leaks import files, forms, leaks
+
+if TYPE_CHECKING:
+    from airflow_batchext.emulator import Emulator
+    from tests.airflow.harness import Airflow
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
+
+GOOD = (
+    "create",
+    "gate",
+    "gate_in_triggerer",
+    "read",
+    "adopt",
+    "update",
+    "resize",
+    "read_by_key",
+    "delete",
+    "control",
+)
+BAD = {
+    "crash": "RuntimeError",
+    "create_refused": "400 InvalidPropertyValue: bad value '***'",
+    "create_wrong_secret": "AADSTS7000215",
+    "create_no_reference": "connection 'nowhere' is not there",
+    "gate_wrong_secret": "AADSTS7000215",
+    "gate_wrong_key": "account's key is wrong",
+    "gate_wrong_certificate": "AADSTS700027",
+    "gate_behind_proxy": "did not open",
+    "read_behind_proxy": "Could not list",
+    "read_broken": "cannot be used",
+    "update_wrong_secret": "AADSTS7000215",
+    "resize_wrong_secret": "AADSTS7000215",
+    "delete_behind_proxy": "Could not",
+}
+
+
+@pytest.fixture
+def run(secret_runs: dict[str, str]) -> str:
+    return secret_runs["leaks"]
+
+
+def test_every_task_ended_as_it_should(airflow: Airflow, run: str):
+    states = airflow.states("leaks", run)
+    assert states == {**dict.fromkeys(GOOD, "success"), **dict.fromkeys(BAD, "failed")}
+    for task_id, said in BAD.items():
+        assert said in airflow.log("leaks", run, task_id), task_id
+
+
+def test_no_file_has_a_secret(airflow: Airflow, run: str, planted: Secrets):
+    """Logs of tasks and of every component, at debug level, and the database with everything in it."""
+    assert leaks(planted.all(), files(airflow.home, but=airflow.home / "dags")) == []
+
+
+def answers(airflow: Airflow, run: str) -> list[tuple[str, bytes]]:
+    of_tasks = [
+        f"dags/leaks/dagRuns/{run}/taskInstances/{task_id}{what}"
+        for task_id in (*GOOD, *BAD)
+        for what in ("", "/logs/1?full_content=true", "/xcomEntries/return_value", "/links", "/tries")
+    ]
+    pages = ("dags/leaks/details", "dags/leaks/tasks", "connections", "variables", "jobs", "eventLogs")
+    return [(path, airflow.text(f"/api/v2/{path}").encode()) for path in (*of_tasks, *pages)]
+
+
+def test_no_web_answer_has_a_secret(airflow: Airflow, run: str, planted: Secrets):
+    assert leaks(planted.all(), answers(airflow, run)) == []
+
+
+def test_what_the_emulator_wrote_down_has_no_secret(service: Emulator, run: str, planted: Secrets):
+    log = "\n".join(f"{r.method} {r.path} {r.status}" for r in service.requests)
+    assert "/oauth2/v2.0/token" in log
+    assert leaks(planted.all(), [("requests", log.encode())]) == []
+
+
+class TestTheHuntCanFail:
+    """What is planted on purpose is found, in each place and in each form."""
+
+    def test_in_what_airflow_keeps(self, airflow: Airflow, run: str):
+        control = {"control": CONTROL}
+        found = set(leaks(control, files(airflow.home, but=airflow.home / "dags")))
+        logs = f"control in logs/dag_id=leaks/run_id={run}/task_id="
+        assert f"{logs}control/attempt=1.log" in found
+        assert f"{logs}crash/attempt=1.log" in found, "in the text of an exception"
+        assert found & {"control in airflow.db", "control in airflow.db-wal"}
+        assert any(
+            "taskInstances/control/xcomEntries" in where for where in leaks(control, answers(airflow, run))
+        )
+
+    def test_debug_lines_are_there_to_be_searched(self, airflow: Airflow, run: str):
+        assert '"level":"debug"' in airflow.log("leaks", run, "create_wrong_secret").replace(" ", "")
+
+    def test_in_every_table_of_the_database(self, airflow: Airflow, run: str, tmp_path):
+        """XComs, rendered fields, serialized DAGs, trigger rows: the file's bytes show a word in each."""
+        with sqlite3.connect(airflow.home / "airflow.db") as db:
+            db.backup(copy := sqlite3.connect(tmp_path / "copy.db"))
+        columns = {
+            "xcom": "value",
+            "rendered_task_instance_fields": "rendered_fields",
+            "serialized_dag": "data",
+            "trigger": "kwargs",
+            "connection": "extra",
+            "log": "extra",
+        }
+        for number, (table, column) in enumerate(columns.items()):
+            assert copy.execute(f"SELECT {column} FROM {table} LIMIT 1") is not None
+            copy.execute(f"CREATE TABLE planted_{number} AS SELECT 'word-{number}-planted' AS {column}")
+        copy.commit()
+        copy.close()
+        words = {table: f"word-{number}-planted" for number, table in enumerate(columns)}
+        found = leaks(words, files(tmp_path, but=tmp_path / "none"))
+        assert {name.partition(" in ")[0] for name in found} == set(columns)
+
+    def test_in_the_emulators_log(self, service: Emulator, run: str):
+        httpx.get(f"{service.info.http_endpoint}/pools/{CONTROL}")
+        log = [("requests", repr(list(service.requests)).encode())]
+        assert leaks({"control": CONTROL}, log) == ["control in requests"]
+
+    @pytest.mark.parametrize("secret", ['a+b/c="d&é\\', "first line of some length here\nsecond"])
+    def test_in_every_form(self, secret: str):
+        found = forms(secret)
+        assert len(found) > 8
+        for form in found:
+            assert leaks({"it": secret}, [("there", f"before {form} after".encode())]) == ["it in there"]
+        assert leaks({"it": secret}, [("there", b"nothing at all")]) == []
+
+    @pytest.mark.parametrize("before", ["", "x", "xy", "xyz"])
+    def test_as_a_part_of_what_is_in_base64(self, before: str):
+        import base64
+
+        hidden = base64.b64encode(f"{before}SENTINEL-0123456789{before}".encode())
+        assert leaks({"it": "SENTINEL-0123456789"}, [("there", hidden)]) == ["it in there"]

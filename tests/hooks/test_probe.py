@@ -1,0 +1,120 @@
+"""Airflow's "Test" button: both planes by themselves, what is wrong, how to mend it, soon, and no secret."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from airflow_batchext.credentials import forget_tokens
+from airflow_batchext.emulator import Scenario
+from airflow_batchext.hooks import _probe
+from airflow_batchext.hooks.node import AzureBatchNodeHook
+from tests.conftest import own_connection
+
+WORKS = "Data plane: works. Management plane: works."
+SECRET = "wr0ng-SENTINEL"
+
+
+@pytest.fixture(autouse=True)
+def _signed_out(azure):
+    forget_tokens()
+
+
+def probe(conn_id: str) -> tuple[bool, str]:
+    return AzureBatchNodeHook(conn_id).test_connection()
+
+
+def test_what_works(azure):
+    assert probe("azure_batchext_default") == (True, WORKS)
+    azure.connect("keys", own_connection(azure.emulator, extra={"list_keys": True}))
+    assert probe("keys") == (True, WORKS)
+
+
+def test_what_is_for_the_data_plane_alone_is_not_blamed(azure):
+    ok, text = probe("official")
+    assert ok
+    assert text == "Data plane: works. Management plane: not tried, the connection has no subscription."
+    info = azure.emulator.info
+    extra = {"auth": "account_key", "account_key": info.key, "account_url": info.http_endpoint}
+    azure.connect("key", own_connection(azure.emulator, login=None, password=None, extra=extra))
+    ok, text = probe("key")
+    assert ok
+    assert "not tried, the connection signs in with an account key alone" in text
+
+
+def test_each_plane_is_judged_by_itself(azure):
+    info = azure.emulator.info
+    extra = {"account_key": info.key, "account_url": info.http_endpoint}
+    azure.connect("half", own_connection(azure.emulator, password=SECRET, extra=extra))
+    ok, text = probe("half")
+    assert not ok
+    assert text.startswith("Data plane: works. Management plane: Could not read Batch account batchext: ")
+    assert "The client secret is wrong" in text
+    azure.emulator.scenario = Scenario.load({"account": {"public_network_access": False}})
+    ok, text = probe("azure_batchext_default")
+    assert not ok
+    assert text.startswith("Data plane: Could not list pools: 403")
+    assert "private endpoint" in text
+    assert text.endswith("Management plane: works.")
+
+
+def test_a_missing_role_is_named_with_its_scope(azure):
+    url = {"account_url": azure.emulator.info.batch_endpoint}
+    azure.connect("bare", own_connection(azure.emulator, extra=url))
+    azure.emulator.scenario = Scenario.load({"account": {"permissions": {}}})
+    ok, text = probe("bare")
+    assert not ok
+    data, management = text.split(" Management plane: ")
+    assert "The action that this needs is Microsoft.Batch/batchAccounts/pools/read" in data
+    assert "lacks Microsoft.Batch/batchAccounts/read on /subscriptions/" in management
+    assert "give it a role" in management
+
+
+@pytest.mark.parametrize(
+    ("connection", "said"),
+    [
+        ({"extra": '{"account_key": "' + SECRET}, "its extra is not a JSON object"),
+        ({"extra": {"auth": SECRET}}, "auth is none of"),
+        ({"extra": {"account_key": SECRET, "account_name": "a", "account_url": "https://a.b"}}, "not a key"),
+        ({"extra": {"account_key": "x"}}, "lacks subscription_id, resource_group, account_name, needed for"),
+        (
+            {"login": "app", "password": SECRET, "extra": {"account_url": "https://a.r.batch.azure.com"}},
+            "lacks tenant_id",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_fields_is_told_without_a_secret(azure, connection, said):
+    azure.connect("wrong", {"conn_type": "azure_batchext", **connection})
+    ok, text = probe("wrong")
+    assert not ok
+    assert said in text
+    assert "SENTINEL" not in text
+
+
+def test_silence_is_told_after_a_while(azure, monkeypatch):
+    monkeypatch.setattr(_probe, "_CALL_SECONDS", 30.0)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        info = azure.emulator.info
+        extra = {"auth": "account_key", "account_key": info.key, "account_url": url}
+        azure.connect("silent", own_connection(azure.emulator, extra=extra))
+        began = time.monotonic()
+        ok, text = _probe.probe(AzureBatchNodeHook("silent"), patience=0.5)
+    assert time.monotonic() - began < 5
+    assert not ok
+    assert text.startswith("Data plane: no answer within 0.5 seconds; check the network")
+
+
+def test_an_unexpected_failure_shows_its_kind_alone(azure, monkeypatch):
+    def fail(hook):
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(_probe, "_try_data_plane", fail)
+    ok, text = probe("azure_batchext_default")
+    assert not ok
+    assert text.startswith("Data plane: failed (RuntimeError); try it in a task")
+    assert "SENTINEL" not in text

@@ -1,0 +1,174 @@
+"""What each operator, sensor and trigger does to an account, and the Azure actions that it needs for it.
+
+A new operator gets a story here; then the page docs/permissions.md has to have its row, the roles its
+actions, and the tests run it with exactly these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.pool import (
+    AzureBatchCreatePoolOperator,
+    AzureBatchDeletePoolOperator,
+    AzureBatchResizePoolOperator,
+    AzureBatchUpdatePoolOperator,
+)
+from airflow_batchext.pool_progress import Goal
+from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
+from airflow_batchext.verdict import Rules
+from tests.conftest import Azure, document
+
+ACCOUNT = "Microsoft.Batch/batchAccounts"
+LOOK_UP = f"{ACCOUNT}/read"
+READ, WRITE, DELETE = (f"{ACCOUNT}/pools/{verb}" for verb in ("read", "write", "delete"))
+STOP = f"{ACCOUNT}/pools/stopResize/action"
+LIST_KEYS = f"{ACCOUNT}/listKeys/action"
+
+METADATA = {"properties": {"metadata": [{"name": "team", "value": "a"}]}}
+
+
+@dataclass(frozen=True)
+class Story:
+    """One use of one class, and the actions that it needs."""
+
+    of: str
+    does: str
+    actions: tuple[str, ...]
+    run: Callable[[Azure], Any]
+    prepare: Callable[[Azure], Any] = lambda azure: azure.create()
+
+    def __str__(self) -> str:
+        return f"{self.of}: {self.does}"
+
+
+def _create(azure: Azure, nodes: int = 2, **options: Any) -> Any:
+    task = AzureBatchCreatePoolOperator(
+        task_id="t", pool_id=azure.pool_id, pool_document=document(nodes), poll_interval=0.01, **options
+    )
+    return task.execute({})
+
+
+def _update(azure: Azure) -> Any:
+    task = AzureBatchUpdatePoolOperator(task_id="t", pool_id=azure.pool_id, pool_document=METADATA)
+    return task.execute({})
+
+
+def _resize(azure: Azure, **options: Any) -> Any:
+    task = AzureBatchResizePoolOperator(
+        task_id="t", pool_id=azure.pool_id, target_dedicated_nodes=3, wait_for_nodes=False, **options
+    )
+    result = task.execute({})
+    if task.stop_resize_on_kill:
+        before = azure.emulator.requests[-1]
+        task.on_kill()
+        # What fails while a task is being ended is not raised.
+        refused = [request for request in azure.emulator.requests if request.status == 403]
+        if refused or azure.emulator.requests[-1] == before:
+            raise AssertionError(f"lacks {STOP if 'stopResize' in refused[-1].path else READ}")
+    return result
+
+
+def _delete(azure: Azure) -> Any:
+    azure.emulator.clock.advance(60)
+    task = AzureBatchDeletePoolOperator(
+        task_id="t", pool_id=azure.pool_id, wait_for_deletion=False, poll_interval=0.01
+    )
+    return task.execute({})
+
+
+def _read(azure: Azure, **options: Any) -> Any:
+    return AzureBatchGetExtensionOperator(task_id="t", pool_id=azure.pool_id, **options).execute({})
+
+
+def _gate(azure: Azure, **options: Any) -> Any:
+    sensor = AzureBatchExtensionSensor(
+        task_id="t", pool_id=azure.pool_id, poke_interval=0, timeout=0, **options
+    )
+    return sensor.execute({"ti": SimpleNamespace(get_first_reschedule_date=lambda context: None)})
+
+
+def _first(trigger: Any) -> dict[str, Any]:
+    async def first() -> Any:
+        (payload,) = [event.payload async for event in trigger.run()]
+        return payload
+
+    return asyncio.run(first())
+
+
+def _gate_trigger(azure: Azure) -> Any:
+    event = _first(
+        AzureBatchExtensionTrigger(
+            pool_id=azure.pool_id,
+            azure_batchext_conn_id="azure_batchext_default",
+            poll_interval=0.01,
+            deadline=time.time(),
+            rules=Rules().to_json(),
+        )
+    )
+    if event["status"] != "open":
+        raise AssertionError(event["text"])
+
+
+def _pool_trigger(azure: Azure) -> Any:
+    event = _first(
+        AzureBatchPoolTrigger(
+            pool_id=azure.pool_id,
+            azure_batchext_conn_id="azure_batchext_default",
+            goal=Goal.COMPLETE.value,
+            poll_interval=0.01,
+            deadline=time.time(),
+            pool_created="",
+        )
+    )
+    if event["course"] != "reached":
+        raise AssertionError(str(event))
+
+
+def _nothing(azure: Azure) -> None:
+    pass
+
+
+STORIES = [
+    Story("AzureBatchCreatePoolOperator", "creates a pool", (READ, WRITE), _create, _nothing),
+    Story("AzureBatchCreatePoolOperator", "adopts a pool that exists", (READ,), _create),
+    Story(
+        "AzureBatchCreatePoolOperator",
+        "updates a pool that exists",
+        (READ, WRITE),
+        lambda azure: _create(azure, nodes=3, on_existing="update"),
+    ),
+    Story("AzureBatchUpdatePoolOperator", "changes a pool", (READ, WRITE), _update),
+    Story("AzureBatchResizePoolOperator", "resizes a pool", (READ, WRITE), _resize),
+    Story(
+        "AzureBatchResizePoolOperator",
+        "stops the resize when the task is ended",
+        (READ, WRITE, STOP),
+        lambda azure: _resize(azure, stop_resize_on_kill=True),
+    ),
+    Story("AzureBatchDeletePoolOperator", "deletes a pool", (READ, DELETE), _delete),
+    Story("AzureBatchPoolTrigger", "waits for a pool", (READ,), _pool_trigger),
+    Story("AzureBatchGetExtensionOperator", "reads extensions", (LOOK_UP, READ), _read),
+    Story("AzureBatchExtensionSensor", "holds the gate", (LOOK_UP, READ), _gate),
+    Story("AzureBatchExtensionTrigger", "holds the gate", (LOOK_UP, READ), _gate_trigger),
+    Story(
+        "AzureBatchExtensionSensor",
+        "holds the gate, with account_url given",
+        (READ,),
+        lambda azure: _gate(azure, azure_batchext_conn_id="with_url"),
+    ),
+    Story(
+        "AzureBatchExtensionSensor",
+        "holds the gate, with list_keys and account_url given",
+        (LIST_KEYS,),
+        lambda azure: _gate(azure, azure_batchext_conn_id="with_keys"),
+    ),
+]

@@ -1,0 +1,121 @@
+"""Mistakes that people make in pool documents, each with what is to be said of it, and no more.
+
+A file of ``corpus/`` says in ``why`` what the mistake is and in ``seen`` where somebody made or met it. It is
+either a ``text``, to be read ``as`` a file of that name, or a list of changes to a document that is right.
+Paths may begin with ``machine``, ``extension`` (its first) or ``fixed``, for short.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from airflow_batchext.pool_spec import DocumentSyntaxError, Finding, parse_pools, pools_in
+from airflow_batchext.preflight import check_pool
+from tests.pool_spec.documents import EXTENSION, FIXED, GOOD, MACHINE, steps
+
+CORPUS = Path(__file__).with_name("corpus")
+CASES = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted(CORPUS.glob("*.yaml"))}
+SHORT = {"machine": MACHINE, "extension": EXTENSION, "fixed": FIXED}
+ROOT = Path(__file__).parents[2]
+EXAMPLES = Path(os.environ.get("BATCHEXT_EXAMPLES", ROOT.parent / "shared" / "azure-batch" / "examples"))
+
+
+def full(path: str) -> str:
+    """Return a path with its short beginning written out."""
+    for short, long in SHORT.items():
+        if path == short or path.startswith((f"{short}.", f"{short}[")):
+            return long + path[len(short) :]
+    return path
+
+
+def changed(changes: list[dict[str, Any]]) -> Any:
+    """Return a document that is right but for the changes."""
+    document: Any = copy.deepcopy(GOOD)
+    for change in changes:
+        *way, last = steps(full(change.get("at") or change["remove"]))
+        node = document
+        for step in way:
+            node = node[step] if isinstance(step, int) else node.setdefault(step, {})
+        if "remove" in change:
+            del node[last]
+        else:
+            node[last] = change["put"]
+    return document
+
+
+def findings_of(case: dict[str, Any]) -> list[Finding]:
+    if "text" not in case:
+        return check_pool(changed(case["change"]))
+    try:
+        (pool,) = parse_pools(case["text"], source=case["as"])
+    except DocumentSyntaxError as flaw:
+        return [Finding("error", "", flaw.problem, "", line=flaw.line, column=flaw.column)]
+    return check_pool(pool.body)
+
+
+def test_there_are_as_many_as_promised():
+    assert len(CASES) >= 60
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_mistake_is_found_and_nothing_else_is(name):
+    case = CASES[name]
+    findings = findings_of(case)
+    wanted = [
+        (severity, full(entry[severity]), entry["says"])
+        for entry in case["expect"]
+        for severity in entry
+        if severity != "says"
+    ]
+    assert sorted((finding.severity, finding.path) for finding in findings) == sorted(w[:2] for w in wanted)
+    for severity, path, says in wanted:
+        (finding,) = [f for f in findings if (f.severity, f.path) == (severity, path)]
+        assert says in f"{finding.problem}. {finding.mend}"
+        assert "***" not in str(finding)
+    assert [f.severity for f in findings] == sorted(f.severity for f in findings)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_mistake_is_told_with_leads_on(name):
+    for finding in findings_of(CASES[name]):
+        assert finding.line is not None or finding.mend
+        assert len(str(finding).splitlines()) == 1
+        assert finding.link.startswith("https://learn.microsoft.com/") or not finding.link
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"there are no examples in {EXAMPLES}")
+def test_microsofts_own_examples_give_no_error():
+    files = sorted(EXAMPLES.glob("arm/*/examples/PoolCreate_*.json"))
+    assert files
+    for file in files:
+        (pool,) = parse_pools(file.read_text("utf-8"), source=file.name)
+        assert pool.name
+        assert [finding for finding in check_pool(pool.body) if finding.severity == "error"] == []
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"there are no examples in {EXAMPLES}")
+def test_what_microsofts_examples_say_azure_answers_is_a_pool_too():
+    """A pool that was read from Azure is a document, with warnings for what nobody can set."""
+    files = [file for file in sorted(EXAMPLES.glob("arm/*/examples/Pool*.json")) if "Delete" not in file.name]
+    assert len(files) > 5
+    for file in files:
+        answer = json.loads(file.read_text("utf-8"))["responses"]["200"]["body"]
+        errors = [finding for finding in check_pool(answer) if finding.severity == "error"]
+        assert [error.path for error in errors] == [], file.name
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"there are no examples in {EXAMPLES}")
+def test_microsofts_examples_of_the_data_plane_are_told_to_be_of_the_other_plane():
+    files = sorted(EXAMPLES.glob("data-plane/*/examples/Pools_CreatePool_*.json"))
+    assert files
+    for file in files:
+        (pool,) = pools_in(json.loads(file.read_text("utf-8")))
+        (finding,) = check_pool(pool.body)
+        assert "data plane" in finding.problem

@@ -1,0 +1,137 @@
+"""Secrets by reference are looked up at the last moment, shown as references, and never lost or leaked."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk._shared.secrets_masker import redact
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_batchext.concealment import conceal, literal_secrets, reveal
+from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
+from airflow_batchext.secret_references import (
+    from_connection,
+    from_environment,
+    from_variable,
+    look_up_secrets,
+)
+from tests.conftest import document
+
+SECRET = "pa55word-SENTINEL"
+
+
+@pytest.fixture(autouse=True)
+def _places(monkeypatch):
+    vault = {"conn_type": "generic", "password": f"c-{SECRET}", "extra": {"workspace": f"x-{SECRET}"}}
+    monkeypatch.setenv("AIRFLOW_CONN_VAULT", json.dumps(vault))
+    monkeypatch.setenv("AIRFLOW_VAR_FROM_VARIABLE", f"v-{SECRET}\nsecond-SENTINEL-line")
+    monkeypatch.setenv("FROM_ENVIRONMENT", f"e-{SECRET}")
+
+
+@pytest.mark.parametrize(
+    ("reference", "value"),
+    [
+        (from_connection("vault"), f"c-{SECRET}"),
+        (from_connection("vault", "extra.workspace"), f"x-{SECRET}"),
+        (from_variable("from_variable"), f"v-{SECRET}\nsecond-SENTINEL-line"),
+        (from_environment("FROM_ENVIRONMENT"), f"e-{SECRET}"),
+    ],
+)
+def test_each_place_is_looked_up_and_masked(reference, value):
+    json.dumps(reference)
+    kept = {"protectedSettings": {"key": reference, "other": [1, reference]}, "settings": {"a": None}}
+    found = look_up_secrets(kept)
+    assert found == {"protectedSettings": {"key": value, "other": [1, value]}, "settings": {"a": None}}
+    assert kept["protectedSettings"]["key"] is reference, "the user's own document is left alone"
+    for line in value.splitlines():
+        assert redact(f"the {line}") == "the ***"
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ({"$secret": {"connection": "nowhere"}}, "field 'password' of connection 'nowhere' is not there"),
+        (from_connection("vault", "login"), "field 'login' of connection 'vault' is not there or empty"),
+        (from_connection("vault", "extra.none"), "field 'extra.none' of connection 'vault'"),
+        (from_connection("vault", "schema"), "'schema' is no field of a connection"),
+        (from_variable("none"), "Airflow Variable 'none' is not there"),
+        (from_environment("NOWHERE"), "environment variable 'NOWHERE' of the worker is not there"),
+        ({"$secret": {"vault": "x"}}, r"\$secret is none of \{"),
+        ({"$secret": {"variable": "a", "connection": "b"}}, r"\$secret is none of"),
+        ({"$secret": SECRET}, r"\$secret is none of"),
+    ],
+)
+def test_what_leads_nowhere_is_told_with_its_path(reference, said):
+    with pytest.raises(
+        ParameterError, match=rf"^extensions\[0\]\.protectedSettings\.key: .*{said}"
+    ) as caught:
+        look_up_secrets({"extensions": [{"protectedSettings": {"key": reference}}]})
+    assert "SENTINEL" not in str(caught.value)
+
+
+def with_secret(value):
+    body = document(1)
+    machine = body["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
+    machine["extensions"][0]["protectedSettings"] = value
+    return body
+
+
+def test_a_reference_is_shown_as_such_and_a_secret_beside_it_is_not():
+    shown = conceal(with_secret({"key": from_connection("vault")}))
+    assert "vault" in repr(shown)
+    mixed = conceal(with_secret({"key": from_connection("vault"), "literal": SECRET}))
+    assert "vault" not in repr(mixed)
+    assert "SENTINEL" not in repr(mixed)
+    assert reveal(mixed) == with_secret({"key": from_connection("vault"), "literal": SECRET})
+
+
+@pytest.mark.parametrize(
+    ("value", "literal"),
+    [
+        ({"key": SECRET}, True),
+        ({"key": ["{{ conn.vault.password }}", SECRET]}, True),
+        ({"key": "{{ conn.vault.password }}"}, False),
+        ({"key": from_connection("vault")}, False),
+    ],
+)
+def test_a_literal_is_told_from_a_template_and_a_reference(value, literal):
+    path = "properties.deploymentConfiguration.virtualMachineConfiguration.extensions[0].protectedSettings"
+    assert list(literal_secrets(conceal(with_secret(value)))) == ([path] if literal else [])
+
+
+def test_the_operator_sends_the_value_and_the_dag_has_the_reference(azure, capsys, monkeypatch):
+    body = with_secret({"key": from_connection("vault"), "other": from_environment("FROM_ENVIRONMENT")})
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        task = AzureBatchCreatePoolOperator(task_id="t", pool_id=azure.pool_id, pool_document=body)
+    serialized = json.dumps(DagSerialization.serialize_dag(dag), default=str)
+    assert "SENTINEL" not in serialized
+    assert "FROM_ENVIRONMENT" in serialized
+    bodies, put = [], AzureBatchPoolHook.create_pool
+
+    def seen(self, pool_id, body, **options):
+        bodies.append((body, options["secrets"]))
+        return put(self, pool_id, body, **options)
+
+    monkeypatch.setattr(AzureBatchPoolHook, "create_pool", seen)
+    task.execute({})
+    ((sent, secrets),) = bodies
+    machine = sent["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
+    values = {"key": f"c-{SECRET}", "other": f"e-{SECRET}"}
+    assert machine["extensions"][0]["protectedSettings"] == values
+    assert set(values.values()) <= set(secrets), "an answer that echoes them is blotted"
+    out = capsys.readouterr().out
+    assert "SENTINEL" not in out
+    assert "secrets stand in the DAG itself" not in out
+
+
+def test_a_literal_is_warned_about_with_its_path(azure, capsys):
+    body = with_secret({"key": SECRET})
+    AzureBatchCreatePoolOperator(task_id="t", pool_id=azure.pool_id, pool_document=body).execute({})
+    out = capsys.readouterr().out
+    assert "secrets stand in the DAG itself (properties.deploymentConfiguration" in out
+    assert "SENTINEL" not in out
