@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from tests.conftest import document
+from tests.sensors.histories.themes import THEMES, lay
 
 Json = dict[str, Any]
 
@@ -20,7 +21,10 @@ HARMLESS = ("upper", "lower", "swapped")
 
 @dataclass(frozen=True)
 class Happening:
-    """Something that is done to the pool: a method of the emulated account, seconds after the creation."""
+    """Something that is done to the pool: a method of the emulated account, seconds after the creation.
+
+    ``mend`` takes away what makes resizes fail, and resizes the pool.
+    """
 
     at: float
     what: str
@@ -43,6 +47,8 @@ class History:
     """When the gate is set, after the creation of the pool."""
     answer_seconds: float
     """How long each answer is under way."""
+    ambush: tuple[int, Happening] | None
+    """What happens as soon as all is well: after the so-and-so-many-th answer of the next look."""
     skew: float
     """How far the worker's clock is ahead of the service's."""
     deaths: tuple[tuple[str, int], ...]
@@ -55,8 +61,9 @@ class History:
     @property
     def is_created_anew(self) -> bool:
         """Whether another pool of the same name takes the place of the pool."""
+        ambush = [self.ambush[1]] if self.ambush else []
         fates = any("recreated_after" in rule for rule in self.scenario["pools"])
-        return fates or any(item.what == "recreate_pool" for item in self.happenings)
+        return fates or any(item.what == "recreate_pool" for item in (*self.happenings, *ambush))
 
 
 def draw(seed: int) -> History:
@@ -70,23 +77,33 @@ def draw(seed: int) -> History:
     scenario = _scenario(random, count, names, pool)
     gate = _gate(random, count, names)
     starts = random.choice([0.0, 0.0, 30.0, 150.0, 400.0])
+    happenings = _happenings(random, count, names)
+    if random.random() < 0.35:
+        laid = lay(random, random.choice(THEMES))
+        pool, scenario, gate, starts = (laid[name] for name in ("pool", "scenario", "gate", "starts"))
+        happenings = [Happening(*happening) for happening in laid["happenings"]]
     faults = _faults(random) if random.random() < 0.45 else []
     conn_id = "official"
     if random.random() < 0.12:
         conn_id = "azure_batchext_default"
         faults += _sign_in_faults(random) if random.random() < 0.5 else []
     answer_seconds = random.choice([0.0, 0.0, 0.0, 0.2, 1.7])
+    ambush = _ambush(random) if random.random() < 0.25 else None
+    if any("upgrade_after" in rule for rule in scenario["extensions"]):
+        # What upgrades itself while others are read was well at no one moment, but nobody can see that.
+        answer_seconds, ambush = 0.0, None
     # Whatever counts requests needs them in an order.
-    in_order = answer_seconds or any("until" not in fault for fault in faults)
+    in_order = answer_seconds or ambush or any("until" not in fault for fault in faults)
     return History(
         seed=seed,
         document=pool,
         scenario=scenario,
-        happenings=tuple(sorted(_happenings(random, count, names), key=lambda item: item.at)),
+        happenings=tuple(sorted(happenings, key=lambda item: item.at)),
         faults=tuple(faults),
         gate=gate,
         starts=starts,
         answer_seconds=answer_seconds,
+        ambush=ambush,
         skew=random.choice([0.0, 0.0, 0.0, -40.0, 900.0]),
         deaths=tuple(_deaths(random)),
         dead_seconds=random.choice([0.0, 5.0, 90.0]),
@@ -194,7 +211,9 @@ def _happenings(random: Random, count: int, names: list[str]) -> list[Happening]
             happenings.append(Happening(at + 200, "start_node", {"node": node}))
         elif what == "resize_pool":
             words = {"dedicated": random.randint(0, count + 1)}
-        elif what in ("stop_resize", "delete_pool", "recreate_pool", "mend"):
+        elif what == "mend":
+            words = {"dedicated": count}
+        elif what in ("stop_resize", "delete_pool", "recreate_pool"):
             words = {}
         elif what == "set_extension":
             if not names:
@@ -204,9 +223,21 @@ def _happenings(random: Random, count: int, names: list[str]) -> list[Happening]
             words["enabled"] = False
             happenings.append(Happening(at + 100, what, {"node": node, "enabled": True}))
         happenings.append(Happening(at, what, words))
-        if what == "mend":  # the reason of a failed resize is mended, and the pool is resized again
-            happenings.append(Happening(at, "resize_pool", {"dedicated": count}))
     return happenings
+
+
+def _ambush(random: Random) -> tuple[int, Happening]:
+    what, words = random.choice(
+        [
+            ("reboot_node", {"node": 0}),
+            ("preempt_node", {"node": 0, "back_after": 30.0}),
+            ("mark_node", {"node": 0, "state": "unusable"}),
+            ("resize_pool", {"dedicated": 7}),
+            ("delete_pool", {}),
+            ("recreate_pool", {}),
+        ]
+    )
+    return random.randint(1, 7), Happening(0.0, what, words)
 
 
 def _gate(random: Random, count: int, names: list[str]) -> Json:

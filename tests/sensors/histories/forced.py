@@ -23,8 +23,8 @@ _MARGIN = 120.0
 
 def forced(history: History) -> str | None:
     """The only right verdict (``open``, ``failed``, ``timeout``), or None where the moments decide."""
-    if history.is_created_anew and (history.faults or history.deaths):
-        return None  # whoever has not seen the first pool cannot know
+    if history.ambush or (history.is_created_anew and (history.faults or history.deaths)):
+        return None  # it depends on who looks when; who has not seen the first pool cannot know
     timeout, pause = float(history.gate["timeout"]), _pause(history)
     pool = Pool(Account(Clock(0), Scenario()), history, "scan")
     pool.pass_time(history.starts)

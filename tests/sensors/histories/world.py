@@ -18,7 +18,7 @@ from airflow_batchext.emulator import Emulator, Scenario
 from airflow_batchext.emulator.errors import RefusedError
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.emulator.pool_document import read_management
-from tests.sensors.histories.drawing import HARMLESS, History
+from tests.sensors.histories.drawing import HARMLESS, Happening, History
 from tests.sensors.histories.truth import Truth, truth
 
 if TYPE_CHECKING:
@@ -58,15 +58,18 @@ class Pool:
         while self._to_come and self.born + timedelta(seconds=self._to_come[0].at) <= end:
             happening = self._to_come.pop(0)
             self._advance_to(self.born + timedelta(seconds=happening.at))
-            if happening.what == "mend":
-                rules = [
-                    rule.model_copy(update={"resize_error": None}) for rule in self.account.scenario.pools
-                ]
-                self.account.scenario = self.account.scenario.model_copy(update={"pools": rules})
-                continue
-            with suppress(RefusedError):  # the node or the pool is not there, or busy with something else
-                getattr(self.account, happening.what)(self.pool_id, **happening.words)
+            self.let(happening)
         self._advance_to(end)
+
+    def let(self, happening: Happening) -> None:
+        """Let it happen now."""
+        what = happening.what
+        if what == "mend":
+            rules = [rule.model_copy(update={"resize_error": None}) for rule in self.account.scenario.pools]
+            self.account.scenario = self.account.scenario.model_copy(update={"pools": rules})
+            what = "resize_pool"
+        with suppress(RefusedError):  # the node or the pool is not there, or busy with something else
+            getattr(self.account, what)(self.pool_id, **happening.words)
 
     def _advance_to(self, moment: datetime) -> None:
         clock = self.account.clock
@@ -97,6 +100,7 @@ class World(Pool):
         self._failing_since: float | None = None
         self._retry_after, self._has_looked = 0.0, False
         self._pauses, self.looks, self.clean_looks = 0, 0, 0
+        self._ambush = history.ambush
         emulator.faults.add(*(read_fault(fault) for fault in history.faults))
         self.begin_look()
 
@@ -121,10 +125,16 @@ class World(Pool):
     def answered(self) -> None:
         """An answer has come; time may have passed while it was under way."""
         with self.lock:
-            if self.history.answer_seconds:
-                self._sample()
-                self.pass_time(self.history.answer_seconds)
-                self._sample()
+            self._answers += 1
+            if not self._is_moving:
+                return
+            self._sample()
+            self._served = len(self._samples)
+            if self._ambush and self._was_well and self._answers >= self._ambush[0]:
+                self.let(self._ambush[1])
+                self._ambush = None
+            self.pass_time(self.history.answer_seconds)
+            self._sample()
 
     def pause(self, seconds: float) -> None:
         """The look has ended, and the gate waits so many seconds for the next one. Lets no time pass."""
@@ -154,6 +164,9 @@ class World(Pool):
         self._samples: list[list[tuple[Truth, Truth]]] = []
         self._requests, self._fired = len(self.emulator.requests), len(self.emulator.faults.fired)
         self._sample()
+        self._was_well = self._samples[0][0][0].outcome == "open"
+        self._answers, self._served = 0, 1
+        self._is_moving = bool(self.history.answer_seconds or self._ambush)
 
     def end_look(self, outcome: str, text: str = "", report: dict[str, Any] | None = None) -> None:
         """The look, if there was one, came to this: ``wait``, ``timeout``, ``open`` or ``failed``."""
@@ -170,7 +183,9 @@ class World(Pool):
         if outcome == "timeout" and self.now() < self.deadline - 0.01:
             raise WrongError(f"gave up early: {told}")
         if outcome == "open":
-            if not any(true.outcome == "open" for true in every):
+            # Pool and nodes are read once more at last: they have to be well at the moment of the former.
+            last = [pair for sample in self._samples[max(self._served - 3, 0) :] for pair in sample]
+            if not any(true.outcome == "open" for pair in last for true in pair):
                 raise WrongError(f"opened early: {told}")
             if report is not None and not any(set(report["nodes"]) == true.nodes for true in every):
                 raise WrongError(f"reported other nodes: {told}")
