@@ -216,6 +216,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         if found:
             return found.xcom_value
         deadline = self._started + self.timeout
+        pause = self._watch.pause(self.poke_interval, self._verdict) if self._verdict else 0.0
         raise TaskDeferred(
             trigger=AzureBatchExtensionTrigger(
                 pool_id=self.pool_id,
@@ -225,6 +226,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
                 started=self._started,
                 rules=self._rules.to_json(),
                 pool_created=self._watch.pool_created,
+                not_before=time.time() + pause if pause > self.poke_interval else None,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),

@@ -85,6 +85,15 @@ def test_a_failed_resize_ends_it_with_the_services_words(azure):
         sensor(azure).execute(context())
 
 
+def test_a_failed_resize_of_an_autoscale_pool_is_waited_for(azure):
+    """Its formula is evaluated again, and then resizes it again."""
+    azure.emulator.scenario = Scenario(pools=[PoolScenario(resize_error=ResizeError())])
+    azure.create(ready=False, scale={"autoScale": {"formula": "$TargetDedicatedNodes = 2;"}})
+    azure.pass_time(300)
+    with pytest.raises(GateTimeoutError, match=r"still missing: the resize of pool .* AllocationFailed"):
+        sensor(azure).execute(context())
+
+
 def test_no_such_pool(azure):
     with pytest.raises(GateFailedError, match="does not exist"):
         sensor(azure).execute(context())
@@ -219,6 +228,15 @@ def test_deferring_hands_everything_to_the_trigger(azure):
     }
     assert caught.value.timeout > timedelta(minutes=2), "our own deadline comes first: it can say why"
     assert caught.value.kwargs is None, "dag.test() would lose them"
+
+
+def test_the_trigger_waits_as_long_as_the_service_asked_the_first_look_to(azure):
+    azure.create(ready=False)
+    azure.emulator.faults.add(action="throttle", retry_after=200, path="*/nodes")
+    with pytest.raises(TaskDeferred) as caught:
+        sensor(azure, deferrable=True, timeout=600, poke_interval=30).execute(context())
+    _, kwargs = caught.value.trigger.serialize()
+    assert 198 < kwargs["not_before"] - kwargs["started"] < 205
 
 
 def test_the_event_ends_the_task(azure):
