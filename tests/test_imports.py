@@ -16,6 +16,8 @@ MODULES = [
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
     "airflow_batchext.concealment",
+    "airflow_batchext.pool_builder",
+    "airflow_batchext.preflight",
 ]
 
 

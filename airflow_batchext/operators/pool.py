@@ -46,10 +46,11 @@ class AzureBatchCreatePoolOperator(BaseOperator):
     created`` (False if adopted)``, pool_created`` (time of creation)``, etag, provisioning_state,
     allocation_state, extensions`` (their names).
 
-    :param pool_document: the body of ``Pool_Create`` (management plane) as a dict, or the path of a
-        ``.json``, ``.yaml`` or ``.yml`` file with it; a relative path is looked for where Airflow looks
-        for templates: beside the DAG file and in ``template_searchpath``. The dict's texts and the file's
-        whole text are templates.
+    :param pool_document: the body of ``Pool_Create`` (management plane) as a dict, its text, a model of it
+        from azure-mgmt-batch, or the path of a ``.json``, ``.yaml`` or ``.yml`` file with it; a relative path
+        is looked for where Airflow looks for templates: beside the DAG file and in ``template_searchpath``.
+        Of several pools in a list or file the one called ``pool_id`` is taken. The dict's texts and the
+        file's whole text are templates.
     :param pool_id: the pool's name; by default the document's ``name`` (templated).
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     """
@@ -61,7 +62,7 @@ class AzureBatchCreatePoolOperator(BaseOperator):
     def __init__(
         self,
         *,
-        pool_document: dict[str, Any] | str,
+        pool_document: Any,
         pool_id: str | None = None,
         azure_batchext_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
