@@ -1,9 +1,9 @@
 """Writes the common pool document in Python, for DAG files: typed, with completion, in the end the same dict.
 
-What is not offered here goes through ``more``, or is changed in the dict. Values may be templates. Publishers,
-types and settings of the extensions are those of Batch's how-to and of the extensions' own pages. Versions of
-the Azure Monitor agent and of the GPU drivers are from memory: give ``version`` where yours matters. There is
-no extension to run a script: Batch keeps that type for itself, a ``start_task`` does it.
+What is not offered here goes through ``more``, or is changed in the dict. Values may be templates.
+Publishers, types and settings of the extensions are those of Batch's how-to and of the extensions' own pages.
+Versions of the Azure Monitor agent and of the GPU drivers are from memory: give ``version`` where yours
+matters. There is no extension to run a script: Batch keeps that type for itself, a ``start_task`` does it.
 
 Source: https://learn.microsoft.com/azure/batch/create-pool-extensions
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.pool_spec.test_corpus import CASES, SHORT, findings_of
@@ -10,11 +11,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "mistakes.md"
 _HEAD = """\
 # Mistakes that are found
 
-What `batchext validate` and `AzureBatchCreatePoolOperator` say of mistakes that people make in pool documents. An
-**error** stops the operator before anything is sent; a warning goes to the log. This page is written from
-[`tests/pool_spec/corpus`](../tests/pool_spec/corpus) by `python -m tests.pool_spec.mistakes`, and a test compares
-the two. Besides these, every member that the installed azure-mgmt-batch does not know is found, every value of a
-wrong type, and everything required that is missing.
+What `batchext validate` and `AzureBatchCreatePoolOperator` say of mistakes that people make in pool
+documents. An **error** stops the operator before anything is sent; a warning goes to the log. This page is
+written from [`tests/pool_spec/corpus`](../tests/pool_spec/corpus) by `python -m tests.pool_spec.mistakes`,
+and a test compares the two. Besides these, every member that the installed azure-mgmt-batch does not know is
+found, every value of a wrong type, and everything required that is missing.
 
 In paths, *machine* is `properties.deploymentConfiguration.virtualMachineConfiguration`, *extension* its
 `extensions[0]`, and *fixed* `properties.scaleSettings.fixedScale`. [n] is where somebody made or met it.
@@ -22,6 +23,9 @@ In paths, *machine* is `properties.deploymentConfiguration.virtualMachineConfigu
 | mistake | where | what is said |
 |---|---|---|
 """
+
+# Python's own words for a flaw in JSON, and the version of the SDK.
+_VARIES = re.compile(r"(?<=not valid JSON) \([^)]*\)|(?<=azure-mgmt-batch) [\d.]+")
 
 
 def _cell(text: str) -> str:
@@ -42,6 +46,7 @@ def page() -> str:
         seen = f" [[n]({case['seen']})]" if "seen" in case else ""
         for number, finding in enumerate(findings_of(case)):
             said = f"{finding.problem}. {finding.mend}".strip()
+            said = _VARIES.sub("", said)
             said = said if said.endswith(("?", ".")) else f"{said}."
             severity = "**error**" if finding.severity == "error" else "warning"
             why = "" if number else f"{_cell(case['why'])}{seen}"
