@@ -271,6 +271,21 @@ def _no_keys_refused() -> Iterator[None]:
         mend = advice(403, "SharedKeyNotAllowed", "")
         raise AccessRefusedError(f"{error.reason} {mend}", status=error.status, code=error.code) from None
 
+    def list_pools(self) -> list[Body]:
+        """Read all pools of the account (``Pool_ListByBatchAccount``)."""
+        client = self.get_conn()
+        with translated(f"list the pools of Batch account {self.connection.account_name}"):
+            return [pool.as_dict() for pool in client.pool.list_by_batch_account(**self._place)]
+
+    def list_sizes(self, location: str) -> list[Body]:
+        """Read which sizes of machines Batch offers (``Location_ListSupportedVirtualMachineSkus``).
+
+        :param location: the region, such as ``westeurope``.
+        """
+        client = self.get_conn()
+        with translated(f"list the sizes of virtual machines in {location}"):
+            return [size.as_dict() for size in client.location.list_supported_virtual_machine_skus(location)]
+
 
 def _endpoint(account: Body) -> str:
     return account_endpoint_url(str(account["properties"]["accountEndpoint"]))

@@ -53,10 +53,11 @@ class AzureBatchCreatePoolOperator(PoolOperator):
     that were found, each with ``path, existing, asked, remedy``)``, pool_created`` (time of creation)``,
     etag, provisioning_state, allocation_state, extensions`` (their names).
 
-    :param pool_document: the body of ``Pool_Create`` (management plane) as a dict, or the path of a
-        ``.json``, ``.yaml`` or ``.yml`` file with it; a relative path is looked for where Airflow looks
-        for templates: beside the DAG file and in ``template_searchpath``. The dict's texts and the file's
-        whole text are templates.
+    :param pool_document: the body of ``Pool_Create`` (management plane) as a dict, its text, a model of it
+        from azure-mgmt-batch, or the path of a ``.json``, ``.yaml`` or ``.yml`` file with it; a relative path
+        is looked for where Airflow looks for templates: beside the DAG file and in ``template_searchpath``.
+        Of several pools in a list or file the one called ``pool_id`` is taken. The dict's texts and the
+        file's whole text are templates.
     :param pool_id: the pool's name; by default the document's ``name`` (templated).
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     :param on_existing: "adopt" takes the pool that exists as it is, and logs how it differs; "fail" does not
@@ -78,7 +79,7 @@ class AzureBatchCreatePoolOperator(PoolOperator):
     def __init__(
         self,
         *,
-        pool_document: dict[str, Any] | str,
+        pool_document: Any,
         pool_id: str | None = None,
         on_existing: OnExisting = "adopt",
         replace_busy: bool = False,
