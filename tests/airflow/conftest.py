@@ -32,6 +32,10 @@ def secret_document(secret: str) -> dict:
     return {"name": "s-file", **document(1, [extension])}
 
 
+def data_plane(service: Emulator) -> dict[str, str]:
+    return {"account_url": service.info.http_endpoint, "account_key": service.info.key}
+
+
 @pytest.fixture(scope="session")
 def service() -> Iterator[Emulator]:
     with Emulator(time_scale=0) as emulator:
@@ -50,6 +54,10 @@ def airflow(service: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "vault": {"conn_type": "generic", "password": f"connection-{SECRET}"},
         "azure_batchext_default": own_connection(service),
         "official": official_connection(service),
+        # As an account in the public cloud has it: the data plane is the emulator's, the portal Azure's.
+        "portal": own_connection(service, extra={"arm_url": "", **data_plane(service)}),
+        "azure_batch_west": own_connection(service),
+        "azure_batch_north": own_connection(service),
     }
     running = Airflow(home, dags, connections)
     running.environment |= {
