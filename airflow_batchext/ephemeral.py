@@ -77,7 +77,8 @@ def ephemeral_pool(
     """A task group: create a pool, wait at its gate, run the tasks of the block, delete the pool.
 
     The pool is deleted when the tasks of the block are done, however they ended, and also when the gate has
-    failed. If the deletion fails, the DAG run does: nodes that are forgotten cost money. Clearing a task
+    failed. A deletion that fails does not fail the run of the DAG (Airflow's rule for teardowns), so give it
+    retries and a callback in ``delete``: nodes that are forgotten cost money. Clearing a task
     of the block makes the pool anew: Airflow clears creation, gate and deletion with it.
 
     Creation is tried at least twice: Airflow runs no teardown for a setup that failed, so a worker that is
@@ -103,7 +104,9 @@ def ephemeral_pool(
         teardown = AzureBatchDeletePoolOperator(task_id="delete", **common, **(delete or {}))
         with TaskGroup("work") as work:
             yield EphemeralPool(pool_id, setup, wait, teardown)
-        teardown.as_teardown(setups=setup, on_failure_fail_dagrun=True)
+        # Not on_failure_fail_dagrun: for Airflow 3.3.2 the state of the run is then that of the teardown
+        # alone, and work that failed would be a success.
+        teardown.as_teardown(setups=setup)
         # The gate is a setup too: whoever clears a task of the block clears what has to come before it.
         setup >> wait.as_setup()  # type: ignore[no-untyped-call]
         if work.children:

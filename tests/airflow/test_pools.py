@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, PoolScenario, Scenario, Timings
-from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.emulator.pool_document import read_management
 from airflow_batchext.emulator.scenario import ResizeError
 from tests.airflow.dags.pool_scenarios import document
@@ -39,12 +38,6 @@ def prepare(service: Emulator) -> None:
             PoolScenario(pool="pl-quota", resize_error=quota),
             PoolScenario(pool="pl-short", resize_error=late, nodes_allocated=1),
             PoolScenario(pool="pl-ended-*", steady_after=100_000),
-        ],
-        # Both racers have seen nothing before either creates its pool.
-        faults=[
-            read_fault(
-                {"action": "slow", "method": "GET", "path": "*/pools/pl-race", "seconds": 6, "count": 2}
-            )
         ],
     )
     service.account.create_pool("pl-linked", read_management(document(1)))
@@ -179,15 +172,11 @@ def test_where_there_is_no_portal_there_is_no_link(airflow: Airflow, runs: Any):
 def test_a_pool_lives_as_long_as_its_tasks_however_they_end(airflow: Airflow, service: Emulator, runs: Any):
     states = airflow.states(LIVES, runs[LIVES])
     assert {task: states[task] for task in states if task.endswith("delete")} == {
-        f"{name}.delete": "success" for name in ("works", "fails", "closed")
+        f"{name}.delete": "success" for name in ("fails", "closed")
     }
-    assert states["works.work.use"] == "success"
     assert states["fails.work.use"] == "failed"
     assert (states["closed.gate"], states["closed.work.use"]) == ("failed", "upstream_failed")
-    pool_id = airflow.xcom(LIVES, runs[LIVES], "works.work.use")
-    assert re.fullmatch(r"works-[0-9a-f]{16}", pool_id)
-    assert airflow.xcom(LIVES, runs[LIVES], "works.create")["pool_id"] == pool_id
-    assert not [p for p in service.account.pools() if p.name.startswith(("works-", "fails-", "closed-"))]
+    assert not [p for p in service.account.pools() if p.name.startswith(("fails-", "closed-", "pool-"))]
     assert airflow.get(f"dags/{LIVES}/dagRuns/{runs[LIVES]}")["state"] == "failed"
 
 
@@ -202,20 +191,23 @@ def test_the_examples_run_to_their_end_and_leave_nothing(
     assert len(used) == (1 if dag_id == "batch_ephemeral_pool" else 2)
 
 
-def test_each_expansion_has_a_pool_of_its_own(service: Emulator, runs: Any):
+def test_each_expansion_has_a_pool_of_its_own(airflow: Airflow, service: Emulator, runs: Any):
     made = {
         r.path.split("/pools/")[1][:21] for r in service.requests if r.method == "PUT" and "/pool-" in r.path
     }
     assert len(made) == 3, "one of the first example, two of the second"
+    pool_id = airflow.xcom("batch_ephemeral_pool", runs["batch_ephemeral_pool"], "pool.work.use_pool")
+    assert re.fullmatch(r"pool-[0-9a-f]{16}", pool_id)
+    assert pool_id in made
 
 
 def test_whoever_clears_the_work_clears_the_life_of_its_pool(airflow: Airflow, runs: Any):
     body = {
         "dry_run": True,
-        "dag_run_id": runs[LIVES],
-        "task_ids": ["works.work.use"],
+        "dag_run_id": runs["batch_ephemeral_pool"],
+        "task_ids": ["pool.work.use_pool"],
         "only_failed": False,
     }
-    answer = airflow._client.post(f"/api/v2/dags/{LIVES}/clearTaskInstances", json=body).json()
+    answer = airflow._client.post("/api/v2/dags/batch_ephemeral_pool/clearTaskInstances", json=body).json()
     cleared = {item["task_id"] for item in answer["task_instances"]}
-    assert cleared == {"works.create", "works.gate", "works.work.use", "works.delete"}
+    assert cleared == {"pool.create", "pool.gate", "pool.work.use_pool", "pool.delete"}
