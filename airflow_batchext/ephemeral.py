@@ -86,7 +86,8 @@ def ephemeral_pool(
 
     :param pool_document: as for ``AzureBatchCreatePoolOperator``.
     :param group_id: the task group; its tasks are ``create``, ``gate``, ``delete`` and the group ``work``.
-    :param pool_id: the pool's id; by default ``run_pool_id(group_id)``, another one in each run.
+    :param pool_id: the pool's id; by default ``run_pool_id(group_id)``, another one in each run. A pool that
+        exists under a name of your own is adopted, and deleted in the end like any other.
     :param mapped: give each expansion of the mapped task group around it a pool of its own.
     :param azure_batchext_conn_id: Airflow connection to the Batch account, for all three.
     :param create: more parameters of the ``AzureBatchCreatePoolOperator``.

@@ -96,6 +96,7 @@ def runs(airflow: Airflow, service: Emulator) -> dict[str, Any]:
         )
 
     wait_until("the runs to end", ended, 150)
+    service.scenario = Scenario()
     return seen
 
 
