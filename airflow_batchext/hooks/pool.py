@@ -261,16 +261,6 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         with _no_keys_refused(), translated(_LIST_KEYS, needs=LIST_KEYS_ACTION):
             return str((await client.batch_account.get_keys(**self._place)).primary)
 
-
-@contextmanager
-def _no_keys_refused() -> Iterator[None]:
-    """A 409 says that the account takes no keys: that is a refusal, not a conflict that may pass."""
-    try:
-        yield
-    except ConflictError as error:
-        mend = advice(403, "SharedKeyNotAllowed", "")
-        raise AccessRefusedError(f"{error.reason} {mend}", status=error.status, code=error.code) from None
-
     def list_pools(self) -> list[Body]:
         """Read all pools of the account (``Pool_ListByBatchAccount``)."""
         client = self.get_conn()
@@ -285,6 +275,16 @@ def _no_keys_refused() -> Iterator[None]:
         client = self.get_conn()
         with translated(f"list the sizes of virtual machines in {location}"):
             return [size.as_dict() for size in client.location.list_supported_virtual_machine_skus(location)]
+
+
+@contextmanager
+def _no_keys_refused() -> Iterator[None]:
+    """A 409 says that the account takes no keys: that is a refusal, not a conflict that may pass."""
+    try:
+        yield
+    except ConflictError as error:
+        mend = advice(403, "SharedKeyNotAllowed", "")
+        raise AccessRefusedError(f"{error.reason} {mend}", status=error.status, code=error.code) from None
 
 
 def _endpoint(account: Body) -> str:
