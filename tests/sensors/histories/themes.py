@@ -39,7 +39,7 @@ def lay(random: Random, theme: str) -> Json:
     elif theme == "upgrades":
         extensions[0]["enableAutomaticUpgrade"] = True
         after = late - random.uniform(20, 150)
-        rules.append({"extension": "secretext", "upgrade_after": after, "upgrade_seconds": 400.0})
+        rules.append({"node": 0, "extension": "secretext", "upgrade_after": after, "upgrade_seconds": 400.0})
     elif theme == "leaves":
         timings["leaving"] = 200.0
         rules.insert(0, {"node": 0, "outcome": "fail"})
