@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_batchext.emulator import Clock, Scenario
 from airflow_batchext.emulator.account import Account
 from tests.sensors.histories.truth import truth
-from tests.sensors.histories.world import JITTER, LONGEST_PAUSE, NOTICE, SMALL, Pool
+from tests.sensors.histories.world import GLANCES, JITTER, LONGEST_PAUSE, NOTICE, Pool
 
 if TYPE_CHECKING:
     from tests.sensors.histories.drawing import History
@@ -30,10 +30,9 @@ def forced(history: History) -> str | None:
     pool.pass_time(history.starts)
     here = pool.account.find(pool.pool_id)
     known = here.created if here else None
-    first, since, most, passed = "wait", 0.0, 0, 0.0
+    first, since, passed = "wait", 0.0, 0.0
     while passed <= timeout + _MARGIN + pause:
         true = truth(pool.account, pool.pool_id, history.gate, known)
-        most = max(most, len(true.nodes))
         if first == "wait":
             first, since = true.outcome, passed
         elif true.outcome != first:
@@ -43,8 +42,8 @@ def forced(history: History) -> str | None:
     if first == "wait":
         return "timeout"
     noticed = max([since, *(fault.get("until", 0.0) for fault in history.faults)])
-    noticed += (3 + sum(fault.get("count", 0) for fault in history.faults)) * pause
-    if first == "fail" and most > SMALL:
+    noticed += (3 + GLANCES + sum(fault.get("count", 0) for fault in history.faults)) * pause
+    if first == "fail":
         noticed += (1 + len(history.deaths)) * (NOTICE + pause)
     if noticed > timeout:
         return None
