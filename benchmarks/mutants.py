@@ -57,7 +57,7 @@ MUTANTS = [
     ("verdict", "if node.state in VOID_STATES:\n            continue", "if False:\n            continue"),
     ("verdict", "if extension is None:\n            missing", "if extension is None:\n            continue\n            missing"),
     ("verdict", "if extension.phase is Phase.FAILED and node.state:", "if False:"),
-    ("verdict", "elif extension.phase is Phase.PENDING:", "elif False:"),
+    ("verdict", "elif extension.phase is not Phase.SUCCEEDED:", "elif False:"),
     ("verdict", "len(failed) > rules.max_failed_nodes", "len(failed) > rules.max_failed_nodes + 1"),
     ("verdict", "tolerated = len(failed) <= rules.max_failed_nodes", "tolerated = True"),
     ("verdict", "if refused or too_many:", "if too_many:"),
