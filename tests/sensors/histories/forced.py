@@ -30,11 +30,14 @@ def forced(history: History) -> str | None:
     pool.pass_time(history.starts)
     here = pool.account.find(pool.pool_id)
     known = here.created if here else None
-    first, since, passed = "wait", 0.0, 0.0
+    first, since, most, passed, is_of_extensions = "wait", 0.0, 0, 0.0, False
     while passed <= timeout + _MARGIN + pause:
         true = truth(pool.account, pool.pool_id, history.gate, known)
         if first == "wait":
             first, since = true.outcome, passed
+            most = max(most, len(true.nodes))
+            # Of a pool with several nodes these are read by turns.
+            is_of_extensions = any("extension" in words[-1] for words in true.failures)
         elif true.outcome != first:
             return None
         pool.pass_time(_STEP)
@@ -42,8 +45,10 @@ def forced(history: History) -> str | None:
     if first == "wait":
         return "timeout"
     noticed = max([since, *(fault.get("until", 0.0) for fault in history.faults)])
-    noticed += (3 + GLANCES + sum(fault.get("count", 0) for fault in history.faults)) * pause
-    if first == "fail":
+    # That a glance still holds is known at once; other news waits for the next whole look.
+    glances = GLANCES if first == "fail" else 0
+    noticed += (3 + glances + sum(fault.get("count", 0) for fault in history.faults)) * pause
+    if is_of_extensions and most > 1:
         noticed += (1 + len(history.deaths)) * (NOTICE + pause)
     if noticed > timeout:
         return None
