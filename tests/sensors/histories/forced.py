@@ -49,7 +49,8 @@ def forced(history: History) -> str | None:
     glances = GLANCES if first == "fail" else 0
     noticed += (3 + glances + sum(fault.get("count", 0) for fault in history.faults)) * pause
     if is_of_extensions and most > 1:
-        noticed += (1 + len(history.deaths)) * (NOTICE + pause)
+        turns = (1 + GLANCES) * most * pause  # at least one node at each whole look
+        noticed += (1 + len(history.deaths)) * min(NOTICE + pause, turns)
     if noticed > timeout:
         return None
     return "failed" if first == "fail" else first
