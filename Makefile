@@ -43,8 +43,7 @@ audit:
 	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints.txt
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.gate
-	$(BIN)/python -m benchmarks.emulator
+	$(BIN)/python -m benchmarks
 
 mutants: $(READY)
 	$(BIN)/python -m benchmarks.mutants

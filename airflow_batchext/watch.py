@@ -216,13 +216,12 @@ class Watch:
 
         # The reads above are of different moments: they hold together only if nothing moved meanwhile.
         pool_again = yield from _read_pool()
+        if isinstance(pool_again, Problem):
+            return self._pool_unread(pool_again)
         nodes_again = yield from _read_nodes()
-        if (
-            isinstance(pool_again, Pool)
-            and pool_again.fingerprint == pool.fingerprint
-            and not isinstance(nodes_again, Problem)
-            and self._moments(nodes_again) == self._moments(nodes)
-        ):
+        if isinstance(nodes_again, Problem):
+            return _unread(nodes_again, "the node list", pool)
+        if pool_again.fingerprint == pool.fingerprint and self._moments(nodes_again) == self._moments(nodes):
             return verdict
         moved = f"pool {self.pool_id} or its nodes changed while they were read"
         return replace(verdict, outcome=Outcome.WAIT, reasons=(moved,), moved=True)

@@ -1,18 +1,13 @@
 """How fast the emulator answers for a pool of ten thousand nodes, over a socket, and what memory it takes.
 
 Beside each time stands that of a plain Starlette application that sends a body of the same size, asked in
-the same way: what is above it is the emulator's own. Ends with status 1 if a limit is exceeded.
-
-    python benchmarks/emulator.py [--nodes 10000] [--rounds 200]
+the same way: what is above it is the emulator's own. It ends with an error if a limit is exceeded.
 """
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,9 +15,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+from benchmarks.machine import emulator_process, markdown, memory_of
+
+NODES = 10_000
+ROUNDS = 200
 MEDIAN_LIMIT_MS = 20.0
 MEMORY_LIMIT_MB = 300.0
 VERSION = "api-version=2025-06-01"
@@ -109,19 +107,6 @@ class Client:
 
 
 @contextmanager
-def emulator() -> Iterator[tuple[dict[str, str], int]]:
-    """``batchext emulator`` as a process: what it says of itself, and its process id."""
-    program = Path(sys.executable).with_name("batchext")
-    command = [str(program), "emulator", "--time-scale", "10000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline()), process.pid
-        finally:
-            process.terminate()
-
-
-@contextmanager
 def plain(port: int) -> Iterator[Client]:
     """A Starlette application that sends as many bytes as the path says."""
     command = [sys.executable, "-c", PLAIN, str(port)]
@@ -175,60 +160,41 @@ def grow(client: Client, nodes: int) -> str:
     raise SystemExit("the pool did not come up")
 
 
-def memory_of(process: int) -> float:
-    """Return the resident memory of a process in megabytes."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-
-
-def machine() -> str:
-    """Name the machine that the times belong to."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    cores = len(os.sched_getaffinity(0))
-    python = platform.python_version()
-    return f"{model or platform.machine()}, {cores} cores, {platform.system()}, Python {python}"
-
-
-def main() -> int:
-    """Measure, print, and judge."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--nodes", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=200)
-    options = parser.parse_args()
-    with emulator() as (info, process):
-        client = sign_in(info)
-        node = grow(client, options.nodes)
+def report() -> str:
+    """Measure and tell; raises if a limit is exceeded."""
+    with emulator_process(time_scale=10_000) as info:
+        client = sign_in(vars(info))
+        node = grow(client, NODES)
         asked = [
             ("first page of nodes (1000)", f"/pools/large/nodes?{VERSION}"),
-            ("the same, $select=id,state", f"/pools/large/nodes?{VERSION}&$select=id,state"),
+            ("the same, `$select=id,state`", f"/pools/large/nodes?{VERSION}&$select=id,state"),
             ("first page of nodes (100)", f"/pools/large/nodes?{VERSION}&maxresults=100"),
             ("one node's extensions", f"/pools/large/nodes/{node}/extensions?{VERSION}"),
             ("one node", f"/pools/large/nodes/{node}?{VERSION}"),
             ("the pool", f"/pools/large?{VERSION}"),
         ]
-        timings = [client.time(what, path, options.rounds) for what, path in asked]
-        memory = memory_of(process)
-        port = urlsplit(info["http_endpoint"]).port or 0
+        timings = [client.time(what, path, ROUNDS) for what, path in asked]
+        memory = memory_of(info.pid)
+        port = urlsplit(info.http_endpoint).port or 0
     # The port that the emulator had is free again.
     with plain(port) as simple:
-        bases = [simple.time(timing.what, f"/{timing.size}", options.rounds) for timing in timings]
-    print(f"Emulator of Azure Batch, pool of {options.nodes} nodes\n{machine()}\n")
-    rounds = f"median of {options.rounds}"
-    print(f"{rounds:28} {'bytes':>8} {'ms':>7} {'95 %':>7} {'plain':>7} {'ratio':>6}")
-    for timing, base in zip(timings, bases, strict=True):
-        ratio = timing.median / base.median
-        line = f"{timing.what:28} {timing.size:8} {timing.median:7.2f} {timing.slow:7.2f}"
-        print(f"{line} {base.median:7.2f} {ratio:6.1f}")
-    print(f"\nmemory of the process: {memory:.0f} MB")
+        bases = [simple.time(timing.what, f"/{timing.size}", ROUNDS) for timing in timings]
+    head = (f"pool of {NODES:,} nodes", "bytes", "median ms", "95 % ms", "plain ms", "ratio")
+    rows = [
+        (
+            timing.what,
+            f"{timing.size:,}",
+            f"{timing.median:.2f}",
+            f"{timing.slow:.2f}",
+            f"{base.median:.2f}",
+            f"{timing.median / base.median:.1f}",
+        )
+        for timing, base in zip(timings, bases, strict=True)
+    ]
     slow = [timing.what for timing in timings if timing.median > MEDIAN_LIMIT_MS]
-    for what in slow:
-        print(f"over the limit of {MEDIAN_LIMIT_MS:.0f} ms: {what}")
-    if memory > MEMORY_LIMIT_MB:
-        print(f"over the limit of {MEMORY_LIMIT_MB:.0f} MB")
-    return 1 if slow or memory > MEMORY_LIMIT_MB else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    if slow or memory > MEMORY_LIMIT_MB:
+        raise SystemExit(
+            f"over the limits of {MEDIAN_LIMIT_MS} ms and {MEMORY_LIMIT_MB} MB: {slow}, {memory} MB"
+        )
+    note = f"Memory of the process: {memory:.0f} MB. Each figure is of {ROUNDS} requests."
+    return f"{markdown(head, rows)}\n\n{note}"

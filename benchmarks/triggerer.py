@@ -6,38 +6,43 @@ at an emulator in another process, through the real SDKs over TLS, every 30 seco
 one hangs   nine nodes are ready, the extension of one has begun and does not end
 all hang    the extensions of all ten nodes have begun and do not end
 
-*ours* is ``AzureBatchExtensionTrigger``. *thread per poll* does it the way the deferrable operators of
-Airflow's own Azure provider do: a hook for each trigger, a thread for each poll, ``asyncio.sleep`` between
-two of them; it reads what has to be read to know the same: the pool, its nodes, each node's extensions.
+*ours* is ``AzureBatchExtensionTrigger``. *thread per poll* waits as the deferrable operators of Airflow's own
+Azure provider do: a hook for each trigger, a thread for each poll, ``asyncio.sleep`` between two of them; it
+reads what has to be read to know the same: the pool, its nodes, each node's extensions. *shared stream* is
+our gate on Airflow's own way to let triggers share a poll (``SharedStreamManager``, Airflow 3.3).
 
-    python -m benchmarks.triggerer [--gates 1000] [--seconds 120]
+A minute is measured, after every gate has looked once. Of the looks that were due in it, *looks made* are
+those for which there was time; a look of gates that share is that of each.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
-import resource
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.request import Request, urlopen
 
-from benchmarks.emulator import machine, memory_of
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+from airflow.triggers.shared_stream import SharedStreamManager
+
+from airflow_batchext.verdict import Outcome, Verdict
+from airflow_batchext.watch import Watch
+from benchmarks.machine import control, emulator_process, markdown, memory_of
 
 INTERVAL = 30.0
 NODES = 10
 CONN_ID = "bench"
 # Longer than the first look of every gate takes; what is measured comes after it.
-SETTLE = 75.0
+SETTLE = 45.0
+SECONDS = 60.0
+GATES = 1000
 STALL_PROBE = 0.02
 SCENARIO = {
     "extensions": [
@@ -46,6 +51,10 @@ SCENARIO = {
     ],
     "account": {"pool_quota": 10_000, "dedicated_core_quota": 1_000_000},
 }
+
+
+#: What this process has done so far.
+done: Counter[str] = Counter()
 
 
 class ThreadPerPoll:
@@ -73,41 +82,80 @@ class ThreadPerPoll:
             for extension in client.list_node_extensions(self.pool_id, node.id):
                 statuses = extension.as_dict().get("instanceView", {}).get("statuses") or []
                 ready &= all(status.get("code") == "ProvisioningState/succeeded" for status in statuses)
+        done["looks"] += 1
         return ready
+
+
+class Streamed(BaseEventTrigger):
+    """Our gate, on a shared stream of Airflow's."""
+
+    manager = SharedStreamManager()
+
+    def __init__(self, pool_id: str, number: int) -> None:
+        super().__init__()
+        self.pool_id = pool_id
+        self.number = number
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """As a trigger's row has it."""
+        return "benchmarks.triggerer.Streamed", {"pool_id": self.pool_id, "number": self.number}
+
+    def shared_stream_key(self) -> str:
+        """Gates on one pool share."""
+        return self.pool_id
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Verdict]:
+        """What each look comes to."""
+        from airflow_batchext.hooks.node import AzureBatchNodeHook
+        from airflow_batchext.hooks.watching import alook
+
+        watch = Watch(kwargs["pool_id"])
+        async with AzureBatchNodeHook(CONN_ID, retries=0) as hook:
+            while True:
+                verdict = await alook(hook, watch)
+                yield verdict
+                await asyncio.sleep(watch.pause(INTERVAL, verdict))
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """As the triggerer runs it."""
+        stream = self.manager.subscribe(trigger_id=self.number, trigger=self, key=self.shared_stream_key())
+        async for verdict in stream:
+            done["looks"] += 1
+            if verdict.outcome is not Outcome.WAIT:
+                yield TriggerEvent(verdict.listed())
 
 
 def triggers(way: str, pools: list[str]) -> list[Any]:
     """One trigger for each pool in the list."""
     if way == "thread per poll":
         return [ThreadPerPoll(pool) for pool in pools]
+    if way == "shared stream":
+        return [Streamed(pool, number) for number, pool in enumerate(pools)]
     from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 
-    deadline = time.time() + 86400
-    return [
-        AzureBatchExtensionTrigger(
-            pool_id=pool,
-            azure_batchext_conn_id=CONN_ID,
-            poll_interval=INTERVAL,
-            deadline=deadline,
-            started=time.time(),
-        )
-        for pool in pools
-    ]
+    now = time.time()
+    given = {"azure_batchext_conn_id": CONN_ID, "poll_interval": INTERVAL, "deadline": now + 86400}
+    return [AzureBatchExtensionTrigger(pool_id=pool, started=now, **given) for pool in pools]
 
 
-def count_reads() -> list[None]:
-    """A list that grows with every answer of the service."""
+def count_work() -> None:
+    """Count the service's answers, and the looks that our gates get."""
     from airflow_batchext.hooks._async_clients import ServiceClock
+    from airflow_batchext.triggers._sharing import SharedLooks
 
-    reads: list[None] = []
-    note = ServiceClock.note
+    note, verdict = ServiceClock.note, SharedLooks.verdict
 
-    def count(clock: ServiceClock, response: Any) -> None:
-        reads.append(None)
+    def count_read(clock: ServiceClock, response: Any) -> None:
+        done["reads"] += 1
         note(clock, response)
 
-    ServiceClock.note = count  # type: ignore[method-assign]
-    return reads
+    async def count_look(looks: SharedLooks, *args: Any, **kwargs: Any) -> Verdict:
+        done["looks"] += 1
+        return await verdict(looks, *args, **kwargs)
+
+    ServiceClock.note = count_read  # type: ignore[method-assign]
+    SharedLooks.verdict = count_look  # type: ignore[method-assign]
 
 
 async def _watch_stalls(longest: list[float]) -> None:
@@ -118,10 +166,16 @@ async def _watch_stalls(longest: list[float]) -> None:
         longest[0] = max(longest[0], time.perf_counter() - asked - STALL_PROBE)
 
 
-async def wait(way: str, pools: list[str], seconds: float) -> dict[str, float]:
-    """Let gates wait for so long, and say what that took."""
-    reads = count_reads()
-    before = memory_of(os.getpid())
+async def wait(way: str, pools: list[str]) -> dict[str, float]:
+    """Let gates wait for a minute, and say what that took."""
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
+
+    count_work()
+    with AzureBatchNodeHook(CONN_ID) as hook:  # what all ways load is not the gates' memory
+        hook.get_pool(pools[0])
+    async with AzureBatchNodeHook(CONN_ID) as hook:
+        await hook.aget_pool(pools[0])
+    memory = memory_of(os.getpid())
     tasks = []
     for trigger in triggers(way, pools):
         tasks.append(asyncio.ensure_future(anext(trigger.run())))
@@ -130,53 +184,22 @@ async def wait(way: str, pools: list[str], seconds: float) -> dict[str, float]:
     await asyncio.sleep(SETTLE)
     longest = [0.0]
     probe = asyncio.ensure_future(_watch_stalls(longest))
-    cpu, began, first = time.process_time(), time.monotonic(), len(reads)
-    await asyncio.sleep(seconds)
-    minutes = (time.monotonic() - began) / 60
+    before, cpu = done.copy(), time.process_time()
+    await asyncio.sleep(SECONDS)
     result = {
-        "cpu": (time.process_time() - cpu) / minutes,
+        "cpu": time.process_time() - cpu,
         "stall": longest[0] * 1000,
-        "memory": (memory_of(os.getpid()) - before) / len(pools) * 1024,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "reads": (len(reads) - first) / minutes,
+        "memory": (memory_of(os.getpid()) - memory) / len(pools) * 1024,
+        "reads": done["reads"] - before["reads"],
+        "looks": done["looks"] - before["looks"],
     }
     ended = [task for task in tasks if task.done()]
     for task in [probe, *tasks]:
         task.cancel()
     await asyncio.gather(probe, *tasks, return_exceptions=True)
     if ended:
-        raise SystemExit(
-            f"{len(ended)} gates ended, the first with: {ended[0].exception() or ended[0].result()}"
-        )
+        raise SystemExit(f"{len(ended)} gates ended: {ended[0].exception() or ended[0].result()}")
     return result
-
-
-@contextmanager
-def emulator(scenario: object) -> Iterator[SimpleNamespace]:
-    """``batchext emulator`` as a process, with a clock that stands still."""
-    program = Path(sys.executable).with_name("batchext")
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(scenario, file)
-        file.flush()
-        command = [str(program), "emulator", "--time-scale", "0", "--scenario", file.name]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            try:
-                yield SimpleNamespace(**json.loads(process.stdout.readline()))
-            finally:
-                process.terminate()
-
-
-def control(info: SimpleNamespace, method: str, path: str, body: object = None) -> Any:
-    """Ask something of the emulator that is not Azure's."""
-    request = Request(
-        f"{info.http_endpoint}/emulator{path}",
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Key {info.key}", "Content-Type": "application/json"},
-    )
-    with urlopen(request, timeout=60) as answer:
-        return json.loads(answer.read() or b"null")
 
 
 def make_pools(info: SimpleNamespace, names: list[str]) -> None:
@@ -190,7 +213,7 @@ def make_pools(info: SimpleNamespace, names: list[str]) -> None:
     with AzureBatchPoolHook(CONN_ID) as hook:
         for name in names:
             hook.create_pool(name, body)
-    control(info, "POST", "/clock", {"advance": 600})
+    control(info, "/clock", {"advance": 600})
 
 
 def connect(info: SimpleNamespace) -> None:
@@ -200,36 +223,51 @@ def connect(info: SimpleNamespace) -> None:
     os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"] = json.dumps(airflow_connection(info))  # type: ignore[arg-type]
 
 
-def run(way: str, pools: list[str], seconds: float) -> dict[str, float]:
+def run(way: str, pools: list[str]) -> dict[str, float]:
     """``wait`` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.triggerer", "--way", way, "--seconds", str(seconds)]
-    done = subprocess.run(command, input=json.dumps(pools), stdout=subprocess.PIPE, text=True, check=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-m", "benchmarks.triggerer", way]
+    ended = subprocess.run(command, input=json.dumps(pools), stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
     return result
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--gates", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=120.0)
-    parser.add_argument("--way", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.way:
-        print(json.dumps(asyncio.run(wait(options.way, json.load(sys.stdin), options.seconds))))
-        return
-    print(machine())
-    one, every = ([f"{kind}-{i}" for i in range(options.gates)] for kind in ("one", "all"))
-    cases = [("one hangs", one), ("all hang", every), ("one hangs, 100 gates on one pool", one[:1] * 100)]
-    with emulator(SCENARIO) as info:
+def told(history: str, way: str, pools: list[str]) -> tuple[str, ...]:
+    """One line of the table."""
+    found = run(way, pools)
+    gates = f"{len(pools):,} on {len(set(pools)):,}"
+    return (
+        f"{history}: {way}",
+        gates,
+        f"{found['reads']:,.0f}",
+        f"{100 * found['looks'] / (len(pools) * SECONDS / INTERVAL):.0f} %",
+        f"{found['cpu']:.1f}",
+        f"{found['cpu'] / found['looks'] * 1000:.2f}",
+        f"{found['stall']:.0f}",
+        f"{found['memory']:.0f}",
+    )
+
+
+WAYS = ("ours", "shared stream", "thread per poll")
+HEAD = ("", "gates on pools", "reads/min", "looks made", "CPU s/min", "CPU ms/look", "stall ms", "kB/gate")
+
+
+def report() -> str:
+    """Measure and tell."""
+    one, every = ([f"{kind}-{i}" for i in range(GATES)] for kind in ("one", "all"))
+    with emulator_process(SCENARIO) as info:
         connect(info)
         make_pools(info, one + every)
-        for history, pools in cases:
-            for way in ("ours", "thread per poll"):
-                print(history, len(pools), way, run(way, pools, options.seconds), flush=True)
+        return markdown(
+            HEAD,
+            [
+                told("one hangs", "ours", one),
+                told("all hang", "ours", every),
+                told("one hangs", "thread per poll", one),
+                told("one hangs", "thread per poll", one[:100]),
+                *(told("one hangs", way, one[:1] * 100) for way in WAYS),
+            ],
+        )
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="batchext-bench-") as home:
-        os.environ.setdefault("AIRFLOW_HOME", home)
-        main()
+    print(json.dumps(asyncio.run(wait(sys.argv[1], json.load(sys.stdin)))))

@@ -103,12 +103,14 @@ class Azure:
     def pass_time(self, seconds: float) -> None:
         self.emulator.clock.advance(seconds)
 
-    def create(self, nodes: int = 2, *, ready: bool = True, extensions: Any = None) -> str:
+    def create(self, nodes: int = 2, *, ready: bool = True, extensions: Any = None, scale: Any = None) -> str:
         """Create the test's pool through the hook; with ``ready``, let its nodes come up."""
         from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
+        body = document(nodes, extensions)
+        body["properties"]["scaleSettings"] = scale or body["properties"]["scaleSettings"]
         with AzureBatchPoolHook() as hook:
-            hook.create_pool(self.pool_id, document(nodes, extensions))
+            hook.create_pool(self.pool_id, body)
         if ready:
             self.pass_time(300)
         return self.pool_id

@@ -17,6 +17,8 @@ MODULES = [
     "airflow_batchext.hooks.node",
     "airflow_batchext.concealment",
     "airflow_batchext.links",
+    "airflow_batchext.pool_builder",
+    "airflow_batchext.preflight",
 ]
 
 

@@ -223,8 +223,6 @@ def test_a_success_is_forgotten_with_the_vm_even_if_the_boot_time_has_not_change
         lambda world: world.nodes.append(shapes.node("n3")),
         lambda world: world.nodes[0].update(state="preempted"),
         lambda world: world.nodes[0].update(lastBootTime="b2"),
-        lambda world: setattr(world, "pool", Problem(ProblemKind.PASSING, "503")),
-        lambda world: setattr(world, "nodes", Problem(ProblemKind.PASSING, "503")),
     ],
 )
 def test_what_moves_while_it_is_read_does_not_open_the_gate(move):
@@ -242,6 +240,18 @@ def test_retry_after_reaches_the_driver():
     assert look(World(pool=problem)).retry_after == 17
     assert look(World(nodes=problem)).retry_after == 17
     assert look(World(codes={"n1": problem})).retry_after == 17
+
+
+@pytest.mark.parametrize(("what", "reads"), [("pool", 3), ("nodes", 4)])
+def test_trouble_with_the_last_reads_is_told_as_such_and_retry_after_too(what, reads):
+    def after(world, count):
+        if count == reads:
+            setattr(world, what, Problem(ProblemKind.PASSING, "429", retry_after=17))
+
+    verdict = look(World(after=after))
+    assert verdict.outcome is Outcome.WAIT
+    assert "could not be read: 429" in verdict.listed()
+    assert (verdict.retry_after, verdict.unread) == (17, True)
 
 
 def test_long_lists_of_reasons_are_cut_with_a_count():

@@ -7,7 +7,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.errors import refusal
+from airflow_batchext.emulator.errors import not_modelled, refusal
 from airflow_batchext.emulator.management_bodies import (
     account_body,
     account_id,
@@ -15,6 +15,7 @@ from airflow_batchext.emulator.management_bodies import (
     group_body,
     subscription_body,
 )
+from airflow_batchext.emulator.sizes import SIZES
 from airflow_batchext.emulator.wire import Answer, Call, Handler, Json
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class AccountOperations:
         yield "GET", f"{SUBSCRIPTION}/resourceGroups", self._list_groups
         yield "GET", GROUP, self._get_group
         yield "HEAD", GROUP, self._head_group
-        yield "GET", f"{SUBSCRIPTION}/providers/Microsoft.Batch/locations/{{location}}/quotas", self._quotas
+        location = f"{SUBSCRIPTION}/providers/Microsoft.Batch/locations/{{location}}"
+        yield "GET", f"{location}/quotas", self._quotas
+        yield "GET", f"{location}/virtualMachineSkus", self._list_sizes
         yield "GET", f"{SUBSCRIPTION}{ACCOUNTS}", self._list_accounts
         yield "GET", f"{GROUP}{ACCOUNTS}", self._list_accounts
         yield "GET", ACCOUNT, self._get_account
@@ -81,6 +84,12 @@ class AccountOperations:
 
     def _quotas(self, call: Call) -> Answer:
         return Answer(200, {"accountQuota": self._account.scenario.account.account_quota})
+
+    def _list_sizes(self, call: Call) -> Answer:
+        for option in ("maxresults", "$filter"):
+            if option in call.query:
+                raise not_modelled(f"{option} of the sizes of virtual machines")
+        return Answer(200, {"value": list(SIZES)})
 
     def _list_accounts(self, call: Call) -> Answer:
         return Answer(200, {"value": [self._body()]})

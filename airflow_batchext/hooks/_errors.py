@@ -91,8 +91,8 @@ def _is_batch_answer(error: HttpResponseError) -> bool:
 def _sign_in_may_pass(error: ClientAuthenticationError) -> bool:
     """Whether the sign-in service did not refuse, but was not there, throttled, or sent nonsense.
 
-    azure-identity calls all of that a failed authentication. Its sync credentials go through MSAL, which has
-    neither answer nor status, so there the chain of causes and its texts decide.
+    azure-identity calls all of that a failed authentication. Its sync credentials go through MSAL, which
+    keeps neither answer nor status, so there the chain of causes and its texts decide.
     """
     from azure.core.exceptions import AzureError, ClientAuthenticationError
     from azure.identity import CredentialUnavailableError

@@ -188,6 +188,12 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         """Try both planes and say what works (Airflow's "Test" button); see ``hooks._probe``."""
         return probe(self)
 
+    def list_supported_images(self) -> list[Body]:
+        """Read which images the account may use, each with its node agent (``Pools_ListSupportedImages``)."""
+        client = self.get_conn()
+        with translated("list the supported images"):
+            return [image.as_dict() for image in client.list_supported_images()]
+
 
 def _list(select: Sequence[str] | None) -> list[str] | None:
     return None if select is None else list(select)

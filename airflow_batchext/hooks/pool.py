@@ -261,6 +261,21 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         with _no_keys_refused(), translated(_LIST_KEYS, needs=LIST_KEYS_ACTION):
             return str((await client.batch_account.get_keys(**self._place)).primary)
 
+    def list_pools(self) -> list[Body]:
+        """Read all pools of the account (``Pool_ListByBatchAccount``)."""
+        client = self.get_conn()
+        with translated(f"list the pools of Batch account {self.connection.account_name}"):
+            return [pool.as_dict() for pool in client.pool.list_by_batch_account(**self._place)]
+
+    def list_sizes(self, location: str) -> list[Body]:
+        """Read which sizes of machines Batch offers (``Location_ListSupportedVirtualMachineSkus``).
+
+        :param location: the region, such as ``westeurope``.
+        """
+        client = self.get_conn()
+        with translated(f"list the sizes of virtual machines in {location}"):
+            return [size.as_dict() for size in client.location.list_supported_virtual_machine_skus(location)]
+
 
 @contextmanager
 def _no_keys_refused() -> Iterator[None]:

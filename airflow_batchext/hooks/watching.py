@@ -32,6 +32,7 @@ _POOL_MEMBERS = [
     "allocationState",
     "allocationStateTransitionTime",
     "resizeErrors",
+    "enableAutoScale",
     "targetDedicatedNodes",
     "targetLowPriorityNodes",
     "currentDedicatedNodes",

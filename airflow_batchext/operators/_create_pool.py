@@ -18,7 +18,7 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators._document import resolve_document
-from airflow_batchext.operators._pool import OnKilled, PoolOperator, etag_of, find_pool
+from airflow_batchext.operators._pool import OnKilled, PoolOperator, etag_of, find_pool, lost_race
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting, is_empty
 from airflow_batchext.pool_spec import (
@@ -53,10 +53,11 @@ class AzureBatchCreatePoolOperator(PoolOperator):
     that were found, each with ``path, existing, asked, remedy``)``, pool_created`` (time of creation)``,
     etag, provisioning_state, allocation_state, extensions`` (their names).
 
-    :param pool_document: the body of ``Pool_Create`` (management plane) as a dict, or the path of a
-        ``.json``, ``.yaml`` or ``.yml`` file with it; a relative path is looked for where Airflow looks
-        for templates: beside the DAG file and in ``template_searchpath``. The dict's texts and the file's
-        whole text are templates.
+    :param pool_document: the body of ``Pool_Create`` (management plane) as a dict, its text, a model of it
+        from azure-mgmt-batch, or the path of a ``.json``, ``.yaml`` or ``.yml`` file with it; a relative path
+        is looked for where Airflow looks for templates: beside the DAG file and in ``template_searchpath``.
+        Of several pools in a list or file the one called ``pool_id`` is taken. The dict's texts and the
+        file's whole text are templates.
     :param pool_id: the pool's name; by default the document's ``name`` (templated).
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     :param on_existing: "adopt" takes the pool that exists as it is, and logs how it differs; "fail" does not
@@ -78,7 +79,7 @@ class AzureBatchCreatePoolOperator(PoolOperator):
     def __init__(
         self,
         *,
-        pool_document: dict[str, Any] | str,
+        pool_document: Any,
         pool_id: str | None = None,
         on_existing: OnExisting = "adopt",
         replace_busy: bool = False,
@@ -169,8 +170,7 @@ class AzureBatchCreatePoolOperator(PoolOperator):
                 if step is not None:
                     return step
             except ConflictError as refusal:
-                # Somebody else was quicker; the next look shows what is there now.
-                if refusal.code not in _PASSING_CONFLICTS or self._left <= 0:
+                if not lost_race(refusal) or self._left <= 0:
                     raise
                 self.log.info("%s; looking again", refusal.reason)
                 self._pause(min(self.poll_interval, 5.0))
@@ -187,6 +187,13 @@ class AzureBatchCreatePoolOperator(PoolOperator):
         self._memo["action"] = "replaced" if self._memo.get("deleted") else "created"
         names = ", ".join(expected_extensions(put.body)) or "none"
         self.log.info("Created pool %s with extensions: %s", self._target, names)
+        odd = [d for d in find_differences(put.body, self._body) if d.counts]
+        if odd:
+            self.log.warning(
+                "Azure made of the document a pool that reads differently; the next run would find that it "
+                'differs, and on_existing="replace" would replace it:\n%s',
+                _listed(odd),
+            )
         return self._finish(put.body)
 
     def _deal_with(self, existing: dict[str, Any], hook: AzureBatchPoolHook) -> Wait | dict[str, Any] | None:
@@ -315,10 +322,6 @@ class AzureBatchCreatePoolOperator(PoolOperator):
             if body is not None and creation_time(body) == own:
                 hook.delete_pool(self._target)
                 self.log.warning("Asked for the deletion of pool %s, as %s", self._target, why)
-
-
-#: Refusals that only say that the pool is another one, or in another state, than a moment ago.
-_PASSING_CONFLICTS = frozenset({"ConditionNotMet", "PoolExists", "PoolBeingDeleted", "PoolBeingCreated"})
 
 
 def _listed(differences: Sequence[Difference]) -> str:

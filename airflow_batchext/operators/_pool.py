@@ -19,6 +19,7 @@ from airflow_batchext.connection import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import (
     AccessRefusedError,
     BatchextError,
+    ConflictError,
     DeletionTimeoutError,
     NotFoundError,
     PoolConflictError,
@@ -196,6 +197,15 @@ class PoolOperator(BaseOperator):
                 return PoolConflictError(
                     f"{seen.text[:1].upper()}{seen.text[1:]}; nothing to wait for any more"
                 )
+
+
+#: Refusals that only say that the pool is another one, or in another state, than a moment ago.
+_RACES = frozenset({"ConditionNotMet", "PoolExists", "PoolBeingDeleted", "PoolBeingCreated"})
+
+
+def lost_race(refusal: ConflictError) -> bool:
+    """Whether somebody else was quicker, so that another look shows what is there now."""
+    return refusal.status == 412 or refusal.code in _RACES
 
 
 def etag_of(body: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_batchext.exceptions import BatchextError, ConflictError, ParameterError, PoolConflictError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.operators._pool import OnKilled, PoolOperator, etag_of, find_pool
+from airflow_batchext.operators._pool import OnKilled, PoolOperator, etag_of, find_pool, lost_race
 from airflow_batchext.parameters import check_count, check_seconds
 from airflow_batchext.pool_progress import (
     Goal,
@@ -134,7 +134,7 @@ class AzureBatchResizePoolOperator(PoolOperator):
         except ConflictError as refusal:
             if refusal.code == "PoolBeingResized":
                 return Wait(Goal.SETTLED, creation_time(existing))
-            if refusal.code != "ConditionNotMet" or self._left <= 0:
+            if not lost_race(refusal) or self._left <= 0:
                 raise
             self.log.info("Pool %s was changed by somebody else meanwhile; looking again", pool_id)
             return self._resize(hook.get_pool(pool_id), hook)

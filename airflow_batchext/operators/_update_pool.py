@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_batchext.concealment import conceal
 from airflow_batchext.exceptions import ConflictError, ParameterError, PoolConflictError
 from airflow_batchext.operators._document import resolve_document
-from airflow_batchext.operators._pool import PoolOperator, etag_of
+from airflow_batchext.operators._pool import PoolOperator, etag_of, lost_race
 from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting, is_empty
 from airflow_batchext.pool_spec import find_differences, find_secrets, request_body, updates
 
@@ -92,7 +92,7 @@ class AzureBatchUpdatePoolOperator(PoolOperator):
             except ConflictError as refusal:
                 if refusal.code == "PoolBeingResized":
                     return Wait(Goal.SETTLED, creation_time(existing))
-                if refusal.code != "ConditionNotMet" or self._left <= 0:
+                if not lost_race(refusal) or self._left <= 0:
                     raise
                 self.log.info("Pool %s was changed by somebody else meanwhile; looking again", pool_id)
                 continue

@@ -24,6 +24,7 @@ from airflow_batchext.pool_spec._paths import MACHINE, at, kind_of, quote
 
 _BASE = f"{MACHINE}.extensions"
 _PAGE = catalog.SUPPORTED_EXTENSIONS_PAGE
+_OF_SETTINGS = ("authenticationSettings", "secretsManagementSettings")
 _VERSION = re.compile(r"\d{1,4}\.\d{1,5}")
 
 
@@ -71,6 +72,8 @@ def _check_members(entry: Mapping[str, Any], path: str) -> Findings:
         if key not in catalog.EXTENSION_MEMBERS:
             near = catalog.nearest_member(key) if isinstance(key, str) else None
             mend = f"Did you mean {near}?" if near else "Take it out: Azure refuses unknown members"
+            if key in _OF_SETTINGS:
+                mend = "Move it into settings"
             yield error(at(path, key), f"an extension has no member {quote(key)}", mend, ARM_PAGE)
     for member in ("settings", "protectedSettings"):
         value = entry.get(member)

@@ -74,6 +74,8 @@ def check_machine(properties: Mapping[str, Any], identities: int) -> Findings:
 
 
 def _check_image(image: Mapping[str, Any]) -> Findings:
+    if "virtualMachineImageId" in image:  # the data plane's name of the id; told as an unknown member
+        return
     ids = [member for member in _IDS if image.get(member) is not None]
     names = [member for member in (*_MARKETPLACE, "version") if image.get(member) is not None]
     if len(ids) > 1 or (ids and names):
@@ -112,7 +114,7 @@ def _check_agent(
 ) -> Findings:
     path = f"{MACHINE}.nodeAgentSkuId"
     if system is None:
-        what = f"{quote(agent)} does not look like a node agent: their names begin with batch.node."
+        what = f"{quote(agent)} does not look like a node agent: their names begin with 'batch.node.'"
         mend = "Name that of the image, such as batch.node.ubuntu 24.04 or batch.node.windows amd64"
         yield warning(path, what, mend, _IMAGES_PAGE)
         return

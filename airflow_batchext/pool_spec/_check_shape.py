@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_batchext import extension_catalog as catalog
 from airflow_batchext.pool_spec._durations import parse_duration
-from airflow_batchext.pool_spec._finding import ARM_PAGE, Findings, error, warning
+from airflow_batchext.pool_spec._finding import ARM_PAGE, Findings, error, missing, warning
 from airflow_batchext.pool_spec._paths import at, kind_of, quote, squash
 from airflow_batchext.pool_spec._request import boolean, whole_number
 
@@ -29,7 +29,7 @@ _REPLACED: Mapping[str, tuple[str, str]] = {
         "that is its name on the data plane",
         "Write scaleSettings.autoScale.evaluationInterval",
     ),
-    "blobsource": ("that was its name before 2018", "Write httpUrl, or storageContainerUrl"),
+    "blobsource": ("that is an older name", "Write httpUrl, or storageContainerUrl"),
     "certificatereferences": (_RETIRED, "Let the Key Vault extension bring the certificates"),
     "certificates": (_RETIRED, "Let the Key Vault extension bring the certificates"),
     "currentnodecommunicationmode": (_RETIRED, "Take it out"),
@@ -37,13 +37,14 @@ _REPLACED: Mapping[str, tuple[str, str]] = {
     "enableinternodecommunication": ("the data plane asks so", 'Write interNodeCommunication: "Enabled"'),
     "imageid": ("no object has it", "Write imageReference.id"),
     "location": ("a pool is where its account is", "Take it out"),
-    "maxtaskspernode": ("that was its name before 2021", "Write taskSlotsPerNode"),
+    "maxtaskspernode": ("that is an older name", "Write taskSlotsPerNode"),
     "resourcetags": ("that is its name on the data plane", "Write tags, at the top of the document"),
     "runelevated": (
-        "that was its name before 2018",
+        "that is an older name",
         'Write userIdentity: {"autoUser": {"elevationLevel": "Admin"}}',
     ),
     "storageimagereference": ("that is its name in Terraform", "Write imageReference"),
+    "targetspotnodes": ("Spot nodes are still called low-priority", "Write targetLowPriorityNodes"),
     "targetnodecommunicationmode": (_RETIRED, "Take it out"),
     "username": ("no object has it here", "Write userName"),
     "virtualmachineimageid": ("that is its name on the data plane", "Write id"),
@@ -103,7 +104,9 @@ def _members(
             yield from _value(item, member.shape, key, place, schema)
     for name, member in members.items():
         if member.required and not member.read_only and value.get(name) is None:
-            yield error(at(path, name), f"{name} is missing", "Give it", ARM_PAGE)
+            words = member.shape.values
+            mend = f"Write {' or '.join(words)}" if words else "Give it: Azure requires it"
+            yield missing(at(path, name), name, mend)
 
 
 def _unknown(
@@ -135,7 +138,10 @@ def _unknown(
     homes = schema.homes.get(squash(key), ())
     if squash(key) in _REPLACED and not homes:
         why, mend = _REPLACED[squash(key)]
-        yield error(place, f"{what}: {why}", mend, ARM_PAGE)
+        written = at(
+            path, mend.removeprefix("Write ")
+        )  # for example imageReference, which then is not missing
+        yield error(place, f"{what}: {why}", mend, ARM_PAGE, meant=written)
         return
     near = get_close_matches(squash(key)[:64], spelt, n=1, cutoff=0.9 if homes else 0.75)
     if near:
@@ -143,7 +149,8 @@ def _unknown(
         meant = at(path, name) if name not in value else ""
         yield error(place, what, f"Did you mean {name}?", ARM_PAGE, meant=meant)
     elif len(homes) == 1 or (homes and len(set(homes)) <= 2):
-        yield error(place, what, f"It belongs at {homes[0].replace('[]', '[…]')}", ARM_PAGE, meant=homes[0])
+        home = f"at {homes[0].replace('[]', '[…]')}" if "." in homes[0] else "at the top of the document"
+        yield error(place, what, f"It belongs {home}", ARM_PAGE, meant=homes[0])
     else:
         yield error(place, what, "Take it out: Azure refuses unknown members", ARM_PAGE)
 
@@ -162,13 +169,11 @@ def _value(value: object, shape: Shape, name: str, path: str, schema: Schema) ->
         yield from _members(value, schema.types[shape.type_name], shape.type_name, path, schema)
     elif shape.of is not None:
         for step, item in _entries(value):
-            place = at(path, step)
+            place, entry = at(path, step), f"{name}[{step}]" if shape.kind == "list" else quote(step)
             if item is None:
                 yield error(place, f"an entry of {name} is null", "Take it out, or give a value")
             else:
-                yield from _value(
-                    item, shape.of, f"{name}[{step}]" if shape.kind == "list" else name, place, schema
-                )
+                yield from _value(item, shape.of, entry, place, schema)
 
 
 def _entries(value: object) -> Iterator[tuple[object, object]]:
@@ -206,6 +211,8 @@ def _mend(value: object, shape: Shape) -> str:
         if entry.type_name in ("MetadataItem", "EnvironmentSetting"):
             return 'Write a list: [{"name": "…", "value": "…"}]'
         return "Write a list of objects, also for one"
+    if shape.values:
+        return f"Write {' or '.join(shape.values)}"
     if shape.kind == "text" and isinstance(value, (Mapping, list, tuple)):
         return "Write a text"
     return _MENDS[shape.kind]

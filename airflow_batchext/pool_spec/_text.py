@@ -23,6 +23,7 @@ _MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 64
 _MAX_YAML_NODES = 20_000  # half a second of PyYAML; a pool document has a few hundred
 _MAX_PARTS = 1_000
+_LONGEST_NUMBER = 400
 _TOO_DEEP = f"nests more than {_MAX_DEPTH} levels deep"
 _NO_NUMBER = "a number that JSON cannot carry"
 
@@ -153,7 +154,7 @@ def _scan_json(body: str) -> None:
                 raise _Flaw(_twice(key, hidden=below), *_place(body, token.start()))
             keys.add(key)
             hidden = below or is_secret_member(key)
-        elif token["number"] and not (len(token[0]) <= 400 and math.isfinite(float(token[0]))):
+        elif token["number"] and not (len(token[0]) <= _LONGEST_NUMBER and math.isfinite(float(token[0]))):
             raise _Flaw(_NO_NUMBER, *_place(body, token.start()))
 
 
@@ -166,6 +167,7 @@ def _twice(key: str, *, hidden: bool) -> str:
 
 
 _TAG = "tag:yaml.org,2002:"
+_NUMBERS = (f"{_TAG}int", f"{_TAG}float")
 _SCALARS = tuple(_TAG + name for name in ("str", "int", "float", "bool", "null"))
 
 
@@ -237,6 +239,8 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node, *, hidden: bool) -> Any:
         return [_plain(loader, item, hidden=hidden) for item in node.value]
     if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALARS:
         _refuse("YAML tags are not taken", node.start_mark)
+    if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:  # 1:1:1:… takes PyYAML quadratic time
+        _refuse(_NO_NUMBER, node.start_mark)
     try:
         value = loader.construct_object(node)
     except (ValueError, KeyError):

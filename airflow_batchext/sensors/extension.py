@@ -47,17 +47,18 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_SECONDS = 60 * 60
 # Airflow's own limit on the deferral comes after ours, so that ours can say what was missing.
 _DEFERRAL_MARGIN_SECONDS = 600
+# The key in Airflow's store for the state of a task.
+_POOL_SEEN = "batchext_pool_seen"
 
 
 class AzureBatchExtensionSensor(BaseSensorOperator):
     """Waits until a pool is steady, has its nodes, and on every node every extension has succeeded.
 
-    It fails at the look that shows it, naming node, extension, code and message, when an extension failed (in
-    a pool of more than 16 nodes that look comes within five minutes), the pool is
-    deleted or its resize failed, or Azure refuses the sign-in; everything that may pass is waited
-    through until ``timeout``. The rules are in ``airflow_batchext.verdict``. It needs the data plane alone,
-    so a connection of Airflow's own type ``azure_batch`` is enough. ``soft_fail`` and ``never_fail`` turn
-    a failure into a skip in every mode.
+    It fails, naming node, extension, code and message, when an extension failed (noticed within five
+    minutes), the pool is deleted or its resize failed (within two), or Azure refuses the sign-in; everything
+    that may pass is waited through until ``timeout``. The rules are in ``airflow_batchext.verdict``. It needs
+    the data plane alone, so a connection of Airflow's own type ``azure_batch`` is enough. ``soft_fail`` and
+    ``never_fail`` turn a failure into a skip in every mode.
 
     Its XCom is a report: ``pool_id, pool_created, outcome, extensions``, per node its ``state`` and each
     extension's code, and the ``seconds`` that it took.
@@ -154,7 +155,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
     @cached_property
     def _watch(self) -> Watch:
-        # A rescheduled task remembers nothing: it has to read every node at every look.
+        # A rescheduled task remembers nothing of the nodes: it has to read every one at every look.
         notice = 0.0 if self.reschedule else DEFAULT_NOTICE_SECONDS
         return Watch(check_pool_id(self.pool_id), self._rules, notice_seconds=notice)
 
@@ -166,6 +167,8 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         """
         first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         self._started = first.timestamp() if first else time.time()
+        if self.reschedule:
+            self._watch.pool_created = self._pool_seen_before(context)
         try:
             return self._look_then_defer(context) if self.deferrable else super().execute(context)
         except AirflowSensorTimeout:
@@ -175,7 +178,22 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         except BatchextError as error:
             raise self._ending(error) from None
         finally:
+            if self.reschedule:
+                self._keep_pool_seen(context)
             self._hook.close()
+
+    def _pool_seen_before(self, context: Context) -> str | None:
+        """Which pool this try saw at an earlier look, so that one created anew is noticed (Airflow 3.3)."""
+        store: Any = context.get("task_state_store")
+        kept = None if store is None else store.get(_POOL_SEEN)
+        # What is kept outlives the try; another try may be about another pool.
+        return kept["pool_created"] if kept and kept["try_number"] == context["ti"].try_number else None
+
+    def _keep_pool_seen(self, context: Context) -> None:
+        store: Any = context.get("task_state_store")
+        created = self._watch.pool_created
+        if store is not None and created and created != self._pool_seen_before(context):
+            store.set(_POOL_SEEN, {"try_number": context["ti"].try_number, "pool_created": created})
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; open with the report as XCom.
@@ -198,6 +216,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         if found:
             return found.xcom_value
         deadline = self._started + self.timeout
+        pause = self._watch.pause(self.poke_interval, self._verdict) if self._verdict else 0.0
         raise TaskDeferred(
             trigger=AzureBatchExtensionTrigger(
                 pool_id=self.pool_id,
@@ -207,6 +226,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
                 started=self._started,
                 rules=self._rules.to_json(),
                 pool_created=self._watch.pool_created,
+                not_before=time.time() + pause if pause > self.poke_interval else None,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),

@@ -78,6 +78,8 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     :param skips: let it end as skipped instead of failed.
     :param rules: what the gate asks for, as ``Rules.to_json`` writes it.
     :param pool_created: the pool's ``creationTime`` when the gate was set, if it was seen.
+    :param not_before: when to look first, in seconds since the epoch, if the service asked to be left alone
+        for longer than one interval.
     """
 
     pool_id: str
@@ -90,6 +92,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     skips: bool = False
     rules: dict[str, Any] = field(default_factory=dict)
     pool_created: str | None = None
+    not_before: float | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the gate has ended."""
@@ -112,7 +115,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     async def _wait(self, looks: SharedLooks, deadline: float) -> GateEnd:
         since = time.monotonic()
         # A task that was deferred by a worker has looked already.
-        pause = 0.0 if self.ends_task else self.poll_interval
+        pause = 0.0 if self.ends_task else max(self.poll_interval, (self.not_before or 0.0) - time.time())
         said = ""
         while True:
             await asyncio.sleep(max(0.0, min(pause, deadline - time.time())))

@@ -16,6 +16,8 @@ from airflow_batchext.hooks.waiting import alook
 from airflow_batchext.pool_progress import Course, Goal, Look, Wait, creation_time, pause_after
 from airflow_batchext.triggers._base import DeclaredTrigger
 
+# asyncio itself holds its tasks weakly.
+_endings: set[asyncio.Task[None]] = set()
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
@@ -73,7 +75,16 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
         Airflow calls this also when the trigger is merely moved to another triggerer, and when the task is
         cleared and its next try waits already.
         """
-        if self.on_killed == "nothing" or not await self._was_ended():
+        if self.on_killed == "nothing":
+            return
+        # Airflow 3.3.2 cancels the trigger anew in every loop until it is done, this method with it.
+        ending = asyncio.create_task(self._end_pool())
+        _endings.add(ending)
+        ending.add_done_callback(_endings.discard)
+        await asyncio.shield(ending)
+
+    async def _end_pool(self) -> None:
+        if not await self._was_ended():
             return
         try:
             async with AzureBatchPoolHook(self.azure_batchext_conn_id) as hook:
@@ -101,4 +112,6 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
             run_ids=[instance.run_id],
             map_index=instance.map_index,
         )
-        return any(state in _ENDED for state in states.get(instance.run_id, {}).values())
+        found = {str(state) for state in states.get(instance.run_id, {}).values()}
+        self.log.info("The task is %s now", ", ".join(sorted(found)) or "nowhere")
+        return bool(found & _ENDED)

@@ -127,6 +127,10 @@ def _private_key(pem: str) -> str:
     return pem[start : pem.index("-----END", start)]
 
 
+def data_plane(service: Emulator) -> dict[str, str]:
+    return {"account_url": service.info.http_endpoint, "account_key": service.info.key}
+
+
 @pytest.fixture(scope="session")
 def service() -> Iterator[Emulator]:
     with Emulator(time_scale=0) as emulator:
@@ -153,6 +157,10 @@ def airflow(
         "azure_batchext_default": own_connection(service),
         "official": official_connection(service),
         **planted.connections(service),
+        # As an account in the public cloud has it: the data plane is the emulator's, the portal Azure's.
+        "portal": own_connection(service, extra={"arm_url": "", **data_plane(service)}),
+        "azure_batch_west": own_connection(service),
+        "azure_batch_north": own_connection(service),
     }
     running = Airflow(home, dags, connections)
     running.environment |= {

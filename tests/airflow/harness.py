@@ -85,6 +85,11 @@ class Airflow:
             self.stop_component(component, signal.SIGTERM, patience=5)
         self._client.close()
 
+    @property
+    def process_groups(self) -> set[int]:
+        """The process groups of the components: each has one of its own, with all that it has started."""
+        return {process.pid for process in self._processes.values()}
+
     def run(self, *arguments: str) -> str:
         """Run an ``airflow`` command."""
         done = subprocess.run(

@@ -17,10 +17,11 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
 VERDICTS = {
     "all_succeed": ("success", ""),
     "one_fails": ("failed", r"extension secretext reports ProvisioningState/failed/1: no managed identity"),
-    "hangs": ("failed", "did not open within 40 seconds; still missing: node"),
+    "hangs": ("failed", "did not open within 60 seconds; still missing: node"),
     "resize_error": ("failed", "ended with 1 of 2 nodes: AccountCoreQuotaReached: the quota is used up"),
     "deleted": ("failed", r"pool deleted (is being deleted|does not exist \(any more\))"),
     "preempted": ("success", ""),
+    "recreated": ("failed", "pool recreated was deleted and created anew"),
     "empty": ("failed", "still missing: pool empty has no nodes and its target is 0"),
 }
 
@@ -77,6 +78,7 @@ def run(airflow: Airflow, service: Emulator) -> str:
     wait_until("the nodes to be seen", lambda: every_mode_says("preempted", "(creating): extension"), 60)
     service.account.preempt_node("preempted", 0, back_after=400)
     service.account.delete_pool("deleted")
+    service.account.recreate_pool("recreated")
     service.clock.advance(100)
     wait_until("the preemption to be seen", lambda: every_mode_says("preempted", "is preempted"), 60)
     states = airflow.states("gate_scenarios", run_id)

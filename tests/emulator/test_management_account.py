@@ -73,6 +73,17 @@ def test_accounts_are_listed_by_group_and_by_subscription(
     assert management.location.get_quotas("westeurope").account_quota == 3
 
 
+def test_the_sizes_of_a_location(management: BatchManagementClient) -> None:
+    listed = management.location.list_supported_virtual_machine_skus("westeurope")
+    sizes = {size.name: size for size in listed}
+    size = sizes["Standard_D4s_v3"]
+    assert size.family_name == "standardDSv3Family"
+    assert {capability.name: capability.value for capability in size.capabilities or []}["vCPUs"] == "4"
+    with pytest.raises(HttpResponseError) as caught:
+        list(management.location.list_supported_virtual_machine_skus("westeurope", maxresults=3))
+    assert caught.value.status_code == 501
+
+
 def test_a_key_is_regenerated_and_the_old_one_is_refused(
     emulator: Emulator, management: BatchManagementClient
 ) -> None:

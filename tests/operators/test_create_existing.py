@@ -300,6 +300,31 @@ def test_a_pool_that_somebody_else_made_is_never_deleted_on_failure(azure, pause
     assert properties(azure.pool_id)["provisioningState"] == "Succeeded"
 
 
+def test_a_pool_that_azure_makes_otherwise_than_asked_is_warned_about(azure, pauses, capsys):
+    """Such as a default that nobody told us of: without a word it would be replaced in every run."""
+    edit = {"method": "PUT", "action": "edit", "at": "properties/vmSize", "value": "OTHER", "count": 1}
+    azure.emulator.scenario = Scenario(faults=[read_fault(edit)])
+    create(azure, document(1))
+    said = capsys.readouterr().out
+    assert "reads differently" in said
+    assert "properties.vmSize: is 'OTHER'" in said
+    create(azure, document(1), pool_id=f"{azure.pool_id}-2")
+    assert "reads differently" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", ["ConditionNotMet", "SomethingNew"])
+def test_a_lost_race_is_told_by_its_status_whatever_its_code(azure, pauses, code):
+    create(azure, document(1))
+    azure.pass_time(300)
+    lost = {"method": "PATCH", "action": "error", "status": 412, "code": code, "count": 1}
+    azure.emulator.scenario = Scenario(faults=[read_fault(lost)])
+    assert create(azure, document(2), on_existing="update")["action"] == "updated"
+    other = {"method": "PATCH", "action": "error", "status": 409, "code": "SomethingNew", "count": 1}
+    azure.emulator.scenario = Scenario(faults=[read_fault(other)])
+    with pytest.raises(ConflictError, match="SomethingNew"):
+        create(azure, document(3), on_existing="update")
+
+
 class Store(dict):
     """Airflow's ``task_state_store``: what one try leaves to the next."""
 

@@ -119,3 +119,9 @@ def test_microsofts_examples_of_the_data_plane_are_told_to_be_of_the_other_plane
         (pool,) = pools_in(json.loads(file.read_text("utf-8")))
         (finding,) = check_pool(pool.body)
         assert "data plane" in finding.problem
+
+
+def test_the_page_of_mistakes_is_up_to_date():
+    from tests.pool_spec.mistakes import PAGE, page
+
+    assert PAGE.read_text("utf-8") == page(), "run: python -m tests.pool_spec.mistakes"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_batchext.emulator import ExtensionScenario, PoolScenario, Scenario
 from airflow_batchext.emulator.scenario import ResizeError
@@ -16,8 +17,16 @@ from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.conftest import own_connection
 
 
-def context(first_reschedule=None):
-    return {"ti": SimpleNamespace(get_first_reschedule_date=lambda context: first_reschedule)}
+class Store(dict):
+    """Airflow's store for the state of a task, as far as it is used here."""
+
+    def set(self, key, value):
+        self[key] = value
+
+
+def context(first_reschedule=None, store=None, try_number=1):
+    ti = SimpleNamespace(get_first_reschedule_date=lambda context: first_reschedule, try_number=try_number)
+    return {"ti": ti} if store is None else {"ti": ti, "task_state_store": store}
 
 
 def sensor(azure, **kwargs):
@@ -73,6 +82,15 @@ def test_a_failed_resize_ends_it_with_the_services_words(azure):
     azure.emulator.scenario = Scenario(pools=[PoolScenario(resize_error=error)])
     azure.create(nodes=2)
     with pytest.raises(GateFailedError, match=r"ended with 0 of 2 nodes: AllocationFailed: could .*Reason=x"):
+        sensor(azure).execute(context())
+
+
+def test_a_failed_resize_of_an_autoscale_pool_is_waited_for(azure):
+    """Its formula is evaluated again, and then resizes it again."""
+    azure.emulator.scenario = Scenario(pools=[PoolScenario(resize_error=ResizeError())])
+    azure.create(ready=False, scale={"autoScale": {"formula": "$TargetDedicatedNodes = 2;"}})
+    azure.pass_time(300)
+    with pytest.raises(GateTimeoutError, match=r"still missing: the resize of pool .* AllocationFailed"):
         sensor(azure).execute(context())
 
 
@@ -212,6 +230,15 @@ def test_deferring_hands_everything_to_the_trigger(azure):
     assert caught.value.kwargs is None, "dag.test() would lose them"
 
 
+def test_the_trigger_waits_as_long_as_the_service_asked_the_first_look_to(azure):
+    azure.create(ready=False)
+    azure.emulator.faults.add(action="throttle", retry_after=200, path="*/nodes")
+    with pytest.raises(TaskDeferred) as caught:
+        sensor(azure, deferrable=True, timeout=600, poke_interval=30).execute(context())
+    _, kwargs = caught.value.trigger.serialize()
+    assert 198 < kwargs["not_before"] - kwargs["started"] < 205
+
+
 def test_the_event_ends_the_task(azure):
     gate = sensor(azure, timeout=60, deferrable=True)
     report = {"pool_id": azure.pool_id, "outcome": "open"}
@@ -331,6 +358,25 @@ def test_where_airflows_own_limit_comes_first_it_says_what_is_missing(azure):
     azure.pass_time(300)
     late = sensor(azure, deferrable=True, timeout=60)
     assert late.resume_execution("__fail__", {"error": "Trigger timeout"}, context())["outcome"] == "open"
+
+
+def test_a_rescheduled_gate_knows_the_pool_that_it_saw_first(azure):
+    azure.emulator.scenario = Scenario(extensions=[ExtensionScenario(outcome="hang")])
+    azure.create(nodes=1)
+    store = Store()
+
+    def gate(**kwargs):
+        return sensor(azure, mode="reschedule", timeout=3600).execute(context(store=store, **kwargs))
+
+    for _ in range(2):
+        with pytest.raises(AirflowRescheduleException):
+            gate()
+    azure.pass_time(1)
+    azure.emulator.account.recreate_pool(azure.pool_id)
+    with pytest.raises(GateFailedError, match="created anew"):
+        gate()
+    with pytest.raises(AirflowRescheduleException):  # the next try is about the pool that is there now
+        gate(try_number=2)
 
 
 def test_grace_times_are_by_the_clock_of_the_service_in_a_rescheduled_task_too(azure):

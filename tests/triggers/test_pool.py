@@ -147,3 +147,28 @@ async def test_another_pool_of_that_name_is_left_alone(azure, monkeypatch):
     await one.on_kill()
     with AzureBatchPoolHook() as hook:
         assert hook.get_pool(azure.pool_id)["properties"]["provisioningState"] == "Succeeded"
+
+
+async def test_what_is_begun_when_the_task_is_ended_is_done_though_airflow_cancels_it(azure, monkeypatch):
+    """Airflow 3.3.2 cancels a trigger in every loop until it is done, its on_kill included."""
+    azure.create(ready=False)
+
+    def slowly(**_):
+        time.sleep(0.3)
+        return {"r": {"t": "failed"}}
+
+    monkeypatch.setattr(
+        "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_task_states", staticmethod(slowly)
+    )
+    one = trigger(azure, created(azure), goal="complete", on_killed="delete")
+    one.task_instance = INSTANCE
+    ending = asyncio.create_task(one.on_kill())
+    await asyncio.sleep(0.1)
+    ending.cancel()
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        with AzureBatchPoolHook() as hook:
+            if hook.get_pool(azure.pool_id)["properties"]["provisioningState"] == "Deleting":
+                break
+    else:
+        pytest.fail("the pool was left")

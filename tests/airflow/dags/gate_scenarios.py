@@ -17,7 +17,16 @@ MODES = {
     "triggerer": {"poke_interval": 1, "start_from_trigger": True},
 }
 TIMEOUTS = {"hangs": 40, "empty": 40}
-SCENARIOS = ("all_succeed", "one_fails", "hangs", "resize_error", "deleted", "preempted", "empty")
+SCENARIOS = (
+    "all_succeed",
+    "one_fails",
+    "hangs",
+    "resize_error",
+    "deleted",
+    "preempted",
+    "recreated",
+    "empty",
+)
 
 with DAG("gate_scenarios", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
     for scenario in SCENARIOS:

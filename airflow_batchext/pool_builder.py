@@ -1,0 +1,330 @@
+"""Writes the common pool document in Python, for DAG files: typed, with completion, in the end the same dict.
+
+What is not offered here goes through ``more``, or is changed in the dict. Values may be templates.
+Publishers, types and settings of the extensions are those of Batch's how-to and of the extensions' own pages.
+Versions of the Azure Monitor agent and of the GPU drivers are from memory: give ``version`` where yours
+matters. There is no extension to run a script: Batch keeps that type for itself, a ``start_task`` does it.
+
+Source: https://learn.microsoft.com/azure/batch/create-pool-extensions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+from airflow_batchext.concealment import conceal
+from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.extension_catalog import OperatingSystem, node_operating_system
+
+_LOCAL_TOKENS = "http://169.254.169.254/metadata/identity"
+_LINUX_STORE = "/var/lib/waagent/Microsoft.Azure.KeyVault"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image with the node agent that belongs to it.
+
+    :param node_agent: the agent's SKU, such as ``batch.node.ubuntu 24.04``.
+    :param publisher: of a marketplace image, with ``offer``, ``sku`` and ``version``.
+    :param id: the resource id of an image of one's own (Azure Compute Gallery), instead of these.
+    """
+
+    node_agent: str
+    publisher: str = ""
+    offer: str = ""
+    sku: str = ""
+    version: str = "latest"
+    id: str = ""
+
+    @property
+    def operating_system(self) -> OperatingSystem:
+        """What the nodes run.
+
+        :raises ParameterError: if the node agent does not say, for it is a template or misspelt.
+        """
+        system = node_operating_system(self.node_agent)
+        if system is None:
+            raise ParameterError(
+                f"The node agent {self.node_agent[:64]!r} does not say whether its nodes run Linux or "
+                "Windows; their names begin with batch.node. Write extensions for it as Extension(...)."
+            )
+        return system
+
+    def _body(self) -> dict[str, str]:
+        if self.id:
+            return {"id": self.id}
+        return {"publisher": self.publisher, "offer": self.offer, "sku": self.sku, "version": self.version}
+
+
+UBUNTU_24_04 = Image(
+    publisher="canonical", offer="ubuntu-24_04-lts", sku="server", node_agent="batch.node.ubuntu 24.04"
+)
+"""Of the second generation: some old sizes cannot start it."""
+UBUNTU_22_04 = Image(
+    publisher="canonical",
+    offer="0001-com-ubuntu-server-jammy",
+    sku="22_04-lts",
+    node_agent="batch.node.ubuntu 22.04",
+)
+UBUNTU_22_04_HPC = Image(
+    publisher="microsoft-dsvm", offer="ubuntu-hpc", sku="2204", node_agent="batch.node.ubuntu 22.04"
+)
+"""With GPU drivers, MPI and a container runtime."""
+ALMALINUX_9 = Image(publisher="almalinux", offer="almalinux", sku="9-gen1", node_agent="batch.node.el 9")
+WINDOWS_SERVER_2022 = Image(
+    publisher="microsoftwindowsserver",
+    offer="windowsserver",
+    sku="2022-datacenter",
+    node_agent="batch.node.windows amd64",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extension:
+    """Any extension.
+
+    :param name: its name in the pool.
+    :param version: major and minor, such as ``"3.0"``.
+    :param settings: what everybody who may read the pool may see.
+    :param protected_settings: what nobody may see; concealed wherever Airflow shows the document.
+    :param after: names of the extensions that are to be ready before.
+    :param auto_upgrade_minor_version: take a newer minor version, if there is one when a node comes up.
+    :param enable_automatic_upgrade: let Azure upgrade it on nodes that are up.
+    """
+
+    name: str
+    publisher: str
+    type: str
+    version: str
+    settings: Mapping[str, Any] | None = None
+    protected_settings: Mapping[str, Any] | None = field(default=None, repr=False)
+    after: Sequence[str] = ()
+    auto_upgrade_minor_version: bool = True
+    enable_automatic_upgrade: bool | None = None
+
+    def body(self, image: Image) -> dict[str, Any]:
+        """Return the extension as it stands in the document of a pool with this image."""
+        body: dict[str, Any] = {
+            "name": self.name,
+            "publisher": self.publisher,
+            "type": self.type,
+            "typeHandlerVersion": self.version,
+            "autoUpgradeMinorVersion": self.auto_upgrade_minor_version,
+            "enableAutomaticUpgrade": self.enable_automatic_upgrade,
+            "settings": None if self.settings is None else dict(self.settings),
+            "protectedSettings": None if self.protected_settings is None else dict(self.protected_settings),
+            "provisionAfterExtensions": list(self.after) or None,
+        }
+        return {member: value for member, value in body.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyVaultExtension:
+    """Brings certificates from a key vault to the nodes, and renews them; for Linux or Windows, as the image.
+
+    It signs in as an identity of the pool, which needs the role *Key Vault Secrets User* on the vault.
+
+    :param certificates: URLs of the certificates' secrets, ``https://VAULT.vault.azure.net/secrets/NAME``.
+    :param client_id: the client id (a GUID) of the identity.
+    :param polling_interval: seconds between two looks for a newer certificate.
+    :param require_initial_sync: report success only when the certificates are there.
+    :param store: where they go: a directory on Linux, by default the one of the how-to; on Windows a place
+        of certificates, by default ``LocalMachine``, in the store ``MY``.
+    :param version: major and minor; by default 2.0 on Linux and 1.0 on Windows, whose settings these are.
+    """
+
+    certificates: Sequence[str]
+    client_id: str
+    name: str = "keyvault"
+    polling_interval: int = 3600
+    require_initial_sync: bool = True
+    store: str | None = None
+    version: str | None = None
+    after: Sequence[str] = ()
+
+    _TYPES: ClassVar[Mapping[OperatingSystem, tuple[str, str]]] = {
+        "linux": ("KeyVaultForLinux", "2.0"),
+        "windows": ("KeyVaultForWindows", "1.0"),
+    }
+
+    def body(self, image: Image) -> dict[str, Any]:
+        """Return the extension as it stands in the document of a pool with this image."""
+        system = image.operating_system
+        type_, version = self._TYPES[system]
+        secrets: dict[str, Any] = {
+            "pollingIntervalInS": str(self.polling_interval),
+            "certificateStoreLocation": self.store or (_LINUX_STORE if system == "linux" else "LocalMachine"),
+            "requireInitialSync": self.require_initial_sync,
+            "observedCertificates": list(self.certificates),
+        }
+        if system == "windows":
+            secrets["certificateStoreName"] = "MY"
+        return Extension(
+            name=self.name,
+            publisher="Microsoft.Azure.KeyVault",
+            type=type_,
+            version=self.version or version,
+            settings={
+                "secretsManagementSettings": secrets,
+                "authenticationSettings": {"msiEndpoint": _LOCAL_TOKENS, "msiClientId": self.client_id},
+            },
+            after=self.after,
+        ).body(image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AzureMonitorAgentExtension:
+    """Sends logs and metrics of the nodes to Azure Monitor; on Linux or Windows, as the image is.
+
+    What it sends is said by a data collection rule that is associated elsewhere.
+
+    :param identity: the resource id of the pool's identity that it signs in as.
+    """
+
+    identity: str
+    name: str = "monitor"
+    version: str = "1.0"
+    after: Sequence[str] = ()
+
+    _TYPES: ClassVar[Mapping[OperatingSystem, str]] = {
+        "linux": "AzureMonitorLinuxAgent",
+        "windows": "AzureMonitorWindowsAgent",
+    }
+
+    def body(self, image: Image) -> dict[str, Any]:
+        """Return the extension as it stands in the document of a pool with this image."""
+        identity = {"identifier-name": "mi_res_id", "identifier-value": self.identity}
+        return Extension(
+            name=self.name,
+            publisher="Microsoft.Azure.Monitor",
+            type=self._TYPES[image.operating_system],
+            version=self.version,
+            settings={"authentication": {"managedIdentity": identity}},
+            enable_automatic_upgrade=True,
+            after=self.after,
+        ).body(image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuDriverExtension:
+    """Installs the driver of the nodes' GPUs: NVIDIA's on Linux and Windows, AMD's on Windows only."""
+
+    vendor: Literal["nvidia", "amd"] = "nvidia"
+    name: str = "gpu"
+    version: str | None = None
+    after: Sequence[str] = ()
+
+    _TYPES: ClassVar[Mapping[tuple[str, OperatingSystem], tuple[str, str]]] = {
+        ("nvidia", "linux"): ("NvidiaGpuDriverLinux", "1.6"),
+        ("nvidia", "windows"): ("NvidiaGpuDriverWindows", "1.4"),
+        ("amd", "windows"): ("AmdGpuDriverWindows", "1.1"),
+    }
+
+    def body(self, image: Image) -> dict[str, Any]:
+        """Return the extension as it stands in the document of a pool with this image.
+
+        :raises ParameterError: if there is no such driver for the image's operating system.
+        """
+        found = self._TYPES.get((self.vendor, image.operating_system))
+        if found is None:
+            raise ParameterError(
+                f"There is no extension for {self.vendor}'s GPUs on {image.operating_system}."
+            )
+        type_, version = found
+        return Extension(
+            name=self.name,
+            publisher="Microsoft.HpcCompute",
+            type=type_,
+            version=self.version or version,
+            after=self.after,
+        ).body(image)
+
+
+AnyExtension = Extension | KeyVaultExtension | AzureMonitorAgentExtension | GpuDriverExtension
+
+
+def pool_document(
+    *,
+    name: str | None = None,
+    image: Image,
+    size: str,
+    dedicated: int | str | None = None,
+    low_priority: int | str | None = None,
+    formula: str | None = None,
+    resize_timeout: timedelta | str | None = None,
+    evaluation_interval: timedelta | str | None = None,
+    identities: Sequence[str] = (),
+    extensions: Sequence[AnyExtension] = (),
+    start_task: str | Mapping[str, Any] | None = None,
+    task_slots: int | str | None = None,
+    subnet_id: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write a pool document: the body of ``Pool_Create``, with its secrets concealed.
+
+    :param name: the pool's name; may be left to the operator's ``pool_id``.
+    :param size: of the machines, such as ``STANDARD_D2S_V5``.
+    :param dedicated: how many dedicated nodes; with ``low_priority``, or a ``formula`` instead of both.
+    :param low_priority: how many low-priority (Spot) nodes.
+    :param formula: the autoscale formula that says how many.
+    :param resize_timeout: how long Azure tries to get the nodes, five minutes or more; 15 by default.
+    :param evaluation_interval: the time between two evaluations of the formula; 15 minutes by default.
+    :param identities: resource ids of the pool's user-assigned identities.
+    :param start_task: a command line, run as an administrator and waited for, or a whole ``startTask``.
+    :param task_slots: how many tasks a node runs at once.
+    :param metadata: names and values for the pool itself; ``tags`` are those of the ARM resource.
+    :param more: further members of ``properties``, in the REST API's shape; they win.
+    :raises ParameterError: if both a formula and numbers of nodes are given, or neither.
+    """
+    if (formula is None) == (dedicated is None and low_priority is None):
+        raise ParameterError("Say how many nodes: dedicated and low_priority, or a formula, and not both.")
+    machine: dict[str, Any] = {"imageReference": image._body(), "nodeAgentSkuId": image.node_agent}
+    if extensions:
+        machine["extensions"] = [extension.body(image) for extension in extensions]
+    if formula is not None:
+        scale = {"autoScale": _given(formula=formula, evaluationInterval=_duration(evaluation_interval))}
+    else:
+        fixed = _given(targetDedicatedNodes=dedicated, targetLowPriorityNodes=low_priority)
+        scale = {"fixedScale": {**fixed, **_given(resizeTimeout=_duration(resize_timeout))}}
+    properties: dict[str, Any] = {
+        "vmSize": size,
+        "deploymentConfiguration": {"virtualMachineConfiguration": machine},
+        "scaleSettings": scale,
+        **_given(
+            taskSlotsPerNode=task_slots,
+            startTask=_start_task(start_task),
+            networkConfiguration=None if subnet_id is None else {"subnetId": subnet_id},
+            metadata=[{"name": key, "value": value} for key, value in (metadata or {}).items()] or None,
+        ),
+        **(more or {}),
+    }
+    identity = {"type": "UserAssigned", "userAssignedIdentities": {each: {} for each in identities}}
+    document: dict[str, Any] = conceal(
+        _given(
+            name=name,
+            identity=identity if identities else None,
+            properties=properties,
+            tags=dict(tags) if tags else None,
+        )
+    )
+    return document
+
+
+def _given(**members: Any) -> dict[str, Any]:
+    return {member: value for member, value in members.items() if value is not None}
+
+
+def _duration(value: timedelta | str | None) -> str | None:
+    return f"PT{round(value.total_seconds())}S" if isinstance(value, timedelta) else value
+
+
+def _start_task(task: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not isinstance(task, str):
+        return task
+    administrator = {"autoUser": {"scope": "Pool", "elevationLevel": "Admin"}}
+    return {"commandLine": task, "userIdentity": administrator, "waitForSuccess": True}

@@ -1,0 +1,256 @@
+"""What a pool asks for, compared with what an account has. Pure: bodies of answers in, findings out.
+
+Only what the service itself listed is held against a document. That quota is left now does not mean that
+there will be machines, and what other pools ask for later is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from airflow_batchext.pool_spec import Finding, expected_extensions
+
+Body = Mapping[str, Any]
+
+_QUOTA_PAGE = "https://learn.microsoft.com/azure/batch/batch-quota-limit"
+_SIZES_PAGE = "https://learn.microsoft.com/azure/batch/batch-pool-vm-sizes"
+_IMAGES_PAGE = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"
+_EXTENSIONS_PAGE = "https://learn.microsoft.com/azure/batch/create-pool-extensions"
+_FIXED = "properties.scaleSettings.fixedScale"
+_MACHINE = "properties.deploymentConfiguration.virtualMachineConfiguration"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an account answered. What could not be asked is None.
+
+    :param body: the account (``BatchAccount_Get``).
+    :param sizes: the sizes that its location offers (``Location_ListSupportedVirtualMachineSkus``).
+    :param images: the images that it supports (``Pools_ListSupportedImages``).
+    :param pools: its pools (``Pool_ListByBatchAccount``).
+    """
+
+    body: Body
+    sizes: Sequence[Body] | None = None
+    images: Sequence[Body] | None = None
+    pools: Sequence[Body] | None = None
+
+
+def compare(pool_id: str, pool: Body, account: Account, today: str) -> list[Finding]:
+    """Say what of a pool the account cannot give, or has already.
+
+    :param pool_id: the name the pool is going to have; "" if that is not known.
+    :param pool: the body of ``Pool_Create``, right or wrong.
+    :param today: the date, as ``2026-01-31``: support of some sizes and images has ended.
+    """
+    properties = _object(pool.get("properties"))
+    findings = _existing(pool_id, pool, account)
+    if account.sizes is not None:
+        size = _find_size(properties, account.sizes)
+        findings += _size(properties, size, account, today)
+        if size is not None:
+            findings += _cores(pool_id, properties, size, account)
+    if account.images is not None:
+        findings += _image(properties, account.images, today)
+    return findings
+
+
+def _existing(pool_id: str, pool: Body, account: Account) -> list[Finding]:
+    """Look for a pool of that name, and for room for another one."""
+    if account.pools is None:
+        return []
+    same = [other for other in account.pools if _text(other.get("name")).casefold() == pool_id.casefold()]
+    if same:
+        return [_taken(_object(same[0]), pool)]
+    quota = _properties(account.body).get("poolQuota")
+    if isinstance(quota, int) and len(account.pools) >= quota:
+        what = f"the account has {len(account.pools)} pools, and its quota is {quota}"
+        return [Finding("error", "", what, "Delete one, or ask for a higher quota", _QUOTA_PAGE)]
+    return []
+
+
+def _taken(other: Body, pool: Body) -> Finding:
+    name = _text(other.get("name"))
+    if _text(_properties(other).get("provisioningState")).casefold() == "deleting":
+        what, mend = f"a pool {name} is still being deleted", "Wait until it is gone, or take another name"
+        return Finding("warning", "name", what, mend)
+    has, asks = expected_extensions(other), expected_extensions(pool)
+    if {extension.casefold() for extension in has} == {extension.casefold() for extension in asks}:
+        what = f"there is a pool {name} already, with extensions of the same names"
+        return Finding("warning", "name", what, "It would be left as it is and adopted; or take another name")
+    what = f"there is a pool {name} already, with the extensions {_listed(has)} instead of {_listed(asks)}"
+    mend = "Delete it first, or take another name: extensions of a pool that exists cannot be changed"
+    return Finding("warning", "name", what, mend, _EXTENSIONS_PAGE)
+
+
+def _size(properties: Body, size: Body | None, account: Account, today: str) -> list[Finding]:
+    wanted, path = _text(properties.get("vmSize")), "properties.vmSize"
+    if not wanted:
+        return []
+    if size is None:
+        known = {
+            _text(entry.get("name")).casefold(): _text(entry.get("name")) for entry in account.sizes or ()
+        }
+        near = get_close_matches(wanted.casefold(), known, n=1, cutoff=0.8)
+        mend = f"Did you mean {known[near[0]]}?" if near else "Take another size, or an account elsewhere"
+        what = (
+            f"Batch does not offer {wanted[:64]!r} in {_text(account.body.get('location')) or 'its location'}"
+        )
+        return [Finding("error", path, what, mend, _SIZES_PAGE)]
+    return _end_of_life(size, path, "this size", today)
+
+
+def _cores(pool_id: str, properties: Body, size: Body, account: Account) -> list[Finding]:
+    cores = _cores_of(size)
+    if not cores:
+        return []
+    findings = []
+    slots = _number(properties.get("taskSlotsPerNode"))
+    if slots is not None and 4 * cores < slots <= 256:
+        what = f"{slots} task slots are more than four for each of the {cores} cores of a node"
+        mend = f"Give {4 * cores} or fewer, or take a larger size"
+        findings.append(Finding("error", "properties.taskSlotsPerNode", what, mend))
+    fixed = _object(_object(properties.get("scaleSettings")).get("fixedScale"))
+    family = _text(size.get("familyName"))
+    for member, kind in (("targetDedicatedNodes", "dedicated"), ("targetLowPriorityNodes", "low-priority")):
+        nodes = _number(fixed.get(member)) or 0
+        if nodes <= 0:
+            continue
+        for quota, name, others in _quotas(account, kind, family, pool_id):
+            needed, free = nodes * cores, quota - others
+            if needed > quota:
+                what = f"{nodes} nodes need {needed} cores, and the account's quota of {name} is {quota}"
+                severity: Any = "error"
+            elif needed > free:
+                what = (
+                    f"{nodes} nodes need {needed} cores; of the {quota} {name} other pools have {others} now"
+                )
+                severity = "warning"
+            else:
+                continue
+            mend = "Ask for fewer nodes, or for a higher quota"
+            findings.append(Finding(severity, f"{_FIXED}.{member}", what, mend, _QUOTA_PAGE))
+            break
+    return findings
+
+
+def _quotas(account: Account, kind: str, family: str, pool_id: str) -> list[tuple[int, str, int]]:
+    """Return the quotas that hold for cores of a kind: how many, their name, and how many others have now.
+
+    An account whose machines are in its user's subscription tells none: quota is the subscription's then.
+    """
+    properties = _properties(account.body)
+    total = properties.get("dedicatedCoreQuota" if kind == "dedicated" else "lowPriorityCoreQuota")
+    found = []
+    if kind == "dedicated" and properties.get("dedicatedCoreQuotaPerVMFamilyEnforced") is True:
+        for entry in properties.get("dedicatedCoreQuotaPerVMFamily") or ():
+            quota = entry.get("coreQuota")
+            if _text(entry.get("name")).casefold() == family.casefold() and isinstance(quota, int):
+                used = _used(account, kind, family, pool_id)
+                found.append((quota, f"dedicated cores of {family}", used))
+    if isinstance(total, int):
+        found.append((total, f"{kind} cores", _used(account, kind, None, pool_id)))
+    return found
+
+
+def _used(account: Account, kind: str, family: str | None, pool_id: str) -> int:
+    """Return how many cores other pools have; those of a size that is not listed are not counted."""
+    member = "currentDedicatedNodes" if kind == "dedicated" else "currentLowPriorityNodes"
+    used = 0
+    for other in account.pools or ():
+        properties = _properties(other)
+        size = _find_size(properties, account.sizes or ())
+        if size is None or _text(other.get("name")).casefold() == pool_id.casefold():
+            continue
+        if family is None or _text(size.get("familyName")).casefold() == family.casefold():
+            used += _cores_of(size) * (_number(properties.get(member)) or 0)
+    return used
+
+
+def _image(properties: Body, images: Sequence[Body], today: str) -> list[Finding]:
+    machine = _object(_object(properties.get("deploymentConfiguration")).get("virtualMachineConfiguration"))
+    image, agent = _object(machine.get("imageReference")), _text(machine.get("nodeAgentSkuId"))
+    wanted = _image_name(image)
+    if not all(wanted):
+        if agent and agent.casefold() not in {
+            _text(entry.get("nodeAgentSKUId")).casefold() for entry in images
+        }:
+            return [_unknown_agent(agent, images)]
+        return []
+    path = f"{_MACHINE}.imageReference"
+    known = {_image_name(_object(entry.get("imageReference"))): entry for entry in images}
+    found = known.get(wanted)
+    if found is None:
+        names = {":".join(name): name for name in known}
+        near = get_close_matches(":".join(wanted), names, n=1, cutoff=0.75)
+        mend = f"Did you mean {near[0]}?" if near else "Take one that List Supported Images names"
+        what = f"the account does not list the image {':'.join(wanted)[:160]!r}"
+        return [Finding("error", path, what, mend, _IMAGES_PAGE)]
+    findings = _end_of_life(found, path, "this image", today)
+    its_agent = _text(found.get("nodeAgentSKUId"))
+    if agent and agent.casefold() != its_agent.casefold():
+        what = f"the node agent of this image is {its_agent}"
+        mend = f"Write {its_agent}, or take another image"
+        findings.append(Finding("error", f"{_MACHINE}.nodeAgentSkuId", what, mend, _IMAGES_PAGE))
+    return findings
+
+
+def _unknown_agent(agent: str, images: Sequence[Body]) -> Finding:
+    agents = {_text(entry.get("nodeAgentSKUId")) for entry in images}
+    near = get_close_matches(agent, agents, n=1, cutoff=0.7)
+    mend = f"Did you mean {near[0]}?" if near else "Take one that List Supported Images names"
+    what = f"the account does not list the node agent {agent[:64]!r}"
+    return Finding("error", f"{_MACHINE}.nodeAgentSkuId", what, mend, _IMAGES_PAGE)
+
+
+def _end_of_life(entry: Body, path: str, what: str, today: str) -> list[Finding]:
+    end = _text(entry.get("batchSupportEndOfLife"))[:10]
+    if not end:
+        return []
+    verb = "has ended" if end <= today else "ends"
+    return [
+        Finding(
+            "warning", path, f"Batch's support of {what} {verb} on {end}", "Take a newer one", _IMAGES_PAGE
+        )
+    ]
+
+
+def _find_size(properties: Body, sizes: Sequence[Body]) -> Body | None:
+    wanted = _text(properties.get("vmSize")).casefold()
+    return next((size for size in sizes if _text(size.get("name")).casefold() == wanted), None)
+
+
+def _cores_of(size: Body) -> int:
+    for capability in size.get("capabilities") or ():
+        if capability.get("name") == "vCPUs":
+            return _number(capability.get("value")) or 0
+    return 0
+
+
+def _image_name(image: Body) -> tuple[str, ...]:
+    return tuple(_text(image.get(member)).casefold() for member in ("publisher", "offer", "sku"))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name[:64]) for name in names) or "(none)"
+
+
+def _properties(body: Body) -> Body:
+    return _object(body.get("properties"))
+
+
+def _object(value: object) -> Body:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 19:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,51 @@
+"""What importing our operators and sensors adds to the parsing of a DAG, after ``airflow.sdk``.
+
+The DAG processor has Airflow loaded and forks for each file, so this is what each file with our classes
+costs. Beside it, where it is installed (``make test-clients`` does so), the official operator.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+from benchmarks.machine import markdown
+
+ROUNDS = 11
+CLIENTS = Path(__file__).parent.parent / ".venv-clients" / "airflow" / "bin" / "python"
+OURS = (
+    "from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator;"
+    "from airflow_batchext.sensors.extension import AzureBatchExtensionSensor"
+)
+OFFICIAL = "from airflow.providers.microsoft.azure.operators.batch import AzureBatchOperator"
+PROGRAM = """
+import time, sys
+from airflow.sdk import DAG, BaseOperator, BaseSensorOperator
+from airflow.providers.common.compat.sdk import conf
+conf.getboolean("operators", "default_deferrable")
+before = time.perf_counter(), len(sys.modules)
+{imports}
+print((time.perf_counter() - before[0]) * 1000, len(sys.modules) - before[1])
+"""
+
+
+def cost(python: str, imports: str) -> tuple[float, int]:
+    """Milliseconds (the median of fresh interpreters) and modules that the imports add."""
+    found = []
+    for _ in range(ROUNDS):
+        program = PROGRAM.format(imports=imports)
+        ended = subprocess.run([python, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+        milliseconds, modules = ended.stdout.splitlines()[-1].split()
+        found.append((float(milliseconds), int(modules)))
+    return median(took for took, _ in found), found[0][1]
+
+
+def report() -> str:
+    """Measure and tell."""
+    lines = [("our operators and the sensor", *cost(sys.executable, OURS))]
+    if CLIENTS.exists():
+        lines.append(("the official `AzureBatchOperator`", *cost(str(CLIENTS), OFFICIAL)))
+    rows = [(what, f"{took:.1f}", modules) for what, took, modules in lines]
+    return markdown((f"median of {ROUNDS} fresh interpreters", "ms", "modules"), rows)

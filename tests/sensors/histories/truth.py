@@ -1,0 +1,130 @@
+"""What a gate would have to say if it knew all that the emulator knows, at one moment.
+
+It is written anew from the rules in ``docs/gate.md``, in the plainest way, and shares nothing with the code
+under test: no wire, no memory, no order of reading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from airflow_batchext.emulator.account import Account
+    from airflow_batchext.emulator.pools import Pool, VisibleNode
+
+_USABLE = {"creating", "starting", "waitingforstarttask", "idle", "running", "offline"}
+_ABOUT_THE_PAST = {"preempted", "deallocating", "deallocated", "rebooting", "reimaging", "upgradingos"}
+_BROKEN = {"unusable", "starttaskfailed"}
+_FATAL = {"AccountCoreQuotaReached", "UnsupportedVMSize", "FailedIdentityOperation"}
+
+Words = tuple[str, ...]
+"""What a text has to have in it to name a reason."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The verdict, why, and everything on which it rests."""
+
+    outcome: Literal["open", "wait", "fail"]
+    failures: tuple[Words, ...]
+    missing: tuple[Words, ...]
+    nodes: frozenset[str]
+    created: datetime | None
+    everything: object
+    """Equal at two moments between which nothing has moved."""
+
+
+def truth(
+    account: Account, pool_id: str, gate: dict[str, Any], known: datetime | None, slack: float = 0.0
+) -> Truth:
+    """Judge the pool as it is now.
+
+    :param gate: the sensor's parameters.
+    :param known: when the pool was created on which the gate was set; None if the gate does not know.
+    :param slack: how many seconds later than asked a grace time ends.
+    """
+    with account.lock:
+        now, pool = account.clock.now(), account.find(pool_id)
+        if pool is None:
+            return Truth("fail", (("does not exist",),), (), frozenset(), None, "no pool")
+        if pool.deleted is not None:
+            return Truth("fail", (("is being deleted",),), (), frozenset(), pool.created, "deleted")
+        nodes = [node for node in account.nodes(pool_id) if node.now.state.value != "leavingpool"]
+        if known is not None and pool.created != known:
+            return Truth("fail", (("created anew",),), (), _ids(nodes), pool.created, pool.created)
+        target = pool.definition.scale.dedicated + pool.definition.scale.low_priority
+        needed = gate.get("min_nodes", target)
+        failures = _failed_resize(account, pool, gate, needed, now, slack)
+        missing: list[Words] = []
+        if pool.resize.is_running(now):
+            missing.append((pool.resize.state(now),))
+        if len(nodes) < needed:
+            missing.append((f"{needed - len(nodes)} of {needed} nodes",))
+        if not nodes and not needed and not gate.get("allow_empty"):
+            missing.append(("has no nodes",))
+
+        shown = {node.node.id: _extensions(account, pool, node, gate) for node in nodes}
+        failed_nodes, late_nodes = [], []
+        for node in nodes:
+            node_id, state = node.node.id, node.now.state.value
+            is_allowed = state in {s.lower() for s in gate.get("node_states", _USABLE)}
+            bad = [
+                (node_id, f"extension {name} reports")
+                for name, outcome in shown[node_id].items()
+                if outcome == "fail"
+            ]
+            broken_for = (now - node.now.since).total_seconds()
+            if not is_allowed and state in _BROKEN and broken_for >= gate.get("node_grace", 900.0) + slack:
+                bad.append((node_id, state, "for more than"))
+            if bad:
+                failed_nodes.append((node_id, bad))
+            elif not is_allowed:
+                late_nodes.append((node_id, state))
+            elif late := [name for name, outcome in shown[node_id].items() if outcome != "succeed"]:
+                late_nodes.append((node_id, late[0]))
+        too_many = len(failed_nodes) > gate.get("max_failed_nodes", 0)
+        if too_many:
+            reasons = [reason for _, bad in failed_nodes for reason in bad]
+            if gate.get("on_failure") != "wait":
+                failures += reasons
+            missing += [(node_id,) for node_id, _ in failed_nodes]
+        missing += late_nodes
+        everything = (
+            *(pool.created, pool.definition.scale, pool.resize.state(now), pool.resize.errors_at(now)),
+            [(n.node.id, n.now.state, n.now.since, n.now.boot.number, n.now.last_boot) for n in nodes],
+            [sorted(extensions.items(), key=str) for extensions in shown.values()],
+            (outcome := "fail" if failures else "wait" if missing else "open"),
+        )
+        return Truth(outcome, tuple(failures), tuple(missing), _ids(nodes), pool.created, everything)
+
+
+def _ids(nodes: list[VisibleNode]) -> frozenset[str]:
+    return frozenset(node.node.id for node in nodes)
+
+
+def _extensions(
+    account: Account, pool: Pool, node: VisibleNode, gate: dict[str, Any]
+) -> dict[str, str | None]:
+    """What each extension that the gate asks for has come to on this node; none where it is of the past."""
+    if node.now.state.value in _ABOUT_THE_PAST:
+        return {}
+    wanted = gate.get("extension_names") or [item["name"] for item in pool.definition.extensions]
+    found = {name.lower(): now for name, now in account.extensions_of(pool, node).items()}
+    return {name: found[name.lower()].outcome if name.lower() in found else None for name in wanted}
+
+
+def _failed_resize(
+    account: Account, pool: Pool, gate: dict[str, Any], needed: int, now: datetime, slack: float
+) -> list[Words]:
+    errors = pool.resize.errors_at(now)
+    is_short = sum(account.counts_at(pool, now)) < needed
+    if not errors or not is_short or gate.get("on_failure") == "wait":
+        return []
+    if not any(error.code in _FATAL for error in errors):
+        if pool.definition.scale.formula is not None:
+            return []  # the formula is evaluated again, and brings another resize
+        if (now - pool.resize.steady).total_seconds() < gate.get("resize_grace", 0.0) + slack:
+            return []
+    return [("the resize of pool", errors[0].code)]

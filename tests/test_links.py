@@ -1,0 +1,84 @@
+"""The link to a pool in the Azure portal: of the right cloud, escaped, or none."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from airflow_batchext.clouds import CLOUDS
+from airflow_batchext.connection import BatchConnection
+from airflow_batchext.links import LINK_XCOM_KEY, AzureBatchPoolLink, portal_url
+from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.pool import (
+    AzureBatchCreatePoolOperator,
+    AzureBatchDeletePoolOperator,
+    AzureBatchResizePoolOperator,
+    AzureBatchUpdatePoolOperator,
+)
+from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+from tests.conftest import own_connection
+
+PLACE = {"subscription_id": "s", "resource_group": "g", "account_name": "a", "tenant_id": "t"}
+
+
+def connection(**change):
+    return BatchConnection(conn_id="c", **{**PLACE, **change})
+
+
+@pytest.mark.parametrize("cloud", CLOUDS.values(), ids=CLOUDS)
+def test_it_leads_to_the_portal_of_the_connections_cloud(cloud):
+    assert portal_url(connection(arm_url=cloud.arm_url), "p1") == (
+        f"{cloud.portal_url}/#@t/resource/subscriptions/s/resourceGroups/g/providers/Microsoft.Batch"
+        "/batchAccounts/a/pools/p1"
+    )
+
+
+@pytest.mark.parametrize(
+    "lacks", [{"arm_url": "https://127.0.0.1:4"}, {"subscription_id": ""}, {"resource_group": ""}]
+)
+def test_there_is_none_where_there_is_no_portal_or_too_little_is_known(lacks):
+    assert portal_url(connection(**lacks), "p1") == ""
+    assert portal_url(connection(), "") == ""
+
+
+def test_what_is_in_it_cannot_break_out_of_it():
+    url = portal_url(connection(resource_group="a/../b?c#d e"), "p/1")
+    path = urlsplit(url).fragment.split("/")
+    assert unquote(path[path.index("resourceGroups") + 1]) == "a/../b?c#d e"
+    assert path[-1] == "p%2F1"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        AzureBatchCreatePoolOperator,
+        AzureBatchUpdatePoolOperator,
+        AzureBatchResizePoolOperator,
+        AzureBatchDeletePoolOperator,
+        AzureBatchGetExtensionOperator,
+        AzureBatchExtensionSensor,
+    ],
+)
+def test_every_operator_and_the_sensor_have_it(kind):
+    (link,) = kind.operator_extra_links
+    assert (type(link), link.xcom_key) == (AzureBatchPoolLink, LINK_XCOM_KEY)
+
+
+def link_of(**operator):
+    return AzureBatchPoolLink().get_link(SimpleNamespace(**operator), ti_key=None)
+
+
+def test_it_is_made_of_what_the_operator_was_given(azure):
+    azure.connect("public", own_connection(azure.emulator, extra={"arm_url": ""}))
+    assert link_of(pool_id="p1", azure_batchext_conn_id="public").endswith("/pools/p1")
+    named = {"pool_id": None, "linked_pool_id": "p2", "azure_batchext_conn_id": "public"}
+    assert link_of(**named).endswith("/pools/p2"), "a name from the document"
+    assert link_of(pool_id="p1", azure_batchext_conn_id="azure_batchext_default") == ""
+
+
+def test_a_connection_that_cannot_be_used_gives_none(azure):
+    azure.connect("broken", {"conn_type": "azure_batchext", "extra": {"arm_url": "http://not.here"}})
+    assert link_of(pool_id="p1", azure_batchext_conn_id="broken") == ""
+    assert link_of(pool_id=object(), azure_batchext_conn_id="broken") == ""
