@@ -12,8 +12,7 @@ from typing import Any
 
 from airflow.sdk.log import mask_secret
 
-from airflow_batchext.pool_spec import is_secret_member, plain
-from airflow_batchext.secret_references import literal_leaves, only_references
+from airflow_batchext.pool_spec import is_secret_member, literal_leaves, only_references, plain
 
 _SHOWN = "***"
 _TEMPLATE = ("{{", "{%", "{#")

@@ -19,6 +19,13 @@ from airflow_batchext.pool_spec._forms import (
     pools_in,
 )
 from airflow_batchext.pool_spec._positions import Positions
+from airflow_batchext.pool_spec._references import (
+    REFERENCE_MEMBER,
+    is_reference,
+    literal_leaves,
+    only_references,
+    with_stand_ins,
+)
 from airflow_batchext.pool_spec._request import expected_extensions, request_body
 from airflow_batchext.pool_spec._schema import Member, Schema, Shape
 from airflow_batchext.pool_spec._secrets import (
@@ -30,6 +37,7 @@ from airflow_batchext.pool_spec._secrets import (
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
 
 __all__ = [
+    "REFERENCE_MEMBER",
     "SECRET_MEMBERS",
     "Difference",
     "DocumentChoiceError",
@@ -46,12 +54,16 @@ __all__ = [
     "expected_extensions",
     "find_differences",
     "find_secrets",
+    "is_reference",
     "is_secret_member",
+    "literal_leaves",
+    "only_references",
     "parse_document",
     "parse_pools",
     "plain",
     "pools_in",
     "request_body",
     "updates",
+    "with_stand_ins",
     "without_secrets",
 ]
