@@ -45,11 +45,11 @@ def test_the_test_can_fail():
     [
         ("emulator", ("emulator",)),
         ("readiness", ("readiness",)),
-        ("verdict", ("verdict", "readiness")),
-        ("watch", ("watch", "verdict", "readiness")),
+        ("verdict", ("verdict", "readiness", "defaults")),
+        ("watch", ("watch", "verdict", "readiness", "defaults")),
         ("resize_errors", ("resize_errors", "readiness")),
         ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
-        ("pool_spec", ("pool_spec", "extension_catalog")),
+        ("pool_spec", ("pool_spec", "extension_catalog", "secret_members", "sdk_models")),
     ],
 )
 def test_pure_rooms_and_the_emulator_know_nothing_of_the_rest(room, may_know):
