@@ -33,7 +33,9 @@ def portal_url(connection: BatchConnection, pool_id: str) -> str:
     """
     from airflow_batchext.clouds import CLOUDS
 
-    cloud = connection.cloud if connection.cloud in CLOUDS.values() else None
+    # Told by its management plane alone: that is what the portal shows, whoever signs in and however.
+    clouds = (cloud for cloud in CLOUDS.values() if cloud.arm_url == connection.cloud.arm_url)
+    cloud = next(clouds, None)
     place = (connection.subscription_id, connection.resource_group, connection.account_name, pool_id)
     if cloud is None or not all(place):
         return ""
