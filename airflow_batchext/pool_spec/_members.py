@@ -48,6 +48,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "properties.startTask.userIdentity.autoUser.scope": "Pool",
     "properties.startTask.userIdentity.autoUser.elevationLevel": "NonAdmin",
     "properties.startTask.containerSettings.workingDirectory": "TaskWorkingDirectory",
+    "properties.startTask.containerSettings.containerHostBatchBindMounts[].isReadOnly": False,
     "properties.userAccounts[].elevationLevel": "NonAdmin",
     "properties.userAccounts[].windowsUserConfiguration.loginMode": "Batch",
     f"{MACHINE}.imageReference.version": "latest",

@@ -221,6 +221,31 @@ def test_replacing_looks_again_before_it_deletes(azure, pauses, monkeypatch):
     assert not writes(azure, "DELETE")
 
 
+def test_replacing_a_pool_that_goes_by_itself_meanwhile_creates_it(azure, pauses, monkeypatch):
+    create(azure, document(1))
+    azure.pass_time(300)
+    refuse = AzureBatchCreatePoolOperator._refuse_if_busy
+
+    def goes(operator, why):
+        azure.emulator.account.delete_pool(azure.pool_id, at_once=True)
+        azure.pass_time(1)
+        refuse(operator, why)
+
+    monkeypatch.setattr(AzureBatchCreatePoolOperator, "_refuse_if_busy", goes)
+    assert create(azure, document(1, [GPU]), on_existing="replace")["action"] == "created"
+
+
+def test_a_pool_that_goes_as_soon_as_it_is_steady_is_not_made_anew(azure, pauses):
+    operator = task(azure, document(1), wait_for="steady", deferrable=True)
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute({})
+    azure.emulator.account.delete_pool(azure.pool_id, at_once=True)
+    azure.pass_time(1)
+    event = {"course": "reached", "text": "steady", "memo": caught.value.trigger.memo}
+    with pytest.raises(PoolConflictError, match="was deleted as soon as"):
+        operator.execute_complete({}, event)
+
+
 def test_an_update_by_somebody_else_meanwhile_is_looked_at_again(azure, pauses, monkeypatch):
     create(azure, document(1))
     azure.pass_time(300)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.pool_spec import Positions
@@ -82,6 +82,7 @@ TREES = st.recursive(
 
 
 @given(TREES, st.text(max_size=20))
+@settings(deadline=None)
 def test_any_json_has_places_and_any_path_a_place(tree, path):
     line, column = Positions(json.dumps(tree)).place(path)
     assert line >= 1

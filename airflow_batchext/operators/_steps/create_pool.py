@@ -10,6 +10,7 @@ from airflow_batchext.exceptions import (
     AccessRefusedError,
     BatchextError,
     ConflictError,
+    NotFoundError,
     ParameterError,
     PoolConflictError,
     PoolDocumentError,
@@ -88,7 +89,9 @@ class CreatePool(PoolSteps[AzureBatchCreatePoolOperator]):
         pool_id = self._target
         while True:
             existing = find_pool(hook, pool_id)
-            if "action" in self._memo and existing is not None:
+            if "action" in self._memo:
+                if existing is None:
+                    raise PoolConflictError(f"Pool {pool_id} was deleted as soon as it was steady")
                 return self._finish(existing)
             if existing is not None and is_deleting(existing):
                 self.log.info("Pool %s is still being deleted; waiting for its name to be free", pool_id)
@@ -181,6 +184,8 @@ class CreatePool(PoolSteps[AzureBatchCreatePoolOperator]):
         with AzureBatchNodeHook(self.operator.azure_batchext_conn_id) as nodes:
             try:
                 found = nodes.list_nodes(pool_id, select=["id", "state", "runningTasksCount"])
+            except NotFoundError:
+                return  # gone meanwhile: the next look shows it
             except AccessRefusedError as refusal:
                 raise PoolConflictError(
                     f"Pool {pool_id} has to be replaced, but the data plane does not say whether tasks run "

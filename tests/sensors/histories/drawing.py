@@ -78,7 +78,7 @@ def draw(seed: int) -> History:
     gate = _gate(random, count, names)
     starts = random.choice([0.0, 0.0, 30.0, 150.0, 400.0])
     happenings = _happenings(random, count, names)
-    if random.random() < 0.35:
+    if random.random() < 0.5:
         laid = lay(random, random.choice(THEMES))
         pool, scenario, gate, starts = (laid[name] for name in ("pool", "scenario", "gate", "starts"))
         happenings = [Happening(*happening) for happening in laid["happenings"]]

@@ -246,7 +246,6 @@ async def _in_triggerer(
         if world.now() >= limit - 0.01:
             return _past_airflows_limit(world, _sensor(world, **how))
         world.forget(handed_on)
-        world.begin_look()
 
 
 def _past_airflows_limit(world: World, sensor: AzureBatchExtensionSensor) -> Ending:

@@ -30,15 +30,16 @@ def lay(random: Random, theme: str) -> Json:
     gate: Json = {"timeout": 2000.0, "poke_interval": random.choice([15.0, 30.0, 60.0])}
     starts = 0.0
     if theme == "boots again":
+        timings |= {"rebooting": 4.0, "creating": 3.0, "starting": 6.0}  # between two looks
         again = random.choice([{"outcome": "hang"}, {"after": 3 * late}, {"outcome": "fail", "code": "1"}])
         rules.append({"node": 0, "boots": "later", "extension": "secretext", **again})
         what = random.choice(["reboot_node", "reimage_node", "preempt_node"])
-        words: Json = {"node": 0, "back_after": 20.0} if what == "preempt_node" else {"node": 0}
+        words: Json = {"node": 0, "back_after": 2.0} if what == "preempt_node" else {"node": 0}
         happenings.append((_ALLOCATION + random.uniform(0.5, 0.9) * late, what, words))
     elif theme == "upgrades":
         extensions[0]["enableAutomaticUpgrade"] = True
         after = late - random.uniform(20, 150)
-        rules.append({"extension": "secretext", "upgrade_after": after, "upgrade_seconds": 400.0})
+        rules.append({"node": 0, "extension": "secretext", "upgrade_after": after, "upgrade_seconds": 400.0})
     elif theme == "leaves":
         timings["leaving"] = 200.0
         rules.insert(0, {"node": 0, "outcome": "fail"})

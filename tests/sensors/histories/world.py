@@ -161,6 +161,7 @@ class World(Pool):
 
     def begin_look(self) -> None:
         """What is read from now on is one look."""
+        self._is_looking = True
         self._samples: list[list[tuple[Truth, Truth]]] = []
         self._requests, self._fired = len(self.emulator.requests), len(self.emulator.faults.fired)
         self._sample()
@@ -170,6 +171,8 @@ class World(Pool):
 
     def end_look(self, outcome: str, text: str = "", report: dict[str, Any] | None = None) -> None:
         """The look, if there was one, came to this: ``wait``, ``timeout``, ``open`` or ``failed``."""
+        if not self._is_looking:
+            return  # what was still under way when the triggerer died is no look
         self._sample()
         told = f"{outcome} {self.now() - self.set_at:g} s after the gate was set, {text!r}, {report or ''}"
         if len(self.emulator.requests) == self._requests:
@@ -209,7 +212,7 @@ class World(Pool):
         """The gate goes on in another process, which knows only what was handed on to it."""
         self.known = known
         self._failing_since = None
-        self._has_looked = False
+        self._has_looked = self._is_looking = False
 
     # --- inside --------------------------------------------------------------------------------------------
 
