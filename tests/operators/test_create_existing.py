@@ -224,14 +224,14 @@ def test_replacing_looks_again_before_it_deletes(azure, pauses, monkeypatch):
 def test_replacing_a_pool_that_goes_by_itself_meanwhile_creates_it(azure, pauses, monkeypatch):
     create(azure, document(1))
     azure.pass_time(300)
-    refuse = AzureBatchCreatePoolOperator._refuse_if_busy
+    refuse = CreatePool._refuse_if_busy
 
-    def goes(operator, why):
+    def goes(steps, why):
         azure.emulator.account.delete_pool(azure.pool_id, at_once=True)
         azure.pass_time(1)
-        refuse(operator, why)
+        refuse(steps, why)
 
-    monkeypatch.setattr(AzureBatchCreatePoolOperator, "_refuse_if_busy", goes)
+    monkeypatch.setattr(CreatePool, "_refuse_if_busy", goes)
     assert create(azure, document(1, [GPU]), on_existing="replace")["action"] == "created"
 
 

@@ -18,14 +18,14 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferr
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
-from airflow_batchext.hooks._base import BatchHook
+from airflow_batchext.hooks._async_clients import ServiceClock
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from tests.sensors.histories.world import World, WrongError
 
 #: Modules whose ``time`` is that of the world.
 _TIMED = (
     "airflow.sdk.bases.sensor",
-    "airflow_batchext.hooks._base",
+    "airflow_batchext.hooks._async_clients",
     "airflow_batchext.sensors._gate",
     "airflow_batchext.triggers._sharing",
     "airflow_batchext.triggers.extension",
@@ -77,15 +77,15 @@ def worlds_time(world: World) -> Iterator[None]:
         patch.setattr("airflow.sdk.bases.sensor.timezone", utc)
         patch.setattr("airflow_batchext.triggers._sharing.random", Random(world.history.seed))
         patch.setattr("airflow_batchext.hooks.watching.CONCURRENT_READS", world.history.at_once)
-        note = BatchHook._note_date
+        note = ServiceClock.note
 
-        def note_and_tell(hook: Any, response: Any) -> None:
-            note(hook, response)
+        def note_and_tell(clock: ServiceClock, response: Any) -> None:
+            note(clock, response)
             world.answered()
             if world.life is not None:
                 world.life.dies("answer")
 
-        patch.setattr(BatchHook, "_note_date", note_and_tell)
+        patch.setattr(ServiceClock, "note", note_and_tell)
 
         async def asleep(seconds: float) -> None:
             await _pause_in_triggerer(world, seconds)
