@@ -42,7 +42,7 @@ def test_the_test_can_fail():
 
 
 PARSED = ["operators.pool", "operators.extension", "sensors.extension", "ephemeral", "concealment", "links"]
-#: What of us a DAG file may load: parameters, and what keeps secrets out of sight; nothing that does the work.
+#: What of us a DAG file may load: parameters, and what keeps secrets out of sight; nothing that works.
 LIGHT = {
     "airflow_batchext.concealment",
     "airflow_batchext.defaults",
