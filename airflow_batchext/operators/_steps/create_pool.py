@@ -57,7 +57,7 @@ class CreatePool(PoolSteps[AzureBatchCreatePoolOperator]):
         if self.operator.delete_on_kill:
             self._delete_own("the task was ended")
 
-    def _begin(self, context: Context) -> None:
+    def _recall(self, context: Context) -> None:
         # What an earlier try of this task has created is its own too.
         store = context.get("task_state_store")
         if store is not None and (own := store.get(_STATE_KEY)):

@@ -57,10 +57,10 @@ class PoolSteps(ABC, Generic[OperatorT]):
     def begin(self, context: Context) -> dict[str, Any]:
         """Do it, step by step; return the operator's XCom."""
         self._memo = {"deadline": time.time() + check_seconds("timeout", self.operator.timeout)}
-        self._begin(context)
+        self._recall(context)
         return self._proceed(context)
 
-    def _begin(self, context: Context) -> None:
+    def _recall(self, context: Context) -> None:
         """Put into the memo what an earlier try has left."""
 
     def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
