@@ -17,7 +17,7 @@ from typing import Any
 
 from airflow.sdk import TaskGroup
 
-from airflow_batchext.connection import DEFAULT_CONN_ID
+from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureBatchDeletePoolOperator
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor

@@ -2,6 +2,9 @@
 
 Airflow asks for it on the worker whenever a process of the task ends, also when it is deferred, and keeps it
 as an XCom. A task that ends in the triggerer brings it along itself.
+
+Every DAG file with an operator loads this module, and parsing is hot: what a link is made of is imported when
+one is made.
 """
 
 from __future__ import annotations
@@ -9,16 +12,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk import BaseOperatorLink
 
-from airflow_batchext.clouds import CLOUDS
-from airflow_batchext.connection import BatchConnection, parse_connection
 from airflow_batchext.exceptions import BatchextError
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
+
+    from airflow_batchext.connection import BatchConnection
 
 #: The XCom in which Airflow keeps the link.
 LINK_XCOM_KEY = "_link_AzureBatchPoolLink"
@@ -29,7 +31,11 @@ def portal_url(connection: BatchConnection, pool_id: str) -> str:
 
     A connection for the data plane alone does not say enough of the account either.
     """
-    cloud = connection.cloud if connection.cloud in CLOUDS.values() else None
+    from airflow_batchext.clouds import CLOUDS
+
+    # Told by its management plane alone: that is what the portal shows, whoever signs in and however.
+    clouds = (cloud for cloud in CLOUDS.values() if cloud.arm_url == connection.cloud.arm_url)
+    cloud = next(clouds, None)
     place = (connection.subscription_id, connection.resource_group, connection.account_name, pool_id)
     if cloud is None or not all(place):
         return ""
@@ -52,6 +58,10 @@ class AzureBatchPoolLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The URL, from the operator's rendered parameters; "" where there is none."""
+        from airflow.providers.common.compat.sdk import BaseHook
+
+        from airflow_batchext.connection import parse_connection
+
         pool_id = getattr(operator, "linked_pool_id", "") or getattr(operator, "pool_id", "")
         conn_id = getattr(operator, "azure_batchext_conn_id", "")
         if not isinstance(pool_id, str) or not isinstance(conn_id, str):

@@ -34,6 +34,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Literal
 
+from airflow_batchext.defaults import DEFAULT_NODE_GRACE_SECONDS
 from airflow_batchext.readiness import (
     BROKEN_STATES,
     CARRYING_STATES,
@@ -46,9 +47,6 @@ from airflow_batchext.readiness import (
     find_extension,
     one_line,
 )
-
-#: Batch may recover a broken node by itself within 15 to 45 minutes, but never one that is set up wrongly.
-DEFAULT_NODE_GRACE_SECONDS = 15 * 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""DAG files are parsed over and over: what they import of us must load nothing of Azure."""
+"""DAG files are parsed over and over: what they import of us must load nothing of Azure, and little else."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -40,16 +41,111 @@ def test_the_test_can_fail():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
 
 
+PARSED = ["operators.pool", "operators.extension", "sensors.extension", "ephemeral", "concealment", "links"]
+#: What of us a DAG file may load: parameters, and what keeps secrets out of sight; nothing that works.
+LIGHT = {
+    "airflow_batchext.concealment",
+    "airflow_batchext.defaults",
+    "airflow_batchext.ephemeral",
+    "airflow_batchext.exceptions",
+    "airflow_batchext.links",
+    "airflow_batchext.operators",
+    "airflow_batchext.operators._create_pool",
+    "airflow_batchext.operators._delete_pool",
+    "airflow_batchext.operators._pool",
+    "airflow_batchext.operators._resize_pool",
+    "airflow_batchext.operators._update_pool",
+    "airflow_batchext.operators.extension",
+    "airflow_batchext.operators.pool",
+    "airflow_batchext.references",
+    "airflow_batchext.sdk_models",
+    "airflow_batchext.secret_members",
+    "airflow_batchext.sensors",
+    "airflow_batchext.sensors.extension",
+}
+IMPORTS = "\n".join(f"import airflow_batchext.{module}" for module in PARSED)
+#: A DAG of Airflow's own operators first, so that only what is ours is counted.
+DAG_FILE = """
+import json, sys
+from airflow.sdk import DAG, BaseOperator, BaseOperatorLink, BaseSensorOperator
+from airflow.providers.common.compat.sdk import conf
+conf.getboolean("operators", "default_deferrable")
+class Sensor(BaseSensorOperator):
+    pass
+with DAG("before"):
+    BaseOperator(task_id="one") >> Sensor(task_id="two")
+before = set(sys.modules)
+{body}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+TASKS = """
+from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.pool import *
+from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+with DAG("ours"):
+    AzureBatchCreatePoolOperator(task_id="create", pool_id="p", pool_document=DOCUMENT)
+    AzureBatchUpdatePoolOperator(task_id="update", pool_id="p", pool_document=DOCUMENT)
+    AzureBatchResizePoolOperator(task_id="resize", pool_id="p", target_dedicated_nodes=2)
+    AzureBatchDeletePoolOperator(task_id="delete", pool_id="p", deferrable=True)
+    AzureBatchGetExtensionOperator(task_id="read", pool_id="p")
+    AzureBatchExtensionSensor(task_id="gate", pool_id="p", deferrable=True, extension_names=["a"])
+"""
+DOCUMENT = {
+    "properties": {
+        "vmSize": "STANDARD_DS2_V2",
+        "scaleSettings": {"fixedScale": {"targetDedicatedNodes": 1}},
+        "deploymentConfiguration": {
+            "virtualMachineConfiguration": {
+                "extensions": [{"name": "a", "protectedSettings": {"key": "a secret"}, "settings": {}}]
+            }
+        },
+    }
+}
+
+
+def added(body: str) -> set[str]:
+    """The modules that a DAG file with that body loads."""
+    program = DAG_FILE.format(body=body)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return set(json.loads(ended.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("DOCUMENT = 'pools/p1.yaml'" + TASKS, id="tasks with the path of a document"),
+        pytest.param(f"DOCUMENT = {DOCUMENT!r}{TASKS}", id="tasks with a document"),
+    ],
+)
+def test_a_dag_file_loads_parameters_alone(body):
+    assert added(IMPORTS + "\n" + body) == LIGHT
+
+
+def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
+    body = "import airflow.triggers.base\nbefore |= set(sys.modules)\n" + TASKS.replace(
+        "deferrable=True, extension_names", "start_from_trigger=True, extension_names"
+    ).replace("DOCUMENT", "'p.json'")
+    assert added(f"{body}\n{IMPORTS}") == LIGHT | {
+        "airflow_batchext.parameters",
+        "airflow_batchext.readiness",
+        "airflow_batchext.sensors._rules",
+        "airflow_batchext.sensors._start_from_trigger",
+        "airflow_batchext.verdict",
+    }
+
+
 @pytest.mark.parametrize(
     ("room", "may_know"),
     [
         ("emulator", ("emulator",)),
         ("readiness", ("readiness",)),
-        ("verdict", ("verdict", "readiness")),
-        ("watch", ("watch", "verdict", "readiness")),
+        ("verdict", ("verdict", "readiness", "defaults")),
+        ("watch", ("watch", "verdict", "readiness", "defaults")),
         ("resize_errors", ("resize_errors", "readiness")),
         ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
-        ("pool_spec", ("pool_spec", "extension_catalog")),
+        ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),
     ],
 )
 def test_pure_rooms_and_the_emulator_know_nothing_of_the_rest(room, may_know):

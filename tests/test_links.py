@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from airflow_batchext.clouds import CLOUDS
+from airflow_batchext.clouds import CLOUDS, PUBLIC
 from airflow_batchext.connection import BatchConnection
 from airflow_batchext.links import LINK_XCOM_KEY, AzureBatchPoolLink, portal_url
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
@@ -29,14 +30,19 @@ def connection(**change):
 
 @pytest.mark.parametrize("cloud", CLOUDS.values(), ids=CLOUDS)
 def test_it_leads_to_the_portal_of_the_connections_cloud(cloud):
-    assert portal_url(connection(arm_url=cloud.arm_url), "p1") == (
+    assert portal_url(connection(cloud=cloud), "p1") == (
         f"{cloud.portal_url}/#@t/resource/subscriptions/s/resourceGroups/g/providers/Microsoft.Batch"
         "/batchAccounts/a/pools/p1"
     )
 
 
 @pytest.mark.parametrize(
-    "lacks", [{"arm_url": "https://127.0.0.1:4"}, {"subscription_id": ""}, {"resource_group": ""}]
+    "lacks",
+    [
+        {"cloud": replace(PUBLIC, arm_url="https://127.0.0.1:4")},
+        {"subscription_id": ""},
+        {"resource_group": ""},
+    ],
 )
 def test_there_is_none_where_there_is_no_portal_or_too_little_is_known(lacks):
     assert portal_url(connection(**lacks), "p1") == ""

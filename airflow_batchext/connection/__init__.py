@@ -18,7 +18,6 @@ Nothing here signs in or sends anything: see ``airflow_batchext.credentials``.
 
 from airflow_batchext.connection._fields import (
     CONN_TYPE,
-    DEFAULT_CONN_ID,
     BatchConnection,
     SignInKind,
     account_endpoint_url,
@@ -28,7 +27,6 @@ from airflow_batchext.connection._parse import AZURE_CONN_TYPE, OFFICIAL_CONN_TY
 __all__ = [
     "AZURE_CONN_TYPE",
     "CONN_TYPE",
-    "DEFAULT_CONN_ID",
     "OFFICIAL_CONN_TYPE",
     "BatchConnection",
     "SignInKind",

@@ -18,7 +18,6 @@ from airflow_batchext import __version__
 from airflow_batchext.clouds import PUBLIC, Cloud
 from airflow_batchext.exceptions import ConnectionFieldsError
 
-DEFAULT_CONN_ID = "azure_batchext_default"
 CONN_TYPE = "azure_batchext"
 
 # The SDKs log every request at INFO, which would drown a task's log. Set this logger to INFO to see them.

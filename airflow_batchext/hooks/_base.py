@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_batchext.connection import CONN_TYPE, DEFAULT_CONN_ID, BatchConnection, parse_connection
+from airflow_batchext.connection import CONN_TYPE, BatchConnection, parse_connection
 from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential
+from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.hooks._async_clients import ServiceClock, SharedClient, lease, release, transport
 
 if TYPE_CHECKING:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.operators._pool import PoolOperator, find_pool
-from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting
+from airflow_batchext.operators._pool import PoolOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from airflow_batchext.hooks.pool import AzureBatchPoolHook
+    from airflow_batchext.operators._steps.delete_pool import DeletePool
 
 
 class AzureBatchDeletePoolOperator(PoolOperator):
@@ -30,17 +27,7 @@ class AzureBatchDeletePoolOperator(PoolOperator):
         super().__init__(pool_id=pool_id, **kwargs)
         self.wait_for_deletion = wait_for_deletion
 
-    def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
-        pool_id = self._target
-        if "reached" in self._memo:
-            return {"pool_id": pool_id, "deleted": True}
-        body = find_pool(hook, pool_id)
-        if body is None:
-            self.log.info("There is no pool %s; nothing to delete", pool_id)
-            return {"pool_id": pool_id, "deleted": False}
-        if not is_deleting(body):
-            hook.delete_pool(pool_id)
-        self.log.info("Asked for the deletion of pool %s", pool_id)
-        if not self.wait_for_deletion:
-            return {"pool_id": pool_id, "deleted": True}
-        return Wait(Goal.GONE, creation_time(body))
+    def _new_steps(self) -> DeletePool:
+        from airflow_batchext.operators._steps.delete_pool import DeletePool
+
+        return DeletePool(self)

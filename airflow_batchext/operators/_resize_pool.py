@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_batchext.exceptions import BatchextError, ConflictError, ParameterError, PoolConflictError
-from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.operators._pool import OnKilled, PoolOperator, etag_of, find_pool, lost_race
-from airflow_batchext.parameters import check_count, check_seconds
-from airflow_batchext.pool_progress import (
-    Goal,
-    Wait,
-    creation_time,
-    current_nodes,
-    is_autoscaled,
-    is_deleting,
-    target_nodes,
-)
+from airflow_batchext.operators._pool import PoolOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-_LEAST_RESIZE_TIMEOUT_SECONDS = 300
-_DEALLOCATIONS = ("Requeue", "Terminate", "TaskCompletion", "RetainedData")
+    from airflow_batchext.operators._steps.resize_pool import ResizePool
 
 
 class AzureBatchResizePoolOperator(PoolOperator):
@@ -81,98 +65,7 @@ class AzureBatchResizePoolOperator(PoolOperator):
         self.wait_for_nodes = wait_for_nodes
         self.stop_resize_on_kill = stop_resize_on_kill
 
-    def on_kill(self) -> None:
-        """Stop the resize, if it was begun here and that was wanted."""
-        if not self.stop_resize_on_kill or not self._memo.get("resized"):
-            return
-        with AzureBatchPoolHook(self.azure_batchext_conn_id) as hook, suppress(BatchextError):
-            body = find_pool(hook, self._target)
-            if body is not None and creation_time(body) == self._memo["created"]:
-                hook.stop_resize(self._target)
-                self.log.warning("Stopped the resize of pool %s, as the task was ended", self._target)
+    def _new_steps(self) -> ResizePool:
+        from airflow_batchext.operators._steps.resize_pool import ResizePool
 
-    def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
-        existing = hook.get_pool(self._target)
-        if "resized" not in self._memo:
-            wait = self._resize(existing, hook)
-            if wait is not None:
-                return wait
-            existing = hook.get_pool(self._target)
-        if self.wait_for_nodes and self._memo.get("reached") != Goal.COMPLETE.value:
-            return Wait(Goal.COMPLETE, creation_time(existing))
-        targets, nodes = target_nodes(existing), current_nodes(existing)
-        return {
-            "pool_id": self._target,
-            "resized": self._memo["resized"],
-            "target_dedicated_nodes": targets[0],
-            "target_low_priority_nodes": targets[1],
-            "current_dedicated_nodes": nodes[0],
-            "current_low_priority_nodes": nodes[1],
-        }
-
-    def _resize(self, existing: dict[str, Any], hook: AzureBatchPoolHook) -> Wait | None:
-        """Ask for the resize; return what to wait for before it can be asked for."""
-        pool_id = self._target
-        if is_deleting(existing):
-            raise PoolConflictError(f"Pool {pool_id} is being deleted; it cannot be resized any more")
-        if is_autoscaled(existing):
-            raise PoolConflictError(
-                f"Pool {pool_id} scales itself by a formula, which would undo a resize. Change the formula, "
-                "or give the pool a fixedScale first (AzureBatchUpdatePoolOperator)"
-            )
-        fixed = self._fixed_scale(existing)
-        wanted = fixed["targetDedicatedNodes"], fixed["targetLowPriorityNodes"]
-        self._memo["created"] = creation_time(existing)
-        if wanted == target_nodes(existing) and self._is_coming(existing):
-            self.log.info("Pool %s has these targets already", pool_id)
-            self._memo["resized"] = False
-            return None
-        self.log.info("Resizing pool %s to %d dedicated and %d low-priority nodes", pool_id, *wanted)
-        body = {"properties": {"scaleSettings": {"fixedScale": fixed}}}
-        try:
-            hook.update_pool(pool_id, body, etag=etag_of(existing))
-        except ConflictError as refusal:
-            if refusal.code == "PoolBeingResized":
-                return Wait(Goal.SETTLED, creation_time(existing))
-            if not lost_race(refusal) or self._left <= 0:
-                raise
-            self.log.info("Pool %s was changed by somebody else meanwhile; looking again", pool_id)
-            return self._resize(hook.get_pool(pool_id), hook)
-        self._memo["resized"] = True
-        return None
-
-    def _is_coming(self, existing: dict[str, Any]) -> bool:
-        """Whether the pool has its nodes, or is about to get them."""
-        state = str(existing["properties"].get("allocationState") or "").lower()
-        return state == "resizing" or current_nodes(existing) == target_nodes(existing)
-
-    def _fixed_scale(self, existing: dict[str, Any]) -> dict[str, Any]:
-        given = (self.target_dedicated_nodes, self.target_low_priority_nodes)
-        if given == (None, None):
-            raise ParameterError("Give target_dedicated_nodes, target_low_priority_nodes, or both.")
-        names = ("target_dedicated_nodes", "target_low_priority_nodes")
-        dedicated, low = (
-            before if value is None else check_count(name, value)
-            for name, value, before in zip(names, given, target_nodes(existing), strict=True)
-        )
-        fixed: dict[str, Any] = {"targetDedicatedNodes": dedicated, "targetLowPriorityNodes": low}
-        timeout = ((existing["properties"].get("scaleSettings") or {}).get("fixedScale") or {}).get(
-            "resizeTimeout"
-        )
-        if self.resize_timeout is not None:
-            seconds = check_seconds("resize_timeout", self.resize_timeout)
-            if seconds < _LEAST_RESIZE_TIMEOUT_SECONDS:
-                raise ParameterError(f"resize_timeout is {seconds:g} s; Azure takes five minutes or more.")
-            timeout = f"PT{seconds:.0f}S"
-        if timeout:
-            fixed["resizeTimeout"] = timeout
-        if self.node_deallocation_option is not None:
-            if self.node_deallocation_option not in _DEALLOCATIONS:
-                raise ParameterError(
-                    f"node_deallocation_option has to be one of: {', '.join(_DEALLOCATIONS)}."
-                )
-            fixed["nodeDeallocationOption"] = self.node_deallocation_option
-        return fixed
-
-    def _on_killed_while(self, wait: Wait) -> OnKilled:
-        return "stop_resize" if self.stop_resize_on_kill and self._memo.get("resized") else "nothing"
+        return ResizePool(self)

@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.concealment import conceal
-from airflow_batchext.exceptions import ConflictError, ParameterError, PoolConflictError
-from airflow_batchext.operators._document import resolve_document
-from airflow_batchext.operators._pool import PoolOperator, etag_of, lost_race
-from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting, is_empty
-from airflow_batchext.pool_spec import find_differences, find_secrets, request_body, updates
+from airflow_batchext.operators._pool import PoolOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-    from airflow_batchext.hooks.pool import AzureBatchPoolHook
+    from airflow_batchext.operators._steps.update_pool import UpdatePool
 
 
 class AzureBatchUpdatePoolOperator(PoolOperator):
@@ -62,51 +56,7 @@ class AzureBatchUpdatePoolOperator(PoolOperator):
     def pool_document(self, document: Any) -> None:
         self._pool_document = conceal(document)
 
-    def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
-        pool_id = self._target
-        if "result" in self._memo:
-            return dict(self._memo["result"])
-        source, document = resolve_document(self, context, self.pool_document)
-        body = request_body(document)
-        if not isinstance(body.get("properties"), dict) or not body["properties"]:
-            raise ParameterError(f'{source}: an update has to give something in "properties".')
-        while True:
-            existing = hook.get_pool(pool_id)
-            if is_deleting(existing):
-                raise PoolConflictError(f"Pool {pool_id} is being deleted; it cannot be updated any more")
-            found = [d for d in find_differences(existing, body, part=True) if d.counts]
-            patch, left = updates(body, found, empty=is_empty(existing))
-            if left:
-                listed = "\n".join(f"  {difference}" for difference in left)
-                raise PoolConflictError(
-                    f"Pool {pool_id} cannot be updated so; nothing was changed:\n{listed}", left
-                )
-            if not patch:
-                self.log.info("Pool %s is as it is asked for already", pool_id)
-                return self._updated(existing, changed=False)
-            for difference in found:
-                self.log.info("Updating pool %s: %s", pool_id, difference)
-            try:
-                secrets = [str(value) for _, value in find_secrets(document)]
-                after = hook.update_pool(pool_id, patch, etag=etag_of(existing), secrets=secrets)
-            except ConflictError as refusal:
-                if refusal.code == "PoolBeingResized":
-                    return Wait(Goal.SETTLED, creation_time(existing))
-                if not lost_race(refusal) or self._left <= 0:
-                    raise
-                self.log.info("Pool %s was changed by somebody else meanwhile; looking again", pool_id)
-                continue
-            self._memo["differences"] = [difference.to_json() for difference in found]
-            return self._updated(after, changed=True)
+    def _new_steps(self) -> UpdatePool:
+        from airflow_batchext.operators._steps.update_pool import UpdatePool
 
-    def _updated(self, body: dict[str, Any], *, changed: bool) -> Wait | dict[str, Any]:
-        result = {
-            "pool_id": self._target,
-            "updated": changed,
-            "differences": self._memo.get("differences", []),
-            "etag": body.get("etag"),
-        }
-        if not self.wait_for_nodes:
-            return result
-        self._memo["result"] = result
-        return Wait(Goal.COMPLETE, creation_time(body))
+        return UpdatePool(self)

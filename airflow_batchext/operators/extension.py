@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_batchext.connection import DEFAULT_CONN_ID
+from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import ConflictError, NotFoundError
-from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.links import AzureBatchPoolLink
-from airflow_batchext.parameters import check_pool_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
 
 
 class AzureBatchGetExtensionOperator(BaseOperator):
@@ -69,6 +69,10 @@ class AzureBatchGetExtensionOperator(BaseOperator):
         :raises NotFoundError: if the pool, or a node or extension that was asked for by name, is not there.
         :raises ServiceError: if Azure refuses.
         """
+        # Only here, as parsing a DAG is hot.
+        from airflow_batchext.hooks.node import AzureBatchNodeHook
+        from airflow_batchext.parameters import check_pool_id
+
         pool_id = check_pool_id(self.pool_id)
         with AzureBatchNodeHook(self.azure_batchext_conn_id) as hook:
             if self.compute_node_id:

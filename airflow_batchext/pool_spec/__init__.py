@@ -15,26 +15,22 @@ from airflow_batchext.pool_spec._forms import (
     PoolDocument,
     choose_pool,
     parse_pools,
-    plain,
     pools_in,
 )
 from airflow_batchext.pool_spec._positions import Positions
-from airflow_batchext.pool_spec._references import (
+from airflow_batchext.pool_spec._request import expected_extensions, request_body
+from airflow_batchext.pool_spec._schema import Member, Schema, Shape
+from airflow_batchext.pool_spec._secrets import find_secrets, without_secrets
+from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
+from airflow_batchext.references import (
     REFERENCE_MEMBER,
     is_reference,
     literal_leaves,
     only_references,
     with_stand_ins,
 )
-from airflow_batchext.pool_spec._request import expected_extensions, request_body
-from airflow_batchext.pool_spec._schema import Member, Schema, Shape
-from airflow_batchext.pool_spec._secrets import (
-    SECRET_MEMBERS,
-    find_secrets,
-    is_secret_member,
-    without_secrets,
-)
-from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
+from airflow_batchext.sdk_models import plain
+from airflow_batchext.secret_members import SECRET_MEMBERS, is_secret_member
 
 __all__ = [
     "REFERENCE_MEMBER",

@@ -32,7 +32,7 @@ from airflow_batchext.pool_spec._finding import (
     warning,
 )
 from airflow_batchext.pool_spec._paths import at, kind_of, quote
-from airflow_batchext.pool_spec._secrets import is_secret_member
+from airflow_batchext.secret_members import is_secret_member
 
 if TYPE_CHECKING:
     from airflow_batchext.pool_spec._schema import Schema

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_batchext.pool_spec._finding import ARM_PAGE, Findings, object_at, objects, warning
-from airflow_batchext.pool_spec._paths import MACHINE, at, squash
-from airflow_batchext.pool_spec._secrets import is_secret_member
+from airflow_batchext.pool_spec._paths import MACHINE, at
+from airflow_batchext.secret_members import is_secret_member, squash
 
 _NAMES = (
     "password",

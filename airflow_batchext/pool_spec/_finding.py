@@ -10,7 +10,8 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from airflow_batchext.pool_spec._paths import at, kind_of, quote, squash
+from airflow_batchext.pool_spec._paths import at, kind_of, quote
+from airflow_batchext.secret_members import squash
 
 ARM_PAGE = "https://learn.microsoft.com/rest/api/batchmanagement/pool/create"
 _MISSING = "is missing"

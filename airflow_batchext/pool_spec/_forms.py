@@ -1,7 +1,6 @@
 """The forms in which pools come, turned into the one form that the rest works with: ARM's body, plain data.
 
-A text or a list may hold several pools. Microsoft's examples wrap the body in the parameters of the call. The
-models of the SDK give their body away by ``as_dict``, so that no SDK has to be imported to know them.
+A text or a list may hold several pools. Microsoft's examples wrap the body in the parameters of the call.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any
 
 from airflow_batchext.pool_spec._paths import at, kind_of
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, Part, parse_texts
+from airflow_batchext.sdk_models import plain
 
 _BODIES = ("parameters", "pool")
 """What the body is called among the parameters of a call, in Microsoft's examples of either plane."""
@@ -95,22 +95,6 @@ def choose_pool(pools: list[PoolDocument], name: str | None, *, source: str) -> 
         return found[0]
     count = f"{len(found)} pools" if found else "no pool"
     raise DocumentChoiceError(f"{source} holds {count} of the name {name[:64]!r}; it has: {names}")
-
-
-def plain(value: object) -> Any:
-    """Return the body of an SDK's model, and every other value as it is.
-
-    Of a pool that was read from Azure, what only Azure can set is left out; its name stays.
-    """
-    as_dict = getattr(value, "as_dict", None)
-    if as_dict is None or not callable(as_dict) or isinstance(value, type):
-        return value
-    try:
-        body = as_dict(exclude_readonly=True)
-    except TypeError:  # a model of an older generation
-        return as_dict()
-    name = getattr(value, "name", None)
-    return {"name": name, **body} if isinstance(body, dict) and isinstance(name, str) else body
 
 
 def _pools(parts: Iterable[tuple[int, Part]]) -> Iterator[PoolDocument]:

@@ -39,8 +39,3 @@ def kind_of(value: object) -> str:
     """Say what a value is, without showing it."""
     names = (name for kind, name in _KINDS if isinstance(value, kind))
     return next(names, f"a {type(value).__name__}")
-
-
-def squash(key: str) -> str:
-    """Return what is left of a name when its spelling does not matter: ``protected_settings`` and such."""
-    return re.sub(r"[^a-z0-9]", "", key.casefold())

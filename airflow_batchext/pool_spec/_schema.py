@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from airflow_batchext.pool_spec._paths import squash
+from airflow_batchext.secret_members import squash
 
 Kind = Literal["text", "integer", "number", "boolean", "duration", "object", "list", "map", "any"]
 

@@ -9,47 +9,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from difflib import SequenceMatcher
-from typing import Any, Final
+from typing import Any
 
-from airflow_batchext.pool_spec._paths import at, squash
+from airflow_batchext.pool_spec._paths import at
+from airflow_batchext.secret_members import is_secret_member
 
-SECRET_MEMBERS: Final = frozenset(
-    {
-        "protectedSettings",  # of extensions
-        "password",  # of userAccounts, containerRegistries, cifsMountConfiguration
-        "sshPrivateKey",  # of userAccounts[].linuxUserConfiguration
-        "accountKey",  # of azureBlobFileSystemConfiguration, azureFileShareConfiguration
-        "sasKey",  # of azureBlobFileSystemConfiguration
-        # Protected settings of listed extensions that are written into `settings` by mistake.
-        "storageAccountKey",
-        "storageAccountSasToken",
-        "workspaceKey",
-    }
-)
-"""Members whose values, and everything below them, nobody may see.
-
-Values of ``environmentSettings`` are not among them: Azure shows those to every reader of the pool.
-"""
-
-_SQUASHED = frozenset(map(squash, SECRET_MEMBERS))
-_PROTECTED = squash("protectedSettings")
 _SIGNATURE = re.compile(r"(?<=[?&]sig=)[^&\s\"']+", re.IGNORECASE)
-
-
-def is_secret_member(key: object) -> bool:
-    """Say whether a member of this name holds a secret.
-
-    Spelling does not matter (``protected_settings``), and a misspelt ``protectedSettings`` is one too:
-    what was meant to be protected must not be shown because of a typing error.
-    """
-    name = squash(key) if isinstance(key, str) else ""
-    if name in _SQUASHED:
-        return True
-    # Far longer is protectedSettingsFromKeyVault, which only says where a secret lies.
-    near_in_length = abs(len(name) - len(_PROTECTED)) <= 6
-    likeness = SequenceMatcher(None, name, _PROTECTED)
-    return near_in_length and likeness.quick_ratio() >= 0.85 and likeness.ratio() >= 0.85
 
 
 def without_secrets(document: object) -> Any:

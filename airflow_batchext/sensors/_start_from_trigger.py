@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.sensors._rules import gate_rules
 
 if TYPE_CHECKING:
     from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 _MARGIN_SECONDS = 120
 
 
-def start_trigger_args(sensor: AzureBatchExtensionSensor, rules: dict[str, Any]) -> StartTriggerArgs:
+def start_trigger_args(sensor: AzureBatchExtensionSensor) -> StartTriggerArgs:
     """How the triggerer starts the gate.
 
-    :param rules: the gate's rules as JSON.
+    :param sensor: its parameters, as given in the DAG.
     :raises ParameterError: if the task asks for something that cannot be had without a worker.
     """
+    rules = gate_rules(sensor).to_json()
     for name in ("pool_id", "azure_batchext_conn_id"):
         _check_template(sensor.task_id, name, getattr(sensor, name))
     for name, why in (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,42 +12,20 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
-    TaskDeferred,
     conf,
 )
 
-from airflow_batchext.connection import DEFAULT_CONN_ID
-from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError, ParameterError
-from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import look
+from airflow_batchext.defaults import DEFAULT_CONN_ID, DEFAULT_NODE_GRACE_SECONDS
+from airflow_batchext.exceptions import GateTimeoutError
 from airflow_batchext.links import AzureBatchPoolLink
-from airflow_batchext.parameters import (
-    check_count,
-    check_extension_names,
-    check_node_states,
-    check_pool_id,
-    check_seconds,
-)
-from airflow_batchext.sensors._start_from_trigger import start_trigger_args
-from airflow_batchext.triggers.extension import (
-    AzureBatchExtensionTrigger,
-    GateStatus,
-    failure_text,
-    timed,
-    timeout_text,
-)
-from airflow_batchext.verdict import DEFAULT_NODE_GRACE_SECONDS, Outcome, Rules, Verdict
-from airflow_batchext.watch import DEFAULT_NOTICE_SECONDS, Watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_batchext.sensors._gate import Gate
+
 #: Compute gives an extension up to 90 minutes; observed pools needed 2 to 8, with outliers of 30.
 DEFAULT_TIMEOUT_SECONDS = 60 * 60
-# Airflow's own limit on the deferral comes after ours, so that ours can say what was missing.
-_DEFERRAL_MARGIN_SECONDS = 600
-# The key in Airflow's store for the state of a task.
-_POOL_SEEN = "batchext_pool_seen"
 
 
 class AzureBatchExtensionSensor(BaseSensorOperator):
@@ -126,38 +103,18 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         self.resize_grace = resize_grace
         self.deferrable = deferrable
         if start_from_trigger:
+            from airflow_batchext.sensors._start_from_trigger import start_trigger_args
+
             # Set on the task alone: a mapped one has none, and goes through a worker with its own values.
-            self.start_trigger_args = start_trigger_args(self, self._rules.to_json())
+            self.start_trigger_args = start_trigger_args(self)
             self.start_from_trigger = True
-        self._started = time.time()
-        self._said = ""
-        self._verdict: Verdict | None = None
 
     @cached_property
-    def _hook(self) -> AzureBatchNodeHook:
-        # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
-        return AzureBatchNodeHook(self.azure_batchext_conn_id, retries=0)
+    def _gate(self) -> Gate:
+        """What it does on the worker; imported only here, as parsing a DAG is hot."""
+        from airflow_batchext.sensors._gate import Gate
 
-    @cached_property
-    def _rules(self) -> Rules:
-        if self.on_failure not in ("fail", "wait"):
-            raise ParameterError(f'on_failure is {str(self.on_failure)[:40]!r}; it is "fail" or "wait".')
-        return Rules(
-            extension_names=check_extension_names(self.extension_names),
-            allow_empty=self.allow_empty,
-            min_nodes=None if self.min_nodes is None else check_count("min_nodes", self.min_nodes),
-            node_states=check_node_states(self.node_states),
-            on_failure=self.on_failure,
-            max_failed_nodes=check_count("max_failed_nodes", self.max_failed_nodes),
-            node_grace=check_seconds("node_grace", self.node_grace),
-            resize_grace=check_seconds("resize_grace", self.resize_grace),
-        )
-
-    @cached_property
-    def _watch(self) -> Watch:
-        # A rescheduled task remembers nothing of the nodes: it has to read every one at every look.
-        notice = 0.0 if self.reschedule else DEFAULT_NOTICE_SECONDS
-        return Watch(check_pool_id(self.pool_id), self._rules, notice_seconds=notice)
+        return Gate(self)
 
     def execute(self, context: Context) -> Any:
         """Wait in the mode that was asked for; return the report.
@@ -165,90 +122,23 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         :raises GateFailedError: if the gate cannot open any more.
         :raises GateTimeoutError: if it did not open in time.
         """
-        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
-        self._started = first.timestamp() if first else time.time()
-        if self.reschedule:
-            self._watch.pool_created = self._pool_seen_before(context)
-        try:
-            return self._look_then_defer(context) if self.deferrable else super().execute(context)
-        except AirflowSensorTimeout:
-            raise self._ending(self._timed_out(self._missing)) from None
-        except AirflowSkipException as skip:
-            raise self._told(skip) from None
-        except BatchextError as error:
-            raise self._ending(error) from None
-        finally:
-            if self.reschedule:
-                self._keep_pool_seen(context)
-            self._hook.close()
-
-    def _pool_seen_before(self, context: Context) -> str | None:
-        """Which pool this try saw at an earlier look, so that one created anew is noticed (Airflow 3.3)."""
-        store: Any = context.get("task_state_store")
-        kept = None if store is None else store.get(_POOL_SEEN)
-        # What is kept outlives the try; another try may be about another pool.
-        return kept["pool_created"] if kept and kept["try_number"] == context["ti"].try_number else None
-
-    def _keep_pool_seen(self, context: Context) -> None:
-        store: Any = context.get("task_state_store")
-        created = self._watch.pool_created
-        if store is not None and created and created != self._pool_seen_before(context):
-            store.set(_POOL_SEEN, {"try_number": context["ti"].try_number, "pool_created": created})
+        with self._gate.held(context):
+            return self._gate.look_then_defer(context) if self.deferrable else super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; open with the report as XCom.
 
         :raises GateFailedError: if the gate cannot open any more.
         """
-        # The error at the deadline has to say what is missing then, so the last look is a whole one.
-        last = time.time() + self.poke_interval - self._started >= self.timeout
-        verdict = self._verdict = look(self._hook, self._watch, whole=last)
-        if verdict.summary != self._said:
-            self._said = verdict.summary
-            self.log.info("Pool %s: %s", self.pool_id, self._said)
-        if verdict.outcome is Outcome.FAIL:
-            raise self._failed(verdict.listed())
-        return PokeReturnValue(verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started))
-
-    def _look_then_defer(self, context: Context) -> Any:
-        """Look once here: an open gate costs no trigger, and what is hopeless shows at once."""
-        found = self.poke(context)
-        if found:
-            return found.xcom_value
-        deadline = self._started + self.timeout
-        pause = self._watch.pause(self.poke_interval, self._verdict) if self._verdict else 0.0
-        raise TaskDeferred(
-            trigger=AzureBatchExtensionTrigger(
-                pool_id=self.pool_id,
-                azure_batchext_conn_id=self.azure_batchext_conn_id,
-                poll_interval=self.poke_interval,
-                deadline=deadline,
-                started=self._started,
-                rules=self._rules.to_json(),
-                pool_created=self._watch.pool_created,
-                not_before=time.time() + pause if pause > self.poke_interval else None,
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),
-        )
+        return self._gate.look()
 
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
         """Airflow's own pause, or what the last look makes of it."""
-        interval = float(super()._get_next_poke_interval(*args, **kwargs))
-        if self._verdict is None:
-            return interval
-        pause = self._watch.pause(interval, self._verdict)
-        return (
-            max(interval, pause) if self.reschedule else pause
-        )  # Airflow fails tasks that are back too soon
+        return self._gate.pause(float(super()._get_next_poke_interval(*args, **kwargs)))
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, object]:
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
         """End as the trigger's event says."""
-        status, text = GateStatus(event["status"]), str(event["text"])
-        if status is GateStatus.OPEN:
-            self.log.info("Pool %s: %s", self.pool_id, text)
-            return timed(event["report"], float(event["started"]))
-        raise self._ending(self._failed(text) if status is GateStatus.FAILED else self._timed_out(text))
+        return self._gate.end(event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger; if Airflow's own limit came first, look once more for what is missing."""
@@ -263,31 +153,4 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
                 raise
         except AirflowSensorTimeout:
             pass
-        try:
-            with self._hook:
-                found = self.poke(context)
-        except BatchextError as error:
-            raise self._ending(error) from None
-        if found:
-            return found.xcom_value
-        raise self._ending(self._timed_out(self._missing)) from None
-
-    @property
-    def _missing(self) -> str:
-        return self._verdict.listed() if self._verdict else "everything"
-
-    def _told(self, skip: AirflowSkipException) -> AirflowSkipException | BatchextError:
-        """Airflow's own skip, which does not say for what, with the reason."""
-        if skip.__cause__ is None:  # soft_fail, at the deadline
-            return self._ending(self._timed_out(self._missing))
-        return self._ending(skip.__cause__) if isinstance(skip.__cause__, BatchextError) else skip
-
-    def _failed(self, reasons: str) -> GateFailedError:
-        return GateFailedError(failure_text(self.pool_id, reasons))
-
-    def _timed_out(self, missing: str) -> GateTimeoutError:
-        return GateTimeoutError(timeout_text(self.pool_id, self.timeout, missing))
-
-    def _ending(self, error: BatchextError) -> BatchextError | AirflowSkipException:
-        """The error, or the skip that the user asked for instead; alike in every mode."""
-        return AirflowSkipException(str(error)) if self.soft_fail or self.never_fail else error
+        return self._gate.look_for_the_last_time(context)

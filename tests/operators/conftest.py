@@ -21,7 +21,7 @@ def pauses(azure: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         made.append(seconds)
         azure.pass_time(30)
 
-    monkeypatch.setattr("airflow_batchext.operators._pool.time.sleep", pause)
+    monkeypatch.setattr("airflow_batchext.operators._steps.pool.time.sleep", pause)
     return made
 
 
@@ -45,7 +45,7 @@ def _go_on(azure: Any, task: Any, deferred: TaskDeferred, context: Any) -> Any:
     while True:
         event = asyncio.run(_event(azure, deferred.trigger))
         # The worker that goes on is another process: it knows the parameters and the event, no more.
-        task._memo = {}
+        task._steps = None
         try:
             method: Callable[..., Any] = getattr(task, deferred.method_name)
             return method(context or {}, event)

@@ -20,6 +20,7 @@ from airflow_batchext.exceptions import (
     PoolTimeoutError,
 )
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.operators._steps.create_pool import CreatePool
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
 from tests.conftest import document, own_connection
 from tests.operators.conftest import properties, run
@@ -208,13 +209,13 @@ def test_replacing_looks_again_before_it_deletes(azure, pauses, monkeypatch):
     create(azure, document(1))
     azure.pass_time(300)
 
-    def racer(operator, why):
+    def racer(steps, why):
         azure.emulator.account.delete_pool(azure.pool_id, at_once=True)
         azure.pass_time(1)
         with AzureBatchPoolHook() as hook:
             hook.create_pool(azure.pool_id, document(1, [GPU]))
 
-    monkeypatch.setattr(AzureBatchCreatePoolOperator, "_refuse_if_busy", racer)
+    monkeypatch.setattr(CreatePool, "_refuse_if_busy", racer)
     azure.emulator.requests.clear()
     assert create(azure, document(1, [GPU]), on_existing="replace")["action"] == "adopted"
     assert not writes(azure, "DELETE")
@@ -223,14 +224,14 @@ def test_replacing_looks_again_before_it_deletes(azure, pauses, monkeypatch):
 def test_replacing_a_pool_that_goes_by_itself_meanwhile_creates_it(azure, pauses, monkeypatch):
     create(azure, document(1))
     azure.pass_time(300)
-    refuse = AzureBatchCreatePoolOperator._refuse_if_busy
+    refuse = CreatePool._refuse_if_busy
 
-    def goes(operator, why):
+    def goes(steps, why):
         azure.emulator.account.delete_pool(azure.pool_id, at_once=True)
         azure.pass_time(1)
-        refuse(operator, why)
+        refuse(steps, why)
 
-    monkeypatch.setattr(AzureBatchCreatePoolOperator, "_refuse_if_busy", goes)
+    monkeypatch.setattr(CreatePool, "_refuse_if_busy", goes)
     assert create(azure, document(1, [GPU]), on_existing="replace")["action"] == "created"
 
 

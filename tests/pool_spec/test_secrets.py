@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 
 from airflow_batchext.pool_spec import (
-    SECRET_MEMBERS,
     check_document,
     expected_extensions,
     find_secrets,
@@ -45,27 +44,6 @@ def test_what_is_shown_keeps_names_and_everything_else():
     expected = {"a": "***", "b": ["***", None, "***"], "c": {}}
     assert shown == with_change(f"{EXTENSION}.protectedSettings", expected)
     assert without_secrets(GOOD) == GOOD
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "protectedSettingsFromKeyVault",
-        "settings",
-        "passwordless",
-        "accountName",
-        "environmentSettings",
-        "",
-        3,
-    ],
-)
-def test_what_is_no_secret_member(key):
-    assert not is_secret_member(key)
-
-
-def test_secret_members_are_known_in_their_own_spelling():
-    assert all(is_secret_member(member) for member in SECRET_MEMBERS)
-    assert {"protectedSettings", "password", "sshPrivateKey", "accountKey", "sasKey"} <= SECRET_MEMBERS
 
 
 def test_a_secret_text_that_is_json_is_found_whole_and_in_parts():

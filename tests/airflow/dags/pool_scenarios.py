@@ -11,6 +11,7 @@ from pathlib import Path
 from airflow.sdk import DAG, task
 
 from airflow_batchext.ephemeral import ephemeral_pool
+from airflow_batchext.operators._steps.create_pool import CreatePool
 from airflow_batchext.operators.pool import (
     AzureBatchCreatePoolOperator,
     AzureBatchDeletePoolOperator,
@@ -37,25 +38,35 @@ def document(nodes: int, extension: str = "agent") -> dict:
     }
 
 
-class DiesAfterThePut(AzureBatchCreatePoolOperator):
-    """Its first try is killed when the pool is made and nothing is noted yet."""
-
+class DyingSteps(CreatePool):
     def _finish(self, body):
         if self._memo["action"] == "created":
             os.kill(os.getpid(), signal.SIGKILL)
         return super()._finish(body)
 
 
-class Racer(AzureBatchCreatePoolOperator):
-    """Goes on to its PUT only when both have looked and seen nothing."""
+class DiesAfterThePut(AzureBatchCreatePoolOperator):
+    """Its first try is killed when the pool is made and nothing is noted yet."""
 
+    def _new_steps(self):
+        return DyingSteps(self)
+
+
+class RacingSteps(CreatePool):
     def _create(self, context, hook):
         place = Path(os.environ["AIRFLOW_HOME"])
-        (place / f"{self.task_id}.looked").touch()
+        (place / f"{self.operator.task_id}.looked").touch()
         end = time.monotonic() + 90
         while len(list(place.glob("racer-*.looked"))) < 2 and time.monotonic() < end:
             time.sleep(0.2)
         return super()._create(context, hook)
+
+
+class Racer(AzureBatchCreatePoolOperator):
+    """Goes on to its PUT only when both have looked and seen nothing."""
+
+    def _new_steps(self):
+        return RacingSteps(self)
 
 
 STEADY = {"wait_for": "steady", "deferrable": True}

@@ -26,7 +26,7 @@ from tests.sensors.histories.world import World, WrongError
 _TIMED = (
     "airflow.sdk.bases.sensor",
     "airflow_batchext.hooks._async_clients",
-    "airflow_batchext.sensors.extension",
+    "airflow_batchext.sensors._gate",
     "airflow_batchext.triggers._sharing",
     "airflow_batchext.triggers.extension",
 )

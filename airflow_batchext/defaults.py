@@ -1,0 +1,13 @@
+"""Default values that signatures of operators and sensors need.
+
+Parsing a DAG is hot, so they stand apart from the modules that act on them. Pure: data only.
+"""
+
+DEFAULT_CONN_ID = "azure_batchext_default"
+"""The Airflow connection to the Batch account."""
+
+DEFAULT_NODE_GRACE_SECONDS = 15 * 60
+"""For how long a node may be unusable before the gate counts it as failed.
+
+Batch may recover a broken node by itself within 15 to 45 minutes, but never one that is set up wrongly.
+"""

@@ -1,0 +1,261 @@
+"""Create a pool, or make the one that exists be the one that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.exceptions import (
+    AccessRefusedError,
+    BatchextError,
+    ConflictError,
+    NotFoundError,
+    ParameterError,
+    PoolConflictError,
+    PoolDocumentError,
+)
+from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.operators._create_pool import AzureBatchCreatePoolOperator
+from airflow_batchext.operators._steps.document import resolve_document
+from airflow_batchext.operators._steps.pool import OnKilled, PoolSteps, etag_of, find_pool, lost_race
+from airflow_batchext.parameters import check_pool_id
+from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting, is_empty
+from airflow_batchext.pool_spec import (
+    Difference,
+    expected_extensions,
+    find_differences,
+    find_secrets,
+    request_body,
+    updates,
+)
+from airflow_batchext.preflight import check_pool
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_STATE_KEY = "batchext_pool_created"
+_BUSY_NODES_SHOWN = 5
+
+
+class CreatePool(PoolSteps[AzureBatchCreatePoolOperator]):
+    """The steps of ``AzureBatchCreatePoolOperator``."""
+
+    def begin(self, context: Context) -> dict[str, Any]:
+        """Check the document, then create the pool or deal with the one that exists."""
+        self._read_document(context, warn=True)
+        return super().begin(context)
+
+    def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the document again, and go on as the trigger's event says."""
+        self._read_document(context, warn=False)
+        return super().go_on(context, event)
+
+    def on_kill(self) -> None:
+        """Delete the pool that was created, if that was wanted."""
+        if self.operator.delete_on_kill:
+            self._delete_own("the task was ended")
+
+    def _recall(self, context: Context) -> None:
+        # What an earlier try of this task has created is its own too.
+        store = context.get("task_state_store")
+        if store is not None and (own := store.get(_STATE_KEY)):
+            self._memo["own"] = own
+
+    def _read_document(self, context: Context, *, warn: bool) -> None:
+        for name, value, words in (
+            ("on_existing", self.operator.on_existing, ("adopt", "fail", "update", "replace")),
+            ("wait_for", self.operator.wait_for, ("created", "steady")),
+        ):
+            if value not in words:
+                raise ParameterError(f"{name} is {str(value)[:40]!r}; it is one of: {', '.join(words)}.")
+        source, document = resolve_document(self.operator, context, self.operator.pool_document)
+        findings = check_pool(document, pool_id=self.operator.pool_id)
+        errors = [finding for finding in findings if finding.severity == "error"]
+        if errors:
+            raise PoolDocumentError(source, errors)
+        for finding in findings if warn else ():
+            self.log.warning("%s: %s", source, finding)
+        self.operator.linked_pool_id = check_pool_id(self.operator.pool_id or document["name"])
+        self._secrets = [str(value) for _, value in find_secrets(document)]
+        self._body = request_body(document)
+
+    @property
+    def _target(self) -> str:
+        return self.operator.linked_pool_id
+
+    def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
+        pool_id = self._target
+        while True:
+            existing = find_pool(hook, pool_id)
+            if "action" in self._memo:
+                if existing is None:
+                    raise PoolConflictError(f"Pool {pool_id} was deleted as soon as it was steady")
+                return self._finish(existing)
+            if existing is not None and is_deleting(existing):
+                self.log.info("Pool %s is still being deleted; waiting for its name to be free", pool_id)
+                return Wait(Goal.GONE, creation_time(existing))
+            try:
+                step = self._create(context, hook) if existing is None else self._deal_with(existing, hook)
+                if step is not None:
+                    return step
+            except ConflictError as refusal:
+                if not lost_race(refusal) or self._left <= 0:
+                    raise
+                self.log.info("%s; looking again", refusal.reason)
+                self._pause(min(self.operator.poll_interval, 5.0))
+
+    def _create(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any] | None:
+        put = hook.create_pool(self._target, self._body, secrets=self._secrets)
+        if not put.created:
+            return None  # a racer's: dealt with like any that exists
+        created = creation_time(put.body)
+        self._memo["own"] = created
+        store = context.get("task_state_store")
+        if store is not None:
+            store.set(_STATE_KEY, created)
+        self._memo["action"] = "replaced" if self._memo.get("deleted") else "created"
+        names = ", ".join(expected_extensions(put.body)) or "none"
+        self.log.info("Created pool %s with extensions: %s", self._target, names)
+        odd = [d for d in find_differences(put.body, self._body) if d.counts]
+        if odd:
+            self.log.warning(
+                "Azure made of the document a pool that reads differently; the next run would find that it "
+                'differs, and on_existing="replace" would replace it:\n%s',
+                _listed(odd),
+            )
+        return self._finish(put.body)
+
+    def _deal_with(self, existing: dict[str, Any], hook: AzureBatchPoolHook) -> Wait | dict[str, Any] | None:
+        """Adopt, update or delete the pool that exists; None asks for another look."""
+        pool_id = self._target
+        differences = find_differences(existing, self._body)
+        counting = [difference for difference in differences if difference.counts]
+        self._memo["differences"] = [difference.to_json() for difference in differences]
+        if not counting or self.operator.on_existing == "adopt":
+            self._say_adopted(differences)
+            self._memo["action"] = "adopted"
+            return self._finish(existing)
+        if self.operator.on_existing == "fail":
+            raise PoolConflictError(
+                f"Pool {pool_id} exists and is not what the document asks for:\n{_listed(counting)}", counting
+            )
+        patch, left = updates(self._body, counting, empty=is_empty(existing))
+        if left and self.operator.on_existing == "update":
+            raise PoolConflictError(
+                f"Pool {pool_id} exists and cannot be updated to what the document asks for; nothing was "
+                f'changed. on_existing="replace" would delete it and create it anew:\n{_listed(left)}',
+                left,
+            )
+        if left:
+            return self._delete_for_replacement(existing, left, hook)
+        self.log.info("Updating pool %s:\n%s", pool_id, _listed(counting))
+        try:
+            body = hook.update_pool(pool_id, patch, etag=etag_of(existing), secrets=self._secrets)
+        except ConflictError as refusal:
+            if refusal.code == "PoolBeingResized":
+                return Wait(Goal.SETTLED, creation_time(existing))
+            raise
+        self._memo["action"] = "updated"
+        return self._finish(body)
+
+    def _delete_for_replacement(
+        self, existing: dict[str, Any], why: Sequence[Difference], hook: AzureBatchPoolHook
+    ) -> Wait | None:
+        pool_id, created = self._target, creation_time(existing)
+        self.log.info("Pool %s has to be replaced:\n%s", pool_id, _listed(why))
+        if not self.operator.replace_busy:
+            self._refuse_if_busy(why)
+        # Pool_Delete knows no condition, so this is as near to one as it gets.
+        now = find_pool(hook, pool_id)
+        if now is None or creation_time(now) != created or is_deleting(now):
+            return None
+        hook.delete_pool(pool_id)
+        self._memo["deleted"] = True
+        return Wait(Goal.GONE, created)
+
+    def _refuse_if_busy(self, why: Sequence[Difference]) -> None:
+        """Check that no task runs on the pool.
+
+        :raises PoolConflictError: if one does, or that cannot be seen.
+        """
+        pool_id = self._target
+        with AzureBatchNodeHook(self.operator.azure_batchext_conn_id) as nodes:
+            try:
+                found = nodes.list_nodes(pool_id, select=["id", "state", "runningTasksCount"])
+            except NotFoundError:
+                return  # gone meanwhile: the next look shows it
+            except AccessRefusedError as refusal:
+                raise PoolConflictError(
+                    f"Pool {pool_id} has to be replaced, but the data plane does not say whether tasks run "
+                    f"on it; replace_busy=True replaces it all the same. {refusal}",
+                    why,
+                ) from None
+        busy = [
+            str(node.get("id"))
+            for node in found
+            if (node.get("runningTasksCount") or 0) > 0 or str(node.get("state")).lower() == "running"
+        ]
+        if busy:
+            shown = ", ".join(busy[:_BUSY_NODES_SHOWN]) + (", …" if len(busy) > _BUSY_NODES_SHOWN else "")
+            raise PoolConflictError(
+                f"Pool {pool_id} has to be replaced, but tasks run on {len(busy)} of its nodes ({shown}); it "
+                "was left as it is. Try again when they have ended, or give replace_busy=True:\n"
+                f"{_listed(why)}",
+                why,
+            )
+
+    def _say_adopted(self, differences: Sequence[Difference]) -> None:
+        counting = [difference for difference in differences if difference.counts]
+        if not counting:
+            self.log.info("Pool %s exists already, as the document asks for; it was adopted", self._target)
+        else:
+            self.log.warning(
+                "Pool %s exists already; it was left as it is and adopted, though it is not what the "
+                "document asks for:\n%s",
+                self._target,
+                _listed(counting),
+            )
+        for difference in differences:
+            if not difference.counts:
+                self.log.info("%s %s", difference.path, difference.remedy.value)
+
+    def _finish(self, body: dict[str, Any]) -> Wait | dict[str, Any]:
+        if self.operator.wait_for == "steady" and self._memo.get("reached") != Goal.COMPLETE.value:
+            return Wait(Goal.COMPLETE, creation_time(body))
+        properties = body.get("properties") or {}
+        return {
+            "pool_id": self._target,
+            "action": self._memo["action"],
+            "created": self._memo["action"] in ("created", "replaced"),
+            "differences": self._memo.get("differences", []),
+            "pool_created": properties.get("creationTime"),
+            "etag": body.get("etag"),
+            "provisioning_state": properties.get("provisioningState"),
+            "allocation_state": properties.get("allocationState"),
+            "extensions": list(expected_extensions(body)),
+        }
+
+    def _on_killed_while(self, wait: Wait) -> OnKilled:
+        own = wait.goal is Goal.COMPLETE and wait.created == self._memo.get("own")
+        return "delete" if self.operator.delete_on_kill and own else "nothing"
+
+    def _gave_up(self, error: BatchextError) -> None:
+        if self.operator.delete_on_failure and self._memo.get("goal") == Goal.COMPLETE.value:
+            self._delete_own("it did not become steady")
+
+    def _delete_own(self, why: str) -> None:
+        """Delete the pool, if it is still the one that this task created."""
+        own = self._memo.get("own")
+        if not own:
+            return
+        with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook, suppress(BatchextError):
+            body = find_pool(hook, self._target)
+            if body is not None and creation_time(body) == own:
+                hook.delete_pool(self._target)
+                self.log.warning("Asked for the deletion of pool %s, as %s", self._target, why)
+
+
+def _listed(differences: Sequence[Difference]) -> str:
+    return "\n".join(f"  {difference}" for difference in differences)

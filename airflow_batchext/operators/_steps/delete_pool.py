@@ -1,0 +1,33 @@
+"""Delete a pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.operators._delete_pool import AzureBatchDeletePoolOperator
+from airflow_batchext.operators._steps.pool import PoolSteps, find_pool
+from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_batchext.hooks.pool import AzureBatchPoolHook
+
+
+class DeletePool(PoolSteps[AzureBatchDeletePoolOperator]):
+    """The steps of ``AzureBatchDeletePoolOperator``."""
+
+    def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
+        pool_id = self._target
+        if "reached" in self._memo:
+            return {"pool_id": pool_id, "deleted": True}
+        body = find_pool(hook, pool_id)
+        if body is None:
+            self.log.info("There is no pool %s; nothing to delete", pool_id)
+            return {"pool_id": pool_id, "deleted": False}
+        if not is_deleting(body):
+            hook.delete_pool(pool_id)
+        self.log.info("Asked for the deletion of pool %s", pool_id)
+        if not self.operator.wait_for_deletion:
+            return {"pool_id": pool_id, "deleted": True}
+        return Wait(Goal.GONE, creation_time(body))

@@ -1,0 +1,194 @@
+"""What the operators on pools share: they go on step by step, and wait in the worker or in the triggerer.
+
+A step looks at the world, does one thing at most, and says what to wait for before the next one. What has
+to be known then is in a memo of plain JSON, which goes through the triggerer and back. Each step can be done
+again after a worker was lost: it looks first.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_batchext.exceptions import (
+    AccessRefusedError,
+    BatchextError,
+    ConflictError,
+    DeletionTimeoutError,
+    NotFoundError,
+    PoolConflictError,
+    PoolResizeError,
+    PoolTimeoutError,
+)
+from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.hooks.waiting import look
+from airflow_batchext.operators._pool import PoolOperator
+from airflow_batchext.parameters import check_pool_id, check_seconds
+from airflow_batchext.pool_progress import Course, Goal, Look, Wait, pause_after
+from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+# Airflow's own limit on the deferral comes after ours, so that ours can say what was seen last.
+_DEFERRAL_MARGIN_SECONDS = 600
+
+Memo = dict[str, Any]
+OnKilled = Literal["nothing", "delete", "stop_resize"]
+OperatorT = TypeVar("OperatorT", bound=PoolOperator)
+
+
+class PoolSteps(ABC, Generic[OperatorT]):
+    """What one run of an operator does, until it ends or defers itself.
+
+    :param operator: its parameters, rendered.
+    """
+
+    def __init__(self, operator: OperatorT) -> None:
+        self.operator = operator
+        self.log = operator.log
+        self._memo: Memo = {}
+
+    def begin(self, context: Context) -> dict[str, Any]:
+        """Do it, step by step; return the operator's XCom."""
+        self._memo = {"deadline": time.time() + check_seconds("timeout", self.operator.timeout)}
+        self._recall(context)
+        return self._proceed(context)
+
+    def _recall(self, context: Context) -> None:
+        """Put into the memo what an earlier try has left."""
+
+    def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Go on as the trigger's event says; return the operator's XCom."""
+        self._memo = dict(event["memo"])
+        self._arrive(Look(Course(event["course"]), str(event["text"])))
+        return self._proceed(context)
+
+    def on_kill(self) -> None:
+        """Clean up, as a user has ended the task."""
+
+    @abstractmethod
+    def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
+        """Do the next thing; return what to wait for then, or the result."""
+
+    def _gave_up(self, error: BatchextError) -> None:
+        """Clean up before the wait ends with this error."""
+
+    @property
+    def _target(self) -> str:
+        """The pool's id.
+
+        :raises ParameterError: if it is none.
+        """
+        return check_pool_id(self.operator.pool_id)
+
+    def _proceed(self, context: Context) -> dict[str, Any]:
+        with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook:
+            while True:
+                step = self._step(context, hook)
+                if not isinstance(step, Wait):
+                    return step
+                self._memo["goal"] = step.goal.value
+                # The first look is made here: what is there already costs no trigger.
+                seen = look(hook, self._target, step)
+                if self.operator.deferrable and seen.course is Course.WAITING:
+                    raise self._deferral(step)
+                self._arrive(self._wait(hook, step, seen))
+
+    def _wait(self, hook: AzureBatchPoolHook, wait: Wait, seen: Look) -> Look:
+        failures, said = 0, ""
+        while seen.course is Course.WAITING:
+            if seen.text != said:
+                said = seen.text
+                self.log.info("%s", said)
+            if self._left <= 0:
+                return Look(Course.TIMEOUT, seen.text)
+            failures = failures + 1 if seen.passing else 0
+            self._pause(pause_after(seen, failures, self.operator.poll_interval))
+            seen = look(hook, self._target, wait)
+        return seen
+
+    def _deferral(self, wait: Wait) -> TaskDeferred:
+        return TaskDeferred(
+            trigger=AzureBatchPoolTrigger(
+                pool_id=self._target,
+                azure_batchext_conn_id=self.operator.azure_batchext_conn_id,
+                goal=wait.goal.value,
+                poll_interval=self.operator.poll_interval,
+                deadline=self._memo["deadline"],
+                pool_created=wait.created,
+                on_killed=self._on_killed_while(wait),
+                memo=self._memo,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, self._left) + _DEFERRAL_MARGIN_SECONDS),
+        )
+
+    def _on_killed_while(self, wait: Wait) -> OnKilled:
+        """What is to become of the pool if a user ends the task during that wait."""
+        return "nothing"
+
+    def _pause(self, seconds: float) -> None:
+        time.sleep(max(0.0, min(seconds, self._left)))
+
+    @property
+    def _left(self) -> float:
+        return float(self._memo["deadline"]) - time.time()
+
+    def _arrive(self, seen: Look) -> None:
+        """Note that the goal was reached, or end the task with what was seen instead."""
+        goal = Goal(self._memo["goal"])
+        if seen.course is Course.REACHED:
+            self._memo["reached"] = goal.value
+            self.log.info("%s", seen.text)
+            return
+        error = self._error(goal, seen)
+        self._gave_up(error)
+        raise error
+
+    def _error(self, goal: Goal, seen: Look) -> BatchextError:
+        seconds = check_seconds("timeout", self.operator.timeout)
+        match seen.course:
+            case Course.TIMEOUT if goal is Goal.GONE:
+                return DeletionTimeoutError(
+                    f"Pool {self._target} was still there after {seconds:g} seconds: {seen.text}"
+                )
+            case Course.TIMEOUT:
+                return PoolTimeoutError(
+                    f"Pool {self._target} was not {goal.value} within {seconds:g} seconds: {seen.text}"
+                )
+            case Course.SHORT:
+                return PoolResizeError(f"{seen.text[:1].upper()}{seen.text[1:]}")
+            case Course.REFUSED:
+                return AccessRefusedError(seen.text)
+            case _:
+                return PoolConflictError(
+                    f"{seen.text[:1].upper()}{seen.text[1:]}; nothing to wait for any more"
+                )
+
+
+#: Refusals that only say that the pool is another one, or in another state, than a moment ago.
+_RACES = frozenset({"ConditionNotMet", "PoolExists", "PoolBeingDeleted", "PoolBeingCreated"})
+
+
+def lost_race(refusal: ConflictError) -> bool:
+    """Whether somebody else was quicker, so that another look shows what is there now."""
+    return refusal.status == 412 or refusal.code in _RACES
+
+
+def etag_of(body: Mapping[str, Any]) -> str:
+    """The ETag of the pool as it was read."""
+    return str(body.get("etag") or "")
+
+
+def find_pool(hook: AzureBatchPoolHook, pool_id: str) -> dict[str, Any] | None:
+    """The pool as the management plane shows it, or None if there is none."""
+    try:
+        return hook.get_pool(pool_id)
+    except NotFoundError:
+        return None

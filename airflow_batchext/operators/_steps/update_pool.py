@@ -1,0 +1,70 @@
+"""Change members of a pool that exists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.exceptions import ConflictError, ParameterError, PoolConflictError
+from airflow_batchext.operators._steps.document import resolve_document
+from airflow_batchext.operators._steps.pool import PoolSteps, etag_of, lost_race
+from airflow_batchext.operators._update_pool import AzureBatchUpdatePoolOperator
+from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting, is_empty
+from airflow_batchext.pool_spec import find_differences, find_secrets, request_body, updates
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_batchext.hooks.pool import AzureBatchPoolHook
+
+
+class UpdatePool(PoolSteps[AzureBatchUpdatePoolOperator]):
+    """The steps of ``AzureBatchUpdatePoolOperator``."""
+
+    def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
+        pool_id = self._target
+        if "result" in self._memo:
+            return dict(self._memo["result"])
+        source, document = resolve_document(self.operator, context, self.operator.pool_document)
+        body = request_body(document)
+        if not isinstance(body.get("properties"), dict) or not body["properties"]:
+            raise ParameterError(f'{source}: an update has to give something in "properties".')
+        while True:
+            existing = hook.get_pool(pool_id)
+            if is_deleting(existing):
+                raise PoolConflictError(f"Pool {pool_id} is being deleted; it cannot be updated any more")
+            found = [d for d in find_differences(existing, body, part=True) if d.counts]
+            patch, left = updates(body, found, empty=is_empty(existing))
+            if left:
+                listed = "\n".join(f"  {difference}" for difference in left)
+                raise PoolConflictError(
+                    f"Pool {pool_id} cannot be updated so; nothing was changed:\n{listed}", left
+                )
+            if not patch:
+                self.log.info("Pool %s is as it is asked for already", pool_id)
+                return self._updated(existing, changed=False)
+            for difference in found:
+                self.log.info("Updating pool %s: %s", pool_id, difference)
+            try:
+                secrets = [str(value) for _, value in find_secrets(document)]
+                after = hook.update_pool(pool_id, patch, etag=etag_of(existing), secrets=secrets)
+            except ConflictError as refusal:
+                if refusal.code == "PoolBeingResized":
+                    return Wait(Goal.SETTLED, creation_time(existing))
+                if not lost_race(refusal) or self._left <= 0:
+                    raise
+                self.log.info("Pool %s was changed by somebody else meanwhile; looking again", pool_id)
+                continue
+            self._memo["differences"] = [difference.to_json() for difference in found]
+            return self._updated(after, changed=True)
+
+    def _updated(self, body: dict[str, Any], *, changed: bool) -> Wait | dict[str, Any]:
+        result = {
+            "pool_id": self._target,
+            "updated": changed,
+            "differences": self._memo.get("differences", []),
+            "etag": body.get("etag"),
+        }
+        if not self.operator.wait_for_nodes:
+            return result
+        self._memo["result"] = result
+        return Wait(Goal.COMPLETE, creation_time(body))

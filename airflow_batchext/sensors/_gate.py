@@ -1,0 +1,190 @@
+"""What the sensor does on the worker, apart from the sensor itself: parsing a DAG is hot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    PokeReturnValue,
+    TaskDeferred,
+)
+
+from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
+from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.hooks.watching import look
+from airflow_batchext.parameters import check_pool_id
+from airflow_batchext.sensors._rules import gate_rules
+from airflow_batchext.triggers.extension import (
+    AzureBatchExtensionTrigger,
+    GateStatus,
+    failure_text,
+    timed,
+    timeout_text,
+)
+from airflow_batchext.verdict import Outcome, Rules, Verdict
+from airflow_batchext.watch import DEFAULT_NOTICE_SECONDS, Watch
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+
+# Airflow's own limit on the deferral comes after ours, so that ours can say what was missing.
+_DEFERRAL_MARGIN_SECONDS = 600
+# The key in Airflow's store for the state of a task.
+_POOL_SEEN = "batchext_pool_seen"
+
+
+class Gate:
+    """The gate of one sensor, in one process.
+
+    :param sensor: its parameters, rendered.
+    """
+
+    def __init__(self, sensor: AzureBatchExtensionSensor) -> None:
+        self.sensor = sensor
+        self._started = time.time()
+        self._said = ""
+        self._verdict: Verdict | None = None
+
+    @cached_property
+    def _hook(self) -> AzureBatchNodeHook:
+        # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
+        return AzureBatchNodeHook(self.sensor.azure_batchext_conn_id, retries=0)
+
+    @cached_property
+    def _rules(self) -> Rules:
+        return gate_rules(self.sensor)
+
+    @cached_property
+    def _watch(self) -> Watch:
+        # A rescheduled task remembers nothing of the nodes: it has to read every one at every look.
+        notice = 0.0 if self.sensor.reschedule else DEFAULT_NOTICE_SECONDS
+        return Watch(check_pool_id(self.sensor.pool_id), self._rules, notice_seconds=notice)
+
+    @contextmanager
+    def held(self, context: Context) -> Iterator[None]:
+        """Hold the gate for the length of the block, and say with what its wait has ended."""
+        reschedule = self.sensor.reschedule
+        first = context["ti"].get_first_reschedule_date(context) if reschedule else None
+        self._started = first.timestamp() if first else time.time()
+        if reschedule:
+            self._watch.pool_created = self._pool_seen_before(context)
+        try:
+            yield
+        except AirflowSensorTimeout:
+            raise self._ending(self._timed_out(self._missing)) from None
+        except AirflowSkipException as skip:
+            raise self._told(skip) from None
+        except BatchextError as error:
+            raise self._ending(error) from None
+        finally:
+            if reschedule:
+                self._keep_pool_seen(context)
+            self._hook.close()
+
+    def _pool_seen_before(self, context: Context) -> str | None:
+        """Which pool this try saw at an earlier look, so that one created anew is noticed (Airflow 3.3)."""
+        store: Any = context.get("task_state_store")
+        kept = None if store is None else store.get(_POOL_SEEN)
+        # What is kept outlives the try; another try may be about another pool.
+        return kept["pool_created"] if kept and kept["try_number"] == context["ti"].try_number else None
+
+    def _keep_pool_seen(self, context: Context) -> None:
+        store: Any = context.get("task_state_store")
+        created = self._watch.pool_created
+        if store is not None and created and created != self._pool_seen_before(context):
+            store.set(_POOL_SEEN, {"try_number": context["ti"].try_number, "pool_created": created})
+
+    def look(self) -> PokeReturnValue:
+        """Look once.
+
+        :raises GateFailedError: if the gate cannot open any more.
+        """
+        # The error at the deadline has to say what is missing then, so the last look is a whole one.
+        last = time.time() + self.sensor.poke_interval - self._started >= self.sensor.timeout
+        verdict = self._verdict = look(self._hook, self._watch, whole=last)
+        if verdict.summary != self._said:
+            self._said = verdict.summary
+            self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, self._said)
+        if verdict.outcome is Outcome.FAIL:
+            raise self._failed(verdict.listed())
+        return PokeReturnValue(verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started))
+
+    def look_then_defer(self, context: Context) -> Any:
+        """Look once here: an open gate costs no trigger, and what is hopeless shows at once."""
+        found = self.sensor.poke(context)
+        if found:
+            return found.xcom_value
+        interval = self.sensor.poke_interval
+        deadline = self._started + self.sensor.timeout
+        pause = self._watch.pause(interval, self._verdict) if self._verdict else 0.0
+        raise TaskDeferred(
+            trigger=AzureBatchExtensionTrigger(
+                pool_id=self.sensor.pool_id,
+                azure_batchext_conn_id=self.sensor.azure_batchext_conn_id,
+                poll_interval=interval,
+                deadline=deadline,
+                started=self._started,
+                rules=self._rules.to_json(),
+                pool_created=self._watch.pool_created,
+                not_before=time.time() + pause if pause > interval else None,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),
+        )
+
+    def pause(self, interval: float) -> float:
+        """What the last look makes of the pause that Airflow would make, in seconds."""
+        if self._verdict is None:
+            return interval
+        pause = self._watch.pause(interval, self._verdict)
+        # Airflow fails tasks that are back too soon.
+        return max(interval, pause) if self.sensor.reschedule else pause
+
+    def end(self, event: Mapping[str, Any]) -> dict[str, object]:
+        """End as the trigger's event says."""
+        status, text = GateStatus(event["status"]), str(event["text"])
+        if status is GateStatus.OPEN:
+            self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, text)
+            return timed(event["report"], float(event["started"]))
+        raise self._ending(self._failed(text) if status is GateStatus.FAILED else self._timed_out(text))
+
+    def look_for_the_last_time(self, context: Context) -> Any:
+        """Look once more, as Airflow's own limit came first: at what is missing, if anything is."""
+        try:
+            with self._hook:
+                found = self.sensor.poke(context)
+        except BatchextError as error:
+            raise self._ending(error) from None
+        if found:
+            return found.xcom_value
+        raise self._ending(self._timed_out(self._missing)) from None
+
+    @property
+    def _missing(self) -> str:
+        return self._verdict.listed() if self._verdict else "everything"
+
+    def _told(self, skip: AirflowSkipException) -> AirflowSkipException | BatchextError:
+        """Airflow's own skip, which does not say for what, with the reason."""
+        if skip.__cause__ is None:  # soft_fail, at the deadline
+            return self._ending(self._timed_out(self._missing))
+        return self._ending(skip.__cause__) if isinstance(skip.__cause__, BatchextError) else skip
+
+    def _failed(self, reasons: str) -> GateFailedError:
+        return GateFailedError(failure_text(self.sensor.pool_id, reasons))
+
+    def _timed_out(self, missing: str) -> GateTimeoutError:
+        return GateTimeoutError(timeout_text(self.sensor.pool_id, self.sensor.timeout, missing))
+
+    def _ending(self, error: BatchextError) -> BatchextError | AirflowSkipException:
+        """The error, or the skip that the user asked for instead; alike in every mode."""
+        lenient = self.sensor.soft_fail or self.sensor.never_fail
+        return AirflowSkipException(str(error)) if lenient else error

@@ -1,0 +1,32 @@
+"""The gate's rules, out of the parameters of its sensor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.parameters import check_count, check_extension_names, check_node_states, check_seconds
+from airflow_batchext.verdict import Rules
+
+if TYPE_CHECKING:
+    from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+
+
+def gate_rules(sensor: AzureBatchExtensionSensor) -> Rules:
+    """What the gate asks for.
+
+    :param sensor: its parameters, rendered.
+    :raises ParameterError: if one of them cannot be used.
+    """
+    if sensor.on_failure not in ("fail", "wait"):
+        raise ParameterError(f'on_failure is {str(sensor.on_failure)[:40]!r}; it is "fail" or "wait".')
+    return Rules(
+        extension_names=check_extension_names(sensor.extension_names),
+        allow_empty=sensor.allow_empty,
+        min_nodes=None if sensor.min_nodes is None else check_count("min_nodes", sensor.min_nodes),
+        node_states=check_node_states(sensor.node_states),
+        on_failure=sensor.on_failure,
+        max_failed_nodes=check_count("max_failed_nodes", sensor.max_failed_nodes),
+        node_grace=check_seconds("node_grace", sensor.node_grace),
+        resize_grace=check_seconds("resize_grace", sensor.resize_grace),
+    )
