@@ -10,7 +10,7 @@ tail       95 of 100 are ready at once, the rest within half an hour
 pool, node list and every node's extensions at every poll. *floor*: each node once and one node list per poll
 of the naive loop. *delay*: seconds from the last success until the gate opens. *notice*: seconds from the
 failure of one node until the gate closes, while another node hangs. Reads are the mean over gates that begin
-to look at three different moments, delay and notice the longest; both include the time of the reads
+to look at five different moments, delay and notice the longest; both include the time of the reads
 themselves (0.05 s each, eight at a time).
 """
 
@@ -31,7 +31,7 @@ INTERVAL = 30.0
 SIZES = (10, 100, 1_000, 10_000)
 APPEARS, BOOTS = 124.0, 28.0
 #: Seconds after the pool's creation at which a gate looks first.
-PHASES = (0.0, 12.0, 24.0)
+PHASES = (0.0, 6.0, 12.0, 18.0, 24.0)
 
 
 @dataclass(frozen=True)
