@@ -182,7 +182,9 @@ async def wait(way: str, pools: list[str]) -> dict[str, float]:
         tasks.append(asyncio.ensure_future(anext(trigger.run())))
         if len(tasks) % 50 == 0:  # as many as Airflow's triggerer takes at a time
             await asyncio.sleep(1.0)
-    while done["looks"] < len(pools):
+    for _ in range(300):
+        if done["looks"] >= len(pools):
+            break
         await asyncio.sleep(1.0)
     await asyncio.sleep(SETTLE)
     longest = [0.0]
