@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Airflow starts twice as fast with its byte code cached.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types pytest test-clients bench mutants setup clean
+.PHONY: demo test lint types pytest test-clients test-browser audit bench mutants setup clean
 
 demo: $(READY)
 	$(BIN)/batchext demo
@@ -30,6 +30,18 @@ test-clients: $(READY)
 	$(BIN)/python tests/clients/environments.py
 	$(BIN)/python -m pytest -m clients tests/clients
 
+# Airflow's web page in a real browser: needs Chromium (Debian: apt-get install chromium) and gets playwright.
+test-browser: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt playwright
+	$(BIN)/python -m pytest -m browser tests/browser
+
+# Known weaknesses of the pinned dependencies, from the database of the Python Packaging Authority. Needs the
+# network, and answers otherwise tomorrow, so it is no part of `make test`; what it cannot look up is an error.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints.txt
+
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
@@ -45,4 +57,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .test-logs
+	rm -rf $(VENV) .venv-audit .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .test-logs

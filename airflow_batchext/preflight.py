@@ -13,9 +13,10 @@ import functools
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from airflow_batchext.pool_spec import Finding, Member, Schema, Shape, check_document
+from airflow_batchext.pool_spec import Finding, Member, Schema, Shape, check_document, with_stand_ins
 
 _PLAIN: Mapping[object, Shape] = {
     str: Shape("text"),
@@ -30,10 +31,14 @@ _PLAIN: Mapping[object, Shape] = {
 def check_pool(document: object, *, pool_id: str | None = None) -> list[Finding]:
     """Say everything that is wrong with a pool document, errors first.
 
+    A reference to a secret counts as the text that will be there.
+
     :param document: the body of ``Pool_Create`` as plain data, or anything else: nothing makes this raise.
     :param pool_id: the name the pool is going to have; without it the document's ``name`` counts.
     """
     schema = pool_schema()
+    with suppress(RecursionError):  # a document without a bottom is told of by the check
+        document = with_stand_ins(document)
     findings = check_document(document, pool_id=pool_id, schema=schema)
     if schema is None:
         what = "its members were not compared with those that Azure knows: the SDK is built in a new way"

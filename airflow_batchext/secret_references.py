@@ -9,15 +9,13 @@ What Azure itself shall fetch is written as Azure has it: ``protectedSettingsFro
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk.log import mask_secret
 
 from airflow_batchext.exceptions import ParameterError
-
-MEMBER = "$secret"
-"""The one member of a reference."""
+from airflow_batchext.references import REFERENCE_MEMBER, is_reference
 
 _FORMS = (
     '{"connection": ID, "field": "password"} (or "login", "host", "extra.NAME"), {"variable": NAME} or '
@@ -33,31 +31,17 @@ def from_connection(conn_id: str, field: str = "password") -> dict[str, Any]:
     :param conn_id: the connection.
     :param field: ``password``, ``login``, ``host``, or ``extra.NAME`` for a field of its extra.
     """
-    return {MEMBER: {"connection": conn_id, "field": field}}
+    return {REFERENCE_MEMBER: {"connection": conn_id, "field": field}}
 
 
 def from_variable(name: str) -> dict[str, Any]:
     """A reference to an Airflow Variable."""
-    return {MEMBER: {"variable": name}}
+    return {REFERENCE_MEMBER: {"variable": name}}
 
 
 def from_environment(name: str) -> dict[str, Any]:
     """A reference to a variable of the worker's environment."""
-    return {MEMBER: {"environment": name}}
-
-
-def is_reference(value: object) -> bool:
-    """Say whether a value is a reference, not a secret."""
-    return isinstance(value, Mapping) and set(value) == {MEMBER}
-
-
-def only_references(value: object) -> bool:
-    """Say whether all that a value holds are references, so that it may be shown."""
-    if is_reference(value):
-        return True
-    if isinstance(value, Mapping):
-        return bool(value) and all(only_references(item) for item in value.values())
-    return isinstance(value, list) and bool(value) and all(only_references(item) for item in value)
+    return {REFERENCE_MEMBER: {"environment": name}}
 
 
 def look_up_secrets(document: Any, path: str = "") -> Any:
@@ -67,7 +51,7 @@ def look_up_secrets(document: Any, path: str = "") -> Any:
     :raises ParameterError: if a reference is malformed, or leads to nothing.
     """
     if is_reference(document):
-        value = _look_up(document[MEMBER], path or "the document")
+        value = _look_up(document[REFERENCE_MEMBER], path or "the document")
         for part in (value, *value.splitlines()):
             mask_secret(part)
         return value
@@ -89,7 +73,7 @@ def _look_up(reference: object, path: str) -> str:
         case {"environment": str(name), **rest} if not rest:
             value, what = os.environ.get(name), f"environment variable {name!r} of the worker"
         case _:
-            raise ParameterError(f"{path}: {MEMBER} is none of {_FORMS}.")
+            raise ParameterError(f"{path}: {REFERENCE_MEMBER} is none of {_FORMS}.")
     if not value:
         raise ParameterError(f"{path}: the {what} is not there or empty; the secret is referred to there.")
     return value
@@ -116,19 +100,3 @@ def _of_variable(name: str) -> str | None:
 
     value = Variable.get(name, default=None)
     return None if value is None else str(value)
-
-
-def literal_leaves(value: object) -> Iterator[str]:
-    """Every text and number of a value that is there itself: no template, no reference."""
-    if is_reference(value):
-        return
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from literal_leaves(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from literal_leaves(item)
-    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "":
-        text = str(value)
-        if "{{" not in text and "{%" not in text:
-            yield text

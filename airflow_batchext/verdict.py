@@ -258,9 +258,9 @@ def node_report(
             continue
         message = f": {one_line(extension.message)}" if extension.message else ""
         said = f"{where}: extension {name} reports {one_line(extension.code) or 'no status'}{message}"
-        if extension.phase is Phase.FAILED:
+        if extension.phase is Phase.FAILED and node.state:  # without a state it may be one that leaves
             failed.append(said)
-        elif extension.phase is Phase.PENDING:
+        elif extension.phase is not Phase.SUCCEEDED:
             missing.append(said)
     return NodeReport(node.state, codes, tuple(failed), tuple(missing))
 

@@ -145,14 +145,15 @@ class Watch:
         """Read as much as the verdict needs.
 
         :param clock: tells the service's time, in seconds since the epoch.
-        :param whole: read pool and node list too, whatever the last look has shown.
+        :param whole: read pool and node list too, whatever the last look has shown, and in a small pool the
+            extensions of every pending node: what is missing can be told in full then.
         """
         if self._waiting and not whole and self._may_glance(clock()):
             self._glances += 1
             held = yield from self._glance(self._waiting, clock())
             if held:
                 return held
-        verdict = yield from self._whole_look(clock)
+        verdict = yield from self._whole_look(clock, whole=whole)
         waits = verdict.outcome is Outcome.WAIT and not verdict.unread
         self._waiting = verdict if waits else None
         return verdict
@@ -184,7 +185,7 @@ class Watch:
         phases = {self._seen[node_id].phase for node_id in due}
         return last if Phase.PENDING in phases and Phase.FAILED not in phases else None
 
-    def _whole_look(self, clock: Callable[[], float]) -> Generator[Read, Answer, Verdict]:
+    def _whole_look(self, clock: Callable[[], float], *, whole: bool) -> Generator[Read, Answer, Verdict]:
         pool = yield from _read_pool()
         now = clock()
         self._glances, self._last_whole = 0, now
@@ -204,7 +205,10 @@ class Watch:
         self._settle(nodes, now)
         fresh: set[str] = set()
         if expected:
-            yield from self._read_what_matters(pool, nodes, expected, now, fresh)
+            if whole and len(nodes) <= _FIRST_BATCH:
+                yield from self._read(self._pending([node.id for node in nodes]), expected, now, fresh)
+            else:
+                yield from self._read_what_matters(pool, nodes, expected, now, fresh)
         verdict = self._judge(pool, nodes, expected, now)
         if verdict.outcome is Outcome.OPEN and pool.upgrades_itself.intersection(map(str.lower, expected)):
             # What has upgraded itself since may be unready again, though node and boot are the same.

@@ -129,6 +129,10 @@ def running_emulator() -> Iterator[Emulator]:
 @pytest.fixture
 def azure(running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
     """An account with the default scenario, and the connections azure_batchext_default and official."""
+    from airflow_batchext.credentials import forget_keys, forget_tokens
+
+    forget_tokens()
+    forget_keys()
     running_emulator.scenario = Scenario()
     running_emulator.requests.clear()
     azure = Azure(running_emulator, monkeypatch, f"pool-{next(_numbers)}")

@@ -41,7 +41,15 @@ def test_the_test_can_fail():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
 
 
-PARSED = ["operators.pool", "operators.extension", "sensors.extension", "ephemeral", "concealment", "links"]
+PARSED = [
+    "operators.pool",
+    "operators.extension",
+    "sensors.extension",
+    "ephemeral",
+    "concealment",
+    "links",
+    "secret_references",
+]
 #: What of us a DAG file may load: parameters, and what keeps secrets out of sight; nothing that works.
 LIGHT = {
     "airflow_batchext.concealment",
@@ -57,6 +65,7 @@ LIGHT = {
     "airflow_batchext.operators._update_pool",
     "airflow_batchext.operators.extension",
     "airflow_batchext.operators.pool",
+    "airflow_batchext.references",
     "airflow_batchext.sdk_models",
     "airflow_batchext.secret_members",
     "airflow_batchext.secret_references",
@@ -145,7 +154,7 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         ("watch", ("watch", "verdict", "readiness", "defaults")),
         ("resize_errors", ("resize_errors", "readiness")),
         ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
-        ("pool_spec", ("pool_spec", "extension_catalog", "secret_members", "sdk_models")),
+        ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),
     ],
 )
 def test_pure_rooms_and_the_emulator_know_nothing_of_the_rest(room, may_know):

@@ -14,6 +14,7 @@ from airflow_batchext.concealment import conceal, literal_secrets, reveal
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
+from airflow_batchext.preflight import check_pool
 from airflow_batchext.secret_references import (
     from_connection,
     from_environment,
@@ -135,3 +136,14 @@ def test_a_literal_is_warned_about_with_its_path(azure, capsys):
     out = capsys.readouterr().out
     assert "secrets stand in the DAG itself (properties.deploymentConfiguration" in out
     assert "SENTINEL" not in out
+
+
+def test_the_preflight_takes_a_reference_for_the_text_that_will_be_there():
+    body = with_secret({"key": from_connection("vault")})
+    plain = with_secret({"key": "text"})
+    for document_, password in ((body, from_variable("x")), (plain, "text")):
+        document_["properties"]["userAccounts"] = [{"name": "u", "password": password}]
+    assert [str(finding) for finding in check_pool(body, pool_id="p")] == [
+        str(finding) for finding in check_pool(plain, pool_id="p")
+    ]
+    assert not [finding for finding in check_pool(body, pool_id="p") if finding.severity == "error"]

@@ -55,7 +55,9 @@ class Registration:
         self._issuer_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._certificate = _certificate(self._client_key)
         self._thumbprints = {
-            "x5t": base64url_encode(self._certificate.fingerprint(hashes.SHA1())).decode(),  # noqa: S303
+            "x5t": base64url_encode(
+                self._certificate.fingerprint(hashes.SHA1())  # noqa: S303 - how JWTs name certificates
+            ).decode(),
             "x5t#S256": base64url_encode(self._certificate.fingerprint(hashes.SHA256())).decode(),
         }
 

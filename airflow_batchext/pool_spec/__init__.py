@@ -22,10 +22,18 @@ from airflow_batchext.pool_spec._request import expected_extensions, request_bod
 from airflow_batchext.pool_spec._schema import Member, Schema, Shape
 from airflow_batchext.pool_spec._secrets import find_secrets, without_secrets
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
+from airflow_batchext.references import (
+    REFERENCE_MEMBER,
+    is_reference,
+    literal_leaves,
+    only_references,
+    with_stand_ins,
+)
 from airflow_batchext.sdk_models import plain
 from airflow_batchext.secret_members import SECRET_MEMBERS, is_secret_member
 
 __all__ = [
+    "REFERENCE_MEMBER",
     "SECRET_MEMBERS",
     "Difference",
     "DocumentChoiceError",
@@ -42,12 +50,16 @@ __all__ = [
     "expected_extensions",
     "find_differences",
     "find_secrets",
+    "is_reference",
     "is_secret_member",
+    "literal_leaves",
+    "only_references",
     "parse_document",
     "parse_pools",
     "plain",
     "pools_in",
     "request_body",
     "updates",
+    "with_stand_ins",
     "without_secrets",
 ]

@@ -23,6 +23,7 @@ ENDINGS = {
     "connection": "success",
     "variable": "success",
     "file": "success",
+    "text": "success",
     "mapped": "success",
     "broken": "failed",
     "refused": "failed",
@@ -48,7 +49,7 @@ def found_in(home: Path, words: list[str]) -> list[str]:
 def test_the_tasks_did_what_they_should(airflow: Airflow, run: str, service: Emulator):
     assert airflow.states("secrets", run) == ENDINGS
     made = {pool.name for pool in service.account.pools()}
-    assert {"s-literal", "s-connection", "s-variable", "s-file", "s-mapped"} <= made
+    assert {"s-literal", "s-connection", "s-variable", "s-file", "s-text", "s-mapped"} <= made
     assert made.isdisjoint({"s-broken", "s-refused"})
     assert "InvalidPropertyValue" in airflow.log("secrets", run, "refused")
     assert "the name 'monitor' is taken by extensions[0]" in airflow.log("secrets", run, "broken")

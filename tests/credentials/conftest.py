@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_batchext.credentials import forget_keys, forget_tokens
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
@@ -24,8 +23,6 @@ PLANES = {
 @pytest.fixture(autouse=True)
 def _signed_out(monkeypatch: pytest.MonkeyPatch, azure: Azure) -> None:
     """No token is left from before, and the machine has no identity."""
-    forget_tokens()
-    forget_keys()
     azure.emulator.faults.clear()
     for name in ("CLIENT_ID", "TENANT_ID", "CLIENT_SECRET", "FEDERATED_TOKEN_FILE", "AUTHORITY_HOST"):
         monkeypatch.delenv(f"AZURE_{name}", raising=False)

@@ -67,5 +67,5 @@ def test_the_histories_end_in_every_way(capsys: pytest.CaptureFixture[str]) -> N
         with capsys.disabled():
             print(f"\n{len(SEEDS)} histories for each mode:", *map(str, sorted(PLAYED.items())), sep="\n")
     for outcome in ("open", "failed", "timeout"):
-        assert PLAYED["forced", outcome] > len(MODES)
+        assert PLAYED["forced", outcome] >= len(MODES)
         assert all(PLAYED[mode, outcome] for mode in MODES)

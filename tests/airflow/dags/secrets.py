@@ -6,6 +6,7 @@ The file itself is stored by Airflow as source, so it takes the secrets from the
 from __future__ import annotations
 
 import copy
+import json
 import os
 from datetime import datetime, timezone
 
@@ -62,6 +63,7 @@ with DAG("secrets", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezo
         task_id="variable", pool_document=document("s-variable", {"key": "{{ var.value.from_variable }}"})
     )
     AzureBatchCreatePoolOperator(task_id="file", pool_document="secret_pool.json")
+    AzureBatchCreatePoolOperator(task_id="text", pool_document=json.dumps(document("s-text", LITERAL)))
     AzureBatchCreatePoolOperator.partial(task_id="mapped").expand(
         pool_document=[conceal(document("s-mapped", LITERAL))]
     )
@@ -69,5 +71,5 @@ with DAG("secrets", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezo
     broken = document("s-broken", LITERAL)
     broken["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]["extensions"] *= 2
     AzureBatchCreatePoolOperator(task_id="broken", pool_document=broken)
-    refused = document("s-refused", LITERAL)
+    refused = document("s-refused", LITERAL, interNodeCommunication="Sometimes")
     AzureBatchCreatePoolOperator(task_id="refused", pool_document=refused)

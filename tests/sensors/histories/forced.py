@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_batchext.emulator import Clock, Scenario
 from airflow_batchext.emulator.account import Account
 from tests.sensors.histories.truth import truth
-from tests.sensors.histories.world import JITTER, LONGEST_PAUSE, NOTICE, SMALL, Pool
+from tests.sensors.histories.world import GLANCES, JITTER, LONGEST_PAUSE, NOTICE, Pool
 
 if TYPE_CHECKING:
     from tests.sensors.histories.drawing import History
@@ -30,12 +30,14 @@ def forced(history: History) -> str | None:
     pool.pass_time(history.starts)
     here = pool.account.find(pool.pool_id)
     known = here.created if here else None
-    first, since, most, passed = "wait", 0.0, 0, 0.0
+    first, since, most, passed, is_of_extensions = "wait", 0.0, 0, 0.0, False
     while passed <= timeout + _MARGIN + pause:
         true = truth(pool.account, pool.pool_id, history.gate, known)
-        most = max(most, len(true.nodes))
         if first == "wait":
             first, since = true.outcome, passed
+            most = max(most, len(true.nodes))
+            # Of a pool with several nodes these are read by turns.
+            is_of_extensions = any("extension" in words[-1] for words in true.failures)
         elif true.outcome != first:
             return None
         pool.pass_time(_STEP)
@@ -43,9 +45,12 @@ def forced(history: History) -> str | None:
     if first == "wait":
         return "timeout"
     noticed = max([since, *(fault.get("until", 0.0) for fault in history.faults)])
-    noticed += (3 + sum(fault.get("count", 0) for fault in history.faults)) * pause
-    if first == "fail" and most > SMALL:
-        noticed += (1 + len(history.deaths)) * (NOTICE + pause)
+    # That a glance still holds is known at once; other news waits for the next whole look.
+    glances = GLANCES if first == "fail" else 0
+    noticed += (3 + glances + sum(fault.get("count", 0) for fault in history.faults)) * pause
+    if is_of_extensions and most > 1:
+        turns = (1 + GLANCES) * most * pause  # at least one node at each whole look
+        noticed += (1 + len(history.deaths)) * min(NOTICE + pause, turns)
     if noticed > timeout:
         return None
     return "failed" if first == "fail" else first

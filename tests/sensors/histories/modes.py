@@ -79,8 +79,8 @@ def worlds_time(world: World) -> Iterator[None]:
         patch.setattr("airflow_batchext.hooks.watching.CONCURRENT_READS", world.history.at_once)
         note = ServiceClock.note
 
-        def note_and_tell(clock: ServiceClock, response: Any) -> None:
-            note(clock, response)
+        def note_and_tell(service_clock: ServiceClock, response: Any) -> None:
+            note(service_clock, response)
             world.answered()
             if world.life is not None:
                 world.life.dies("answer")

@@ -1,0 +1,60 @@
+"""A real Airflow with its web page, a real Chromium, and an emulated account. Only with ``-m browser``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_batchext.emulator import Emulator
+from tests.airflow.harness import Airflow
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+NEEDS = "the tests of the web page need Chromium (Debian: apt-get install chromium) and playwright from PyPI"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    wanted = str(config.getoption("markexpr"))
+    return True if collection_path.name.startswith("test_") and wanted != "browser" else None
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Emulator]:
+    with Emulator(time_scale=0) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    home = tmp_path_factory.mktemp("airflow-home")
+    (home / "dags").mkdir()
+    running = Airflow(home, home / "dags", {})
+    running.environment["AIRFLOW__CORE__TEST_CONNECTION"] = "Enabled"
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def page(airflow: Airflow) -> Iterator[Page]:
+    """A page of a signed-in browser."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        pytest.fail(NEEDS)
+    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    if program is None:
+        pytest.fail(NEEDS)
+    # Chromium's own sandbox does not work for root, as CI runs; the only pages are Airflow's.
+    options: dict[str, Any] = {"args": ["--no-sandbox", "--disable-gpu"]}
+    with sync_playwright() as play, play.chromium.launch(executable_path=program, **options) as browser:
+        page = browser.new_page(viewport={"width": 1100, "height": 1250})
+        page.goto(f"{airflow.url}/auth/login/")
+        yield page
