@@ -41,7 +41,15 @@ def test_the_test_can_fail():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
 
 
-PARSED = ["operators.pool", "operators.extension", "sensors.extension", "ephemeral", "concealment", "links"]
+PARSED = [
+    "operators.pool",
+    "operators.extension",
+    "sensors.extension",
+    "ephemeral",
+    "concealment",
+    "links",
+    "secret_references",
+]
 #: What of us a DAG file may load: parameters, and what keeps secrets out of sight; nothing that works.
 LIGHT = {
     "airflow_batchext.concealment",

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, PoolScenario, Scenario, Timings
 from airflow_batchext.emulator.scenario import ResizeError
-from tests.airflow.dags.gate_scenarios import MODES, SCENARIOS
+from tests.airflow.dags.gate_scenarios import MODES, SCENARIOS, TIMEOUTS
 from tests.airflow.harness import Airflow, wait_until
 from tests.conftest import document
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
 VERDICTS = {
     "all_succeed": ("success", ""),
     "one_fails": ("failed", r"extension secretext reports ProvisioningState/failed/1: no managed identity"),
-    "hangs": ("failed", "did not open within 60 seconds; still missing: node"),
+    "hangs": ("failed", f"did not open within {TIMEOUTS['hangs']} seconds; still missing: node"),
     "resize_error": ("failed", "ended with 1 of 2 nodes: AccountCoreQuotaReached: the quota is used up"),
     "deleted": ("failed", r"pool deleted (is being deleted|does not exist \(any more\))"),
     "preempted": ("success", ""),
