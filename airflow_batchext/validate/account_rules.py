@@ -11,14 +11,19 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from airflow_batchext.pool_spec import Finding, expected_extensions
+from airflow_batchext.pool_spec import (
+    Finding,
+    Remedy,
+    check_document,
+    find_differences,
+    request_body,
+)
 
 Body = Mapping[str, Any]
 
 _QUOTA_PAGE = "https://learn.microsoft.com/azure/batch/batch-quota-limit"
 _SIZES_PAGE = "https://learn.microsoft.com/azure/batch/batch-pool-vm-sizes"
 _IMAGES_PAGE = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"
-_EXTENSIONS_PAGE = "https://learn.microsoft.com/azure/batch/create-pool-extensions"
 _FIXED = "properties.scaleSettings.fixedScale"
 _MACHINE = "properties.deploymentConfiguration.virtualMachineConfiguration"
 
@@ -64,7 +69,7 @@ def _existing(pool_id: str, pool: Body, account: Account) -> list[Finding]:
         return []
     same = [other for other in account.pools if _text(other.get("name")).casefold() == pool_id.casefold()]
     if same:
-        return [_taken(_object(same[0]), pool)]
+        return _taken(_object(same[0]), pool)
     quota = _properties(account.body).get("poolQuota")
     if isinstance(quota, int) and len(account.pools) >= quota:
         what = f"the account has {len(account.pools)} pools, and its quota is {quota}"
@@ -72,18 +77,42 @@ def _existing(pool_id: str, pool: Body, account: Account) -> list[Finding]:
     return []
 
 
-def _taken(other: Body, pool: Body) -> Finding:
+def _taken(other: Body, pool: Body) -> list[Finding]:
     name = _text(other.get("name"))
     if _text(_properties(other).get("provisioningState")).casefold() == "deleting":
-        what, mend = f"a pool {name} is still being deleted", "Wait until it is gone, or take another name"
-        return Finding("warning", "name", what, mend)
-    has, asks = expected_extensions(other), expected_extensions(pool)
-    if {extension.casefold() for extension in has} == {extension.casefold() for extension in asks}:
-        what = f"there is a pool {name} already, with extensions of the same names"
-        return Finding("warning", "name", what, "It would be left as it is and adopted; or take another name")
-    what = f"there is a pool {name} already, with the extensions {_listed(has)} instead of {_listed(asks)}"
-    mend = "Delete it first, or take another name: extensions of a pool that exists cannot be changed"
-    return Finding("warning", "name", what, mend, _EXTENSIONS_PAGE)
+        what, mend = (
+            f"a pool {name} is still being deleted",
+            "Its name will be waited for; or take another one",
+        )
+        return [Finding("warning", "name", what, mend)]
+    there_is = f"there is a pool {name} already"
+    if any(finding.severity == "error" for finding in check_document(pool, pool_id=name)):
+        return [Finding("warning", "name", there_is, "Mend the errors to see how it differs")]
+    differences = [found for found in find_differences(other, request_body(pool)) if found.counts]
+    if not differences:
+        return [Finding("warning", "name", f"{there_is}, as asked for", "It would be adopted")]
+    many = "one difference" if len(differences) == 1 else f"{len(differences)} differences"
+    mend = f"It would be adopted as it is, with {many}; on_existing can update or replace it"
+    return [
+        Finding("warning", "name", there_is, mend),
+        *(
+            Finding(
+                "warning",
+                found.path,
+                f"it is {found.existing} there, {found.asked} here",
+                _REMEDIES[found.remedy],
+            )
+            for found in differences
+        ),
+    ]
+
+
+_REMEDIES = {
+    Remedy.UPDATE: 'on_existing="update" or "replace" updates it',
+    Remedy.UPDATE_WHILE_EMPTY: 'on_existing="update" or "replace" updates it while the pool has no nodes',
+    Remedy.REPLACE: 'on_existing="replace" creates the pool anew',
+    Remedy.UNKNOWN: 'on_existing="replace" creates the pool anew: nobody knows whether Azure can update it',
+}
 
 
 def _size(properties: Body, size: Body | None, account: Account, today: str) -> list[Finding]:
@@ -232,10 +261,6 @@ def _cores_of(size: Body) -> int:
 
 def _image_name(image: Body) -> tuple[str, ...]:
     return tuple(_text(image.get(member)).casefold() for member in ("publisher", "offer", "sku"))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(repr(name[:64]) for name in names) or "(none)"
 
 
 def _properties(body: Body) -> Body:

@@ -169,15 +169,17 @@ def test_an_account_in_its_users_subscription_has_no_quota_to_compare():
     assert found(with_change(f"{FIXED}.targetDedicatedNodes", 5000), there) == []
 
 
-def test_a_pool_of_that_name_is_told_and_whether_its_extensions_are_others():
+def test_a_pool_of_that_name_is_told_and_how_it_differs():
     machine = GOOD["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
     same = {**GOOD, "name": "POOL1"}
     ((severity, path, problem),) = found(GOOD, account(pools=[same]))
     assert (severity, path) == ("warning", "name")
-    assert "with extensions of the same names" in problem
+    assert problem == "there is a pool POOL1 already, as asked for"
     other = with_change(f"{MACHINE}.extensions", machine["extensions"][:1], same)
-    ((_, _, problem),) = found(GOOD, account(pools=[other]))
-    assert "with the extensions 'vault' instead of 'vault', 'monitor', 'gpu'" in problem
+    first, *differences = found(GOOD, account(pools=[other]))
+    assert first == ("warning", "name", "there is a pool POOL1 already")
+    assert [path for _, path, _ in differences] == [f"{MACHINE}.extensions[{n}]" for n in ("monitor", "gpu")]
+    assert found({**GOOD, "properties": {}}, account(pools=[same]))[0] == first, "errors come first"
     gone = with_change("properties.provisioningState", "Deleting", same)
     ((_, _, problem),) = found(GOOD, account(pools=[gone]))
     assert "still being deleted" in problem

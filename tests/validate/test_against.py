@@ -65,9 +65,9 @@ def test_a_pool_that_exists_is_told(azure, against):
     azure.create(1, ready=False)
     status, out, _ = against(settled())
     assert status == 0
-    assert (
-        f"there is a pool {azure.pool_id} already, with the extensions 'secretext' instead of (none)" in out
-    )
+    assert f"there is a pool {azure.pool_id} already" in out
+    assert "with one difference; on_existing can update or replace it" in out
+    assert 'on_existing="replace" creates the pool anew' in out
     assert ":1:2: warning" in out
 
 
