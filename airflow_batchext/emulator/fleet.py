@@ -80,6 +80,9 @@ class Fleet(Inventory):
                 raise refusal("OperationInvalidForCurrentState", Reason="The node is leaving its pool")
             leaving = [visible.node for visible in found]
             scale = changed.definition.scale
+            if changed.resize.stopped is not None:  # nobody is to come any more
+                dedicated, low_priority = self.counts_at(changed, now)
+                scale = replace(scale, dedicated=dedicated, low_priority=low_priority)
             for node in leaving:
                 self._leave(node, now, option)
                 if node.is_dedicated:

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_batchext.emulator import Clock, ExtensionScenario, PoolScenario, Scenario, Timings
@@ -207,6 +207,7 @@ def add_task(made: Account) -> None:
 
 
 @given(steps)
+@example([("resize", 2, 0.0), ("stop", 0, 0.0), ("remove", 0, 8.0)])
 def test_whatever_happens_the_books_balance(todo: list[tuple[str, int, float]]) -> None:
     made = with_pool(2, Scenario(timings=Timings(extension=30), tasks=[TaskScenario(after=70)]))
     etags = {made.pool("p").etag}

@@ -16,7 +16,7 @@ MODES = {
     "deferrable": {"poke_interval": 1, "deferrable": True},
     "triggerer": {"poke_interval": 1, "start_from_trigger": True},
 }
-TIMEOUTS = {"hangs": 40, "empty": 40}
+TIMEOUTS = {"hangs": 60, "empty": 60}
 SCENARIOS = (
     "all_succeed",
     "one_fails",
