@@ -306,7 +306,7 @@ class Watch:
     def _share(self, pending: Sequence[str], now: float, *, matters: bool) -> list[str]:
         """The nodes whose turn it is: those that were not read for longest.
 
-        :param matters: whether the gate is closed because of them; then it is one at least.
+        :param matters: whether the gate is closed because of them alone.
         """
         if self.notice_seconds <= 0 or not pending:
             return list(pending)
@@ -316,7 +316,7 @@ class Watch:
             # What has failed before the gate was set is told at once, where that costs little.
             return oldest_first[:_FIRST_BATCH] if matters or len(pending) <= _FIRST_BATCH else []
         passed = max(0.0, now - last)
-        turn = max(matters, math.ceil(len(pending) * passed / self.notice_seconds))
+        turn = math.ceil(len(pending) * passed / self.notice_seconds)
         due = [i for i in oldest_first if now + passed - self._seen[i].read_at > self.notice_seconds]
         return oldest_first[: max(turn, len(due))]
 

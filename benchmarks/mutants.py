@@ -84,7 +84,6 @@ MUTANTS = [
     ("watch", "if not matters:\n            return", "if True:\n            return"),
     ("watch", "if whole and len(nodes) <= _FIRST_BATCH:", "if False:"),
     ("watch", "oldest_first[:_FIRST_BATCH] if matters or len(pending) <= _FIRST_BATCH else []", "oldest_first[:1]"),
-    ("watch", "turn = max(matters,", "turn = max(0,"),
     # --- glances
     ("watch", "if self._waiting and not whole and", "if self._waiting and"),
     ("watch", "return lately and self._glances < _MOST_GLANCES", "return lately"),
