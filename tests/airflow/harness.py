@@ -147,8 +147,13 @@ class Airflow:
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """The state of each task of a run."""
-        answer = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=200)
-        return {item["task_id"]: item["state"] or "none" for item in answer["task_instances"]}
+        found: dict[str, str] = {}
+        path, seen, total = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", 0, 1
+        while seen < total:  # Airflow gives a hundred at most
+            answer = self.get(path, limit=100, offset=seen, order_by="id")
+            found |= {item["task_id"]: item["state"] or "none" for item in answer["task_instances"]}
+            seen, total = seen + 100, answer["total_entries"]
+        return found
 
     def finish(self, dag_id: str, run_id: str, seconds: float = 180) -> str:
         """Wait until a run has ended; return its state."""
