@@ -68,6 +68,7 @@ LIGHT = {
     "airflow_batchext.references",
     "airflow_batchext.sdk_models",
     "airflow_batchext.secret_members",
+    "airflow_batchext.secret_references",
     "airflow_batchext.sensors",
     "airflow_batchext.sensors.extension",
 }
