@@ -85,7 +85,7 @@ def runs(airflow: Airflow, service: Emulator) -> dict[str, Any]:
     seen["ended"] = wait_until(
         "the pools of the ended tasks to go",
         lambda: [p.name for p in service.account.pools() if p.name.startswith("pl-ended") and p.deleted][1:],
-        60,
+        120,
     )
 
     def ended() -> bool:
