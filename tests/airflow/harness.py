@@ -150,7 +150,7 @@ class Airflow:
         found: dict[str, str] = {}
         path, seen, total = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", 0, 1
         while seen < total:  # Airflow gives a hundred at most
-            answer = self.get(path, limit=100, offset=seen, order_by="id")
+            answer = self.get(path, limit=100, offset=seen)
             found |= {item["task_id"]: item["state"] or "none" for item in answer["task_instances"]}
             seen, total = seen + 100, answer["total_entries"]
         return found
