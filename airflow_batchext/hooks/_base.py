@@ -107,7 +107,7 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         before, self._connection = self._connection, None
         try:
             return await self.aconnection()
-        except Exception:
+        except Exception:  # as above
             self._connection = before
             return None
 
