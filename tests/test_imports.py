@@ -141,19 +141,25 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.readiness",
         "airflow_batchext.sensors._rules",
         "airflow_batchext.sensors._start_from_trigger",
+        "airflow_batchext.veil",
         "airflow_batchext.verdict",
     }
+
+
+VEIL = ("veil", "secret_members")
 
 
 @pytest.mark.parametrize(
     ("room", "may_know"),
     [
         ("emulator", ("emulator",)),
-        ("readiness", ("readiness",)),
-        ("verdict", ("verdict", "readiness", "defaults")),
-        ("watch", ("watch", "verdict", "readiness", "defaults")),
-        ("resize_errors", ("resize_errors", "readiness")),
-        ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
+        ("veil", ("veil", "secret_members")),
+        ("readiness", ("readiness", *VEIL)),
+        ("verdict", ("verdict", "readiness", "defaults", *VEIL)),
+        ("watch", ("watch", "verdict", "readiness", "defaults", *VEIL)),
+        ("resize_errors", ("resize_errors", "readiness", *VEIL)),
+        ("pool_progress", ("pool_progress", "resize_errors", "readiness", *VEIL)),
+        ("health", ("health", "watch", "verdict", "readiness", "resize_errors", "defaults", *VEIL)),
         ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),
     ],
 )
