@@ -1,0 +1,20 @@
+"""Why a pool is not ready, and what to do about it: known causes, matched with a snapshot of its health.
+
+The causes are data (``causes.yaml``): how each shows, its remedy, where to read on, its evidence, and how
+certain that is; ``docs/causes.md`` lists them. Pure: a snapshot goes in, a diagnosis comes out, and from that
+texts (``render``); no clock, no Airflow, no Azure SDK, and nothing read but the package's own table.
+"""
+
+from airflow_batchext.diagnosis._cause import Cause, Certainty, Hit
+from airflow_batchext.diagnosis._ranking import Diagnosis, Finding, diagnose, known_causes, to_json
+
+__all__ = [
+    "Cause",
+    "Certainty",
+    "Diagnosis",
+    "Finding",
+    "Hit",
+    "diagnose",
+    "known_causes",
+    "to_json",
+]
