@@ -130,7 +130,7 @@ def states(*wanted: str, but_for_errors: bool = False) -> Look:
         for node in health.nodes:
             if node.state in wanted and not (but_for_errors and node.errors):
                 since = f" since {node.state_since}" if node.state_since else ""
-                told = "" if node.errors else ", and tells no error"
+                told = ", and tells no error" if but_for_errors else ""
                 yield Hit(f"node {node.id} is {node.state}{since}{told}", node.id)
 
     return look
