@@ -7,7 +7,7 @@ texts (``Report``); no clock, no Airflow, no Azure SDK, and nothing read but the
 
 from airflow_batchext.diagnosis._cause import Cause, Certainty, Hit
 from airflow_batchext.diagnosis._ranking import Diagnosis, Finding, diagnose, known_causes, to_json
-from airflow_batchext.diagnosis._report import NodeLogs, Report
+from airflow_batchext.diagnosis._report import NodeLogs, Report, not_ready
 from airflow_batchext.diagnosis._timeline import Event, timeline
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Report",
     "diagnose",
     "known_causes",
+    "not_ready",
     "timeline",
     "to_json",
 ]

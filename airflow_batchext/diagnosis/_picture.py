@@ -102,7 +102,7 @@ def _field(name: str, squares: Sequence[Square]) -> Field:
         name,
         counts,
         # All of it is numbers and words of ours, but for the titles, which are escaped.
-        Markup(  # noqa: S704
+        Markup(  # noqa: S704 - as said above
             f'<svg viewBox="{size}" role="img" aria-label="{escape(one_line(name, 80))}: {told}" '
             f'style="width:{width:.0f}px">{"".join(parts)}</svg>'
         ),
