@@ -68,26 +68,27 @@ def _nodes(health: PoolHealth, nodes: list[NodeHealth]) -> Table:
     for node in nodes:
         style = _STYLES[node.phase]
         cells = [_extension(node, name) for name in names]
-        why = "; ".join((*node.failed, *node.missing))
+        why = "; ".join(_without_node(node, reason) for reason in (*node.failed, *node.missing))
         state = Text(f"{one_line(node.state, 40) or 'no state'}{_age(health, node.state_since)}", style)
-        table.add_row(Text(short_id(node.id)), state, *cells, Text(one_line(_without_node(why), 160), "dim"))
+        table.add_row(Text(short_id(node.id)), state, *cells, Text(one_line(why, 160), "dim"))
     return table
 
 
 def _extension(node: NodeHealth, name: str) -> Text:
+    if node.state in VOID_STATES:
+        return Text("-", "dim")
     if node.unread:
         return Text("? unread", "magenta")
     found = next((e for e in node.extensions if e.name.lower() == name.lower()), None)
     if found is None:
-        return Text("-" if node.state in VOID_STATES else "… not listed", "yellow")
+        return Text("… not listed", "yellow")
     word = one_line(found.code.partition("/")[2] or found.code, 40)
     return Text(f"{_MARKS[found.phase]} {word}", _STYLES[found.phase])
 
 
-def _without_node(reason: str) -> str:
-    """The reason without the node's id, which stands beside it."""
-    where, colon, why = reason.partition("): ")
-    return why if colon and where.startswith("node ") else reason
+def _without_node(node: NodeHealth, reason: str) -> str:
+    """The reason without the node's id and state, which stand beside it."""
+    return reason.removeprefix(f"node {node.id} ").removeprefix(f"({node.state or 'no state'}): ")
 
 
 def short_id(node_id: str) -> str:
