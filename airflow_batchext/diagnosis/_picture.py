@@ -24,7 +24,7 @@ _SIDE: Final = 10
 _MOST_TITLES: Final = 400
 # Squares of a few nodes are drawn larger, and fields of many so that two stand side by side.
 _FEW: Final = 60
-_WIDEST: Final = 540
+_WIDEST: Final = 530
 
 #: How a square looks, the worst first: classes of the page's style.
 KINDS: Final = ("failed", "pending", "unread", "void", "ready")
@@ -49,7 +49,8 @@ class Field:
 
 def fields(health: PoolHealth) -> list[Field]:
     """All fields of a pool's picture."""
-    nodes = [node for node in health.failing_first() if not node.leaving]
+    staying = (node for node in health.nodes if not node.leaving)
+    nodes = sorted(staying, key=lambda node: KINDS.index(_of_node(node).kind))
     drawn = [_field("nodes", [_of_node(node) for node in nodes])]
     names = dict.fromkeys((*health.expected, *(e.name for node in nodes for e in node.extensions)))
     drawn += [_field(name, [_of_extension(health, node, name) for node in nodes]) for name in names]
