@@ -1,4 +1,4 @@
-"""Drives the rules of the gate (``watch.Watch``) with a hook: one look, sync or async.
+"""Drives the rules of the gate (``watch.Watch``), and of repairs, with a hook: one look, sync or async.
 
 The rules say what to read; here it is read, and what Azure refuses becomes a ``Problem`` that the rules
 can judge. Extensions of several nodes are read at the same time, within a limit.
@@ -7,18 +7,23 @@ can judge. Extensions of several nodes are read at the same time, within a limit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.exceptions import AccessRefusedError, NotFoundError, ServiceError
+from airflow_batchext.hooks import repairing
 from airflow_batchext.readiness import read_extension, read_node, read_pool
 from airflow_batchext.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from airflow_batchext.repair.course import AnyAnswer, Ask
+    from airflow_batchext.repair.healing import Healing
     from airflow_batchext.verdict import Verdict
-    from airflow_batchext.watch import Answer, NodeAnswer, Read, Watch
+    from airflow_batchext.watch import NodeAnswer, Watch
+
+Result = TypeVar("Result")
 
 #: Reads at the same time, per gate.
 CONCURRENT_READS = 8
@@ -42,35 +47,43 @@ _POOL_MEMBERS = [
 _NODE_MEMBERS = ["id", "state", "stateTransitionTime", "lastBootTime", "errors"]
 
 
-def look(hook: AzureBatchNodeHook, watch: Watch, *, whole: bool = False) -> Verdict:
+def look(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
     """Look at the watch's pool once.
 
     :param whole: not only a glance at what kept the gate closed the last time.
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
-    flow = watch.look(hook.service_time, whole=whole)
-    try:
-        wanted = next(flow)
-        while True:
-            wanted = flow.send(_answer(hook, watch.pool_id, wanted))
-    except StopIteration as end:
-        verdict: Verdict = end.value
-        return verdict
+    return drive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
 
 
-async def alook(hook: AzureBatchNodeHook, watch: Watch, *, whole: bool = False) -> Verdict:
+async def alook(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
     """``look`` on the hook's async client."""
-    flow = watch.look(hook.service_time, whole=whole)
+    return await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
+
+
+def drive(hook: AzureBatchNodeHook, pool_id: str, flow: Generator[Ask, Any, Result]) -> Result:
+    """Read, and do, what the rules ask for until they come to a result."""
     try:
         wanted = next(flow)
         while True:
-            wanted = flow.send(await _aanswer(hook, watch.pool_id, wanted))
+            wanted = flow.send(_answer(hook, pool_id, wanted))
     except StopIteration as end:
-        verdict: Verdict = end.value
-        return verdict
+        result: Result = end.value
+        return result
 
 
-def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:
+async def adrive(hook: AzureBatchNodeHook, pool_id: str, flow: Generator[Ask, Any, Result]) -> Result:
+    """``drive`` on the hook's async client."""
+    try:
+        wanted = next(flow)
+        while True:
+            wanted = flow.send(await _aanswer(hook, pool_id, wanted))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Ask) -> AnyAnswer:
     told_off: list[Problem] = []
     try:
         match wanted:
@@ -83,11 +96,13 @@ def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:
                 with ThreadPoolExecutor(min(CONCURRENT_READS, len(node_ids))) as threads:
                     answers = threads.map(lambda i: _extensions(hook, pool_id, i, told_off), node_ids)
                     return dict(zip(node_ids, answers, strict=True))
+            case _:
+                return repairing.answer(hook, pool_id, wanted)
     except ServiceError as error:
         return _problem(error)
 
 
-async def _aanswer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:
+async def _aanswer(hook: AzureBatchNodeHook, pool_id: str, wanted: Ask) -> AnyAnswer:
     told_off: list[Problem] = []
     try:
         match wanted:
@@ -104,6 +119,8 @@ async def _aanswer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answ
                     *(_aextensions(hook, pool_id, todo, found, told_off) for _ in range(readers))
                 )
                 return found
+            case _:
+                return await repairing.aanswer(hook, pool_id, wanted)
     except ServiceError as error:
         return _problem(error)
 
