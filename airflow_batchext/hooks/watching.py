@@ -18,7 +18,7 @@ from airflow_batchext.watch import Problem, ProblemKind, ReadExtensions, ReadNod
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks.node import AzureBatchNodeHook
-    from airflow_batchext.repair.course import AnyAnswer, Ask
+    from airflow_batchext.repair.course import AnyAnswer, Ask, Repair
     from airflow_batchext.repair.healing import Healing
     from airflow_batchext.verdict import Verdict
     from airflow_batchext.watch import NodeAnswer, Watch
@@ -59,6 +59,32 @@ def look(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = Fals
 async def alook(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
     """``look`` on the hook's async client."""
     return await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
+
+
+def give_back(hook: AzureBatchNodeHook, repair: Repair) -> str:
+    """Put a pool's targets back as a repair is ended in the middle; return what has to be told.
+
+    A removal that is under way is not waited for.
+    """
+    given_back = drive(hook, repair.pool_id, repair.give_back(hook.service_time))
+    if given_back.soon:
+        given_back = drive(hook, repair.pool_id, repair.give_back(hook.service_time))
+    return given_back.text
+
+
+async def agive_back(hook: AzureBatchNodeHook, repair: Repair, *, interval: float, looks: int) -> str:
+    """``give_back`` on the hook's async client; waits for a removal, for so many looks.
+
+    :param interval: seconds between them.
+    """
+    text = ""
+    for _ in range(looks):
+        given_back = await adrive(hook, repair.pool_id, repair.give_back(hook.service_time))
+        text = given_back.text
+        if given_back.stage.value != "working":
+            break
+        await asyncio.sleep(0 if given_back.soon else interval)
+    return text
 
 
 def drive(hook: AzureBatchNodeHook, pool_id: str, flow: Generator[Ask, Any, Result]) -> Result:

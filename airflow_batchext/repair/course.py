@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 #: For so long nobody else repairs the pool after each look.
 DEFAULT_LEASE_SECONDS = 900.0
 
+_MOST_HURRIED = 3
+_LONGEST_PAUSE_SECONDS = 300.0
+
 #: Conflicts that only say that something is on its way already, or was another thing a moment ago.
 _PASSING_CONFLICTS = frozenset(
     {
@@ -141,6 +144,7 @@ class Repair:
         #: Whether the journal said at the last look that something is under way; None before the first one.
         self.is_pending: bool | None = None
         self._known = _Known()
+        self._hurried = self._unread = 0
 
     def look(self, clock: Callable[[], float], *, seconds_left: float = float("inf")) -> Look:
         """Look at the pool, and do what comes next.
@@ -185,18 +189,21 @@ class Repair:
         self.is_pending = journal is not None and journal.is_pending
         return self.is_pending
 
-    def finish(self) -> Generator[Ask, Any, None]:
-        """Take the journal out of the pool, if it is ours and nothing is under way."""
+    def finish(self) -> Generator[Ask, Any, bool]:
+        """Take the journal out of the pool, if it is ours; return whether something is under way."""
         body = yield ReadWholePool()
         if isinstance(body, Trouble):
-            return
+            return False
         seen = read_pool_seen(body)
         try:
             journal = read_journal(seen.metadata)
         except JournalError:
-            return
-        if journal is not None and journal.by in ("", self.owner) and not journal.is_pending:
+            return False
+        if journal is None or journal.is_pending:
+            return journal is not None
+        if journal.by in ("", self.owner):
             yield WriteMetadata(with_journal(seen.metadata, None), seen.etag)
+        return False
 
     def give_back(self, clock: Callable[[], float]) -> Look:
         """Put the targets back if nodes are being replaced, and let others repair the pool."""
@@ -220,6 +227,15 @@ class Repair:
         if isinstance(trouble, Trouble):
             return Progress(Stage.WORKING, f"{told}: {trouble.text}", retry_after=trouble.retry_after)
         return Progress(Stage.WORKING, soon=True)
+
+    def pause(self, interval: float, progress: Progress) -> float:
+        """How long to wait for the next look, in seconds; longer while nothing can be read."""
+        self._hurried = self._hurried + 1 if progress.soon else 0
+        self._unread = self._unread + 1 if progress.unread else 0
+        if 0 < self._hurried <= _MOST_HURRIED:
+            return progress.retry_after or 0.0
+        backed_off = min(interval * 2.0 ** min(self._unread, 10), max(interval, _LONGEST_PAUSE_SECONDS))
+        return max(backed_off if self._unread else interval, progress.retry_after or 0.0)
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -278,6 +294,7 @@ class Repair:
             journal.until = before.until if is_long_enough else int(now + self.lease)
         else:
             journal.by, journal.by_name, journal.until = "", "", 0
+            journal.is_over = stage is Stage.DONE
             is_of_use = self.keeps_journal or stage is Stage.FAILED or self.node_ids is not None
             kept = journal if is_of_use and journal.records else None
         self.is_pending = journal.is_pending or bool(plan.acts)
@@ -402,3 +419,27 @@ def _described(act: Act) -> str:
             return f"replace {', '.join(act.node_ids)}"
         case Resize():
             return f"put the targets back to {act.dedicated} dedicated, {act.low_priority} low-priority nodes"
+
+
+def ended(pool_id: str, progress: Progress, *, given_back: str | None = None) -> dict[str, Any]:
+    """How a repair ended, as plain JSON: ``stage``, ``text`` and ``report``.
+
+    :param given_back: what putting the targets back came to, if the deadline has passed.
+    """
+    stage = progress.stage.value if given_back is None else "timeout"
+    text = ". ".join(filter(None, (progress.text, given_back)))
+    return {"stage": stage, "text": text, "report": progress.report(pool_id)}
+
+
+def lease_for(interval: float) -> float:
+    """For how long nobody else repairs a pool that is looked at so often, in seconds."""
+    return max(DEFAULT_LEASE_SECONDS, 4 * interval)
+
+
+def owner_of(instance: Any) -> str:
+    """Who repairs: a task of a run, whatever its try; "" if it is not known."""
+    dag_id = getattr(instance, "dag_id", None)
+    if not dag_id:
+        return ""
+    task = f"{dag_id}.{instance.task_id}"
+    return f"{task} {instance.run_id}" + (f" [{instance.map_index}]" if instance.map_index >= 0 else "")

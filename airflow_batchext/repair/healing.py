@@ -10,10 +10,11 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.repair.course import Progress, Repair, Stage
+from airflow_batchext.repair.course import Stage
 from airflow_batchext.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
+    from airflow_batchext.repair.course import Progress, Repair
     from airflow_batchext.watch import Watch
 
 #: How often it is looked for nodes that are stuck, at least.
@@ -25,16 +26,12 @@ class Healing:
 
     :param watch: the gate.
     :param repair: mends them; it has to keep its journal.
-    :param rounds: how often the gate may fail and be mended.
     :param seconds_left: tells in how many seconds the gate gives up.
     """
 
-    def __init__(
-        self, watch: Watch, repair: Repair, *, rounds: int, seconds_left: Callable[[], float]
-    ) -> None:
-        self.watch, self.repair, self.rounds = watch, repair, rounds
+    def __init__(self, watch: Watch, repair: Repair, *, seconds_left: Callable[[], float]) -> None:
+        self.watch, self.repair = watch, repair
         self._seconds_left = seconds_left
-        self._begun = 0
         self._is_mending: bool | None = None
         self._last_search = float("-inf")
         self._progress: Progress | None = None
@@ -58,62 +55,52 @@ class Healing:
         if self._is_mending is None:
             self._is_mending = yield from self.repair.glance()
         if self._is_mending:
-            held = yield from self._mend(clock)
+            held = yield from self._mend(clock, whole=whole)
             if held is not None:
                 return held
+            whole = True  # what the gate knew of the nodes was before they were mended
         verdict = yield from self.watch.look(clock, whole=whole)
         if verdict.outcome is Outcome.OPEN:
-            yield from self.repair.finish()
-        elif verdict.outcome is Outcome.FAIL and verdict.nodes:
-            return (yield from self._begin(verdict, clock))
-        elif self._seeks_stuck(verdict, clock()):
+            self._is_mending = yield from self.repair.finish()
+            if self._is_mending:
+                return replace(verdict, outcome=Outcome.WAIT, reasons=("the pool is being repaired",))
+        elif verdict.nodes and (verdict.outcome is Outcome.FAIL or self._seeks_stuck(verdict, clock())):
             self._last_search = clock()
-            return (yield from self._begin(verdict, clock))
+            held = yield from self._mend(clock, whole=whole)
+            if held is not None:
+                return replace(held, nodes=verdict.nodes, expected=verdict.expected, needed=verdict.needed)
         return verdict
 
     def pause(self, interval: float, verdict: Verdict) -> float:
         """How long to wait for the next look, in seconds."""
         if self._progress is not None and verdict.outcome is Outcome.WAIT:
-            if self._progress.soon:
-                return 0.0
-            return max(interval, self._progress.retry_after or 0.0)
+            return self.repair.pause(interval, self._progress)
         return self.watch.pause(interval, verdict)
 
     def _seeks_stuck(self, verdict: Verdict, now: float) -> bool:
         stuck_after = self.repair.policy.stuck_after
-        if stuck_after is None or verdict.outcome is not Outcome.WAIT or not verdict.nodes:
+        if stuck_after is None or verdict.outcome is not Outcome.WAIT:
             return False
         return now - self._last_search >= max(_LEAST_STUCK_SECONDS, stuck_after / 4)
 
-    def _begin(self, verdict: Verdict, clock: Callable[[], float]) -> Generator[Any, Any, Verdict]:
-        """Mend what made the gate fail; fail with it if there is nothing to mend."""
-        if verdict.outcome is Outcome.FAIL and self._begun >= self.rounds:
-            return _with(verdict, f"{self.rounds} repairs have not opened the gate")
-        held = yield from self._mend(clock)
-        if held is None:
-            self._progress = None
-            return verdict
-        self._begun += held.outcome is Outcome.WAIT
-        if held.outcome is Outcome.FAIL:
-            return verdict if verdict.outcome is Outcome.WAIT else replace(held, nodes=verdict.nodes)
-        return replace(held, nodes=verdict.nodes, expected=verdict.expected, needed=verdict.needed)
+    def _mend(self, clock: Callable[[], float], *, whole: bool) -> Generator[Any, Any, Verdict | None]:
+        """One look of the repair; None if nothing is to be mended (any more).
 
-    def _mend(self, clock: Callable[[], float]) -> Generator[Any, Any, Verdict | None]:
-        """One look of the repair; None if nothing is to be mended (any more)."""
+        :param whole: it is the last look.
+        """
         progress = self._progress = yield from self.repair.look(clock, seconds_left=self._seconds_left())
         self._is_mending = progress.stage is Stage.WORKING
+        text = progress.text
         if progress.stage is Stage.DONE:
             self._progress = None
             return None
-        outcome = Outcome.WAIT if progress.stage is Stage.WORKING else Outcome.FAIL
-        said = "the pool is being repaired" if outcome is Outcome.WAIT else "a repair does not help"
+        if self._is_mending and whole and self._seconds_left() <= 0:
+            given_back = yield from self.repair.give_back(clock)
+            text = ". ".join(filter(None, (text, given_back.text)))
+        said = "the pool is being repaired" if self._is_mending else "a repair does not help"
         return Verdict(
-            outcome,
-            (f"{said}: {progress.text}",),
+            Outcome.WAIT if self._is_mending else Outcome.FAIL,
+            (f"{said}: {text}",),
             retry_after=progress.retry_after,
             unread=progress.unread,
         )
-
-
-def _with(verdict: Verdict, reason: str) -> Verdict:
-    return replace(verdict, reasons=(*verdict.reasons, reason))

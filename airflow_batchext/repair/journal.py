@@ -63,6 +63,8 @@ class Journal:
     :param until: until when nobody else may, in seconds since the epoch.
     :param targets: how many nodes the pool had to have, while it has fewer because some are replaced.
     :param lowered: what the targets may be meanwhile.
+    :param rounds: how often a repair began.
+    :param is_over: whether nothing was left to mend when it was looked last.
     :param notes: what has to be told in the end.
     """
 
@@ -72,6 +74,8 @@ class Journal:
     targets: Targets | None = None
     lowered: tuple[Targets, ...] = ()
     records: list[Record] = field(default_factory=list)
+    rounds: int = 0
+    is_over: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -86,6 +90,8 @@ class Journal:
     def forget(self, before: float) -> None:
         """Forget what is older, but not what is under way."""
         self.records = [r for r in self.records if r.state in UNDER_WAY or r.asked >= before]
+        if not self.records:
+            self.rounds, self.is_over = 0, True
 
     def count(self, states: Iterable[str], **members: str) -> int:
         """How many records have one of these states and these members."""
@@ -103,6 +109,8 @@ class Journal:
             body |= {"by": self.by, "for": self.by_name[:_NAME_CHARACTERS], "until": self.until}
         if self.targets is not None:
             body |= {"targets": list(self.targets), "lowered": [list(item) for item in self.lowered]}
+        if self.rounds:
+            body |= {"rounds": self.rounds, "over": int(self.is_over)}
         if self.notes:
             body["notes"] = self.notes
         if self.records:
@@ -173,6 +181,8 @@ def _read(body: dict[str, Any]) -> Journal:
         targets=None if targets is None else _targets(targets),
         lowered=tuple(_targets(item) for item in body.get("lowered", ())),
         records=[_read_record(item, failures) for item in body.get("records", ())],
+        rounds=int(body.get("rounds", 0)),
+        is_over=bool(body.get("over", True)),
         notes=[str(note) for note in body.get("notes", ())],
     )
 

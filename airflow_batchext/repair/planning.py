@@ -329,6 +329,9 @@ class Planner:
             elif self._is_useless(step, ailment.failure):
                 count = self.journal.count(IN_VAIN, step=step, failure=ailment.failure)
                 tried.append(f"{step} helped none of {_nodes(count)} with this failure")
+            elif self.journal.is_over and self.journal.rounds >= self.policy.rounds:
+                tried.append(f"it was mended {self.journal.rounds} times already")
+                break
             elif len(self.journal.records) >= self.policy.max_actions:
                 tried.append(f"all {self.policy.max_actions} actions are used up")
                 break
@@ -350,6 +353,8 @@ class Planner:
 
     def _record(self, step: str, key: str, machine: Machine, ailment: Ailment) -> None:
         now = int(self.now)
+        if self.journal.is_over:
+            self.journal.rounds, self.journal.is_over = self.journal.rounds + 1, False
         self.journal.records.append(
             Record(key, step, ailment.failure, now, now, machine.booted, machine.is_dedicated)
         )

@@ -39,6 +39,7 @@ class RepairPolicy:
     :param max_actions: how many things are done to nodes in all, for as long as ``memory`` lasts.
     :param give_up_after: a step that helped no node, and failed to help so many with the same failure, is of
         no use against it. As long as it has helped none, it is under way on no more nodes than that.
+    :param rounds: how often the nodes behind a gate are mended that was mended before and failed again.
     :param step_timeout: how long a node may take to be ready again.
     :param settle: how long after a boot a failure counts as one of this boot.
     :param memory: how long what was tried is remembered, by the pool itself.
@@ -55,6 +56,7 @@ class RepairPolicy:
     at_once: float = 0.2
     max_actions: int = 40
     give_up_after: int = 2
+    rounds: int = 3
     step_timeout: float = 1800.0
     settle: float = 120.0
     memory: float = 21600.0
@@ -74,7 +76,7 @@ class RepairPolicy:
         _among("order", self.order, STEPS)
         _among("pick", self.pick, PICKS)
         _among("on_tasks", (self.on_tasks,), ON_TASKS)
-        for name in ("attempts", "max_actions", "give_up_after"):
+        for name in ("attempts", "max_actions", "give_up_after", "rounds"):
             if _number(name, getattr(self, name), 1) % 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, but it has to be a whole number.")
         if _number("at_once", self.at_once, 0) == 0 or (self.at_once > 1 and self.at_once % 1):
