@@ -11,8 +11,11 @@ import pytest
 MODULES = [
     "airflow_batchext.operators.pool",
     "airflow_batchext.operators.extension",
+    "airflow_batchext.operators.node",
+    "airflow_batchext.repair",
     "airflow_batchext.sensors.extension",
     "airflow_batchext.triggers.extension",
+    "airflow_batchext.triggers.repair",
     "airflow_batchext.triggers.pool",
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
@@ -44,6 +47,8 @@ def test_the_test_can_fail():
 PARSED = [
     "operators.pool",
     "operators.extension",
+    "operators.node",
+    "repair",
     "sensors.extension",
     "ephemeral",
     "concealment",
@@ -64,8 +69,11 @@ LIGHT = {
     "airflow_batchext.operators._resize_pool",
     "airflow_batchext.operators._update_pool",
     "airflow_batchext.operators.extension",
+    "airflow_batchext.operators.node",
     "airflow_batchext.operators.pool",
     "airflow_batchext.references",
+    "airflow_batchext.repair",
+    "airflow_batchext.repair.policy",
     "airflow_batchext.sdk_models",
     "airflow_batchext.secret_members",
     "airflow_batchext.secret_references",
@@ -89,7 +97,9 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 TASKS = """
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import *
+from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 with DAG("ours"):
     AzureBatchCreatePoolOperator(task_id="create", pool_id="p", pool_document=DOCUMENT)
@@ -97,7 +107,10 @@ with DAG("ours"):
     AzureBatchResizePoolOperator(task_id="resize", pool_id="p", target_dedicated_nodes=2)
     AzureBatchDeletePoolOperator(task_id="delete", pool_id="p", deferrable=True)
     AzureBatchGetExtensionOperator(task_id="read", pool_id="p")
-    AzureBatchExtensionSensor(task_id="gate", pool_id="p", deferrable=True, extension_names=["a"])
+    AzureBatchRepairNodesOperator(task_id="repair", pool_id="p", policy=RepairPolicy(at_once=2))
+    AzureBatchExtensionSensor(
+        task_id="gate", pool_id="p", repair={}, deferrable=True, extension_names=["a"]
+    )
 """
 DOCUMENT = {
     "properties": {
@@ -154,6 +167,7 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         ("watch", ("watch", "verdict", "readiness", "defaults")),
         ("resize_errors", ("resize_errors", "readiness")),
         ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
+        ("repair.healing", ("repair", "watch", "verdict", "readiness", "defaults")),
         ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),
     ],
 )
@@ -161,6 +175,6 @@ def test_pure_rooms_and_the_emulator_know_nothing_of_the_rest(room, may_know):
     code = f"import sys, airflow_batchext.{room}; print('\\n'.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     known = [module.split(".") for module in run.stdout.splitlines()]
-    assert ["airflow_batchext", room] in known
+    assert ["airflow_batchext", *room.split(".")] in known
     assert not [m for m in known if m[0] in ("airflow", "azure")]
     assert not [m for m in known if m[0] == "airflow_batchext" and len(m) > 1 and m[1] not in may_know]

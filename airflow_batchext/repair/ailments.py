@@ -62,7 +62,7 @@ class Ailment:
 class Condition:
     """How a node is: ready, ill, or neither.
 
-    ``is_doubtful`` says that it has failed, but not for long enough to count.
+    ``is_doubtful`` says that it has failed, or is stuck, but not for long enough to count.
     """
 
     is_ready: bool = False
@@ -113,23 +113,22 @@ def condition(machine: Machine, expected: Sequence[str], policy: RepairPolicy, n
         return Condition(ailment=Ailment(_failure(bad.name, bad.code), said))
     if not report.missing and node.state not in JOINING_STATES and machine.extensions is not None:
         return Condition(is_ready=True)
-    return Condition(ailment=_stuck(machine, expected, policy, lasted, report.missing))
+    if policy.stuck_after is None:
+        return Condition()
+    if lasted is None or lasted < policy.stuck_after:
+        return Condition(is_doubtful=True)
+    return Condition(ailment=_stuck(machine, expected, policy.stuck_after, report.missing))
 
 
 def _stuck(
     machine: Machine,
     expected: Sequence[str],
-    policy: RepairPolicy,
-    lasted: float | None,
+    seconds: float,
     missing: Sequence[str],
 ) -> Ailment | None:
-    if policy.stuck_after is None or lasted is None or lasted < policy.stuck_after:
-        return None
     if machine.node.state in JOINING_STATES:
         text = f"node {machine.node.id} is {machine.node.state}"
-        return Ailment(
-            _failure(machine.node.state, ""), f"{text} for more than {policy.stuck_after:g} seconds"
-        )
+        return Ailment(_failure(machine.node.state, ""), f"{text} for more than {seconds:g} seconds")
     if machine.extensions is None:
         return None  # nobody knows
     for name, extension in zip(expected, _found(machine, expected), strict=True):
@@ -137,7 +136,7 @@ def _stuck(
             said = next((text for text in missing if f"extension {name} " in text or text.endswith(name)), "")
             text = f"{said or f'extension {name} of node {machine.node.id} is pending'}"
             code = extension.code if extension else "not listed"
-            return Ailment(_failure(name, code), f"{text} for more than {policy.stuck_after:g} seconds")
+            return Ailment(_failure(name, code), f"{text} for more than {seconds:g} seconds")
     return None
 
 

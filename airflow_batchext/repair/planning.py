@@ -35,6 +35,7 @@ from airflow_batchext.repair.journal import (
     node_key,
     read_metadata,
 )
+from airflow_batchext.verdict import Rules, resize_failure
 
 if TYPE_CHECKING:
     from airflow_batchext.repair.policy import RepairPolicy
@@ -131,9 +132,13 @@ class Planner:
         )
         if unread:
             self.plan.waiting.append(f"the extensions of {_nodes(unread)} could not be read")
+        pool = self.seen.pool
+        is_short = sum(self.seen.nodes) < sum(self.seen.targets) and not pool.autoscale
+        if self.seen.is_steady and is_short and pool.resize_errors and not self.journal.is_pending:
+            self.plan.hopeless.append(resize_failure(pool, Rules()))
         doubtful = sum(health.is_doubtful for health in self.conditions.values())
         if doubtful:
-            self.plan.waiting.append(f"{_nodes(doubtful)} failed so recently that it may pass")
+            self.plan.waiting.append(f"{_nodes(doubtful)} may become ready without help")
         if not self.seen.is_steady:
             self.plan.waiting.append(
                 f"pool {self.seen.pool.id} is {self.seen.pool.allocation_state or 'in no known state'}"

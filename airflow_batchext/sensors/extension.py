@@ -56,7 +56,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     :param resize_grace: seconds (or a timedelta) for which a resize may have failed for a reason that may
         go away (an allocation that failed or timed out); by default none.
     :param repair: have nodes mended before the gate fails: a ``RepairPolicy`` or a dict with its members,
-        ``{}`` for the default. The gate stays closed meanwhile, and fails with what was tried if nothing helps.
+        ``{}`` for the default. The gate is closed meanwhile, and fails with what was tried if nothing helps.
     :param poke_interval: seconds (or a timedelta) between two looks; by default the option
         ``[batchext] poll_interval``, 30 seconds.
     :param timeout: seconds (or a timedelta) until it gives up; by default one hour.
