@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import datetime, timezone
 from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
 from airflow.models.trigger import Trigger
-from airflow.providers.common.compat.sdk import AirflowRescheduleException, TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_batchext.exceptions import GateFailedError, GateTimeoutError, ParameterError
 from airflow_batchext.hooks.changes import replace_metadata
@@ -48,7 +50,8 @@ def run(azure, monkeypatch):
         azure.pass_time(min(30, max(seconds, 0.1)))
 
     def poke(**change):
-        monkeypatch.setattr("airflow.sdk.bases.sensor.time.sleep", passes)
+        clock = SimpleNamespace(sleep=passes, time=time.time, monotonic=time.monotonic)
+        monkeypatch.setattr("airflow.sdk.bases.sensor.time", clock)
         return gate(azure, **change).execute(context())
 
     def reschedule(**change):
@@ -90,7 +93,8 @@ def run(azure, monkeypatch):
             passes(seconds)
 
         monkeypatch.setattr("airflow_batchext.triggers.extension.asyncio", SimpleNamespace(sleep=asleep))
-        monkeypatch.setattr("airflow_batchext.triggers._sharing.time.monotonic", azure.emulator_time)
+        clock = SimpleNamespace(monotonic=service_time, time=time.time)
+        monkeypatch.setattr("airflow_batchext.triggers._sharing.time", clock)
 
         async def first():
             (event,) = [event async for event in trigger.run()]
@@ -98,7 +102,9 @@ def run(azure, monkeypatch):
 
         return asyncio.run(first())
 
-    azure.emulator_time = lambda: azure.emulator.clock.now().timestamp()
+    def service_time():
+        return azure.emulator.clock.now().timestamp()
+
     return {
         "poke": poke,
         "reschedule": reschedule,
@@ -131,7 +137,7 @@ def test_what_only_another_machine_mends_is_replaced_and_the_gate_opens(azure, r
 def test_what_nothing_mends_fails_the_gate_with_what_was_tried(azure, run, books, mode):
     azure.emulator.scenario = fails({"message": "no vault"})
     azure.create(2)
-    with pytest.raises(GateFailedError, match="a repair does not help.*no vault.*helped none of 2 nodes"):
+    with pytest.raises(GateFailedError, match=r"a repair does not help.*no vault.*helped none of 2 nodes"):
         run[mode]()
     assert (books.count("replace"), targets(azure)) == (2, (2, 0))
     done = list(books.done)
