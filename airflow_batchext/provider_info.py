@@ -106,9 +106,11 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.pool", "hooks.node")],
-        "operators": [_modules("operators.pool", "operators.extension", "operators.diagnose")],
+        "operators": [
+            _modules("operators.pool", "operators.extension", "operators.diagnose", "operators.node")
+        ],
         "sensors": [_modules("sensors.extension")],
-        "triggers": [_modules("triggers.extension", "triggers.pool")],
+        "triggers": [_modules("triggers.extension", "triggers.pool", "triggers.repair")],
         "extra-links": [
             "airflow_batchext.links.AzureBatchPoolLink",
             "airflow_batchext.links.AzureBatchReportLink",

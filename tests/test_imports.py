@@ -13,8 +13,11 @@ MODULES = [
     "airflow_batchext.operators.extension",
     "airflow_batchext.operators.diagnose",
     "airflow_batchext.notifications.diagnosis",
+    "airflow_batchext.operators.node",
+    "airflow_batchext.repair",
     "airflow_batchext.sensors.extension",
     "airflow_batchext.triggers.extension",
+    "airflow_batchext.triggers.repair",
     "airflow_batchext.triggers.pool",
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
@@ -51,6 +54,8 @@ PARSED = [
     "operators.extension",
     "operators.diagnose",
     "notifications.diagnosis",
+    "operators.node",
+    "repair",
     "sensors.extension",
     "ephemeral",
     "concealment",
@@ -74,8 +79,11 @@ LIGHT = {
     "airflow_batchext.operators._update_pool",
     "airflow_batchext.operators.diagnose",
     "airflow_batchext.operators.extension",
+    "airflow_batchext.operators.node",
     "airflow_batchext.operators.pool",
     "airflow_batchext.references",
+    "airflow_batchext.repair",
+    "airflow_batchext.repair.policy",
     "airflow_batchext.sdk_models",
     "airflow_batchext.secret_members",
     "airflow_batchext.secret_references",
@@ -101,7 +109,9 @@ TASKS = """
 from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import *
+from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 with DAG("ours"):
     AzureBatchCreatePoolOperator(task_id="create", pool_id="p", pool_document=DOCUMENT)
@@ -112,7 +122,10 @@ with DAG("ours"):
     AzureBatchDiagnosePoolOperator(
         task_id="why", pool_id="p", output_uri="file:///r", on_failure_callback=AzureBatchDiagnosisNotifier()
     )
-    AzureBatchExtensionSensor(task_id="gate", pool_id="p", deferrable=True, extension_names=["a"])
+    AzureBatchRepairNodesOperator(task_id="repair", pool_id="p", policy=RepairPolicy(at_once=2))
+    AzureBatchExtensionSensor(
+        task_id="gate", pool_id="p", repair={}, deferrable=True, extension_names=["a"]
+    )
 """
 DOCUMENT = {
     "properties": {
@@ -177,6 +190,7 @@ HEALTH = ("health", "watch", "verdict", "readiness", "resize_errors", "defaults"
         ("pool_progress", ("pool_progress", "resize_errors", "readiness", *VEIL)),
         ("health", HEALTH),
         ("diagnosis", ("diagnosis", "extension_catalog", *HEALTH)),
+        ("repair.healing", ("repair", "watch", "verdict", "readiness", "defaults", *VEIL)),
         ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),
     ],
 )
@@ -184,6 +198,6 @@ def test_pure_rooms_and_the_emulator_know_nothing_of_the_rest(room, may_know):
     code = f"import sys, airflow_batchext.{room}; print('\\n'.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     known = [module.split(".") for module in run.stdout.splitlines()]
-    assert ["airflow_batchext", room] in known
+    assert ["airflow_batchext", *room.split(".")] in known
     assert not [m for m in known if m[0] in ("airflow", "azure")]
     assert not [m for m in known if m[0] == "airflow_batchext" and len(m) > 1 and m[1] not in may_know]

@@ -13,15 +13,19 @@ import random
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import alook
+from airflow_batchext.repair.healing import Healing
 from airflow_batchext.verdict import Rules, Verdict
 from airflow_batchext.watch import Watch
 
-_Key = tuple[str, str, str, str | None, float]
+if TYPE_CHECKING:
+    from airflow_batchext.repair.course import Repair
+
+_Key = tuple[str, str, str, str, str | None, float]
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, SharedLooks]] = WeakKeyDictionary()
 
 
@@ -33,7 +37,7 @@ class SharedLooks:
     :param interval: seconds between two looks, at least.
     """
 
-    def __init__(self, conn_id: str, watch: Watch, interval: float) -> None:
+    def __init__(self, conn_id: str, watch: Watch | Healing, interval: float) -> None:
         self.users = 0
         # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
         self.hook = AzureBatchNodeHook(conn_id, retries=0)
@@ -66,14 +70,29 @@ class SharedLooks:
 
 @asynccontextmanager
 async def shared_looks(
-    *, conn_id: str, pool_id: str, rules: Mapping[str, Any], pool_created: str | None, interval: float
+    *,
+    conn_id: str,
+    pool_id: str,
+    rules: Mapping[str, Any],
+    pool_created: str | None,
+    interval: float,
+    repair: Repair | None = None,
+    deadline: float = float("inf"),
 ) -> AsyncIterator[SharedLooks]:
-    """The looks that are shared by all who ask for the same; the last one to leave closes the connection."""
+    """The looks that are shared by all who ask for the same; the last one to leave closes the connection.
+
+    :param repair: mends nodes before the gate fails; such a gate shares its looks with nobody.
+    :param deadline: when the gate gives up, in seconds since the epoch.
+    """
     here = _shared.setdefault(asyncio.get_running_loop(), {})
-    key = (conn_id, pool_id, json.dumps(rules, sort_keys=True), pool_created, interval)
+    owner = repair.owner if repair else ""
+    key = (conn_id, pool_id, json.dumps(rules, sort_keys=True), owner, pool_created, interval)
     looks = here.get(key)
     if looks is None:
-        watch = Watch(pool_id, Rules.from_json(rules), pool_created=pool_created)
+        gate = Watch(pool_id, Rules.from_json(rules), pool_created=pool_created)
+        watch: Watch | Healing = gate
+        if repair is not None:
+            watch = Healing(gate, repair, seconds_left=lambda: deadline - time.time())
         looks = here[key] = SharedLooks(conn_id, watch, interval)
     looks.users += 1
     try:
