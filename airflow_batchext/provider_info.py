@@ -108,7 +108,14 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks.pool", "hooks.node")],
         "operators": [_modules("operators.pool", "operators.extension")],
         "sensors": [_modules("sensors.extension")],
-        "triggers": [_modules("triggers.extension", "triggers.pool")],
+        "triggers": [_modules("triggers.extension", "triggers.pool", "triggers.events")],
+        "asset-uris": [
+            {
+                "schemes": ["azbatch"],
+                "handler": "airflow_batchext.assets.sanitize_uri",
+                "factory": "airflow_batchext.assets.batch_pool_asset",
+            }
+        ],
         "extra-links": ["airflow_batchext.links.AzureBatchPoolLink"],
         "connection-types": [
             {

@@ -362,10 +362,11 @@ class Watch:
         state = node_report(node, self.rules, (), (), now, seen.state_from)
         problem = seen.answer if isinstance(seen.answer, Problem) else None
         why = f" could not be read: {problem.text}" if problem else " have not been read yet"
-        missing = state.missing
+        missing, unread = state.missing, state.ready
         if node.state not in VOID_STATES:
             missing += (f"extensions of node {node.id}{why}",)
-        return replace(state, codes=dict.fromkeys(expected, ""), missing=missing), problem
+        codes = dict.fromkeys(expected, "")
+        return replace(state, codes=codes, missing=missing, unread=unread), problem
 
     def _moments(self, nodes: Sequence[Node]) -> frozenset[tuple[object, ...]]:
         """What must be equal in two node lists for them to be about the same nodes, on the same boot."""

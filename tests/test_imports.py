@@ -14,6 +14,8 @@ MODULES = [
     "airflow_batchext.sensors.extension",
     "airflow_batchext.triggers.extension",
     "airflow_batchext.triggers.pool",
+    "airflow_batchext.triggers.events",
+    "airflow_batchext.assets",
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
     "airflow_batchext.concealment",
@@ -145,6 +147,23 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
     }
 
 
+def test_watching_pools_needs_the_watchers_parameters_and_no_more():
+    body = (
+        "import airflow.triggers.base\nbefore |= set(sys.modules)\n"
+        "from airflow_batchext.assets import watched_pool_asset\n"
+        "with DAG('ours', schedule=watched_pool_asset('acc', 'p1')): BaseOperator(task_id='one')"
+    )
+    # With the first asset Airflow loads the handlers of all schemes.
+    assert {m for m in added(body) if not m.startswith("airflow.providers.common.io.")} == {
+        "airflow_batchext.assets",
+        "airflow_batchext.defaults",
+        "airflow_batchext.exceptions",
+        "airflow_batchext.triggers",
+        "airflow_batchext.triggers._base",
+        "airflow_batchext.triggers.events",
+    }
+
+
 @pytest.mark.parametrize(
     ("room", "may_know"),
     [
@@ -152,6 +171,7 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         ("readiness", ("readiness",)),
         ("verdict", ("verdict", "readiness", "defaults")),
         ("watch", ("watch", "verdict", "readiness", "defaults")),
+        ("pool_events", ("pool_events", "verdict", "readiness", "defaults")),
         ("resize_errors", ("resize_errors", "readiness")),
         ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
         ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),

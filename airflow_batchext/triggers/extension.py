@@ -15,7 +15,7 @@ from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.links import LINK_XCOM_KEY, portal_url
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.triggers._base import DeclaredTrigger
-from airflow_batchext.triggers._sharing import SharedLooks, shared_looks
+from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
 from airflow_batchext.verdict import Outcome
 
 
@@ -99,7 +99,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         started, link = time.time() if self.started is None else self.started, ""
         deadline = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
         try:
-            async with shared_looks(
+            async with SharedLooksLease(
                 conn_id=self.azure_batchext_conn_id,
                 pool_id=check_pool_id(self.pool_id),
                 rules=self.rules,
