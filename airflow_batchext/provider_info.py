@@ -143,7 +143,15 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "float",
                         "example": "60",
                         "default": "30",
-                    }
+                    },
+                    "metrics_pool_id": {
+                        "description": "Whether the package's metrics carry the pool's id as a tag. Only for "
+                        "a backend that knows tags, and pools whose ids are few: each is a time series.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
                 },
             }
         },

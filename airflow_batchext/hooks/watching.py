@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from airflow_batchext.exceptions import AccessRefusedError, NotFoundError, ServiceError
+from airflow_batchext.metrics import look_span, note_verdict
 from airflow_batchext.readiness import read_extension, read_node, read_pool
 from airflow_batchext.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
 
@@ -49,25 +50,29 @@ def look(hook: AzureBatchNodeHook, watch: Watch, *, whole: bool = False) -> Verd
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
     flow = watch.look(hook.service_time, whole=whole)
-    try:
-        wanted = next(flow)
-        while True:
-            wanted = flow.send(_answer(hook, watch.pool_id, wanted))
-    except StopIteration as end:
-        verdict: Verdict = end.value
-        return verdict
+    with look_span(watch.pool_id) as span:
+        try:
+            wanted = next(flow)
+            while True:
+                wanted = flow.send(_answer(hook, watch.pool_id, wanted))
+        except StopIteration as end:
+            verdict: Verdict = end.value
+            note_verdict(span, verdict)
+            return verdict
 
 
 async def alook(hook: AzureBatchNodeHook, watch: Watch, *, whole: bool = False) -> Verdict:
     """``look`` on the hook's async client."""
     flow = watch.look(hook.service_time, whole=whole)
-    try:
-        wanted = next(flow)
-        while True:
-            wanted = flow.send(await _aanswer(hook, watch.pool_id, wanted))
-    except StopIteration as end:
-        verdict: Verdict = end.value
-        return verdict
+    with look_span(watch.pool_id) as span:
+        try:
+            wanted = next(flow)
+            while True:
+                wanted = flow.send(await _aanswer(hook, watch.pool_id, wanted))
+        except StopIteration as end:
+            verdict: Verdict = end.value
+            note_verdict(span, verdict)
+            return verdict
 
 
 def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:

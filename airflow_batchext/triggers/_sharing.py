@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import alook
+from airflow_batchext.metrics import PoolGauge
 from airflow_batchext.verdict import Outcome, Rules, Verdict
 from airflow_batchext.watch import Watch
 
@@ -38,6 +39,7 @@ class SharedLooks:
         self._follow = follow
         # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
         self.hook = AzureBatchNodeHook(conn_id, retries=0)
+        self.gauge = PoolGauge(watch.pool_id)
         self._watch = watch
         self._interval = interval
         self._turn = asyncio.Lock()
@@ -59,6 +61,7 @@ class SharedLooks:
             if last or self._verdict is None or self._began < gate_since or self.next_look() <= 0:
                 self._began = time.monotonic()
                 self._verdict = await alook(self.hook, self._watch, whole=last)
+                self.gauge.show(self._verdict)
                 # Pools whose gates were set together need not be looked at together for ever.
                 pause = self._watch.pause(self._interval, self._verdict) * random.uniform(1.0, 1.1)
                 self._next = time.monotonic() + pause
@@ -107,6 +110,7 @@ class SharedLooksLease:
         self._looks.users -= 1
         if not self._looks.users:
             _shared[asyncio.get_running_loop()].pop(self._key, None)
+            self._looks.gauge.close()
             await self._looks.hook.aclose()
 
     def _new(self) -> SharedLooks:

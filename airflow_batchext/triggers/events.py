@@ -166,6 +166,7 @@ class _Watching:
             await lease[0].__aexit__(None, None, None)
 
     async def _look(self) -> tuple[list[dict[str, Any]], float]:
+        from airflow_batchext.metrics import pool_event
         from airflow_batchext.pool_events import news
 
         wanted, memory = self._trigger.wanted(), self._memory
@@ -182,6 +183,7 @@ class _Watching:
         due = [event for event in found if known and event.kind in wanted]
         for event in due:
             self._trigger.log.info("Pool %s: event %s", self._trigger.pool_id, event.kind.value)
+            pool_event(self._trigger.pool_id, event.kind.value)
         now = datetime.fromtimestamp(looks.hook.service_time(), tz=timezone.utc)
         at = now.isoformat(timespec="seconds").replace("+00:00", "Z")
         pause = _HANDED_ON_SECONDS if due else max(0.0, looks.next_look())

@@ -13,6 +13,7 @@ from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccess
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.links import LINK_XCOM_KEY, portal_url
+from airflow_batchext.metrics import gate_ended, gate_opened, gate_waiting
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
@@ -106,7 +107,8 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 pool_created=self.pool_created,
                 interval=self.poll_interval,
             ) as looks:
-                end = await self._wait(looks, deadline)
+                with gate_waiting():
+                    end = await self._wait(looks, deadline)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
             end = GateEnd(GateStatus.FAILED, str(error))
@@ -135,7 +137,10 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     def _task_end(self, end: GateEnd, started: float, deadline: float, link: str) -> TriggerEvent:
         if end.status is GateStatus.OPEN:
             # No worker ends this task, so nobody else leaves the link.
-            return TaskSuccessEvent(xcoms={"return_value": timed(end.report, started), LINK_XCOM_KEY: link})
+            report = timed(end.report, started)
+            gate_opened(self.pool_id, report["seconds"])
+            return TaskSuccessEvent(xcoms={"return_value": report, LINK_XCOM_KEY: link})
+        gate_ended(self.pool_id, timed_out=end.status is GateStatus.TIMEOUT)
         # The event that fails a task carries no message, so the log is where the reason stands.
         if end.status is GateStatus.FAILED:
             self.log.error("%s", failure_text(self.pool_id, end.text))
