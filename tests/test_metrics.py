@@ -29,12 +29,6 @@ from tests.statsd import Statsd
 ROOT = Path(__file__).parents[1]
 #: What a span carries: names of its attributes, not of metrics.
 SPAN = {f"batchext.{name}" for name in ("look", "pool_id", "outcome", "nodes_ready", "nodes_wanted")}
-    "batchext.pool_id",
-    "batchext.outcome",
-    "batchext.nodes_ready",
-    "batchext.nodes_wanted",
-    "batchext.look",
-}
 HERE = metrics._here()["hostname"]
 
 
