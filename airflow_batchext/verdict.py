@@ -117,13 +117,15 @@ class NodeReport:
     """One node as the verdict saw it.
 
     ``codes`` has each expected extension's code, "" where none was seen. ``failed`` and ``missing`` say in
-    words why the node is not ready; it is if both are empty.
+    words why the node is not ready; it is if both are empty. ``unread`` says that nothing is known against
+    it, but that its extensions were not read.
     """
 
     state: str
     codes: Mapping[str, str]
     failed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    unread: bool = False
 
     @property
     def ready(self) -> bool:
@@ -274,10 +276,10 @@ def unread_report(
     """
     state = node_report(node, rules, (), (), now, first_seen)
     said = f" could not be read: {why}" if why else " have not been read yet"
-    missing = state.missing
+    missing, unread = state.missing, state.ready
     if node.state not in VOID_STATES:
         missing += (f"extensions of node {node.id}{said}",)
-    return replace(state, codes=dict.fromkeys(expected, ""), missing=missing)
+    return replace(state, codes=dict.fromkeys(expected, ""), missing=missing, unread=unread)
 
 
 def judge(

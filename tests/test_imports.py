@@ -19,6 +19,8 @@ MODULES = [
     "airflow_batchext.triggers.extension",
     "airflow_batchext.triggers.repair",
     "airflow_batchext.triggers.pool",
+    "airflow_batchext.triggers.events",
+    "airflow_batchext.assets",
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
     "airflow_batchext.hooks.health",
@@ -174,6 +176,23 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
     }
 
 
+def test_watching_pools_needs_the_watchers_parameters_and_no_more():
+    body = (
+        "import airflow.triggers.base\nbefore |= set(sys.modules)\n"
+        "from airflow_batchext.assets import watched_pool_asset\n"
+        "with DAG('ours', schedule=watched_pool_asset('acc', 'p1')): BaseOperator(task_id='one')"
+    )
+    # With the first asset Airflow loads the handlers of all schemes.
+    assert {m for m in added(body) if not m.startswith("airflow.providers.common.io.")} == {
+        "airflow_batchext.assets",
+        "airflow_batchext.defaults",
+        "airflow_batchext.exceptions",
+        "airflow_batchext.triggers",
+        "airflow_batchext.triggers._base",
+        "airflow_batchext.triggers.events",
+    }
+
+
 VEIL = ("veil", "secret_members")
 HEALTH = ("health", "watch", "verdict", "readiness", "resize_errors", "defaults", *VEIL)
 
@@ -186,6 +205,7 @@ HEALTH = ("health", "watch", "verdict", "readiness", "resize_errors", "defaults"
         ("readiness", ("readiness", *VEIL)),
         ("verdict", ("verdict", "readiness", "defaults", *VEIL)),
         ("watch", ("watch", "verdict", "readiness", "defaults", *VEIL)),
+        ("pool_events", ("pool_events", "verdict", "readiness", "defaults", *VEIL)),
         ("resize_errors", ("resize_errors", "readiness", *VEIL)),
         ("pool_progress", ("pool_progress", "resize_errors", "readiness", *VEIL)),
         ("health", HEALTH),

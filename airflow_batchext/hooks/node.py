@@ -43,6 +43,8 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     refuses, and ``ConnectionFieldsError`` if the connection lacks what the call needs.
     """
 
+    plane = "data"
+
     def get_conn(self) -> BatchClient:
         """The SDK's sync client; kept until ``close``."""
         if self._client is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.exceptions import AccessRefusedError, NotFoundError, ServiceError
 from airflow_batchext.hooks import repairing
+from airflow_batchext.metrics import look_span, note_verdict
 from airflow_batchext.readiness import read_extension, read_node, read_pool
 from airflow_batchext.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
 
@@ -54,12 +55,18 @@ def look(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = Fals
     :param whole: not only a glance at what kept the gate closed the last time.
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
-    return drive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
+    with look_span(watch.pool_id) as span:
+        verdict = drive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
+        note_verdict(span, verdict)
+        return verdict
 
 
 async def alook(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
     """``look`` on the hook's async client."""
-    return await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
+    with look_span(watch.pool_id) as span:
+        verdict = await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
+        note_verdict(span, verdict)
+        return verdict
 
 
 def give_back(hook: AzureBatchNodeHook, repair: Repair) -> str:

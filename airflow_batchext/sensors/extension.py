@@ -135,7 +135,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
         :raises GateFailedError: if the gate cannot open any more.
         """
-        return self._gate.look()
+        return self._gate.look(context)
 
     def on_kill(self) -> None:
         """Leave no repair half done, as a user has ended the task."""
@@ -148,7 +148,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
         """End as the trigger's event says."""
-        return self._gate.end(event)
+        return self._gate.end(context, event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger; if Airflow's own limit came first, look once more for what is missing."""

@@ -14,12 +14,13 @@ from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccess
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.links import LINK_XCOM_KEY, portal_url
+from airflow_batchext.metrics import gate_ended, gate_opened, gate_waiting
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.repair.course import Repair, lease_for, owner_of
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
-from airflow_batchext.triggers._sharing import SharedLooks, shared_looks
+from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
 from airflow_batchext.verdict import Outcome
 
 
@@ -107,7 +108,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         started, link = time.time() if self.started is None else self.started, ""
         deadline = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
         try:
-            async with shared_looks(
+            async with SharedLooksLease(
                 conn_id=self.azure_batchext_conn_id,
                 pool_id=check_pool_id(self.pool_id),
                 rules=self.rules,
@@ -116,7 +117,8 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 repair=self._repair(),
                 deadline=deadline,
             ) as looks:
-                end = await self._wait(looks, deadline)
+                with gate_waiting():
+                    end = await self._wait(looks, deadline)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
             end = GateEnd(GateStatus.FAILED, str(error))
@@ -159,7 +161,10 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     def _task_end(self, end: GateEnd, started: float, deadline: float, link: str) -> TriggerEvent:
         if end.status is GateStatus.OPEN:
             # No worker ends this task, so nobody else leaves the link.
-            return TaskSuccessEvent(xcoms={"return_value": timed(end.report, started), LINK_XCOM_KEY: link})
+            report = timed(end.report, started)
+            gate_opened(self.pool_id, report["seconds"])
+            return TaskSuccessEvent(xcoms={"return_value": report, LINK_XCOM_KEY: link})
+        gate_ended(self.pool_id, timed_out=end.status is GateStatus.TIMEOUT)
         # The event that fails a task carries no message, so the log is where the reason stands.
         if end.status is GateStatus.FAILED:
             self.log.error("%s", failure_text(self.pool_id, end.text))
