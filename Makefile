@@ -1,4 +1,4 @@
-# Two commands on a fresh machine with python3, its venv module and make: `make demo` and `make test`.
+# On a fresh machine with python3, its venv module and make: `make demo`, `make up` and `make test`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,10 +8,14 @@ READY := $(VENV)/.ready
 # Airflow starts twice as fast with its byte code cached.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types pytest test-clients test-browser audit bench mutants setup clean
+.PHONY: demo up test lint types pytest test-clients test-browser audit bench mutants setup clean
 
 demo: $(READY)
 	$(BIN)/batchext demo
+
+# Airflow with its web page on this machine, on the emulator, until Ctrl-C.
+up: $(READY)
+	$(BIN)/batchext up
 
 test: lint types pytest
 
