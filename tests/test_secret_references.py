@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk._shared.secrets_masker import redact
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_batchext.concealment import conceal, literal_secrets, reveal
 from airflow_batchext.exceptions import ParameterError
@@ -21,6 +20,7 @@ from airflow_batchext.secret_references import (
     from_variable,
     look_up_secrets,
 )
+from tests.airflow_names import DagSerialization
 from tests.conftest import document
 
 SECRET = "pa55word-SENTINEL"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow.triggers.base import TriggerEvent
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
@@ -18,6 +18,8 @@ from airflow_batchext.triggers._base import DeclaredTrigger
 
 # asyncio itself holds its tasks weakly.
 _endings: set[asyncio.Task[None]] = set()
+#: Airflow tells triggers that a user has ended their task from 3.3 on.
+TRIGGERS_ARE_TOLD = hasattr(BaseTrigger, "on_kill")
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
