@@ -117,8 +117,9 @@ class PoolSteps(ABC, Generic[OperatorT]):
         on_killed = self._on_killed_while(wait)
         if on_killed != "nothing" and not TRIGGERS_ARE_TOLD:
             self.log.warning(
-                "Should somebody end this task while it is deferred, pool %s stays as it is: this Airflow "
-                "does not tell a trigger of it, 3.3 and later do. Without deferrable the task itself is told.",
+                "Should somebody end this task while it is deferred, pool %s stays as it is: "
+                "this Airflow does not tell a trigger of it, 3.3 and later do. Without deferrable the task "
+                "itself is told.",
                 self._target,
             )
         return TaskDeferred(
