@@ -36,6 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         together = "airflow" if item.path.parent.name == "airflow" else str(item.path)
         item.add_marker(pytest.mark.xdist_group(together))
 
+
 DOCUMENT: dict[str, Any] = {
     "identity": {
         "type": "UserAssigned",
