@@ -60,10 +60,10 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     :param poke_interval: seconds (or a timedelta) between two looks; by default the option
         ``[batchext] poll_interval``, 30 seconds.
     :param timeout: seconds (or a timedelta) until it gives up; by default one hour.
-    :param start_from_trigger: begin, wait and end in the triggerer, without ever holding a worker. Then
-        ``pool_id`` and the connection id may be templates (Airflow 3.3 or later), the rules may not, and
-        neither outlets nor ``on_success_callback`` can be had; a mapped task, and ``dag.test()``, wait as
-        ``deferrable`` and ``mode`` say.
+    :param start_from_trigger: begin, wait and end in the triggerer, without ever holding a worker (Airflow
+        3.3 or later). Then ``pool_id`` and the connection id may be templates, the rules may not, and
+        neither outlets nor ``on_success_callback`` can be had. Where that cannot be done, in a mapped task,
+        in ``dag.test()`` and in older Airflows, it is as with ``deferrable``.
     :param deferrable: wait in the triggerer. Takes precedence over ``mode``; by default the option
         ``[operators] default_deferrable``.
     """
@@ -128,7 +128,10 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         :raises GateTimeoutError: if it did not open in time.
         """
         with self._gate.held(context):
-            return self._gate.look_then_defer(context) if self.deferrable else super().execute(context)
+            # Who asked for the triggerer and came to a worker all the same is not to hold it.
+            if self.deferrable or self.start_from_trigger:
+                return self._gate.look_then_defer(context)
+            return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; open with the report as XCom.

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from airflow.triggers.base import BaseTrigger
+
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import agive_back
@@ -17,6 +19,8 @@ from airflow_batchext.hooks.watching import agive_back
 if TYPE_CHECKING:
     from airflow_batchext.repair.course import Repair
 
+#: Airflow tells triggers that a user has ended their task from 3.3 on.
+TRIGGERS_ARE_TOLD = hasattr(BaseTrigger, "on_kill")
 # asyncio itself holds its tasks weakly.
 _endings: set[asyncio.Task[None]] = set()
 # A removal that is under way when the task is ended is waited for during so many looks.
