@@ -1,0 +1,102 @@
+"""What happens to the bed during the main run: a seed's list of moments, and a thread that sees to it.
+
+A process is killed with all that it has started, as when a machine is lost; another one takes its place some
+seconds later, as a supervisor (systemd, Kubernetes) would see to it.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from tests.distributed.bed import Bed
+
+What = Literal["triggerer", "worker", "scheduler", "postgres", "redis"]
+_HOW_OFTEN: dict[What, int] = {"triggerer": 3, "worker": 3, "scheduler": 2, "postgres": 1, "redis": 1}
+
+
+@dataclass(frozen=True)
+class Blow:
+    """One thing that happens.
+
+    :param at: seconds from the start of the run.
+    :param target: the name of the component, or of the service.
+    :param back_after: seconds until it is started again.
+    """
+
+    at: float
+    what: What
+    target: str
+    back_after: float
+
+
+def blows(seed: int, seconds: float) -> list[Blow]:
+    """The seed's blows, all within so many seconds, in order; always the same ones."""
+    draw = random.Random(f"chaos {seed}")
+    drawn = [
+        Blow(
+            at=round(draw.uniform(10, seconds), 1),
+            what=what,
+            target=what if what in ("postgres", "redis") else f"{what}-{draw.randint(1, 2)}",
+            back_after=round(draw.uniform(0, 8), 1),
+        )
+        for what, count in _HOW_OFTEN.items()
+        for _ in range(count)
+    ]
+    return sorted(drawn, key=lambda blow: blow.at)
+
+
+class Chaos:
+    """Deals the blows; use it in a ``with`` block, which ends when all have been dealt and made good."""
+
+    def __init__(self, bed: Bed, todo: Sequence[Blow]) -> None:
+        self.dealt: Counter[What] = Counter()
+        self._error: BaseException | None = None
+        self._bed = bed
+        self._todo = todo
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._rage, name="chaos", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        self.works()
+
+    def works(self) -> bool:
+        """True; or raise what it has died of."""
+        if self._error is not None:
+            raise self._error
+        return True
+
+    def _rage(self) -> None:
+        try:
+            began, back = time.monotonic(), []
+            todo = list(self._todo)
+            while todo or back:
+                now = time.monotonic() - began
+                for due in [item for item in back if item[0] <= now or self._ending.is_set()]:
+                    back.remove(due)
+                    self._bed.bring_back(due[1])
+                if self._ending.is_set():
+                    return
+                if todo and todo[0].at <= now:
+                    blow = todo.pop(0)
+                    if self._bed.knock_down(blow.target, signal.SIGKILL):
+                        self.dealt[blow.what] += 1
+                    back.append((now + blow.back_after, blow.target))
+                time.sleep(0.1)
+        except BaseException as error:
+            self._error = error
