@@ -113,5 +113,5 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
             map_index=instance.map_index,
         )
         found = {str(state) for state in states.get(instance.run_id, {}).values()}
-        self.log.info("The task is %s now", ", ".join(sorted(found)) or "nowhere")
-        return bool(found & _ENDED)
+        self.log.info("The task is %s now", ", ".join(sorted(found)) or "deleted, with its run")
+        return not found or bool(found & _ENDED)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_batchext.emulator import Emulator, Scenario
+from tests.airflow.harness import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.distributed.bed import Bed
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(900)]
@@ -40,7 +43,7 @@ def asked(service: Emulator, how: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def asked_before(bed: Bed, service: Emulator) -> int:
+def asked_before(bed: Bed, service: Emulator) -> Iterator[int]:
     """Start three runs, let them wait, and end each in its way; how often one of them asked before that."""
     service.scenario = Scenario.load(SCENARIO)
     service.requests.clear()
@@ -49,15 +52,23 @@ def asked_before(bed: Bed, service: Emulator) -> int:
     bed.wait_for("all to wait", lambda: all(all_wait(bed, f"ended-{how}") for how in HOW), 240)
     before = asked(service, "cleared")
     runs = "/api/v2/dags/waiting/dagRuns"
-    for path in (f"{runs}/ended-failed", f"{runs}/ended-deleted"):
-        assert bed.client.patch(path, json={"state": "failed"}).status_code == 200
-    # Airflow lets nobody delete a run that is running, so it is failed first, and gone at once.
-    assert bed.client.delete(f"{runs}/ended-deleted").status_code == 204
+    assert bed.client.patch(f"{runs}/ended-failed", json={"state": "failed"}).status_code == 200
+    wait_until("the run to be deleted", lambda: delete(bed, f"{runs}/ended-deleted"), 30)
     what = {"dry_run": False, "only_failed": False}
     assert bed.client.post(f"{runs}/ended-cleared/clear", json=what).status_code == 200
     bed.wait_for("the cleared tasks to wait again", lambda: waits_anew(bed), 240)
     bed.wait_for("the failed run to end", lambda: teardown_is_done(bed), 120)
-    return before
+    yield before
+    assert bed.client.patch(f"{runs}/ended-cleared", json={"state": "failed"}).status_code == 200
+    for pool in service.account.pools():
+        if pool.deleted is None:
+            service.account.delete_pool(pool.name)
+
+
+def delete(bed: Bed, path: str) -> bool:
+    """Delete a run; Airflow lets nobody delete one that is running, so it is made to queue first."""
+    bed.client.patch(path, json={"state": "queued"})
+    return bed.client.delete(path).status_code == 204
 
 
 def waits_anew(bed: Bed) -> bool:

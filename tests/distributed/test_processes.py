@@ -36,9 +36,8 @@ def tasks_running(bed: Bed, seconds: float) -> set[int]:
 @pytest.fixture(scope="module")
 def waiting(bed: Bed, service: Emulator) -> Iterator[str]:
     """The run of ten gates, when all of them wait."""
-    service.scenario = Scenario.load(
-        {"extensions": [{"pool": POOL, "extension": "agent", "outcome": "hang"}]}
-    )
+    hangs = {"pool": POOL, "extension": "agent", "outcome": "hang"}
+    service.scenario = Scenario.load({"timings": {"allocation": 2}, "extensions": [hangs]})
     service.account.create_pool(POOL, read_management(document(1)))
     run_id = bed.wait_for("the DAG gates_only", lambda: bed.trigger("gates_only"), 120)
     bed.wait_for(
