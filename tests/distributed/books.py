@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from typing_extensions import Self
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow_batchext.emulator import Emulator
     from airflow_batchext.emulator.account import Pool
 
@@ -59,6 +61,12 @@ class Books:
         self._account = service.account
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="books", daemon=True)
+
+    def progress(self, pools: Collection[str]) -> float:
+        """How far a run with these pools is, from 0 to 1: half of it is their making, half their deletion."""
+        records = [self.records.get(pool, PoolRecord()) for pool in pools]
+        steps = sum((record.made > 0) + (record.deleted is not None) for record in records)
+        return steps / (2 * len(records))
 
     def __enter__(self) -> Self:
         self._thread.start()

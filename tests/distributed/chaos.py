@@ -1,4 +1,7 @@
-"""What happens to the bed during the main run: a seed's list of moments, and a thread that sees to it.
+"""What happens to the bed during the main run: a seed's list of blows, and a thread that deals them.
+
+When they come does not go by the clock but by how far the run is, so that a slow machine has as many of them
+in the middle of things as a quick one.
 
 A process is killed with all that it has started, as when a machine is lost; another one takes its place some
 seconds later, as a supervisor (systemd, Kubernetes) would see to it.
@@ -11,7 +14,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -28,7 +31,7 @@ _HOW_OFTEN: dict[What, int] = {"triggerer": 3, "worker": 3, "scheduler": 2, "pos
 class Blow:
     """One thing that happens.
 
-    :param at: seconds from the start of the run.
+    :param at: how far the run is then, from 0 to 1.
     :param target: the name of the component, or of the service.
     :param back_after: seconds until it is started again.
     """
@@ -39,12 +42,12 @@ class Blow:
     back_after: float
 
 
-def blows(seed: int, seconds: float) -> list[Blow]:
-    """The seed's blows, all within so many seconds, in order; always the same ones."""
+def blows(seed: int) -> list[Blow]:
+    """The seed's blows, in order; always the same ones."""
     draw = random.Random(f"chaos {seed}")
     drawn = [
         Blow(
-            at=round(draw.uniform(10, seconds), 1),
+            at=round(draw.uniform(0.05, 0.9), 2),
             what=what,
             target=what if what in ("postgres", "redis") else f"{what}-{draw.randint(1, 2)}",
             back_after=round(draw.uniform(0, 8), 1),
@@ -56,13 +59,17 @@ def blows(seed: int, seconds: float) -> list[Blow]:
 
 
 class Chaos:
-    """Deals the blows; use it in a ``with`` block, which ends when all have been dealt and made good."""
+    """Deals the blows; use it in a ``with`` block, at whose end everything is up again.
 
-    def __init__(self, bed: Bed, todo: Sequence[Blow]) -> None:
+    :param progress: says how far the run is, from 0 to 1.
+    """
+
+    def __init__(self, bed: Bed, todo: Sequence[Blow], progress: Callable[[], float]) -> None:
         self.dealt: Counter[What] = Counter()
         self._error: BaseException | None = None
         self._bed = bed
         self._todo = todo
+        self._progress = progress
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._rage, name="chaos", daemon=True)
 
@@ -83,20 +90,19 @@ class Chaos:
 
     def _rage(self) -> None:
         try:
-            began, back = time.monotonic(), []
-            todo = list(self._todo)
+            todo, back = list(self._todo), list[tuple[float, str]]()
             while todo or back:
-                now = time.monotonic() - began
-                for due in [item for item in back if item[0] <= now or self._ending.is_set()]:
+                now, ending = time.monotonic(), self._ending.is_set()
+                for due in [item for item in back if item[0] <= now or ending]:
                     back.remove(due)
                     self._bed.bring_back(due[1])
-                if self._ending.is_set():
+                if ending:
                     return
-                if todo and todo[0].at <= now:
+                if todo and todo[0].at <= self._progress():
                     blow = todo.pop(0)
                     if self._bed.knock_down(blow.target, signal.SIGKILL):
                         self.dealt[blow.what] += 1
-                    back.append((now + blow.back_after, blow.target))
+                        back.append((now + blow.back_after, blow.target))
                 time.sleep(0.1)
         except BaseException as error:
             self._error = error

@@ -58,6 +58,7 @@ def asked_before(bed: Bed, service: Emulator) -> Iterator[int]:
     assert bed.client.post(f"{runs}/ended-cleared/clear", json=what).status_code == 200
     bed.wait_for("the cleared tasks to wait again", lambda: waits_anew(bed), 240)
     bed.wait_for("the failed run to end", lambda: teardown_is_done(bed), 120)
+    bed.wait_for("the pools to be deleted", lambda: not {*left(service)} & {"failed-on", "deleted-on"}, 120)
     yield before
     assert bed.client.patch(f"{runs}/ended-cleared", json={"state": "failed"}).status_code == 200
     for pool in service.account.pools():
@@ -81,6 +82,12 @@ def teardown_is_done(bed: Bed) -> bool:
     return bed.states("waiting", "ended-failed")["life.delete"] == "success"
 
 
+def left(service: Emulator) -> list[str]:
+    """The pools that nobody has asked to delete: how their run was ended, and what they are for."""
+    names = [pool.name for pool in service.account.pools() if pool.deleted is None]
+    return [name.removeprefix("ended-") for name in names if name.startswith("ended-")]
+
+
 @pytest.mark.parametrize("how", ["failed", "deleted"])
 def test_nobody_asks_for_the_pools_of_a_run_that_was_ended(asked_before: int, service: Emulator, how: str):
     assert asked_before > 5, "while they waited they asked"
@@ -97,7 +104,7 @@ def test_who_clears_a_run_has_each_wait_once(asked_before: int, bed: Bed, servic
 
 
 @pytest.mark.parametrize(
-    ("how", "left"),
+    ("how", "others"),
     [
         ("cleared", {"on", "off", "gates", "life"}),
         ("failed", {"off", "gates"}),
@@ -106,13 +113,9 @@ def test_who_clears_a_run_has_each_wait_once(asked_before: int, bed: Bed, servic
     ],
 )
 def test_only_those_pools_are_left_that_nobody_promised_to_delete(
-    asked_before: int, bed: Bed, service: Emulator, how: str, left: set[str]
+    asked_before: int, service: Emulator, how: str, others: set[str]
 ):
-    def found() -> set[str]:
-        names = [pool.name for pool in service.account.pools() if pool.deleted is None]
-        return {name.rpartition("-")[2] for name in names if name.startswith(f"ended-{how}-")}
-
-    bed.wait_for(f"the pools {left} and no others: {found()}", lambda: found() == left, 60)
+    assert {name for name in left(service) if name.startswith(how)} == {f"{how}-{pool}" for pool in others}
 
 
 def test_no_pool_is_made_twice(asked_before: int, service: Emulator):

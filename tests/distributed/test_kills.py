@@ -95,7 +95,8 @@ def run(request: pytest.FixtureRequest, bed: Bed, service: Emulator, figures: Fi
         dag_ids = kills_dag_ids(seed)
         for dag_id in dag_ids:
             bed.wait_for(f"a run of {dag_id}", lambda dag_id=dag_id: bed.begin(dag_id, "only"), 120)
-        with Chaos(bed, blows(seed, 150)) as chaos:
+        names = [pool.pool_id for pool in pools]
+        with Chaos(bed, blows(seed), lambda: books.progress(names)) as chaos:
             bed.wait_for(
                 "the runs to end",
                 lambda: chaos.works() and all(ended(bed, dag_id) for dag_id in dag_ids),
