@@ -1,14 +1,14 @@
 """What the emulator's own books say of each pool, looked at four times a second while the run goes on.
 
 It is the oracle of the main run: it knows nothing of the package's rules, only of the records from which the
-emulator computes its answers, and notes when it saw what first. Pools are gone when the run is over, so
-somebody has to look in time.
+emulator computes its answers. What happened when stands in these records, by the emulator's clock, which is
+the wall's; but pools are gone when the run is over, so somebody has to look in time.
 """
 
 from __future__ import annotations
 
 import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from airflow_batchext.emulator import Emulator
     from airflow_batchext.emulator.account import Pool
 
-#: Seconds between two looks: nothing is noted earlier than it was, and not later than by this.
-INTERVAL = 0.25
+_INTERVAL_SECONDS = 0.25
 
 
 @dataclass
 class PoolRecord:
-    """What was seen of one pool; times are of the wall clock, None where it was never seen.
+    """What was seen of one pool; times in seconds since the epoch, None where it was never seen.
 
     :param made: how many pools of this name were created.
     :param ready: since when it has had all its nodes, and all their extensions have succeeded.
@@ -60,7 +59,7 @@ class Books:
         self.records: dict[str, PoolRecord] = {}
         self._account = service.account
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="books", daemon=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="books")
 
     def progress(self, pools: Collection[str]) -> float:
         """How far a run with these pools is, from 0 to 1: half of it is their making, half their deletion."""
@@ -69,37 +68,37 @@ class Books:
         return steps / (2 * len(records))
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._keeping = self._thread.submit(self._keep)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
-        self._thread.join()
+        self._keeping.result()
+        self._thread.shutdown()
 
     def _keep(self) -> None:
-        while not self._closing.wait(INTERVAL):
+        while not self._closing.wait(_INTERVAL_SECONDS):
             with self._account.lock:
                 for pool in self._account.pools():
                     self._note(pool, self.records.setdefault(pool.name, PoolRecord()))
 
     def _note(self, pool: Pool, record: PoolRecord) -> None:
-        now = time.time()
         record.made = max(record.made, pool.generation)
         if pool.deleted is not None:
-            record.deleted = record.deleted or now
+            record.deleted = pool.deleted.timestamp()
             return
         if pool.resize.is_running(self._account.clock.now()):
             return
+        steady = pool.resize.steady.timestamp()
         if pool.resize.errors:
-            record.short = record.short or now
+            record.short = steady
         nodes = self._account.nodes(pool.name)
-        outcomes = {
-            extension.outcome
-            for node in nodes
-            for name, extension in self._account.extensions_of(pool, node).items()
-            if name == "agent"
-        }
-        if "fail" in outcomes:
-            record.failed = record.failed or now
-        if len(nodes) == pool.definition.scale.dedicated and outcomes == {"succeed"}:
-            record.ready = record.ready or now
+        found = [self._account.extensions_of(pool, node)["agent"] for node in nodes]
+        failed, done = (
+            [extension.since.timestamp() for extension in found if extension.outcome == outcome]
+            for outcome in ("fail", "succeed")
+        )
+        if failed:
+            record.failed = min(failed)
+        if len(nodes) == pool.definition.scale.dedicated == len(done):
+            record.ready = max(steady, *done)

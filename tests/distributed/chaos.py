@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -66,43 +67,39 @@ class Chaos:
 
     def __init__(self, bed: Bed, todo: Sequence[Blow], progress: Callable[[], float]) -> None:
         self.dealt: Counter[What] = Counter()
-        self._error: BaseException | None = None
         self._bed = bed
         self._todo = todo
         self._progress = progress
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._rage, name="chaos", daemon=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chaos")
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._raging = self._thread.submit(self._rage)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ending.set()
-        self._thread.join()
-        self.works()
+        self._raging.result()
+        self._thread.shutdown()
 
     def works(self) -> bool:
         """True; or raise what it has died of."""
-        if self._error is not None:
-            raise self._error
+        if self._raging.done():
+            self._raging.result()
         return True
 
     def _rage(self) -> None:
-        try:
-            todo, back = list(self._todo), list[tuple[float, str]]()
-            while todo or back:
-                now, ending = time.monotonic(), self._ending.is_set()
-                for due in [item for item in back if item[0] <= now or ending]:
-                    back.remove(due)
-                    self._bed.bring_back(due[1])
-                if ending:
-                    return
-                if todo and todo[0].at <= self._progress():
-                    blow = todo.pop(0)
-                    if self._bed.knock_down(blow.target, signal.SIGKILL):
-                        self.dealt[blow.what] += 1
-                        back.append((now + blow.back_after, blow.target))
-                time.sleep(0.1)
-        except BaseException as error:
-            self._error = error
+        todo, back = list(self._todo), list[tuple[float, str]]()
+        while todo or back:
+            now, ending = time.monotonic(), self._ending.is_set()
+            for due in [item for item in back if item[0] <= now or ending]:
+                back.remove(due)
+                self._bed.bring_back(due[1])
+            if ending:
+                return
+            if todo and todo[0].at <= self._progress():
+                blow = todo.pop(0)
+                if self._bed.knock_down(blow.target, signal.SIGKILL):
+                    self.dealt[blow.what] += 1
+                    back.append((now + blow.back_after, blow.target))
+            time.sleep(0.1)
