@@ -11,11 +11,16 @@ import pytest
 MODULES = [
     "airflow_batchext.operators.pool",
     "airflow_batchext.operators.extension",
+    "airflow_batchext.operators.diagnose",
+    "airflow_batchext.notifications.diagnosis",
     "airflow_batchext.sensors.extension",
     "airflow_batchext.triggers.extension",
     "airflow_batchext.triggers.pool",
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
+    "airflow_batchext.hooks.health",
+    "airflow_batchext.hooks.node_logs",
+    "airflow_batchext.diagnosis",
     "airflow_batchext.concealment",
     "airflow_batchext.links",
     "airflow_batchext.pool_builder",
@@ -44,6 +49,8 @@ def test_the_test_can_fail():
 PARSED = [
     "operators.pool",
     "operators.extension",
+    "operators.diagnose",
+    "notifications.diagnosis",
     "sensors.extension",
     "ephemeral",
     "concealment",
@@ -57,12 +64,15 @@ LIGHT = {
     "airflow_batchext.ephemeral",
     "airflow_batchext.exceptions",
     "airflow_batchext.links",
+    "airflow_batchext.notifications",
+    "airflow_batchext.notifications.diagnosis",
     "airflow_batchext.operators",
     "airflow_batchext.operators._create_pool",
     "airflow_batchext.operators._delete_pool",
     "airflow_batchext.operators._pool",
     "airflow_batchext.operators._resize_pool",
     "airflow_batchext.operators._update_pool",
+    "airflow_batchext.operators.diagnose",
     "airflow_batchext.operators.extension",
     "airflow_batchext.operators.pool",
     "airflow_batchext.references",
@@ -88,6 +98,8 @@ before = set(sys.modules)
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 TASKS = """
+from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
+from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from airflow_batchext.operators.pool import *
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
@@ -97,6 +109,9 @@ with DAG("ours"):
     AzureBatchResizePoolOperator(task_id="resize", pool_id="p", target_dedicated_nodes=2)
     AzureBatchDeletePoolOperator(task_id="delete", pool_id="p", deferrable=True)
     AzureBatchGetExtensionOperator(task_id="read", pool_id="p")
+    AzureBatchDiagnosePoolOperator(
+        task_id="why", pool_id="p", output_uri="file:///r", on_failure_callback=AzureBatchDiagnosisNotifier()
+    )
     AzureBatchExtensionSensor(task_id="gate", pool_id="p", deferrable=True, extension_names=["a"])
 """
 DOCUMENT = {
@@ -141,19 +156,27 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.readiness",
         "airflow_batchext.sensors._rules",
         "airflow_batchext.sensors._start_from_trigger",
+        "airflow_batchext.veil",
         "airflow_batchext.verdict",
     }
+
+
+VEIL = ("veil", "secret_members")
+HEALTH = ("health", "watch", "verdict", "readiness", "resize_errors", "defaults", *VEIL)
 
 
 @pytest.mark.parametrize(
     ("room", "may_know"),
     [
         ("emulator", ("emulator",)),
-        ("readiness", ("readiness",)),
-        ("verdict", ("verdict", "readiness", "defaults")),
-        ("watch", ("watch", "verdict", "readiness", "defaults")),
-        ("resize_errors", ("resize_errors", "readiness")),
-        ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
+        ("veil", ("veil", "secret_members")),
+        ("readiness", ("readiness", *VEIL)),
+        ("verdict", ("verdict", "readiness", "defaults", *VEIL)),
+        ("watch", ("watch", "verdict", "readiness", "defaults", *VEIL)),
+        ("resize_errors", ("resize_errors", "readiness", *VEIL)),
+        ("pool_progress", ("pool_progress", "resize_errors", "readiness", *VEIL)),
+        ("health", HEALTH),
+        ("diagnosis", ("diagnosis", "extension_catalog", *HEALTH)),
         ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),
     ],
 )

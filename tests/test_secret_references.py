@@ -75,6 +75,25 @@ def test_what_leads_nowhere_is_told_with_its_path(reference, said):
     assert "SENTINEL" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("broken", "reference", "what"),
+    [
+        ("airflow.sdk.BaseHook.get_connection", from_connection("vault"), "connection 'vault'"),
+        ("airflow.sdk.Variable.get", from_variable("key"), "Airflow Variable 'key'"),
+    ],
+)
+def test_what_cannot_be_read_is_told_apart_from_what_is_not_there(broken, reference, what, monkeypatch):
+    def fails(*_, **__):
+        raise ConnectionError("SENTINEL")  # Airflow's API server is away; it cannot be had away here
+
+    monkeypatch.setattr(broken, fails)
+    with pytest.raises(
+        ParameterError, match=rf"^key: {what}.* could not be read \(ConnectionError\)"
+    ) as caught:
+        look_up_secrets({"key": reference})
+    assert "SENTINEL" not in str(caught.value)
+
+
 def with_secret(value):
     body = document(1)
     machine = body["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]

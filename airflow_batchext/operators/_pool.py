@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_batchext.concealment import conceal
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.links import AzureBatchPoolLink
 
@@ -79,3 +80,16 @@ class PoolOperator(BaseOperator):
     @abstractmethod
     def _new_steps(self) -> PoolSteps[Any]:
         """What one run of this operator does; imported only here, as parsing a DAG is hot."""
+
+
+class DocumentOperator(PoolOperator):
+    """Base of the operators on pools that take a document."""
+
+    @property
+    def pool_document(self) -> Any:
+        """The document as given or rendered, with its secrets concealed from everybody who looks."""
+        return self._pool_document
+
+    @pool_document.setter
+    def pool_document(self, document: Any) -> None:
+        self._pool_document = conceal(document)
