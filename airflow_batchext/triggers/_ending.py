@@ -51,8 +51,8 @@ async def was_ended(trigger: Any) -> bool:
         map_index=instance.map_index,
     )
     found = {str(state) for state in states.get(instance.run_id, {}).values()}
-    trigger.log.info("The task is %s now", ", ".join(sorted(found)) or "nowhere")
-    return bool(found & _ENDED)
+    trigger.log.info("The task is %s now", ", ".join(sorted(found)) or "deleted, with its run")
+    return not found or bool(found & _ENDED)
 
 
 async def end_repair(trigger: Any, conn_id: str, repair: Repair, interval: float) -> None:
