@@ -1,8 +1,8 @@
 """Repairs through random histories: faults on the wire, deaths in the middle, others at the same time.
 
 Each look goes through the real SDK to the emulator. The emulator's own books say at every request whether the
-node that it is about is ready or runs tasks, and in the end what the pool has. ``BATCHEXT_REPAIR_HISTORIES=500``
-plays so many (12 by default).
+node that it is about is ready or runs tasks, and in the end what the pool has.
+``BATCHEXT_REPAIR_HISTORIES=500`` plays so many (12 by default).
 """
 
 from __future__ import annotations
