@@ -157,7 +157,7 @@ def with_journal(metadata: Sequence[tuple[str, str]], journal: Journal | None) -
 
 
 def keeping_journal(asked: dict[str, Any], existing: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked of a pool that exists, with the pool's journal: no document asks for that, nor against it.
+    """What is asked of a pool that exists, with the journal that it has: no document is about that.
 
     :param asked: the body of ``Pool_Create`` or ``Pool_Update`` (management plane).
     :param existing: the pool as ``Pool_Get`` returns it.

@@ -212,7 +212,7 @@ async def test_the_end_of_the_task_in_the_triggerer_puts_the_targets_back(azure,
         pool_id=azure.pool_id,
         azure_batchext_conn_id="official",
         poll_interval=0.05,
-        timeout=60,
+        timeout=900,
         repair={"order": ["replace"]},
     )
     trigger.task_instance = context()["ti"]
