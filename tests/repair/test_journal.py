@@ -1,4 +1,4 @@
-"""What the pool remembers of a repair: it comes back as it was written, stays short, and is not guessed at."""
+"""What the pool remembers of a repair: read as it was written, kept short, and never guessed at."""
 
 from __future__ import annotations
 
