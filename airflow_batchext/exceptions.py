@@ -16,6 +16,7 @@ sensor for these alone. ::
     ├── GateTimeoutError          the gate's deadline passed (also an AirflowSensorTimeout)
     ├── NodeRepairError           nodes could not be mended, or not all of them
     ├── PoolConflictError         the pool that exists is not one to do this with; nothing was changed
+    ├── ReportError               a report could not be written
     ├── PoolResizeError           a resize ended without the nodes that were asked for
     └── PoolTimeoutError          a pool was not so far at the deadline
         └── DeletionTimeoutError  it was still there
@@ -136,6 +137,10 @@ class PoolConflictError(BatchextError):
     def __init__(self, message: str, differences: Sequence[Difference] = ()) -> None:
         super().__init__(message)
         self.differences = tuple(differences)
+
+
+class ReportError(BatchextError):
+    """A report could not be written; the text says where."""
 
 
 class PoolResizeError(BatchextError):

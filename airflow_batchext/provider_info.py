@@ -106,10 +106,16 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.pool", "hooks.node")],
-        "operators": [_modules("operators.pool", "operators.extension", "operators.node")],
+        "operators": [
+            _modules("operators.pool", "operators.extension", "operators.node", "operators.diagnose")
+        ],
         "sensors": [_modules("sensors.extension")],
         "triggers": [_modules("triggers.extension", "triggers.pool", "triggers.repair")],
-        "extra-links": ["airflow_batchext.links.AzureBatchPoolLink"],
+        "extra-links": [
+            "airflow_batchext.links.AzureBatchPoolLink",
+            "airflow_batchext.links.AzureBatchReportLink",
+        ],
+        "notifications": ["airflow_batchext.notifications.diagnosis.AzureBatchDiagnosisNotifier"],
         "connection-types": [
             {
                 "connection-type": "azure_batchext",

@@ -30,7 +30,7 @@ otherwise                                              open
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal
 
@@ -263,6 +263,21 @@ def node_report(
         elif extension.phase is not Phase.SUCCEEDED:
             missing.append(said)
     return NodeReport(node.state, codes, tuple(failed), tuple(missing))
+
+
+def unread_report(
+    node: Node, rules: Rules, expected: Sequence[str], now: float, first_seen: float, why: str = ""
+) -> NodeReport:
+    """The report on a node whose extensions nobody has read on this boot, or could not.
+
+    :param why: why they could not be read; "" if nobody has tried.
+    """
+    state = node_report(node, rules, (), (), now, first_seen)
+    said = f" could not be read: {why}" if why else " have not been read yet"
+    missing = state.missing
+    if node.state not in VOID_STATES:
+        missing += (f"extensions of node {node.id}{said}",)
+    return replace(state, codes=dict.fromkeys(expected, ""), missing=missing)
 
 
 def judge(

@@ -13,12 +13,17 @@ MODULES = [
     "airflow_batchext.operators.extension",
     "airflow_batchext.operators.node",
     "airflow_batchext.repair",
+    "airflow_batchext.operators.diagnose",
+    "airflow_batchext.notifications.diagnosis",
     "airflow_batchext.sensors.extension",
     "airflow_batchext.triggers.extension",
     "airflow_batchext.triggers.repair",
     "airflow_batchext.triggers.pool",
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
+    "airflow_batchext.hooks.health",
+    "airflow_batchext.hooks.node_logs",
+    "airflow_batchext.diagnosis",
     "airflow_batchext.concealment",
     "airflow_batchext.links",
     "airflow_batchext.pool_builder",
@@ -49,6 +54,8 @@ PARSED = [
     "operators.extension",
     "operators.node",
     "repair",
+    "operators.diagnose",
+    "notifications.diagnosis",
     "sensors.extension",
     "ephemeral",
     "concealment",
@@ -62,12 +69,15 @@ LIGHT = {
     "airflow_batchext.ephemeral",
     "airflow_batchext.exceptions",
     "airflow_batchext.links",
+    "airflow_batchext.notifications",
+    "airflow_batchext.notifications.diagnosis",
     "airflow_batchext.operators",
     "airflow_batchext.operators._create_pool",
     "airflow_batchext.operators._delete_pool",
     "airflow_batchext.operators._pool",
     "airflow_batchext.operators._resize_pool",
     "airflow_batchext.operators._update_pool",
+    "airflow_batchext.operators.diagnose",
     "airflow_batchext.operators.extension",
     "airflow_batchext.operators.node",
     "airflow_batchext.operators.pool",
@@ -96,6 +106,8 @@ before = set(sys.modules)
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 TASKS = """
+from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
+from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import *
@@ -108,6 +120,9 @@ with DAG("ours"):
     AzureBatchDeletePoolOperator(task_id="delete", pool_id="p", deferrable=True)
     AzureBatchGetExtensionOperator(task_id="read", pool_id="p")
     AzureBatchRepairNodesOperator(task_id="repair", pool_id="p", policy=RepairPolicy(at_once=2))
+    AzureBatchDiagnosePoolOperator(
+        task_id="why", pool_id="p", output_uri="file:///r", on_failure_callback=AzureBatchDiagnosisNotifier()
+    )
     AzureBatchExtensionSensor(
         task_id="gate", pool_id="p", repair={}, deferrable=True, extension_names=["a"]
     )
@@ -154,20 +169,28 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.readiness",
         "airflow_batchext.sensors._rules",
         "airflow_batchext.sensors._start_from_trigger",
+        "airflow_batchext.veil",
         "airflow_batchext.verdict",
     }
+
+
+VEIL = ("veil", "secret_members")
+HEALTH = ("health", "watch", "verdict", "readiness", "resize_errors", "defaults", *VEIL)
 
 
 @pytest.mark.parametrize(
     ("room", "may_know"),
     [
         ("emulator", ("emulator",)),
-        ("readiness", ("readiness",)),
-        ("verdict", ("verdict", "readiness", "defaults")),
-        ("watch", ("watch", "verdict", "readiness", "defaults")),
-        ("resize_errors", ("resize_errors", "readiness")),
-        ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
-        ("repair.healing", ("repair", "watch", "verdict", "readiness", "defaults")),
+        ("repair.healing", ("repair", "watch", "verdict", "readiness", "defaults", *VEIL)),
+        ("veil", ("veil", "secret_members")),
+        ("readiness", ("readiness", *VEIL)),
+        ("verdict", ("verdict", "readiness", "defaults", *VEIL)),
+        ("watch", ("watch", "verdict", "readiness", "defaults", *VEIL)),
+        ("resize_errors", ("resize_errors", "readiness", *VEIL)),
+        ("pool_progress", ("pool_progress", "resize_errors", "readiness", *VEIL)),
+        ("health", HEALTH),
+        ("diagnosis", ("diagnosis", "extension_catalog", *HEALTH)),
         ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),
     ],
 )

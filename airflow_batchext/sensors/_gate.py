@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
+from airflow_batchext.hooks.diagnosing import causes
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import give_back, look
 from airflow_batchext.parameters import check_pool_id
@@ -139,7 +140,7 @@ class Gate:
             self._said = verdict.summary
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, self._said)
         if verdict.outcome is Outcome.FAIL:
-            raise self._failed(verdict.listed())
+            raise self._failed(verdict.listed() + self._causes())
         return PokeReturnValue(verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started))
 
     def look_then_defer(self, context: Context) -> Any:
@@ -190,7 +191,12 @@ class Gate:
         if status is GateStatus.OPEN:
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, text)
             return timed(event["report"], float(event["started"]))
-        raise self._ending(self._failed(text) if status is GateStatus.FAILED else self._timed_out(text))
+        if status is GateStatus.TIMEOUT:
+            raise self._ending(self._timed_out(text))
+        try:
+            raise self._ending(self._failed(text + self._causes()))
+        finally:
+            self._hook.close()
 
     def look_for_the_last_time(self, context: Context) -> Any:
         """Look once more, as Airflow's own limit came first: at what is missing, if anything is."""
@@ -202,6 +208,12 @@ class Gate:
         if found:
             return found.xcom_value
         raise self._ending(self._timed_out(self._missing)) from None
+
+    def _causes(self) -> str:
+        """Where a repair was tried in vain: why, as far as that is known."""
+        if self.sensor.repair is None:
+            return ""
+        return causes(self._hook, self.sensor.pool_id, self._rules)
 
     @property
     def _missing(self) -> str:

@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
 from airflow_batchext.exceptions import GateTimeoutError
+from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import (
@@ -93,6 +94,18 @@ def _delete(azure: Azure) -> Any:
 
 def _read(azure: Azure, **options: Any) -> Any:
     return AzureBatchGetExtensionOperator(task_id="t", pool_id=azure.pool_id, **options).execute({})
+
+
+def _diagnose(azure: Azure, **options: Any) -> Any:
+    result = AzureBatchDiagnosePoolOperator(task_id="t", pool_id=azure.pool_id, **options).execute({})
+    for log in result["node_logs"]:
+        if log["problem"]:  # one that cannot be had does not keep the report back
+            raise AssertionError(log["problem"])
+
+
+def _fail(azure: Azure) -> None:
+    azure.create()
+    azure.emulator.account.set_extension(azure.pool_id, 0, "secretext", outcome="fail")
 
 
 def _gate(azure: Azure, **options: Any) -> Any:
@@ -205,6 +218,14 @@ STORIES = [
     Story("AzureBatchDeletePoolOperator", "deletes a pool", (READ, DELETE), _delete),
     Story("AzureBatchPoolTrigger", "waits for a pool", (READ,), _pool_trigger),
     Story("AzureBatchGetExtensionOperator", "reads extensions", (LOOK_UP, READ), _read),
+    Story("AzureBatchDiagnosePoolOperator", "reads and diagnoses", (LOOK_UP, READ), _diagnose),
+    Story(
+        "AzureBatchDiagnosePoolOperator",
+        "has nodes upload their logs",
+        (LOOK_UP, READ, WRITE),
+        lambda azure: _diagnose(azure, logs_container="https://a/c", logs_identity="/subscriptions/s/i"),
+        _fail,
+    ),
     Story("AzureBatchExtensionSensor", "holds the gate", (LOOK_UP, READ), _gate),
     Story("AzureBatchRepairNodesOperator", "mends nodes", (LOOK_UP, READ, WRITE), _repair, _ill),
     Story("AzureBatchRepairTrigger", "mends nodes", (LOOK_UP, READ, WRITE), _repair_trigger, _ill),
