@@ -135,13 +135,16 @@ def test_what_only_another_machine_mends_is_replaced_and_the_gate_opens(azure, r
 
 @MODES
 def test_what_nothing_mends_fails_the_gate_with_what_was_tried(azure, run, books, mode):
-    azure.emulator.scenario = fails({"message": "no vault: Vault not found"})
+    azure.emulator.scenario = fails(
+        {"message": "no vault: 403 Forbidden: does not have secrets get permission"}
+    )
     azure.create(2)
     with pytest.raises(
         GateFailedError, match=r"a repair does not help.*no vault.*helped none of 2 nodes"
     ) as caught:
         run[mode]()
-    assert f"\nPool {azure.pool_id}: 0 of 2 nodes ready" in str(caught.value), "and why"
+    assert f"\nPool {azure.pool_id}: 0 of 2 nodes ready" in str(caught.value)
+    assert "Key Vault" in str(caught.value).rpartition("\n- ")[2], "and why"
     assert (books.count("replace"), targets(azure)) == (2, (2, 0))
     done = list(books.done)
     with pytest.raises(GateFailedError, match="a repair does not help"):
