@@ -207,10 +207,9 @@ def _repair_trigger(azure: Azure) -> Any:
 
 def _healing_gate(azure: Azure) -> Any:
     try:
-        # Without any time left, no node would be taken out of the pool.
         return _gate(azure, repair={"order": ["reboot"]})
     except GateTimeoutError as error:
-        if "is being repaired" not in str(error):
+        if "is being repaired: reboot node" not in str(error):
             raise
 
 
