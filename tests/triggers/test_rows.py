@@ -1,8 +1,8 @@
 """Upgrading while gates wait: what an earlier version has left in Airflow's database still loads and runs.
 
 ``rows.json`` holds the arguments of every trigger as each version wrote them. A row is never changed: where
-an argument comes, goes or gets another name, a row of the new version is added, and those of the old ones have
-to load all the same.
+an argument comes, goes or gets another name, a row of the new version is added, and those of the old ones
+have to load all the same.
 """
 
 from __future__ import annotations
