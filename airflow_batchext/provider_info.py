@@ -106,9 +106,11 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.pool", "hooks.node")],
-        "operators": [_modules("operators.pool", "operators.extension")],
+        "operators": [
+            _modules("operators.pool", "operators.extension", "operators.diagnose", "operators.node")
+        ],
         "sensors": [_modules("sensors.extension")],
-        "triggers": [_modules("triggers.extension", "triggers.pool", "triggers.events")],
+        "triggers": [_modules("triggers.extension", "triggers.pool", "triggers.repair", "triggers.events")],
         "asset-uris": [
             {
                 "schemes": ["azbatch"],
@@ -116,7 +118,11 @@ def get_provider_info() -> dict[str, Any]:
                 "factory": "airflow_batchext.assets.batch_pool_asset",
             }
         ],
-        "extra-links": ["airflow_batchext.links.AzureBatchPoolLink"],
+        "extra-links": [
+            "airflow_batchext.links.AzureBatchPoolLink",
+            "airflow_batchext.links.AzureBatchReportLink",
+        ],
+        "notifications": ["airflow_batchext.notifications.diagnosis.AzureBatchDiagnosisNotifier"],
         "connection-types": [
             {
                 "connection-type": "azure_batchext",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
@@ -219,9 +218,12 @@ async def amask(secrets: Iterable[str]) -> None:
     """Have secrets masked in logs, without blocking the event loop."""
     try:
         from airflow.sdk.log import amask_secret
-    except ImportError:  # Airflow < 3.3.2: masking would block the event loop
+    except ImportError:  # Airflow < 3.3.2
+        from asgiref.sync import sync_to_async
+
+        # No thread of our own: two loops on Airflow's one channel kill the triggerer (apache/airflow#64620).
         for secret in secrets:
-            await asyncio.to_thread(mask_secret, secret)
+            await sync_to_async(mask_secret)(secret)
         return
     for secret in secrets:
         await amask_secret(secret)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -18,11 +19,13 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import look
+from airflow_batchext.hooks.watching import give_back, look
 from airflow_batchext.metrics import gate_ended, gate_opened
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.pool_events import EventKind, summary
-from airflow_batchext.sensors._rules import gate_rules
+from airflow_batchext.repair.course import Repair, lease_for, owner_of
+from airflow_batchext.repair.healing import Healing
+from airflow_batchext.sensors._rules import gate_repair, gate_rules
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,
     GateStatus,
@@ -36,6 +39,7 @@ from airflow_batchext.watch import DEFAULT_NOTICE_SECONDS, Watch
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_batchext.repair import RepairPolicy
     from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 # Airflow's own limit on the deferral comes after ours, so that ours can say what was missing.
@@ -55,6 +59,7 @@ class Gate:
         self.sensor = sensor
         self._started = time.time()
         self._said = ""
+        self._owner = ""
         self._verdict: Verdict | None = None
 
     @cached_property
@@ -67,14 +72,33 @@ class Gate:
         return gate_rules(self.sensor)
 
     @cached_property
-    def _watch(self) -> Watch:
+    def _watch(self) -> Watch | Healing:
         # A rescheduled task remembers nothing of the nodes: it has to read every one at every look.
         notice = 0.0 if self.sensor.reschedule else DEFAULT_NOTICE_SECONDS
-        return Watch(check_pool_id(self.sensor.pool_id), self._rules, notice_seconds=notice)
+        pool_id = check_pool_id(self.sensor.pool_id)
+        watch = Watch(pool_id, self._rules, notice_seconds=notice)
+        if self._repair is None:
+            return watch
+        return Healing(
+            watch,
+            Repair(
+                pool_id,
+                self._repair,
+                owner=self._owner,
+                keeps_journal=True,
+                lease=lease_for(self.sensor.poke_interval),
+            ),
+            seconds_left=lambda: self._started + self.sensor.timeout - time.time(),
+        )
+
+    @cached_property
+    def _repair(self) -> RepairPolicy | None:
+        return gate_repair(self.sensor, self._rules)
 
     @contextmanager
     def held(self, context: Context) -> Iterator[None]:
         """Hold the gate for the length of the block, and say with what its wait has ended."""
+        self._owner = owner_of(context["ti"]) or f"{self.sensor.task_id} {uuid4()}"
         reschedule = self.sensor.reschedule
         first = context["ti"].get_first_reschedule_date(context) if reschedule else None
         self._started = first.timestamp() if first else time.time()
@@ -140,12 +164,23 @@ class Gate:
                 deadline=deadline,
                 started=self._started,
                 rules=self._rules.to_json(),
+                repair=None if self._repair is None else self._repair.to_json(),
+                owner=self._owner,
                 pool_created=self._watch.pool_created,
                 not_before=time.time() + pause if pause > interval else None,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),
         )
+
+    def on_kill(self) -> None:
+        """Put the pool's targets back, if nodes are being replaced."""
+        if isinstance(self._watch, Healing):
+            try:
+                text = give_back(self._hook, self._watch.repair)
+            except BatchextError as error:
+                text = str(error)
+            self.sensor.log.warning("The repair of pool %s was ended. %s", self.sensor.pool_id, text)
 
     def pause(self, interval: float) -> float:
         """What the last look makes of the pause that Airflow would make, in seconds."""

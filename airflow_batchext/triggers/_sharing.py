@@ -12,16 +12,20 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import alook
 from airflow_batchext.metrics import PoolGauge
+from airflow_batchext.repair.healing import Healing
 from airflow_batchext.verdict import Outcome, Rules, Verdict
 from airflow_batchext.watch import Watch
 
-_Key = tuple[str, str, str, str | None, float, bool]
+if TYPE_CHECKING:
+    from airflow_batchext.repair.course import Repair
+
+_Key = tuple[str, str, str, str, str | None, float, bool]
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, SharedLooks]] = WeakKeyDictionary()
 
 
@@ -34,7 +38,9 @@ class SharedLooks:
     :param follow: when the pool is gone, go on with the next one of its name.
     """
 
-    def __init__(self, conn_id: str, watch: Watch, interval: float, *, follow: bool = False) -> None:
+    def __init__(
+        self, conn_id: str, watch: Watch | Healing, interval: float, *, follow: bool = False
+    ) -> None:
         self.users = 0
         self._follow = follow
         # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
@@ -66,7 +72,7 @@ class SharedLooks:
                 pause = self._watch.pause(self._interval, self._verdict) * random.uniform(1.0, 1.1)
                 self._next = time.monotonic() + pause
                 gone = self._verdict.outcome is Outcome.FAIL and not self._verdict.nodes
-                if self._follow and gone and not self._verdict.unread:
+                if self._follow and gone and not self._verdict.unread and isinstance(self._watch, Watch):
                     self._watch = Watch(self._watch.pool_id, self._watch.rules)
             return self._verdict
 
@@ -82,6 +88,8 @@ class SharedLooksLease:
     :param interval: seconds between two looks, at least.
     :param pool_created: the pool's ``creationTime``, where it is known.
     :param follow: when the pool is gone, go on with the next one of its name.
+    :param repair: mends nodes before the gate fails; such a gate shares its looks with nobody.
+    :param deadline: when the gate gives up, in seconds since the epoch.
     """
 
     def __init__(
@@ -93,11 +101,15 @@ class SharedLooksLease:
         interval: float,
         pool_created: str | None = None,
         follow: bool = False,
+        repair: Repair | None = None,
+        deadline: float = float("inf"),
     ) -> None:
+        owner = repair.owner if repair else ""
         self._key: _Key = (
-            conn_id, pool_id, json.dumps(rules, sort_keys=True), pool_created, interval, follow
+            conn_id, pool_id, json.dumps(rules, sort_keys=True), owner, pool_created, interval, follow
         )  # fmt: skip
         self._rules = Rules.from_json(rules)
+        self._repair, self._deadline = repair, deadline
 
     async def __aenter__(self) -> SharedLooks:
         here = _shared.setdefault(asyncio.get_running_loop(), {})
@@ -114,6 +126,9 @@ class SharedLooksLease:
             await self._looks.hook.aclose()
 
     def _new(self) -> SharedLooks:
-        conn_id, pool_id, _, pool_created, interval, follow = self._key
-        watch = Watch(pool_id, self._rules, pool_created=pool_created)
+        conn_id, pool_id, _, _, pool_created, interval, follow = self._key
+        gate = Watch(pool_id, self._rules, pool_created=pool_created)
+        watch: Watch | Healing = gate
+        if self._repair is not None:
+            watch = Healing(gate, self._repair, seconds_left=lambda: self._deadline - time.time())
         return SharedLooks(conn_id, watch, interval, follow=follow)
