@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, Stats
-from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 
 from airflow_batchext import metrics
 from airflow_batchext.emulator import ExtensionScenario, Scenario
@@ -23,6 +21,7 @@ from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from tests.airflow_names import needs_airflow
 from tests.sensors.test_extension import context
 from tests.statsd import Statsd
 
@@ -32,15 +31,26 @@ SPAN = {f"batchext.{name}" for name in ("look", "pool_id", "outcome", "nodes_rea
 HERE = metrics._here()["hostname"]
 
 
+pytestmark = needs_airflow("3.3", "statistics are set up otherwise")
+
+
+def switch(*, on: bool) -> None:
+    """Set up Airflow's statistics as its processes do at their start."""
+    from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+    from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
+
+    Stats.initialize(factory=get_stats_factory() if on else NoStatsLogger, export_legacy_names=True)
+
+
 @pytest.fixture
 def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statsd]:
     server = Statsd()
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    Stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+    switch(on=True)
     metrics._by_pool.cache_clear()
     yield server
-    Stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+    switch(on=False)
     metrics._by_pool.cache_clear()
     server.close()
 
@@ -180,7 +190,7 @@ def test_without_that_setting_no_name_has_a_pool_in_it(azure, statsd):
 
 
 def test_counting_costs_next_to_nothing_while_it_is_off():
-    Stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+    switch(on=False)
     metrics.gate_ended("p")
     begin = time.perf_counter()
     for _ in range(1000):
