@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.airflow_names import needs_airflow
+from tests.collector import Collector
 from tests.sensors.test_extension import context
 from tests.statsd import Statsd
 
@@ -196,6 +198,34 @@ def test_counting_costs_next_to_nothing_while_it_is_off():
     for _ in range(1000):
         metrics.gate_ended("p")
     assert time.perf_counter() - begin < 0.1
+
+
+OPEN_TELEMETRY = """
+from airflow.providers.common.compat.sdk import Stats
+from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
+from airflow_batchext import metrics
+Stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+metrics.gate_opened("p", 1.5)
+with metrics.gate_waiting():
+    pass
+"""
+
+
+def test_open_telemetry_gets_them_too():
+    collector = Collector()
+    environment = {
+        **os.environ,
+        "AIRFLOW__METRICS__OTEL_ON": "True",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+    subprocess.run([sys.executable, "-c", OPEN_TELEMETRY], env=environment, check=True, capture_output=True)
+    collector.close()
+    assert set(collector.metrics) >= {
+        "airflow.batchext.gate.opened",
+        "airflow.batchext.gate.time_to_ready",
+        "airflow.batchext.gate.waiting",
+    }
 
 
 def test_every_name_is_documented_and_every_documented_name_is_sent():

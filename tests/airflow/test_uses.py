@@ -64,6 +64,7 @@ def test_each_night_several_pools_work_and_go_and_one_that_fails_holds_up_no_oth
     details = airflow.get(f"dags/{NIGHTLY}/details")
     assert details["timetable_summary"] == "0 2 * * *"
     assert details["next_dagrun_run_after"]
+    assert {run["run_type"] for run in runs(airflow, NIGHTLY)} <= {"manual"}, "not when it is switched on"
     fails = ExtensionScenario(pool="pool-*", node=2, extension="agent", outcome="fail", code="9")
     service.scenario = Scenario(extensions=[fails])
     service.requests.clear()
