@@ -14,8 +14,17 @@ try:
     from airflow.serialization.serialized_objects import DagSerialization
 except ImportError:  # Airflow 3.1
     from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
+try:
+    from airflow.serialization.decoders import smart_decode_trigger_kwargs
+except ImportError:  # Airflow 3.1
+    from airflow.serialization.serialized_objects import smart_decode_trigger_kwargs
 
-__all__ = ["AirflowRescheduleException", "DagSerialization", "needs_airflow"]
+__all__ = [
+    "AirflowRescheduleException",
+    "DagSerialization",
+    "needs_airflow",
+    "smart_decode_trigger_kwargs",
+]
 
 
 def needs_airflow(version: str, why: str) -> pytest.MarkDecorator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -12,8 +13,6 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, Stats
-from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 
 from airflow_batchext import metrics
 from airflow_batchext.emulator import ExtensionScenario, Scenario
@@ -23,6 +22,8 @@ from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from tests.airflow_names import needs_airflow
+from tests.collector import Collector
 from tests.sensors.test_extension import context
 from tests.statsd import Statsd
 
@@ -32,15 +33,26 @@ SPAN = {f"batchext.{name}" for name in ("look", "pool_id", "outcome", "nodes_rea
 HERE = metrics._here()["hostname"]
 
 
+pytestmark = needs_airflow("3.3", "statistics are set up otherwise")
+
+
+def switch(*, on: bool) -> None:
+    """Set up Airflow's statistics as its processes do at their start."""
+    from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+    from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
+
+    Stats.initialize(factory=get_stats_factory() if on else NoStatsLogger, export_legacy_names=True)
+
+
 @pytest.fixture
 def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statsd]:
     server = Statsd()
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    Stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+    switch(on=True)
     metrics._by_pool.cache_clear()
     yield server
-    Stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+    switch(on=False)
     metrics._by_pool.cache_clear()
     server.close()
 
@@ -180,12 +192,40 @@ def test_without_that_setting_no_name_has_a_pool_in_it(azure, statsd):
 
 
 def test_counting_costs_next_to_nothing_while_it_is_off():
-    Stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+    switch(on=False)
     metrics.gate_ended("p")
     begin = time.perf_counter()
     for _ in range(1000):
         metrics.gate_ended("p")
     assert time.perf_counter() - begin < 0.1
+
+
+OPEN_TELEMETRY = """
+from airflow.providers.common.compat.sdk import Stats
+from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
+from airflow_batchext import metrics
+Stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+metrics.gate_opened("p", 1.5)
+with metrics.gate_waiting():
+    pass
+"""
+
+
+def test_open_telemetry_gets_them_too():
+    collector = Collector()
+    environment = {
+        **os.environ,
+        "AIRFLOW__METRICS__OTEL_ON": "True",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+    subprocess.run([sys.executable, "-c", OPEN_TELEMETRY], env=environment, check=True, capture_output=True)
+    collector.close()
+    assert set(collector.metrics) >= {
+        "airflow.batchext.gate.opened",
+        "airflow.batchext.gate.time_to_ready",
+        "airflow.batchext.gate.waiting",
+    }
 
 
 def test_every_name_is_documented_and_every_documented_name_is_sent():

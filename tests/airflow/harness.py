@@ -12,10 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from cryptography.fernet import Fernet
+
+if TYPE_CHECKING:
+    from airflow_batchext.emulator import Emulator
 
 #: What is started, by name, and the words of its ``airflow`` command.
 COMPONENTS: Mapping[str, Sequence[str]] = {
@@ -198,3 +201,14 @@ class Airflow:
         """A task's log, from the files: every try, and the triggerer's part."""
         folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
         return "\n".join(path.read_text() for path in sorted(folder.glob("*.log*")))
+
+
+def play(airflow: Airflow, service: Emulator, dag_id: str, run_id: str, *, step: float = 30) -> str:
+    """Let the emulated service's time pass until a run has ended; return its state."""
+
+    def ended() -> str:
+        service.clock.advance(step)
+        state = airflow.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
+        return state if state in ("success", "failed") else ""
+
+    return str(wait_until(f"the run of {dag_id} to end", ended, 200))

@@ -9,28 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
-from tests.airflow.harness import Airflow, wait_until
+from tests.airflow.harness import Airflow, play, wait_until
 
 if TYPE_CHECKING:
     from tests.airflow.conftest import Collector, Statsd
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
 
-ENDED = {"success", "failed"}
 ON_DEMAND, NIGHTLY, EVENTS = "batch_pool_on_demand", "batch_many_pools", "batch_pool_events"
 PRODUCER, CONSUMER = "batch_pipeline_pool", "batch_pipeline_work"
 POOL = "pipeline"
-
-
-def play(airflow: Airflow, service: Emulator, dag_id: str, run_id: str, *, step: float = 30) -> str:
-    """Let the service's time pass until the run has ended; return its state."""
-
-    def ended() -> str:
-        service.clock.advance(step)
-        state = airflow.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
-        return state if state in ENDED else ""
-
-    return str(wait_until(f"the run of {dag_id} to end", ended, 200))
 
 
 def runs(airflow: Airflow, dag_id: str) -> list[dict[str, Any]]:
@@ -76,6 +64,7 @@ def test_each_night_several_pools_work_and_go_and_one_that_fails_holds_up_no_oth
     details = airflow.get(f"dags/{NIGHTLY}/details")
     assert details["timetable_summary"] == "0 2 * * *"
     assert details["next_dagrun_run_after"]
+    assert {run["run_type"] for run in runs(airflow, NIGHTLY)} <= {"manual"}, "not when it is switched on"
     fails = ExtensionScenario(pool="pool-*", node=2, extension="agent", outcome="fail", code="9")
     service.scenario = Scenario(extensions=[fails])
     service.requests.clear()

@@ -11,10 +11,12 @@ import pytest
 
 from airflow_batchext.emulator import Emulator
 from tests.airflow.harness import Airflow
+from tests.conftest import official_connection, own_connection
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+EXAMPLES = Path(__file__).parents[2] / "dags"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 NEEDS = "the tests of the web page need Chromium (Debian: apt-get install chromium) and playwright from PyPI"
 
@@ -31,11 +33,18 @@ def service() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+def airflow(service: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     home = tmp_path_factory.mktemp("airflow-home")
-    (home / "dags").mkdir()
-    running = Airflow(home, home / "dags", {})
-    running.environment["AIRFLOW__CORE__TEST_CONNECTION"] = "Enabled"
+    shutil.copytree(EXAMPLES, home / "dags")
+    connections = {
+        "azure_batchext_default": own_connection(service),
+        "azure_batch_default": official_connection(service),
+    }
+    running = Airflow(home, home / "dags", connections)
+    running.environment |= {
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__BATCHEXT__POLL_INTERVAL": "5",
+    }
     try:
         yield running.start()
     finally:

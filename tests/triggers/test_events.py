@@ -267,7 +267,7 @@ async def test_an_outage_is_no_news(azure, action):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"azure_batchext_conn_id": "nowhere"}, "nowhere"),
+        ({"azure_batchext_conn_id": "nowhere"}, "goes on in a while"),
         ({"azure_batchext_conn_id": "empty"}, "lacks subscription_id"),
         ({"azure_batchext_conn_id": "wrong_key"}, "AuthenticationFailed"),
         ({"pool_id": "no pool id"}, "pool_id is 'no pool id'"),
