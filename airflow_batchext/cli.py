@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imported here, not above: Airflow reads the package's entry points without wanting any of this.
     from airflow_batchext.commands import diagnose, status
     from airflow_batchext.demo import command as demo
+    from airflow_batchext.demo import up
     from airflow_batchext.emulator import command as emulator
     from airflow_batchext.validate import command as validate
 
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module, summary in (
         ("demo", demo, "run the example DAG through Airflow on the emulator, and watch it"),
+        ("up", up, "run Airflow with its web page on the emulator, with the examples, until stopped"),
         ("emulator", emulator, "serve an emulated Azure Batch account until stopped"),
         ("validate", validate, "say what is wrong with pool documents, before anything is created"),
         ("status", status, "show how a pool, its nodes and their extensions are"),

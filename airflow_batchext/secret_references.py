@@ -69,7 +69,7 @@ def _look_up(reference: object, path: str) -> str:
             field = str(rest.get("field", "password"))
             value, what = _of_connection(conn_id, field, path), f"field {field!r} of connection {conn_id!r}"
         case {"variable": str(name), **rest} if not rest:
-            value, what = _of_variable(name), f"Airflow Variable {name!r}"
+            value, what = _of_variable(name, path), f"Airflow Variable {name!r}"
         case {"environment": str(name), **rest} if not rest:
             value, what = os.environ.get(name), f"environment variable {name!r} of the worker"
         case _:
@@ -80,7 +80,7 @@ def _look_up(reference: object, path: str) -> str:
 
 
 def _of_connection(conn_id: str, field: str, path: str) -> str | None:
-    from airflow.providers.common.compat.sdk import BaseHook
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
     if field not in _FIELDS and not field.startswith(_EXTRA):
         raise ParameterError(f"{path}: {field[:40]!r} is no field of a connection; give {_FORMS}.")
@@ -90,13 +90,25 @@ def _of_connection(conn_id: str, field: str, path: str) -> str | None:
             value = getattr(connection, field)
         else:
             value = connection.extra_dejson.get(field.removeprefix(_EXTRA))
-    except Exception:  # its text may hold what was found
+    except AirflowNotFoundException:
         return None
+    except Exception as error:  # its text may hold what was found
+        raise _unreadable(path, f"connection {conn_id!r}", error) from None
     return None if value is None else str(value)
 
 
-def _of_variable(name: str) -> str | None:
+def _of_variable(name: str, path: str) -> str | None:
     from airflow.sdk import Variable
 
-    value = Variable.get(name, default=None)
+    try:
+        value = Variable.get(name, default=None)
+    except Exception as error:  # its text may hold what was found
+        raise _unreadable(path, f"Airflow Variable {name!r}", error) from None
     return None if value is None else str(value)
+
+
+def _unreadable(path: str, what: str, error: Exception) -> ParameterError:
+    return ParameterError(
+        f"{path}: {what}, to which the secret is referred, could not be read ({type(error).__name__}): "
+        "look whether the secrets backend answers."
+    )

@@ -28,6 +28,15 @@ from airflow_batchext.testing import airflow_connection  # noqa: E402
 
 _numbers = itertools.count()
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run in several processes, tests of one file stay in one, as do all those of the one real Airflow."""
+    for item in items:
+        together = "airflow" if item.path.parent.name == "airflow" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 DOCUMENT: dict[str, Any] = {
     "identity": {
         "type": "UserAssigned",

@@ -15,7 +15,7 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"batchext {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["demo", "emulator", "validate"])
+@pytest.mark.parametrize("command", ["demo", "up", "emulator", "validate"])
 def test_help_explains_each_command(capsys, command):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])

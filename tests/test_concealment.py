@@ -10,10 +10,10 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk._shared.secrets_masker import redact
 from airflow.serialization.helpers import serialize_template_field
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_batchext.concealment import Concealed, conceal, reveal
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
+from tests.airflow_names import DagSerialization
 from tests.conftest import document
 
 SECRET = "pa55word-SENTINEL"

@@ -13,9 +13,14 @@ MODULES = [
     "airflow_batchext.operators.extension",
     "airflow_batchext.operators.diagnose",
     "airflow_batchext.notifications.diagnosis",
+    "airflow_batchext.operators.node",
+    "airflow_batchext.repair",
     "airflow_batchext.sensors.extension",
     "airflow_batchext.triggers.extension",
+    "airflow_batchext.triggers.repair",
     "airflow_batchext.triggers.pool",
+    "airflow_batchext.triggers.events",
+    "airflow_batchext.assets",
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
     "airflow_batchext.hooks.health",
@@ -31,8 +36,11 @@ MODULES = [
 def test_importing_operators_and_sensors_loads_no_azure_module():
     code = (
         "import importlib, sys\n"
+        "import airflow.sdk, airflow.triggers.base\n"  # what Airflow itself loads is not ours (3.1: aiohttp)
+        "before = set(sys.modules)\n"
         f"for module in {MODULES!r}: importlib.import_module(module)\n"
-        "print(sorted(m for m in sys.modules if m.split('.')[0] in ('azure', 'msal', 'aiohttp')))\n"
+        "added = set(sys.modules) - before\n"
+        "print(sorted(m for m in added if m.split('.')[0] in ('azure', 'msal', 'aiohttp')))\n"
         "print(sorted(m for m in sys.modules if m.startswith('airflow_batchext.emulator')))\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -51,6 +59,8 @@ PARSED = [
     "operators.extension",
     "operators.diagnose",
     "notifications.diagnosis",
+    "operators.node",
+    "repair",
     "sensors.extension",
     "ephemeral",
     "concealment",
@@ -74,8 +84,11 @@ LIGHT = {
     "airflow_batchext.operators._update_pool",
     "airflow_batchext.operators.diagnose",
     "airflow_batchext.operators.extension",
+    "airflow_batchext.operators.node",
     "airflow_batchext.operators.pool",
     "airflow_batchext.references",
+    "airflow_batchext.repair",
+    "airflow_batchext.repair.policy",
     "airflow_batchext.sdk_models",
     "airflow_batchext.secret_members",
     "airflow_batchext.secret_references",
@@ -101,7 +114,9 @@ TASKS = """
 from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import *
+from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 with DAG("ours"):
     AzureBatchCreatePoolOperator(task_id="create", pool_id="p", pool_document=DOCUMENT)
@@ -112,7 +127,10 @@ with DAG("ours"):
     AzureBatchDiagnosePoolOperator(
         task_id="why", pool_id="p", output_uri="file:///r", on_failure_callback=AzureBatchDiagnosisNotifier()
     )
-    AzureBatchExtensionSensor(task_id="gate", pool_id="p", deferrable=True, extension_names=["a"])
+    AzureBatchRepairNodesOperator(task_id="repair", pool_id="p", policy=RepairPolicy(at_once=2))
+    AzureBatchExtensionSensor(
+        task_id="gate", pool_id="p", repair={}, deferrable=True, extension_names=["a"]
+    )
 """
 DOCUMENT = {
     "properties": {
@@ -132,7 +150,8 @@ def added(body: str) -> set[str]:
     program = DAG_FILE.format(body=body)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    return set(json.loads(ended.stdout.splitlines()[-1]))
+    # The package itself: Airflow 3.2 and later load it before any DAG, for its options.
+    return set(json.loads(ended.stdout.splitlines()[-1])) - {"airflow_batchext"}
 
 
 @pytest.mark.parametrize(
@@ -161,6 +180,23 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
     }
 
 
+def test_watching_pools_needs_the_watchers_parameters_and_no_more():
+    body = (
+        "import airflow.triggers.base\nbefore |= set(sys.modules)\n"
+        "from airflow_batchext.assets import watched_pool_asset\n"
+        "with DAG('ours', schedule=watched_pool_asset('acc', 'p1')): BaseOperator(task_id='one')"
+    )
+    # With the first asset Airflow loads the handlers of all schemes.
+    assert {m for m in added(body) if not m.startswith("airflow.providers.common.io.")} == {
+        "airflow_batchext.assets",
+        "airflow_batchext.defaults",
+        "airflow_batchext.exceptions",
+        "airflow_batchext.triggers",
+        "airflow_batchext.triggers._base",
+        "airflow_batchext.triggers.events",
+    }
+
+
 VEIL = ("veil", "secret_members")
 HEALTH = ("health", "watch", "verdict", "readiness", "resize_errors", "defaults", *VEIL)
 
@@ -173,10 +209,12 @@ HEALTH = ("health", "watch", "verdict", "readiness", "resize_errors", "defaults"
         ("readiness", ("readiness", *VEIL)),
         ("verdict", ("verdict", "readiness", "defaults", *VEIL)),
         ("watch", ("watch", "verdict", "readiness", "defaults", *VEIL)),
+        ("pool_events", ("pool_events", "verdict", "readiness", "defaults", *VEIL)),
         ("resize_errors", ("resize_errors", "readiness", *VEIL)),
         ("pool_progress", ("pool_progress", "resize_errors", "readiness", *VEIL)),
         ("health", HEALTH),
         ("diagnosis", ("diagnosis", "extension_catalog", *HEALTH)),
+        ("repair.healing", ("repair", "watch", "verdict", "readiness", "defaults", *VEIL)),
         ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),
     ],
 )
@@ -184,6 +222,6 @@ def test_pure_rooms_and_the_emulator_know_nothing_of_the_rest(room, may_know):
     code = f"import sys, airflow_batchext.{room}; print('\\n'.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     known = [module.split(".") for module in run.stdout.splitlines()]
-    assert ["airflow_batchext", room] in known
+    assert ["airflow_batchext", *room.split(".")] in known
     assert not [m for m in known if m[0] in ("airflow", "azure")]
     assert not [m for m in known if m[0] == "airflow_batchext" and len(m) > 1 and m[1] not in may_know]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_batchext import pool_builder
 from airflow_batchext.concealment import Concealed, reveal
@@ -28,6 +27,7 @@ from airflow_batchext.pool_builder import (
 )
 from airflow_batchext.pool_spec import parse_document
 from airflow_batchext.preflight import check_pool
+from tests.airflow_names import DagSerialization
 from tests.pool_spec.documents import IDENTITY, SENTINEL
 
 ROOT = Path(__file__).parents[1]

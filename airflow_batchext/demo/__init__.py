@@ -1,5 +1,6 @@
-"""``batchext demo``: the example DAG, run by real Airflow against the emulator, before one's eyes.
+"""``batchext demo`` and ``batchext up``: real Airflow on the emulator, to look at.
 
-``command`` starts the emulator and a child process; ``airflow_run`` is that child, in which Airflow runs
-the DAG; ``screen`` shows what the emulated service says meanwhile.
+``command`` is the demo: it starts the emulator and a child process; ``airflow_run`` is that child, in which
+Airflow runs the DAG; ``screen`` shows what the emulated service says meanwhile. ``up`` runs a whole Airflow
+with its web page, by way of ``standalone``. What the Airflow of both is told is in ``airflow_home``.
 """

@@ -19,7 +19,7 @@ def main(result_file: str, run_conf: str) -> None:
     """Make the metadata database, run the DAG once, write down how it ended."""
     from airflow.utils.db import initdb
 
-    from airflow_batchext.demo.command import dags_folder
+    from airflow_batchext.demo.airflow_home import dags_folder
 
     initdb()
     dag: Any = run_path(str(dags_folder() / f"{DAG_ID}.py"))["dag"]

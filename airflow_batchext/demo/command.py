@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,13 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.demo.airflow_home import (
+    airflow_environment,
+    clean_environment,
+    dags_folder,
+    one_after_the_other,
+)
 
 if TYPE_CHECKING:
     from airflow_batchext.demo.screen import Screen
@@ -51,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_batchext.emulator import Emulator
 
     place = Path(tempfile.mkdtemp(prefix="batchext-demo-"))
-    scenario = _scenario(arguments.fail)
+    scenario = one_after_the_other(arguments.fail)
     with Emulator(time_scale=TIME_SCALE, scenario=scenario) as emulator, Screen(emulator.info) as screen:
         screen.begin(DOCUMENT, arguments.nodes, place / "airflow.log")
         try:
@@ -80,49 +86,13 @@ def _problem(arguments: argparse.Namespace) -> str:
     return ""
 
 
-def dags_folder() -> Path:
-    """The folder of the example DAGs: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent.parent
-    installed = package / "example_dags"
-    return installed if installed.is_dir() else package.parent / "dags"
-
-
-def _scenario(fail: str | None) -> Any:
-    """Nodes become ready one after the other; the last one fails if that was asked for."""
-    from airflow_batchext.emulator import ExtensionScenario, Scenario, Timings
-
-    rules = []
-    if fail:
-        rules.append(
-            ExtensionScenario(
-                extension=fail,
-                node=0,
-                outcome="fail",
-                after=150,
-                code="1",
-                message="Could not get a token for the vault: no managed identity with that client id.",
-            )
-        )
-    rules += [ExtensionScenario(node=index, after=50.0 + 45.0 * (index % 5)) for index in range(20)]
-    return Scenario(timings=Timings(allocation=100), extensions=rules)
-
-
 def _run_airflow(place: Path, emulator: Emulator, nodes: int, screen: Screen) -> dict[str, Any] | None:
     """Run the DAG in a child process with an AIRFLOW_HOME of its own, refreshing the screen meanwhile."""
-    from airflow_batchext.testing import airflow_connection
-
     home = place / "airflow"
     home.mkdir()
     outcome = place / "result.json"
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    environment |= {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder()),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__BATCHEXT__POLL_INTERVAL": str(POLL_SECONDS),
-        "AIRFLOW_CONN_AZURE_BATCHEXT_DEFAULT": json.dumps(airflow_connection(emulator.info)),
-    }
+    environment = clean_environment() | airflow_environment(home, dags_folder(), emulator.info)
+    environment["AIRFLOW__BATCHEXT__POLL_INTERVAL"] = str(POLL_SECONDS)
     command = [
         sys.executable,
         "-m",

@@ -16,7 +16,8 @@ from airflow_batchext.hooks.watching import aread_extensions, problem_of, read_e
 from airflow_batchext.readiness import LEAVING_STATE, VOID_STATES
 
 if TYPE_CHECKING:
-    from airflow_batchext.hooks.node import AzureBatchNodeHook, Body
+    from airflow_batchext.hooks._reading import Body
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
     from airflow_batchext.verdict import Rules
     from airflow_batchext.watch import Problem
 

@@ -19,14 +19,17 @@ from airflow_batchext.hooks._async_clients import proxies
 from airflow_batchext.hooks._base import BatchHook, amask
 from airflow_batchext.hooks._errors import translated
 from airflow_batchext.hooks._probe import probe
+from airflow_batchext.hooks._reading import Body, aread, aread_list, read, read_list
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
 if TYPE_CHECKING:
     from azure.batch import BatchClient
     from azure.batch.aio import BatchClient as AsyncBatchClient
 
-Body = dict[str, Any]
+    from airflow_batchext.hooks.changes import Change
+
 READ_ACTION = "Microsoft.Batch/batchAccounts/pools/read"
+WRITE_ACTION = "Microsoft.Batch/batchAccounts/pools/write"
 # The client asks for one even where its requests are signed by a policy of ours.
 _NO_CREDENTIAL = object()
 
@@ -39,6 +42,8 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     it sends an object. Every method raises ``ServiceError`` or one of its subclasses for what Azure
     refuses, and ``ConnectionFieldsError`` if the connection lacks what the call needs.
     """
+
+    plane = "data"
 
     def get_conn(self) -> BatchClient:
         """The SDK's sync client; kept until ``close``."""
@@ -126,15 +131,13 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         """
         client = self.get_conn()
         with translated(f"read pool {pool_id}", needs=READ_ACTION):
-            body: Body = client.get_pool(pool_id, select=_list(select)).as_dict()
-        return body
+            return read(client, "pools", pool_id, select=select)
 
     async def aget_pool(self, pool_id: str, *, select: Sequence[str] | None = None) -> Body:
         """``get_pool`` on the async client."""
         client = await self.aget_conn()
         with translated(f"read pool {pool_id}", needs=READ_ACTION):
-            body: Body = (await client.get_pool(pool_id, select=_list(select))).as_dict()
-        return body
+            return await aread(client, "pools", pool_id, select=select)
 
     def list_nodes(self, pool_id: str, *, select: Sequence[str] | None = None) -> list[Body]:
         """List all nodes of a pool, over all pages (``Nodes_ListNodes``).
@@ -143,25 +146,25 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         """
         client = self.get_conn()
         with translated(f"list nodes of pool {pool_id}", needs=READ_ACTION):
-            return [node.as_dict() for node in client.list_nodes(pool_id, select=_list(select))]
+            return read_list(client, "pools", pool_id, "nodes", select=select)
 
     async def alist_nodes(self, pool_id: str, *, select: Sequence[str] | None = None) -> list[Body]:
         """``list_nodes`` on the async client."""
         client = await self.aget_conn()
         with translated(f"list nodes of pool {pool_id}", needs=READ_ACTION):
-            return [node.as_dict() async for node in client.list_nodes(pool_id, select=_list(select))]
+            return await aread_list(client, "pools", pool_id, "nodes", select=select)
 
     def list_node_extensions(self, pool_id: str, node_id: str) -> list[Body]:
         """List the extensions of a node (``Nodes_ListNodeExtensions``), Batch's own among them."""
         client = self.get_conn()
         with translated(f"list extensions of node {node_id} of pool {pool_id}", needs=READ_ACTION):
-            return [item.as_dict() for item in client.list_node_extensions(pool_id, node_id)]
+            return read_list(client, "pools", pool_id, "nodes", node_id, "extensions")
 
     async def alist_node_extensions(self, pool_id: str, node_id: str) -> list[Body]:
         """``list_node_extensions`` on the async client."""
         client = await self.aget_conn()
         with translated(f"list extensions of node {node_id} of pool {pool_id}", needs=READ_ACTION):
-            return [item.as_dict() async for item in client.list_node_extensions(pool_id, node_id)]
+            return await aread_list(client, "pools", pool_id, "nodes", node_id, "extensions")
 
     def get_node_extension(self, pool_id: str, node_id: str, extension_name: str) -> Body:
         """Read one extension of a node (``Nodes_GetNodeExtension``).
@@ -172,8 +175,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         with translated(
             f"read extension {extension_name} of node {node_id} of pool {pool_id}", needs=READ_ACTION
         ):
-            body: Body = client.get_node_extension(pool_id, node_id, extension_name).as_dict()
-        return body
+            return read(client, "pools", pool_id, "nodes", node_id, "extensions", extension_name)
 
     async def aget_node_extension(self, pool_id: str, node_id: str, extension_name: str) -> Body:
         """``get_node_extension`` on the async client."""
@@ -181,8 +183,24 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         with translated(
             f"read extension {extension_name} of node {node_id} of pool {pool_id}", needs=READ_ACTION
         ):
-            body: Body = (await client.get_node_extension(pool_id, node_id, extension_name)).as_dict()
-        return body
+            return await aread(client, "pools", pool_id, "nodes", node_id, "extensions", extension_name)
+
+    def change(self, change: Change) -> str:
+        """Change a pool or handle nodes, and do not wait for what comes of it.
+
+        :param change: what to do, as the functions of ``hooks.changes`` write it.
+        :return: the pool's new ETag, or "" where the service tells none.
+        :raises ConflictError: if the pool is another one than the ETag is of, or a state forbids it.
+        """
+        client = self.get_conn()
+        with translated(change.does, needs=WRITE_ACTION):
+            return change.etag_of(client.send_request(change.request()))
+
+    async def achange(self, change: Change) -> str:
+        """``change`` on the async client."""
+        client = await self.aget_conn()
+        with translated(change.does, needs=WRITE_ACTION):
+            return change.etag_of(await client.send_request(change.request()))
 
     def test_connection(self) -> tuple[bool, str]:
         """Try both planes and say what works (Airflow's "Test" button); see ``hooks._probe``."""
@@ -192,8 +210,4 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         """Read which images the account may use, each with its node agent (``Pools_ListSupportedImages``)."""
         client = self.get_conn()
         with translated("list the supported images"):
-            return [image.as_dict() for image in client.list_supported_images()]
-
-
-def _list(select: Sequence[str] | None) -> list[str] | None:
-    return None if select is None else list(select)
+            return read_list(client, "supportedimages")

@@ -1,4 +1,4 @@
-"""Drives the rules of the gate (``watch.Watch``) with a hook: one look, sync or async.
+"""Drives the rules of the gate (``watch.Watch``), and of repairs, with a hook: one look, sync or async.
 
 The rules say what to read; here it is read, and what Azure refuses becomes a ``Problem`` that the rules
 can judge. Extensions of several nodes are read at the same time, within a limit.
@@ -7,18 +7,25 @@ can judge. Extensions of several nodes are read at the same time, within a limit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.exceptions import AccessRefusedError, NotFoundError, ServiceError
+from airflow_batchext.hooks import repairing
+from airflow_batchext.metrics import look_span, note_verdict
 from airflow_batchext.readiness import read_extension, read_node, read_pool
 from airflow_batchext.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
 
 if TYPE_CHECKING:
-    from airflow_batchext.hooks.node import AzureBatchNodeHook, Body
+    from airflow_batchext.hooks._reading import Body
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from airflow_batchext.repair.course import AnyAnswer, Ask, Repair
+    from airflow_batchext.repair.healing import Healing
     from airflow_batchext.verdict import Verdict
-    from airflow_batchext.watch import Answer, NodeAnswer, Read, Watch
+    from airflow_batchext.watch import NodeAnswer, Watch
+
+Result = TypeVar("Result")
 
 #: Reads at the same time, per gate.
 CONCURRENT_READS = 8
@@ -42,35 +49,75 @@ _POOL_MEMBERS = [
 _NODE_MEMBERS = ["id", "state", "stateTransitionTime", "lastBootTime", "errors"]
 
 
-def look(hook: AzureBatchNodeHook, watch: Watch, *, whole: bool = False) -> Verdict:
+def look(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
     """Look at the watch's pool once.
 
     :param whole: not only a glance at what kept the gate closed the last time.
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
-    flow = watch.look(hook.service_time, whole=whole)
-    try:
-        wanted = next(flow)
-        while True:
-            wanted = flow.send(_answer(hook, watch.pool_id, wanted))
-    except StopIteration as end:
-        verdict: Verdict = end.value
+    with look_span(watch.pool_id) as span:
+        verdict = drive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
+        note_verdict(span, verdict)
         return verdict
 
 
-async def alook(hook: AzureBatchNodeHook, watch: Watch, *, whole: bool = False) -> Verdict:
+async def alook(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
     """``look`` on the hook's async client."""
-    flow = watch.look(hook.service_time, whole=whole)
-    try:
-        wanted = next(flow)
-        while True:
-            wanted = flow.send(await _aanswer(hook, watch.pool_id, wanted))
-    except StopIteration as end:
-        verdict: Verdict = end.value
+    with look_span(watch.pool_id) as span:
+        verdict = await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
+        note_verdict(span, verdict)
         return verdict
 
 
-def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:
+def give_back(hook: AzureBatchNodeHook, repair: Repair) -> str:
+    """Put a pool's targets back as a repair is ended in the middle; return what has to be told.
+
+    A removal that is under way is not waited for.
+    """
+    given_back = drive(hook, repair.pool_id, repair.give_back(hook.service_time))
+    if given_back.soon:
+        given_back = drive(hook, repair.pool_id, repair.give_back(hook.service_time))
+    return given_back.text
+
+
+async def agive_back(hook: AzureBatchNodeHook, repair: Repair, *, interval: float, looks: int) -> str:
+    """``give_back`` on the hook's async client; waits for a removal, for so many looks.
+
+    :param interval: seconds between them.
+    """
+    text = ""
+    for _ in range(looks):
+        given_back = await adrive(hook, repair.pool_id, repair.give_back(hook.service_time))
+        text = given_back.text
+        if given_back.stage.value != "working":
+            break
+        await asyncio.sleep(0 if given_back.soon else interval)
+    return text
+
+
+def drive(hook: AzureBatchNodeHook, pool_id: str, flow: Generator[Ask, Any, Result]) -> Result:
+    """Read, and do, what the rules ask for until they come to a result."""
+    try:
+        wanted = next(flow)
+        while True:
+            wanted = flow.send(_answer(hook, pool_id, wanted))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+async def adrive(hook: AzureBatchNodeHook, pool_id: str, flow: Generator[Ask, Any, Result]) -> Result:
+    """``drive`` on the hook's async client."""
+    try:
+        wanted = next(flow)
+        while True:
+            wanted = flow.send(await _aanswer(hook, pool_id, wanted))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Ask) -> AnyAnswer:
     try:
         match wanted:
             case ReadPool():
@@ -79,11 +126,13 @@ def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:
                 return [read_node(body) for body in hook.list_nodes(pool_id, select=_NODE_MEMBERS)]
             case ReadExtensions(node_ids):
                 return _read_all(read_extensions(hook, pool_id, node_ids))
+            case _:
+                return repairing.answer(hook, pool_id, wanted)
     except ServiceError as error:
         return problem_of(error)
 
 
-async def _aanswer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answer:
+async def _aanswer(hook: AzureBatchNodeHook, pool_id: str, wanted: Ask) -> AnyAnswer:
     try:
         match wanted:
             case ReadPool():
@@ -92,6 +141,8 @@ async def _aanswer(hook: AzureBatchNodeHook, pool_id: str, wanted: Read) -> Answ
                 return [read_node(body) for body in await hook.alist_nodes(pool_id, select=_NODE_MEMBERS)]
             case ReadExtensions(node_ids):
                 return _read_all(await aread_extensions(hook, pool_id, node_ids))
+            case _:
+                return await repairing.aanswer(hook, pool_id, wanted)
     except ServiceError as error:
         return problem_of(error)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_batchext.concealment import conceal
-from airflow_batchext.operators._pool import PoolOperator
+from airflow_batchext.operators._pool import DocumentOperator
 
 if TYPE_CHECKING:
     from airflow_batchext.operators._steps.create_pool import CreatePool
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 OnExisting = Literal["adopt", "fail", "update", "replace"]
 
 
-class AzureBatchCreatePoolOperator(PoolOperator):
+class AzureBatchCreatePoolOperator(DocumentOperator):
     """Creates a pool, with its extensions and its identity, from a document in the REST API's shape.
 
     The document is checked first; nothing is sent if it has errors, and warnings go to the log. A pool that
@@ -71,15 +70,6 @@ class AzureBatchCreatePoolOperator(PoolOperator):
         self.delete_on_failure = delete_on_failure
         self.delete_on_kill = delete_on_kill
         self.linked_pool_id = ""
-
-    @property
-    def pool_document(self) -> Any:
-        """The document as given or rendered, with its secrets concealed from everybody who looks."""
-        return self._pool_document
-
-    @pool_document.setter
-    def pool_document(self, document: Any) -> None:
-        self._pool_document = conceal(document)
 
     def _new_steps(self) -> CreatePool:
         from airflow_batchext.operators._steps.create_pool import CreatePool

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.concealment import conceal
-from airflow_batchext.operators._pool import PoolOperator
+from airflow_batchext.operators._pool import DocumentOperator
 
 if TYPE_CHECKING:
     from airflow_batchext.operators._steps.update_pool import UpdatePool
 
 
-class AzureBatchUpdatePoolOperator(PoolOperator):
+class AzureBatchUpdatePoolOperator(DocumentOperator):
     """Changes members of a pool that exists (``Pool_Update``); what is not given stays as it is.
 
     A pool that lives can be given another size or formula, start task, metadata and application packages;
@@ -46,15 +45,6 @@ class AzureBatchUpdatePoolOperator(PoolOperator):
         super().__init__(pool_id=pool_id, **kwargs)
         self.pool_document = pool_document
         self.wait_for_nodes = wait_for_nodes
-
-    @property
-    def pool_document(self) -> Any:
-        """The document as given or rendered, with its secrets concealed from everybody who looks."""
-        return self._pool_document
-
-    @pool_document.setter
-    def pool_document(self, document: Any) -> None:
-        self._pool_document = conceal(document)
 
     def _new_steps(self) -> UpdatePool:
         from airflow_batchext.operators._steps.update_pool import UpdatePool

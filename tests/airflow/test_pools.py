@@ -54,6 +54,9 @@ def end(airflow: Airflow, run_id: str, task_id: str) -> None:
     wait_until(f"{task_id} to be marked", marked, 30)
 
 
+PORTAL = "Pool in the Azure portal"
+
+
 def links(airflow: Airflow, run_id: str, task_id: str) -> dict[str, Any]:
     answer = airflow.get(f"dags/{POOLS}/dagRuns/{run_id}/taskInstances/{task_id}/links")
     found: dict[str, Any] = answer["extra_links"]
@@ -77,7 +80,11 @@ def runs(airflow: Airflow, service: Emulator) -> dict[str, Any]:
         90,
     )
     wait_until("the worker to wait", lambda: "is resizing" in airflow.log(POOLS, run_id, "ended-worker"), 60)
-    seen["links while deferred"] = links(airflow, run_id, "linked")
+    # The link is written just after the task has been deferred.
+    seen["links while deferred"] = wait_until(
+        "the link of the deferred task", lambda: links(airflow, run_id, "linked")[PORTAL], 30
+    )
+    assert waiting("linked")
     end(airflow, run_id, "ended-triggerer")
     end(airflow, run_id, "ended-worker")
     wait_until(
@@ -152,9 +159,6 @@ def test_who_ends_a_task_ends_its_pool_in_worker_and_triggerer(runs: Any):
     assert len(runs["ended"]) == 1, "both, the first was left out of the list"
 
 
-PORTAL = "Pool in the Azure portal"
-
-
 def test_the_link_is_there_while_the_task_is_deferred_and_after(
     airflow: Airflow, service: Emulator, runs: Any
 ):
@@ -164,7 +168,7 @@ def test_the_link_is_there_while_the_task_is_deferred_and_after(
         f"/resourceGroups/{info.resource_group}/providers/Microsoft.Batch/batchAccounts/{info.account}"
         "/pools/pl-linked"
     )
-    assert runs["links while deferred"] == {PORTAL: url}
+    assert runs["links while deferred"] == url
     assert links(airflow, runs[POOLS], "linked") == {PORTAL: url}
     assert links(airflow, runs[POOLS], "linked-triggerer") == {PORTAL: url}
 

@@ -145,3 +145,21 @@ def test_nonsense_and_overload_may_pass(read, azure, status, body):
                 assert caught.value.status == status
                 assert caught.value.retry_after == 7
         server.shutdown()
+
+
+async def test_before_airflow_3_3_2_secrets_are_masked_on_the_loop_that_owns_airflows_channel(monkeypatch):
+    import airflow.sdk.log
+    from asgiref.sync import async_to_sync
+
+    from airflow_batchext.hooks import _base
+
+    loops = []
+
+    async def tell_supervisor():
+        loops.append(asyncio.get_running_loop())
+
+    # As Airflow's own mask_secret does it there, in a triggerer.
+    monkeypatch.setattr(_base, "mask_secret", lambda secret: async_to_sync(tell_supervisor)())
+    monkeypatch.delattr(airflow.sdk.log, "amask_secret", raising=False)
+    await asyncio.gather(*(_base.amask(["one", "two"]) for _ in range(3)))
+    assert loops == [asyncio.get_running_loop()] * 6

@@ -435,6 +435,16 @@ def test_only_the_wait_for_its_own_pool_may_end_with_its_deletion(azure):
     assert caught.value.trigger.on_killed == "nothing"
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_an_airflow_that_cannot_keep_the_promise_is_named_in_the_log(azure, monkeypatch, capsys, told):
+    monkeypatch.setattr("airflow_batchext.operators._steps.pool.TRIGGERS_ARE_TOLD", told)
+    operator = task(azure, document(1), delete_on_kill=True, wait_for="steady", deferrable=True)
+    with pytest.raises(TaskDeferred):
+        operator.execute({})
+    said = f"while it is deferred, pool {azure.pool_id} stays as it is" in capsys.readouterr().out
+    assert said is not told
+
+
 def test_neither_trigger_nor_xcom_nor_error_has_a_secret(azure, pauses, capsys):
     secret = deepcopy(GPU) | {"protectedSettings": {"key": "S3NTINEL-1"}}
     azure.connect("azure_batchext_default", own_connection(azure.emulator))

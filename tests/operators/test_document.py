@@ -107,7 +107,7 @@ def test_a_text_that_is_no_document_is_refused_and_not_quoted(azure):
 
 
 def test_the_serialized_dag_holds_nothing_of_a_text(azure):
-    from airflow.serialization.serialized_objects import DagSerialization
+    from tests.airflow_names import DagSerialization
 
     with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
         for number, given in enumerate(

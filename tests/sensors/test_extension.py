@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
-from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_batchext.emulator import ExtensionScenario, PoolScenario, Scenario
 from airflow_batchext.emulator.scenario import ResizeError
 from airflow_batchext.exceptions import GateFailedError, GateTimeoutError, ParameterError
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from tests.airflow_names import AirflowRescheduleException
 from tests.conftest import own_connection
 
 
@@ -308,6 +308,14 @@ class TestStartFromTrigger:
             "skips": True,
         }
         assert AzureBatchExtensionTrigger(**args.trigger_kwargs).serialize()[1] == args.trigger_kwargs
+
+    def test_where_it_comes_to_a_worker_all_the_same_it_does_not_hold_it(self, azure):
+        azure.create(ready=False)
+        with pytest.raises(TaskDeferred) as caught:
+            sensor(azure, start_from_trigger=True, timeout=60, poke_interval=7).execute(context())
+        trigger = caught.value.trigger
+        assert not trigger.ends_task, "outlets and callbacks of a mapped task are the worker's"
+        assert (trigger.pool_id, trigger.poll_interval) == (azure.pool_id, 7)
 
     def test_others_have_none(self):
         gate = AzureBatchExtensionSensor(task_id="gate", pool_id="p")

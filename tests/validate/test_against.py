@@ -10,6 +10,7 @@ from airflow_batchext.cli import main
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from tests.airflow_names import needs_airflow
 from tests.conftest import document, own_connection
 
 CONN_ID = "azure_batchext_default"
@@ -99,6 +100,7 @@ def test_what_may_not_be_asked_is_told_and_not_held_against_the_pool(azure, agai
     assert "the images of the account could not be compared" in out
 
 
+@needs_airflow("3.2", "before, its own warnings went to standard output")
 @pytest.mark.parametrize("conn_id", ["nobody", "wrong_secret"])
 def test_an_account_that_cannot_be_read_is_one_line_and_status_2(azure, against, conn_id):
     azure.connect("wrong_secret", own_connection(azure.emulator, password="wr0ng-Zx9"))

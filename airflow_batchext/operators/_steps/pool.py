@@ -30,6 +30,7 @@ from airflow_batchext.hooks.waiting import look
 from airflow_batchext.operators._pool import PoolOperator
 from airflow_batchext.parameters import check_pool_id, check_seconds
 from airflow_batchext.pool_progress import Course, Goal, Look, Wait, pause_after
+from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 
 if TYPE_CHECKING:
@@ -114,6 +115,14 @@ class PoolSteps(ABC, Generic[OperatorT]):
         return seen
 
     def _deferral(self, wait: Wait) -> TaskDeferred:
+        on_killed = self._on_killed_while(wait)
+        if on_killed != "nothing" and not TRIGGERS_ARE_TOLD:
+            self.log.warning(
+                "Should somebody end this task while it is deferred, pool %s stays as it is: "
+                "this Airflow does not tell a trigger of it, 3.3 and later do. Without deferrable the task "
+                "itself is told.",
+                self._target,
+            )
         return TaskDeferred(
             trigger=AzureBatchPoolTrigger(
                 pool_id=self._target,
@@ -122,7 +131,7 @@ class PoolSteps(ABC, Generic[OperatorT]):
                 poll_interval=self.operator.poll_interval,
                 deadline=self._memo["deadline"],
                 pool_created=wait.created,
-                on_killed=self._on_killed_while(wait),
+                on_killed=on_killed,
                 memo=self._memo,
             ),
             method_name="execute_complete",

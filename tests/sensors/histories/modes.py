@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
-from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
 from airflow_batchext.hooks._async_clients import ServiceClock
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+from tests.airflow_names import AirflowRescheduleException
 from tests.sensors.histories.world import World, WrongError
 
 #: Modules whose ``time`` is that of the world.

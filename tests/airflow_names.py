@@ -1,0 +1,23 @@
+"""What differs from one version of Airflow to the next, for the tests."""
+
+from __future__ import annotations
+
+import pytest
+from airflow import __version__
+from packaging.version import Version
+
+try:
+    from airflow.sdk.exceptions import AirflowRescheduleException
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import AirflowRescheduleException
+try:
+    from airflow.serialization.serialized_objects import DagSerialization
+except ImportError:  # Airflow 3.1
+    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
+
+__all__ = ["AirflowRescheduleException", "DagSerialization", "needs_airflow"]
+
+
+def needs_airflow(version: str, why: str) -> pytest.MarkDecorator:
+    """Leave a test out in older Airflows, saying what they lack; docs/deployment.md lists it."""
+    return pytest.mark.skipif(Version(__version__) < Version(version), reason=f"Airflow {version}: {why}")
