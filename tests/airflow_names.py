@@ -15,9 +15,14 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
 
-__all__ = ["AirflowRescheduleException", "DagSerialization", "needs_airflow"]
+__all__ = ["AirflowRescheduleException", "DagSerialization", "airflow_is", "needs_airflow"]
+
+
+def airflow_is(version: str) -> bool:
+    """Whether this Airflow is that one or a later one."""
+    return Version(__version__) >= Version(version)
 
 
 def needs_airflow(version: str, why: str) -> pytest.MarkDecorator:
     """Leave a test out in older Airflows, saying what they lack; docs/deployment.md lists it."""
-    return pytest.mark.skipif(Version(__version__) < Version(version), reason=f"Airflow {version}: {why}")
+    return pytest.mark.skipif(not airflow_is(version), reason=f"Airflow {version}: {why}")
