@@ -8,7 +8,8 @@ READY := $(VENV)/.ready
 # Airflow starts twice as fast with its byte code cached.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo up test lint types pytest test-oldest test-clients test-browser audit bench mutants setup clean
+.PHONY: demo up test lint types pytest test-oldest test-clients test-browser test-distributed audit bench mutants
+.PHONY: setup clean
 
 demo: $(READY)
 	$(BIN)/batchext demo
@@ -44,6 +45,12 @@ test-browser: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt playwright
 	$(BIN)/python -m pytest -m browser tests/browser
 
+# Airflow as on several machines: see docs/distributed.md. SEEDS="1 2 3 4 5" runs the main run with five seeds.
+SEEDS ?= 1
+test-distributed: $(READY)
+	$(BIN)/python tests/distributed/environment.py
+	BATCHEXT_BED_SEEDS="$(SEEDS)" $(BIN)/python -m pytest -m distributed tests/distributed
+
 # Known weaknesses of the pinned dependencies, from the database of the Python Packaging Authority. Needs the
 # network, and answers otherwise tomorrow, so it is no part of `make test`; what it cannot look up is an error.
 audit:
@@ -74,4 +81,5 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-audit .venv-oldest .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .test-logs
+	rm -rf $(VENV) .venv-audit .venv-clients .venv-distributed .venv-oldest
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .test-logs

@@ -14,7 +14,9 @@ sensor for these alone. ::
     │   └── UnavailableError      408, 429, 5xx, a lost connection, an unreadable answer: may pass
     ├── GateFailedError           the gate closed: what it waited for cannot come any more
     ├── GateTimeoutError          the gate's deadline passed (also an AirflowSensorTimeout)
+    ├── NodeRepairError           nodes could not be mended, or not all of them
     ├── PoolConflictError         the pool that exists is not one to do this with; nothing was changed
+    ├── ReportError               a report could not be written
     ├── PoolResizeError           a resize ended without the nodes that were asked for
     └── PoolTimeoutError          a pool was not so far at the deadline
         └── DeletionTimeoutError  it was still there
@@ -22,12 +24,12 @@ sensor for these alone. ::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_batchext.pool_spec import Difference, Finding
 
@@ -115,6 +117,17 @@ class GateTimeoutError(BatchextError, AirflowSensorTimeout):
     """The gate's deadline passed; the text lists what was still missing."""
 
 
+class NodeRepairError(BatchextError):
+    """Nodes could not be mended; the text says which, why, and what was tried.
+
+    :param report: what was done to which node, as plain JSON.
+    """
+
+    def __init__(self, message: str, report: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.report = dict(report or {})
+
+
 class PoolConflictError(BatchextError):
     """The pool that exists is not one to do this with: it differs, is busy, scales itself, or was lost.
 
@@ -124,6 +137,10 @@ class PoolConflictError(BatchextError):
     def __init__(self, message: str, differences: Sequence[Difference] = ()) -> None:
         super().__init__(message)
         self.differences = tuple(differences)
+
+
+class ReportError(BatchextError):
+    """A report could not be written; the text says where."""
 
 
 class PoolResizeError(BatchextError):

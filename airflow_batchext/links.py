@@ -1,4 +1,4 @@
-"""The link from a task to its pool in the Azure portal.
+"""The links from a task to its pool in the Azure portal, and to the report that it wrote.
 
 Airflow asks for it on the worker whenever a process of the task ends, also when it is deferred, and keeps it
 as an XCom. A task that ends in the triggerer brings it along itself.
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: The XCom in which Airflow keeps the link.
 LINK_XCOM_KEY = "_link_AzureBatchPoolLink"
+#: The XCom in which it keeps the link to a report.
+REPORT_XCOM_KEY = "_link_AzureBatchReportLink"
 
 
 def portal_url(connection: BatchConnection, pool_id: str) -> str:
@@ -70,3 +72,18 @@ class AzureBatchPoolLink(BaseOperatorLink):
             return portal_url(parse_connection(BaseHook.get_connection(conn_id)), pool_id)
         except BatchextError:  # the task itself has failed with it, in more words
             return ""
+
+
+class AzureBatchReportLink(BaseOperatorLink):
+    """ "Pool report" beside a task that wrote one; greyed out until then."""
+
+    name = "Pool report"
+
+    @property
+    def xcom_key(self) -> str:
+        """The XCom that holds the link."""
+        return REPORT_XCOM_KEY
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Where the operator has just written its report; "" where there is none."""
+        return str(getattr(operator, "linked_report", ""))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.readiness import NODE_STATES
+from airflow_batchext.repair.policy import RepairPolicy
 
 _POOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -79,3 +80,18 @@ def check_seconds(name: str, value: object) -> float:
     raise ParameterError(
         f"{name} is {str(value)[:40]!r}, but it has to be seconds or a timedelta, zero or more."
     )
+
+
+def check_repair_policy(name: str, value: object) -> RepairPolicy:
+    """What a repair may do: a ``RepairPolicy``, a mapping with members of one, or None for the default.
+
+    :raises ParameterError: if it is anything else, or a member cannot be used.
+    """
+    if isinstance(value, RepairPolicy):
+        return value
+    if value is not None and not isinstance(value, Mapping):
+        raise ParameterError(f"{name} is {str(value)[:40]!r}; it is a RepairPolicy or a dict of its members.")
+    try:
+        return RepairPolicy.from_json(value or {})
+    except ValueError as error:
+        raise ParameterError(f"{name}: {error}") from None

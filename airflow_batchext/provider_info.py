@@ -106,10 +106,23 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks.pool", "hooks.node")],
-        "operators": [_modules("operators.pool", "operators.extension")],
+        "operators": [
+            _modules("operators.pool", "operators.extension", "operators.diagnose", "operators.node")
+        ],
         "sensors": [_modules("sensors.extension")],
-        "triggers": [_modules("triggers.extension", "triggers.pool")],
-        "extra-links": ["airflow_batchext.links.AzureBatchPoolLink"],
+        "triggers": [_modules("triggers.extension", "triggers.pool", "triggers.repair", "triggers.events")],
+        "asset-uris": [
+            {
+                "schemes": ["azbatch"],
+                "handler": "airflow_batchext.assets.sanitize_uri",
+                "factory": "airflow_batchext.assets.batch_pool_asset",
+            }
+        ],
+        "extra-links": [
+            "airflow_batchext.links.AzureBatchPoolLink",
+            "airflow_batchext.links.AzureBatchReportLink",
+        ],
+        "notifications": ["airflow_batchext.notifications.diagnosis.AzureBatchDiagnosisNotifier"],
         "connection-types": [
             {
                 "connection-type": "azure_batchext",
@@ -136,7 +149,15 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "float",
                         "example": "60",
                         "default": "30",
-                    }
+                    },
+                    "metrics_pool_id": {
+                        "description": "Whether the package's metrics carry the pool's id as a tag. Only for "
+                        "a backend that knows tags, and pools whose ids are few: each is a time series.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
                 },
             }
         },

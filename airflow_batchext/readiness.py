@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from airflow_batchext.veil import veiled_text
+
 #: A node in one of these states has a VM whose extensions' success counts. ``creating`` is among them:
 #: recorded nodes were still ``creating`` when their extensions had all succeeded.
 CARRYING_STATES = frozenset({"creating", "starting", "waitingforstarttask", "idle", "running", "offline"})
@@ -267,11 +269,12 @@ def epoch_seconds(time: str) -> float | None:
 def one_line(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
     """Text from a machine, made safe for a log line or an error: one line, bounded, nothing invisible.
 
-    Line ends, control characters, right-to-left marks and the like are shown as escapes.
+    Line ends, control characters, right-to-left marks and the like are shown as escapes; what looks like a
+    secret is hidden.
     """
     shown = "".join(
         c if c.isprintable() else " " if c == "\t" else c.encode("unicode_escape").decode("ascii")
-        for c in text.strip()
+        for c in veiled_text(text.strip())
     )
     if len(shown) <= limit:
         return shown

@@ -60,15 +60,22 @@ def resize_errors(body: Mapping[str, Any]) -> tuple[ResizeError, ...]:
     """
     status = _mapping(_mapping(body.get("properties")).get("resizeOperationStatus"))
     found = status.get("errors")
-    return tuple(_read(_mapping(error)) for error in found) if isinstance(found, list) else ()
+    return tuple(read_resize_error(_mapping(error)) for error in found) if isinstance(found, list) else ()
 
 
-def _read(error: Mapping[str, Any]) -> ResizeError:
+def read_resize_error(error: Mapping[str, Any]) -> ResizeError:
+    """One error of a resize, as either plane has it, in a line with advice."""
+    details = error.get("details")
+    if details is None:  # the data plane calls them so
+        details = [
+            {"code": value.get("name"), "message": value.get("value")}
+            for value in map(_mapping, error.get("values") or ())
+        ]
     code = one_line(str(error.get("code") or "")) or "no code"
     said = one_line(str(error.get("message") or "")) or "no message"
-    details = "; ".join(_details(error.get("details")))
+    told = "; ".join(_details(details))
     advice = _ADVICE.get(code.lower(), "")
-    text = f"{code}: {said.rstrip('.')}" + (f" ({details})" if details else "")
+    text = f"{code}: {said.rstrip('.')}" + (f" ({told})" if told else "")
     return ResizeError(code, f"{text}. {advice}".rstrip() if advice else text)
 
 

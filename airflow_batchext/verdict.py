@@ -30,7 +30,7 @@ otherwise                                              open
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal
 
@@ -117,13 +117,15 @@ class NodeReport:
     """One node as the verdict saw it.
 
     ``codes`` has each expected extension's code, "" where none was seen. ``failed`` and ``missing`` say in
-    words why the node is not ready; it is if both are empty.
+    words why the node is not ready; it is if both are empty. ``unread`` says that nothing is known against
+    it, but that its extensions were not read.
     """
 
     state: str
     codes: Mapping[str, str]
     failed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    unread: bool = False
 
     @property
     def ready(self) -> bool:
@@ -201,7 +203,7 @@ def hopeless(pool: Pool, rules: Rules, now: float, known_created: str | None) ->
             f"this one is of {pool.created}"
         )
     if rules.on_failure == "fail" and _fails_for_good(pool, rules, now):
-        return _resize_failure(pool, rules)
+        return resize_failure(pool, rules)
     return ""
 
 
@@ -213,7 +215,7 @@ def pool_misses(pool: Pool, rules: Rules, count: int) -> Iterator[str]:
         yield f"pool {pool.id} is {pool.allocation_state or 'in no known allocation state'}"
     needed = rules.needed(pool)
     if _short(pool, rules) and pool.resize_errors:
-        yield _resize_failure(pool, rules)
+        yield resize_failure(pool, rules)
     if needed is None:
         yield f"pool {pool.id} does not say how many nodes it should have"
     elif count < needed:
@@ -263,6 +265,21 @@ def node_report(
         elif extension.phase is not Phase.SUCCEEDED:
             missing.append(said)
     return NodeReport(node.state, codes, tuple(failed), tuple(missing))
+
+
+def unread_report(
+    node: Node, rules: Rules, expected: Sequence[str], now: float, first_seen: float, why: str = ""
+) -> NodeReport:
+    """The report on a node whose extensions nobody has read on this boot, or could not.
+
+    :param why: why they could not be read; "" if nobody has tried.
+    """
+    state = node_report(node, rules, (), (), now, first_seen)
+    said = f" could not be read: {why}" if why else " have not been read yet"
+    missing, unread = state.missing, state.ready
+    if node.state not in VOID_STATES:
+        missing += (f"extensions of node {node.id}{said}",)
+    return replace(state, codes=dict.fromkeys(expected, ""), missing=missing, unread=unread)
 
 
 def judge(
@@ -317,6 +334,7 @@ def _fails_for_good(pool: Pool, rules: Rules, now: float) -> bool:
     return rules.resize_grace <= 0 or (since is not None and now - since >= rules.resize_grace)
 
 
-def _resize_failure(pool: Pool, rules: Rules) -> str:
+def resize_failure(pool: Pool, rules: Rules) -> str:
+    """How a resize ended short of what is needed, and why, in a line."""
     errors = "; ".join(error.text for error in pool.resize_errors)
     return f"the resize of pool {pool.id} ended with {pool.current} of {rules.needed(pool)} nodes: {errors}"

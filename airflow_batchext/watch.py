@@ -37,6 +37,7 @@ from airflow_batchext.verdict import (
     hopeless,
     judge,
     node_report,
+    unread_report,
 )
 
 #: A failure on any node is noticed within this time (or at the next look, if that comes later).
@@ -190,7 +191,7 @@ class Watch:
         now = clock()
         self._glances, self._last_whole = 0, now
         if isinstance(pool, Problem):
-            return self._pool_unread(pool)
+            return pool_unread(pool, self.pool_id)
         pool = replace(pool, id=pool.id or self.pool_id)
         reason = hopeless(pool, self.rules, now, self.pool_created)
         if reason:
@@ -200,7 +201,7 @@ class Watch:
 
         listed = yield from _read_nodes()
         if isinstance(listed, Problem):
-            return _unread(listed, "the node list", pool)
+            return nodes_unread(listed, pool)
         nodes = [node for node in listed if not node.leaving]
         self._settle(nodes, now)
         fresh: set[str] = set()
@@ -221,10 +222,10 @@ class Watch:
         # The reads above are of different moments: they hold together only if nothing moved meanwhile.
         pool_again = yield from _read_pool()
         if isinstance(pool_again, Problem):
-            return self._pool_unread(pool_again)
+            return pool_unread(pool_again, self.pool_id)
         nodes_again = yield from _read_nodes()
         if isinstance(nodes_again, Problem):
-            return _unread(nodes_again, "the node list", pool)
+            return nodes_unread(nodes_again, pool)
         if pool_again.fingerprint == pool.fingerprint and self._moments(nodes_again) == self._moments(nodes):
             return verdict
         moved = f"pool {self.pool_id} or its nodes changed while they were read"
@@ -251,11 +252,6 @@ class Watch:
         elif self._still_looks >= _STILL_AFTER and verdict.far_from_ready:
             factor = 2
         return max(interval, min(interval * factor, _LONGEST_PAUSE), verdict.retry_after or 0.0)
-
-    def _pool_unread(self, problem: Problem) -> Verdict:
-        if problem.kind is ProblemKind.MISSING:
-            return Verdict(Outcome.FAIL, (f"pool {self.pool_id} does not exist (any more): {problem.text}",))
-        return _unread(problem, f"pool {self.pool_id}", None)
 
     def _settle(self, nodes: Sequence[Node], now: float) -> None:
         """Keep what is known only of nodes that are still there, on the boot it is of."""
@@ -345,7 +341,9 @@ class Watch:
         for node in nodes:
             seen = self._seen[node.id]
             if expected and not isinstance(seen.answer, Sequence):
-                reports[node.id], problem = self._unread_report(node, seen, expected, now)
+                problem = seen.answer if isinstance(seen.answer, Problem) else None
+                why = problem.text if problem else ""
+                reports[node.id] = unread_report(node, self.rules, expected, now, seen.state_from, why)
                 if problem is not None:
                     retry_after = max(retry_after, problem.retry_after or 0.0)
                     if problem.kind is ProblemKind.REFUSED:
@@ -354,18 +352,6 @@ class Watch:
                 extensions = seen.answer if isinstance(seen.answer, Sequence) else ()
                 reports[node.id] = node_report(node, self.rules, expected, extensions, now, seen.state_from)
         return judge(pool, self.rules, reports, refused=refused[:1], retry_after=retry_after or None)
-
-    def _unread_report(
-        self, node: Node, seen: _Seen, expected: Sequence[str], now: float
-    ) -> tuple[NodeReport, Problem | None]:
-        """The report on a node whose extensions nobody has read on this boot, or could not."""
-        state = node_report(node, self.rules, (), (), now, seen.state_from)
-        problem = seen.answer if isinstance(seen.answer, Problem) else None
-        why = f" could not be read: {problem.text}" if problem else " have not been read yet"
-        missing = state.missing
-        if node.state not in VOID_STATES:
-            missing += (f"extensions of node {node.id}{why}",)
-        return replace(state, codes=dict.fromkeys(expected, ""), missing=missing), problem
 
     def _moments(self, nodes: Sequence[Node]) -> frozenset[tuple[object, ...]]:
         """What must be equal in two node lists for them to be about the same nodes, on the same boot."""
@@ -379,6 +365,18 @@ def _phase(answer: NodeAnswer, expected: Sequence[str]) -> Phase:
     found = [find_extension(answer, name) for name in expected]
     phases = [extension.phase if extension else Phase.PENDING for extension in found]
     return next((p for p in (Phase.FAILED, Phase.PENDING) if p in phases), Phase.SUCCEEDED)
+
+
+def pool_unread(problem: Problem, pool_id: str) -> Verdict:
+    """The verdict where the pool could not be read."""
+    if problem.kind is ProblemKind.MISSING:
+        return Verdict(Outcome.FAIL, (f"pool {pool_id} does not exist (any more): {problem.text}",))
+    return _unread(problem, f"pool {pool_id}", None)
+
+
+def nodes_unread(problem: Problem, pool: Pool) -> Verdict:
+    """The verdict where the pool's node list could not be read."""
+    return _unread(problem, "the node list", pool)
 
 
 def _unread(problem: Problem, what: str, pool: Pool | None) -> Verdict:

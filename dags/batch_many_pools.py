@@ -1,21 +1,23 @@
-"""### As many pools as a run needs
+"""### Every night as many pools as there is work for
 
-How many pools there are, and of which size, is known only when the DAG runs: `plan` says it. For each item of
-the plan a pool is created, waited for, used and deleted; each goes its own way.
+How many pools there are, and of which size, is known only when the DAG runs: `plan` says it. For each item
+of the plan a pool is created, waited for, used and deleted; each goes its own way, and where one fails the
+others go on.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
-from airflow.sdk import DAG, Param, task, task_group
+from airflow.sdk import DAG, CronTriggerTimetable, Param, task, task_group
 
 from airflow_batchext.ephemeral import ephemeral_pool
 
 with DAG(
     "batch_many_pools",
-    schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    # The first run is the next night's: not the moment in which it is switched on.
+    schedule=CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=timedelta()),
+    catchup=False,
     params={
         "sizes": Param([1, 2], type="array", items={"type": "integer"}, title="Nodes of each pool"),
     },

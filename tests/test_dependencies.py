@@ -51,6 +51,7 @@ def _distribution(module: str) -> str:
         ("azure.batch", "azure-batch"),
         ("azure.identity", "azure-identity"),
         ("azure", "azure-core"),
+        ("opentelemetry", "opentelemetry-api"),
     ):
         if module == prefix or module.startswith(f"{prefix}."):
             return name

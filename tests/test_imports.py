@@ -11,11 +11,21 @@ import pytest
 MODULES = [
     "airflow_batchext.operators.pool",
     "airflow_batchext.operators.extension",
+    "airflow_batchext.operators.diagnose",
+    "airflow_batchext.notifications.diagnosis",
+    "airflow_batchext.operators.node",
+    "airflow_batchext.repair",
     "airflow_batchext.sensors.extension",
     "airflow_batchext.triggers.extension",
+    "airflow_batchext.triggers.repair",
     "airflow_batchext.triggers.pool",
+    "airflow_batchext.triggers.events",
+    "airflow_batchext.assets",
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
+    "airflow_batchext.hooks.health",
+    "airflow_batchext.hooks.node_logs",
+    "airflow_batchext.diagnosis",
     "airflow_batchext.concealment",
     "airflow_batchext.links",
     "airflow_batchext.pool_builder",
@@ -47,6 +57,10 @@ def test_the_test_can_fail():
 PARSED = [
     "operators.pool",
     "operators.extension",
+    "operators.diagnose",
+    "notifications.diagnosis",
+    "operators.node",
+    "repair",
     "sensors.extension",
     "ephemeral",
     "concealment",
@@ -60,15 +74,21 @@ LIGHT = {
     "airflow_batchext.ephemeral",
     "airflow_batchext.exceptions",
     "airflow_batchext.links",
+    "airflow_batchext.notifications",
+    "airflow_batchext.notifications.diagnosis",
     "airflow_batchext.operators",
     "airflow_batchext.operators._create_pool",
     "airflow_batchext.operators._delete_pool",
     "airflow_batchext.operators._pool",
     "airflow_batchext.operators._resize_pool",
     "airflow_batchext.operators._update_pool",
+    "airflow_batchext.operators.diagnose",
     "airflow_batchext.operators.extension",
+    "airflow_batchext.operators.node",
     "airflow_batchext.operators.pool",
     "airflow_batchext.references",
+    "airflow_batchext.repair",
+    "airflow_batchext.repair.policy",
     "airflow_batchext.sdk_models",
     "airflow_batchext.secret_members",
     "airflow_batchext.secret_references",
@@ -91,8 +111,12 @@ before = set(sys.modules)
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 TASKS = """
+from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
+from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import *
+from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 with DAG("ours"):
     AzureBatchCreatePoolOperator(task_id="create", pool_id="p", pool_document=DOCUMENT)
@@ -100,7 +124,13 @@ with DAG("ours"):
     AzureBatchResizePoolOperator(task_id="resize", pool_id="p", target_dedicated_nodes=2)
     AzureBatchDeletePoolOperator(task_id="delete", pool_id="p", deferrable=True)
     AzureBatchGetExtensionOperator(task_id="read", pool_id="p")
-    AzureBatchExtensionSensor(task_id="gate", pool_id="p", deferrable=True, extension_names=["a"])
+    AzureBatchDiagnosePoolOperator(
+        task_id="why", pool_id="p", output_uri="file:///r", on_failure_callback=AzureBatchDiagnosisNotifier()
+    )
+    AzureBatchRepairNodesOperator(task_id="repair", pool_id="p", policy=RepairPolicy(at_once=2))
+    AzureBatchExtensionSensor(
+        task_id="gate", pool_id="p", repair={}, deferrable=True, extension_names=["a"]
+    )
 """
 DOCUMENT = {
     "properties": {
@@ -145,19 +175,46 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.readiness",
         "airflow_batchext.sensors._rules",
         "airflow_batchext.sensors._start_from_trigger",
+        "airflow_batchext.veil",
         "airflow_batchext.verdict",
     }
+
+
+def test_watching_pools_needs_the_watchers_parameters_and_no_more():
+    body = (
+        "import airflow.triggers.base\nbefore |= set(sys.modules)\n"
+        "from airflow_batchext.assets import watched_pool_asset\n"
+        "with DAG('ours', schedule=watched_pool_asset('acc', 'p1')): BaseOperator(task_id='one')"
+    )
+    # With the first asset Airflow loads the handlers of all schemes.
+    assert {m for m in added(body) if not m.startswith("airflow.providers.common.io.")} == {
+        "airflow_batchext.assets",
+        "airflow_batchext.defaults",
+        "airflow_batchext.exceptions",
+        "airflow_batchext.triggers",
+        "airflow_batchext.triggers._base",
+        "airflow_batchext.triggers.events",
+    }
+
+
+VEIL = ("veil", "secret_members")
+HEALTH = ("health", "watch", "verdict", "readiness", "resize_errors", "defaults", *VEIL)
 
 
 @pytest.mark.parametrize(
     ("room", "may_know"),
     [
         ("emulator", ("emulator",)),
-        ("readiness", ("readiness",)),
-        ("verdict", ("verdict", "readiness", "defaults")),
-        ("watch", ("watch", "verdict", "readiness", "defaults")),
-        ("resize_errors", ("resize_errors", "readiness")),
-        ("pool_progress", ("pool_progress", "resize_errors", "readiness")),
+        ("veil", ("veil", "secret_members")),
+        ("readiness", ("readiness", *VEIL)),
+        ("verdict", ("verdict", "readiness", "defaults", *VEIL)),
+        ("watch", ("watch", "verdict", "readiness", "defaults", *VEIL)),
+        ("pool_events", ("pool_events", "verdict", "readiness", "defaults", *VEIL)),
+        ("resize_errors", ("resize_errors", "readiness", *VEIL)),
+        ("pool_progress", ("pool_progress", "resize_errors", "readiness", *VEIL)),
+        ("health", HEALTH),
+        ("diagnosis", ("diagnosis", "extension_catalog", *HEALTH)),
+        ("repair.healing", ("repair", "watch", "verdict", "readiness", "defaults", *VEIL)),
         ("pool_spec", ("pool_spec", "extension_catalog", "references", "secret_members", "sdk_models")),
     ],
 )
@@ -165,6 +222,6 @@ def test_pure_rooms_and_the_emulator_know_nothing_of_the_rest(room, may_know):
     code = f"import sys, airflow_batchext.{room}; print('\\n'.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     known = [module.split(".") for module in run.stdout.splitlines()]
-    assert ["airflow_batchext", room] in known
+    assert ["airflow_batchext", *room.split(".")] in known
     assert not [m for m in known if m[0] in ("airflow", "azure")]
     assert not [m for m in known if m[0] == "airflow_batchext" and len(m) > 1 and m[1] not in may_know]

@@ -10,7 +10,14 @@ import pytest
 
 from airflow_batchext.clouds import CLOUDS, PUBLIC
 from airflow_batchext.connection import BatchConnection
-from airflow_batchext.links import LINK_XCOM_KEY, AzureBatchPoolLink, portal_url
+from airflow_batchext.links import (
+    LINK_XCOM_KEY,
+    REPORT_XCOM_KEY,
+    AzureBatchPoolLink,
+    AzureBatchReportLink,
+    portal_url,
+)
+from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from airflow_batchext.operators.pool import (
     AzureBatchCreatePoolOperator,
@@ -70,6 +77,13 @@ def test_what_is_in_it_cannot_break_out_of_it():
 def test_every_operator_and_the_sensor_have_it(kind):
     (link,) = kind.operator_extra_links
     assert (type(link), link.xcom_key) == (AzureBatchPoolLink, LINK_XCOM_KEY)
+
+
+def test_the_diagnosis_operator_links_to_its_report_too():
+    assert [(type(link), link.xcom_key) for link in AzureBatchDiagnosePoolOperator.operator_extra_links] == [
+        (AzureBatchPoolLink, LINK_XCOM_KEY),
+        (AzureBatchReportLink, REPORT_XCOM_KEY),
+    ]
 
 
 def link_of(**operator):

@@ -41,7 +41,7 @@ def test_every_module_and_class_it_names_exists():
         for entry in info[kind]:
             for module in entry["python-modules"]:
                 importlib.import_module(module)
-    for path in info["extra-links"]:
+    for path in (*info["extra-links"], *info["notifications"]):
         module, _, name = path.rpartition(".")
         assert hasattr(importlib.import_module(module), name)
     for connection_type in info["connection-types"]:

@@ -12,6 +12,7 @@ from airflow_batchext.connection import CONN_TYPE, BatchConnection, parse_connec
 from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.hooks._async_clients import ServiceClock, SharedClient, lease, release, transport
+from airflow_batchext.metrics import answered
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,6 +53,7 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     default_conn_name = DEFAULT_CONN_ID
     conn_type = CONN_TYPE
     hook_name = "Azure Batch with extensions"
+    plane = ""
 
     def __init__(
         self,
@@ -134,7 +136,17 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         return DEFAULT_RETRIES if given is None else given
 
     def _client_options(self, connection: BatchConnection) -> dict[str, Any]:
-        return connection.client_options(retries=self._patience, on_response=self._clock.note)
+        return connection.client_options(retries=self._patience, on_response=self._noting(self._clock))
+
+    def _noting(self, clock: ServiceClock) -> Callable[[Any], None]:
+        """What is done with each answer of Azure."""
+        plane = self.plane
+
+        def note(response: Any) -> None:
+            clock.note(response)
+            answered(response, plane)
+
+        return note
 
     def service_time(self) -> float:
         """The time by the service's clock, in seconds since the epoch; by our own before it has answered."""
@@ -183,7 +195,7 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
             connection = await self.aconnection()
 
             async def make_client(clock: ServiceClock) -> Any:
-                options = connection.client_options(retries=self._patience, on_response=clock.note)
+                options = connection.client_options(retries=self._patience, on_response=self._noting(clock))
                 options.pop("connection_verify", None)  # the transport knows
                 timeouts = {name: options.pop(name) for name in ("connection_timeout", "read_timeout")}
                 return await make({**options, "transport": await transport(connection, **timeouts)})

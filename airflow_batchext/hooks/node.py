@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from azure.batch import BatchClient
     from azure.batch.aio import BatchClient as AsyncBatchClient
 
+    from airflow_batchext.hooks.changes import Change
+
 READ_ACTION = "Microsoft.Batch/batchAccounts/pools/read"
+WRITE_ACTION = "Microsoft.Batch/batchAccounts/pools/write"
 # The client asks for one even where its requests are signed by a policy of ours.
 _NO_CREDENTIAL = object()
 
@@ -39,6 +42,8 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     it sends an object. Every method raises ``ServiceError`` or one of its subclasses for what Azure
     refuses, and ``ConnectionFieldsError`` if the connection lacks what the call needs.
     """
+
+    plane = "data"
 
     def get_conn(self) -> BatchClient:
         """The SDK's sync client; kept until ``close``."""
@@ -179,6 +184,23 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
             f"read extension {extension_name} of node {node_id} of pool {pool_id}", needs=READ_ACTION
         ):
             return await aread(client, "pools", pool_id, "nodes", node_id, "extensions", extension_name)
+
+    def change(self, change: Change) -> str:
+        """Change a pool or handle nodes, and do not wait for what comes of it.
+
+        :param change: what to do, as the functions of ``hooks.changes`` write it.
+        :return: the pool's new ETag, or "" where the service tells none.
+        :raises ConflictError: if the pool is another one than the ETag is of, or a state forbids it.
+        """
+        client = self.get_conn()
+        with translated(change.does, needs=WRITE_ACTION):
+            return change.etag_of(client.send_request(change.request()))
+
+    async def achange(self, change: Change) -> str:
+        """``change`` on the async client."""
+        client = await self.aget_conn()
+        with translated(change.does, needs=WRITE_ACTION):
+            return change.etag_of(await client.send_request(change.request()))
 
     def test_connection(self) -> tuple[bool, str]:
         """Try both planes and say what works (Airflow's "Test" button); see ``hooks._probe``."""

@@ -51,6 +51,8 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
     connection lacks what the call needs.
     """
 
+    plane = "management"
+
     def get_conn(self) -> BatchManagementClient:
         """The SDK's sync client; kept until ``close``."""
         if self._client is not None:

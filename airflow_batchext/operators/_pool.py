@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
@@ -16,9 +16,20 @@ from airflow_batchext.links import AzureBatchPoolLink
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_batchext.operators._steps.pool import PoolSteps
-
 DEFAULT_TIMEOUT_SECONDS = 30 * 60
+
+
+class Steps(Protocol):
+    """What one run of an operator does, until it ends or defers itself."""
+
+    def begin(self, context: Context) -> dict[str, Any]:
+        """Do it; return the operator's XCom."""
+
+    def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Go on as the trigger's event says; return the operator's XCom."""
+
+    def on_kill(self) -> None:
+        """Clean up, as a user has ended the task."""
 
 
 class PoolOperator(BaseOperator):
@@ -53,7 +64,7 @@ class PoolOperator(BaseOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.deferrable = deferrable
-        self._steps: PoolSteps[Any] | None = None
+        self._steps: Steps | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Do it, step by step.
@@ -78,7 +89,7 @@ class PoolOperator(BaseOperator):
             self._steps.on_kill()
 
     @abstractmethod
-    def _new_steps(self) -> PoolSteps[Any]:
+    def _new_steps(self) -> Steps:
         """What one run of this operator does; imported only here, as parsing a DAG is hot."""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -18,9 +19,13 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import look
+from airflow_batchext.hooks.watching import give_back, look
+from airflow_batchext.metrics import gate_ended, gate_opened
 from airflow_batchext.parameters import check_pool_id
-from airflow_batchext.sensors._rules import gate_rules
+from airflow_batchext.pool_events import EventKind, summary
+from airflow_batchext.repair.course import Repair, lease_for, owner_of
+from airflow_batchext.repair.healing import Healing
+from airflow_batchext.sensors._rules import gate_repair, gate_rules
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,
     GateStatus,
@@ -34,12 +39,14 @@ from airflow_batchext.watch import DEFAULT_NOTICE_SECONDS, Watch
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_batchext.repair import RepairPolicy
     from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 # Airflow's own limit on the deferral comes after ours, so that ours can say what was missing.
 _DEFERRAL_MARGIN_SECONDS = 600
 # The key in Airflow's store for the state of a task.
 _POOL_SEEN = "batchext_pool_seen"
+_ASSETS = "azbatch://"
 
 
 class Gate:
@@ -52,6 +59,7 @@ class Gate:
         self.sensor = sensor
         self._started = time.time()
         self._said = ""
+        self._owner = ""
         self._verdict: Verdict | None = None
 
     @cached_property
@@ -64,14 +72,33 @@ class Gate:
         return gate_rules(self.sensor)
 
     @cached_property
-    def _watch(self) -> Watch:
+    def _watch(self) -> Watch | Healing:
         # A rescheduled task remembers nothing of the nodes: it has to read every one at every look.
         notice = 0.0 if self.sensor.reschedule else DEFAULT_NOTICE_SECONDS
-        return Watch(check_pool_id(self.sensor.pool_id), self._rules, notice_seconds=notice)
+        pool_id = check_pool_id(self.sensor.pool_id)
+        watch = Watch(pool_id, self._rules, notice_seconds=notice)
+        if self._repair is None:
+            return watch
+        return Healing(
+            watch,
+            Repair(
+                pool_id,
+                self._repair,
+                owner=self._owner,
+                keeps_journal=True,
+                lease=lease_for(self.sensor.poke_interval),
+            ),
+            seconds_left=lambda: self._started + self.sensor.timeout - time.time(),
+        )
+
+    @cached_property
+    def _repair(self) -> RepairPolicy | None:
+        return gate_repair(self.sensor, self._rules)
 
     @contextmanager
     def held(self, context: Context) -> Iterator[None]:
         """Hold the gate for the length of the block, and say with what its wait has ended."""
+        self._owner = owner_of(context["ti"]) or f"{self.sensor.task_id} {uuid4()}"
         reschedule = self.sensor.reschedule
         first = context["ti"].get_first_reschedule_date(context) if reschedule else None
         self._started = first.timestamp() if first else time.time()
@@ -103,7 +130,7 @@ class Gate:
         if store is not None and created and created != self._pool_seen_before(context):
             store.set(_POOL_SEEN, {"try_number": context["ti"].try_number, "pool_created": created})
 
-    def look(self) -> PokeReturnValue:
+    def look(self, context: Context) -> PokeReturnValue:
         """Look once.
 
         :raises GateFailedError: if the gate cannot open any more.
@@ -116,7 +143,10 @@ class Gate:
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, self._said)
         if verdict.outcome is Outcome.FAIL:
             raise self._failed(verdict.listed())
-        return PokeReturnValue(verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started))
+        is_open, report = verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started)
+        if is_open:
+            self._opened(context, report)
+        return PokeReturnValue(is_open, report)
 
     def look_then_defer(self, context: Context) -> Any:
         """Look once here: an open gate costs no trigger, and what is hopeless shows at once."""
@@ -134,12 +164,23 @@ class Gate:
                 deadline=deadline,
                 started=self._started,
                 rules=self._rules.to_json(),
+                repair=None if self._repair is None else self._repair.to_json(),
+                owner=self._owner,
                 pool_created=self._watch.pool_created,
                 not_before=time.time() + pause if pause > interval else None,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),
         )
+
+    def on_kill(self) -> None:
+        """Put the pool's targets back, if nodes are being replaced."""
+        if isinstance(self._watch, Healing):
+            try:
+                text = give_back(self._hook, self._watch.repair)
+            except BatchextError as error:
+                text = str(error)
+            self.sensor.log.warning("The repair of pool %s was ended. %s", self.sensor.pool_id, text)
 
     def pause(self, interval: float) -> float:
         """What the last look makes of the pause that Airflow would make, in seconds."""
@@ -149,12 +190,14 @@ class Gate:
         # Airflow fails tasks that are back too soon.
         return max(interval, pause) if self.sensor.reschedule else pause
 
-    def end(self, event: Mapping[str, Any]) -> dict[str, object]:
+    def end(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
         """End as the trigger's event says."""
         status, text = GateStatus(event["status"]), str(event["text"])
         if status is GateStatus.OPEN:
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, text)
-            return timed(event["report"], float(event["started"]))
+            report = timed(event["report"], float(event["started"]))
+            self._opened(context, report)
+            return report
         raise self._ending(self._failed(text) if status is GateStatus.FAILED else self._timed_out(text))
 
     def look_for_the_last_time(self, context: Context) -> Any:
@@ -167,6 +210,16 @@ class Gate:
         if found:
             return found.xcom_value
         raise self._ending(self._timed_out(self._missing)) from None
+
+    def _opened(self, context: Context, report: dict[str, Any]) -> None:
+        """Count it, and let the asset events of the task say of which pool they are."""
+        gate_opened(self.sensor.pool_id, report["seconds"])
+        at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+        ready = len(report["nodes"])
+        payload = {**summary(EventKind.READY, report, at), "nodes_ready": ready}
+        for asset in self.sensor.outlets:
+            if str(getattr(asset, "uri", "")).startswith(_ASSETS):
+                context["outlet_events"][asset].extra["payload"] = payload
 
     @property
     def _missing(self) -> str:
@@ -186,5 +239,6 @@ class Gate:
 
     def _ending(self, error: BatchextError) -> BatchextError | AirflowSkipException:
         """The error, or the skip that the user asked for instead; alike in every mode."""
+        gate_ended(self.sensor.pool_id, error)
         lenient = self.sensor.soft_fail or self.sensor.never_fail
         return AirflowSkipException(str(error)) if lenient else error

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.parameters import check_count, check_extension_names, check_node_states, check_seconds
+from airflow_batchext.parameters import (
+    check_count,
+    check_extension_names,
+    check_node_states,
+    check_repair_policy,
+    check_seconds,
+)
 from airflow_batchext.verdict import Rules
 
 if TYPE_CHECKING:
+    from airflow_batchext.repair import RepairPolicy
     from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 
@@ -29,4 +37,25 @@ def gate_rules(sensor: AzureBatchExtensionSensor) -> Rules:
         max_failed_nodes=check_count("max_failed_nodes", sensor.max_failed_nodes),
         node_grace=check_seconds("node_grace", sensor.node_grace),
         resize_grace=check_seconds("resize_grace", sensor.resize_grace),
+    )
+
+
+def gate_repair(sensor: AzureBatchExtensionSensor, rules: Rules) -> RepairPolicy | None:
+    """What may be done to nodes before the gate fails; None if nothing.
+
+    It mends what the gate would fail for: the same extensions, and nodes no later than the gate's own grace.
+
+    :raises ParameterError: if it cannot be used, or the gate would never ask for it.
+    """
+    if sensor.repair is None:
+        return None
+    if rules.on_failure == "wait":
+        raise ParameterError(
+            'repair does not go with on_failure="wait": nodes are mended where the gate would fail.'
+        )
+    policy = check_repair_policy("repair", sensor.repair)
+    return replace(
+        policy,
+        extension_names=policy.extension_names or rules.extension_names,
+        broken_after=min(policy.broken_after, rules.node_grace),
     )

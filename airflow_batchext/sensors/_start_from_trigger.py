@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.sensors._rules import gate_rules
+from airflow_batchext.sensors._rules import gate_repair, gate_rules
 
 if TYPE_CHECKING:
     from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
@@ -30,7 +30,9 @@ def start_trigger_args(sensor: AzureBatchExtensionSensor) -> StartTriggerArgs:
     :param sensor: its parameters, as given in the DAG.
     :raises ParameterError: if the task asks for something that cannot be had without a worker.
     """
-    rules = gate_rules(sensor).to_json()
+    gate = gate_rules(sensor)
+    rules, policy = gate.to_json(), gate_repair(sensor, gate)
+    repair = None if policy is None else policy.to_json()
     for name in ("pool_id", "azure_batchext_conn_id"):
         _check_template(sensor.task_id, name, getattr(sensor, name))
     for name, why in (
@@ -39,7 +41,7 @@ def start_trigger_args(sensor: AzureBatchExtensionSensor) -> StartTriggerArgs:
     ):
         if getattr(sensor, name, None):
             raise ParameterError(f"{sensor.task_id}: start_from_trigger does not go with {name}: {why}.")
-    if "{{" in json.dumps(rules):
+    if "{{" in json.dumps([rules, repair]):
         raise ParameterError(f"{sensor.task_id}: with start_from_trigger, names cannot be templates.")
     return StartTriggerArgs(
         trigger_cls="airflow_batchext.triggers.extension.AzureBatchExtensionTrigger",
@@ -50,6 +52,7 @@ def start_trigger_args(sensor: AzureBatchExtensionSensor) -> StartTriggerArgs:
             "poll_interval": sensor.poke_interval,
             "timeout": sensor.timeout,
             "rules": rules,
+            "repair": repair,
             "ends_task": True,
             "skips": sensor.soft_fail or sensor.never_fail,
         },

@@ -22,6 +22,7 @@ from airflow_batchext.links import AzureBatchPoolLink
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_batchext.repair import RepairPolicy
     from airflow_batchext.sensors._gate import Gate
 
 #: Compute gives an extension up to 90 minutes; observed pools needed 2 to 8, with outliers of 30.
@@ -54,6 +55,8 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         task, before it counts as failed; by default 15 minutes.
     :param resize_grace: seconds (or a timedelta) for which a resize may have failed for a reason that may
         go away (an allocation that failed or timed out); by default none.
+    :param repair: have nodes mended before the gate fails: a ``RepairPolicy`` or a dict with its members,
+        ``{}`` for the default. The gate is closed meanwhile, and fails with what was tried if nothing helps.
     :param poke_interval: seconds (or a timedelta) between two looks; by default the option
         ``[batchext] poll_interval``, 30 seconds.
     :param timeout: seconds (or a timedelta) until it gives up; by default one hour.
@@ -82,6 +85,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         max_failed_nodes: int = 0,
         node_grace: float | timedelta = DEFAULT_NODE_GRACE_SECONDS,
         resize_grace: float | timedelta = 0.0,
+        repair: RepairPolicy | Mapping[str, Any] | None = None,
         poke_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT_SECONDS,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -101,6 +105,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         self.max_failed_nodes = max_failed_nodes
         self.node_grace = node_grace
         self.resize_grace = resize_grace
+        self.repair = repair
         self.deferrable = deferrable
         if start_from_trigger:
             from airflow_batchext.sensors._start_from_trigger import start_trigger_args
@@ -133,7 +138,12 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
         :raises GateFailedError: if the gate cannot open any more.
         """
-        return self._gate.look()
+        return self._gate.look(context)
+
+    def on_kill(self) -> None:
+        """Leave no repair half done, as a user has ended the task."""
+        if self.repair is not None:
+            self._gate.on_kill()
 
     def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
         """Airflow's own pause, or what the last look makes of it."""
@@ -141,7 +151,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
         """End as the trigger's event says."""
-        return self._gate.end(event)
+        return self._gate.end(context, event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger; if Airflow's own limit came first, look once more for what is missing."""

@@ -8,14 +8,19 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+from uuid import uuid4
 
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.links import LINK_XCOM_KEY, portal_url
+from airflow_batchext.metrics import gate_ended, gate_opened, gate_waiting
 from airflow_batchext.parameters import check_pool_id
+from airflow_batchext.repair import RepairPolicy
+from airflow_batchext.repair.course import Repair, lease_for, owner_of
 from airflow_batchext.triggers._base import DeclaredTrigger
-from airflow_batchext.triggers._sharing import SharedLooks, shared_looks
+from airflow_batchext.triggers._ending import end_repair, shielded
+from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
 from airflow_batchext.verdict import Outcome
 
 
@@ -77,6 +82,8 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     :param ends_task: end the task in the triggerer.
     :param skips: let it end as skipped instead of failed.
     :param rules: what the gate asks for, as ``Rules.to_json`` writes it.
+    :param repair: what may be done to nodes before the gate fails, as ``RepairPolicy.to_json`` writes it.
+    :param owner: who repairs; by default the task.
     :param pool_created: the pool's ``creationTime`` when the gate was set, if it was seen.
     :param not_before: when to look first, in seconds since the epoch, if the service asked to be left alone
         for longer than one interval.
@@ -91,6 +98,8 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     ends_task: bool = False
     skips: bool = False
     rules: dict[str, Any] = field(default_factory=dict)
+    repair: dict[str, Any] | None = None
+    owner: str = ""
     pool_created: str | None = None
     not_before: float | None = None
 
@@ -99,18 +108,35 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         started, link = time.time() if self.started is None else self.started, ""
         deadline = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
         try:
-            async with shared_looks(
+            async with SharedLooksLease(
                 conn_id=self.azure_batchext_conn_id,
                 pool_id=check_pool_id(self.pool_id),
                 rules=self.rules,
                 pool_created=self.pool_created,
                 interval=self.poll_interval,
+                repair=self._repair(),
+                deadline=deadline,
             ) as looks:
-                end = await self._wait(looks, deadline)
+                with gate_waiting():
+                    end = await self._wait(looks, deadline)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
             end = GateEnd(GateStatus.FAILED, str(error))
         yield self._task_end(end, started, deadline, link) if self.ends_task else end.event(started)
+
+    async def on_kill(self) -> None:
+        """Leave no repair half done, if it was a user who ended the task."""
+        repair = self._repair()
+        if repair is not None:
+            await shielded(end_repair(self, self.azure_batchext_conn_id, repair, self.poll_interval))
+
+    def _repair(self) -> Repair | None:
+        if self.repair is None:
+            return None
+        self.owner = self.owner or owner_of(getattr(self, "task_instance", None)) or str(uuid4())
+        policy = RepairPolicy.from_json(self.repair)
+        lease = lease_for(self.poll_interval)
+        return Repair(self.pool_id, policy, owner=self.owner, keeps_journal=True, lease=lease)
 
     async def _wait(self, looks: SharedLooks, deadline: float) -> GateEnd:
         since = time.monotonic()
@@ -135,7 +161,10 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     def _task_end(self, end: GateEnd, started: float, deadline: float, link: str) -> TriggerEvent:
         if end.status is GateStatus.OPEN:
             # No worker ends this task, so nobody else leaves the link.
-            return TaskSuccessEvent(xcoms={"return_value": timed(end.report, started), LINK_XCOM_KEY: link})
+            report = timed(end.report, started)
+            gate_opened(self.pool_id, report["seconds"])
+            return TaskSuccessEvent(xcoms={"return_value": report, LINK_XCOM_KEY: link})
+        gate_ended(self.pool_id, timed_out=end.status is GateStatus.TIMEOUT)
         # The event that fails a task carries no message, so the log is where the reason stands.
         if end.status is GateStatus.FAILED:
             self.log.error("%s", failure_text(self.pool_id, end.text))

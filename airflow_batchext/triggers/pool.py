@@ -8,19 +8,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.hooks.waiting import alook
 from airflow_batchext.pool_progress import Course, Goal, Look, Wait, creation_time, pause_after
 from airflow_batchext.triggers._base import DeclaredTrigger
-
-# asyncio itself holds its tasks weakly.
-_endings: set[asyncio.Task[None]] = set()
-#: Airflow tells triggers that a user has ended their task from 3.3 on.
-TRIGGERS_ARE_TOLD = hasattr(BaseTrigger, "on_kill")
-_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+from airflow_batchext.triggers._ending import shielded, was_ended
 
 
 @dataclass(kw_only=True, eq=False)
@@ -79,14 +74,10 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
         """
         if self.on_killed == "nothing":
             return
-        # Airflow 3.3.2 cancels the trigger anew in every loop until it is done, this method with it.
-        ending = asyncio.create_task(self._end_pool())
-        _endings.add(ending)
-        ending.add_done_callback(_endings.discard)
-        await asyncio.shield(ending)
+        await shielded(self._end_pool())
 
     async def _end_pool(self) -> None:
-        if not await self._was_ended():
+        if not await was_ended(self):
             return
         try:
             async with AzureBatchPoolHook(self.azure_batchext_conn_id) as hook:
@@ -100,20 +91,3 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
                     self.log.info("Stopped the resize of pool %s, as the task was ended", self.pool_id)
         except BatchextError as error:
             self.log.warning("Pool %s was left as it is: %s", self.pool_id, error)
-
-    async def _was_ended(self) -> bool:
-        instance = getattr(self, "task_instance", None)
-        if instance is None:
-            return False
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-        from asgiref.sync import sync_to_async
-
-        states = await sync_to_async(RuntimeTaskInstance.get_task_states)(
-            dag_id=instance.dag_id,
-            task_ids=[instance.task_id],
-            run_ids=[instance.run_id],
-            map_index=instance.map_index,
-        )
-        found = {str(state) for state in states.get(instance.run_id, {}).values()}
-        self.log.info("The task is %s now", ", ".join(sorted(found)) or "nowhere")
-        return bool(found & _ENDED)

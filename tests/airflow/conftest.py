@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from airflow_batchext.emulator import Emulator, Scenario
 from tests.airflow.harness import Airflow, wait_until
+from tests.collector import Collector
 from tests.conftest import document, official_connection, own_connection
+from tests.statsd import Statsd
 
 #: Looked for everywhere after the DAG "secrets" has run; CONTROL stands in a place that is no secret.
 SECRET = f"SENTINEL{token_hex(8)}"
@@ -143,8 +145,28 @@ def planted(service: Emulator) -> Secrets:
 
 
 @pytest.fixture(scope="session")
+def statsd() -> Iterator[Statsd]:
+    """What Airflow's processes have sent of metrics."""
+    server = Statsd()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """What Airflow's processes have sent of traces."""
+    server = Collector()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
 def airflow(
-    service: Emulator, planted: Secrets, tmp_path_factory: pytest.TempPathFactory
+    service: Emulator,
+    planted: Secrets,
+    statsd: Statsd,
+    collector: Collector,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Airflow]:
     home = tmp_path_factory.mktemp("airflow-home")
     dags = home / "dags"
@@ -156,6 +178,7 @@ def airflow(
         "vault": {"conn_type": "generic", "password": f"connection-{SECRET}"},
         "azure_batchext_default": own_connection(service),
         "official": official_connection(service),
+        "azure_batch_default": official_connection(service),
         **planted.connections(service),
         # As an account in the public cloud has it: the data plane is the emulator's, the portal Azure's.
         "portal": own_connection(service, extra={"arm_url": "", **data_plane(service)}),
@@ -171,6 +194,11 @@ def airflow(
         "TEST_REFERENCE": f"reference-{SECRET}",
         "TEST_SECRET": SECRET,
         "TEST_CONTROL": CONTROL,
+        **statsd.environment,
+        "AIRFLOW__TRACES__OTEL_ON": "True",
+        "OTEL_TRACES_EXPORTER": "otlp_proto_http",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "1000",
     }
     try:
         yield running.start()

@@ -10,14 +10,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 from cryptography.fernet import Fernet
 
-_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+#: What is started, by name, and the words of its ``airflow`` command.
+COMPONENTS: Mapping[str, Sequence[str]] = {
+    name: (name,) for name in ("api-server", "scheduler", "dag-processor", "triggerer")
+}
 _AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 
@@ -32,19 +35,37 @@ def wait_until(what: str, check: Callable[[], Any], seconds: float = 90) -> Any:
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 class Airflow:
     """An Airflow of several processes on SQLite, in a folder of its own.
 
     :param home: AIRFLOW_HOME; what the processes print is in ``home/*.log``.
     :param dags: the folder of the DAG files.
     :param connections: Airflow connections by id.
+    :param program: the ``airflow`` to run; by default that of this environment.
+    :param components: what to start, by name, and the words of its command.
     """
 
-    def __init__(self, home: Path, dags: Path, connections: dict[str, dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        connections: dict[str, dict[str, Any]],
+        *,
+        program: str = _AIRFLOW,
+        components: Mapping[str, Sequence[str]] = COMPONENTS,
+    ) -> None:
         self.home = home
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        self.components = components
+        self._program = program
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         self.environment = kept | {
@@ -72,7 +93,7 @@ class Airflow:
     def start(self) -> Airflow:
         """Make the database, start every component, and wait until all are healthy."""
         self.run("db", "migrate")
-        for component in _COMPONENTS:
+        for component in self.components:
             self.start_component(component)
         wait_until("Airflow to be healthy", self._healthy)
         token = self._client.get("/auth/token").json()["access_token"]
@@ -93,7 +114,7 @@ class Airflow:
     def run(self, *arguments: str) -> str:
         """Run an ``airflow`` command."""
         done = subprocess.run(
-            [_AIRFLOW, *arguments], env=self.environment, capture_output=True, text=True, check=False
+            [self._program, *arguments], env=self.environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -102,7 +123,11 @@ class Airflow:
         """Start one component in a process group of its own."""
         with (self.home / f"{component}.log").open("ab") as log:
             self._processes[component] = subprocess.Popen(
-                [_AIRFLOW, component], env=self.environment, stdout=log, stderr=log, start_new_session=True
+                [self._program, *self.components[component]],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def stop_component(self, component: str, how: signal.Signals, patience: float = 10) -> None:

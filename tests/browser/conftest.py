@@ -13,7 +13,7 @@ from airflow_batchext.emulator import Emulator
 from tests.airflow.harness import Airflow
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 NEEDS = "the tests of the web page need Chromium (Debian: apt-get install chromium) and playwright from PyPI"
@@ -43,8 +43,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
 
 
 @pytest.fixture
-def page(airflow: Airflow) -> Iterator[Page]:
-    """A page of a signed-in browser."""
+def browser() -> Iterator[Browser]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -52,9 +51,15 @@ def page(airflow: Airflow) -> Iterator[Page]:
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         pytest.fail(NEEDS)
-    # Chromium's own sandbox does not work for root, as CI runs; the only pages are Airflow's.
+    # Chromium's own sandbox does not work for root, as CI runs; the only pages are Airflow's and ours.
     options: dict[str, Any] = {"args": ["--no-sandbox", "--disable-gpu"]}
     with sync_playwright() as play, play.chromium.launch(executable_path=program, **options) as browser:
-        page = browser.new_page(viewport={"width": 1100, "height": 1250})
-        page.goto(f"{airflow.url}/auth/login/")
-        yield page
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, airflow: Airflow) -> Page:
+    """A page of a signed-in browser."""
+    page = browser.new_page(viewport={"width": 1100, "height": 1250})
+    page.goto(f"{airflow.url}/auth/login/")
+    return page

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_batchext.emulator import ExtensionScenario, Scenario
+from airflow_batchext.exceptions import GateTimeoutError
+from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import (
     AzureBatchCreatePoolOperator,
     AzureBatchDeletePoolOperator,
@@ -24,6 +30,7 @@ from airflow_batchext.pool_progress import Goal
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
+from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 from airflow_batchext.verdict import Rules
 from tests.conftest import Azure, document
 
@@ -89,6 +96,18 @@ def _read(azure: Azure, **options: Any) -> Any:
     return AzureBatchGetExtensionOperator(task_id="t", pool_id=azure.pool_id, **options).execute({})
 
 
+def _diagnose(azure: Azure, **options: Any) -> Any:
+    result = AzureBatchDiagnosePoolOperator(task_id="t", pool_id=azure.pool_id, **options).execute({})
+    for log in result["node_logs"]:
+        if log["problem"]:  # one that cannot be had does not keep the report back
+            raise AssertionError(log["problem"])
+
+
+def _fail(azure: Azure) -> None:
+    azure.create()
+    azure.emulator.account.set_extension(azure.pool_id, 0, "secretext", outcome="fail")
+
+
 def _gate(azure: Azure, **options: Any) -> Any:
     sensor = AzureBatchExtensionSensor(
         task_id="t", pool_id=azure.pool_id, poke_interval=0, timeout=0, **options
@@ -133,6 +152,48 @@ def _pool_trigger(azure: Azure) -> Any:
         raise AssertionError(str(event))
 
 
+def _ill(azure: Azure) -> None:
+    """A node to mend: a failed extension on a machine that only another one replaces."""
+    rule = ExtensionScenario(extension="secretext", outcome="fail", node=0)
+    azure.emulator.scenario = Scenario(extensions=[rule])
+    azure.create()
+
+
+_REPLACE = {"order": ["replace"]}
+
+
+def _repair(azure: Azure) -> Any:
+    task = AzureBatchRepairNodesOperator(
+        task_id="t", pool_id=azure.pool_id, policy=_REPLACE, poll_interval=0.01, timeout=900, deferrable=True
+    )
+    try:
+        return task.execute({})
+    except TaskDeferred:
+        return None
+
+
+def _repair_trigger(azure: Azure) -> Any:
+    trigger = AzureBatchRepairTrigger(
+        pool_id=azure.pool_id,
+        azure_batchext_conn_id="azure_batchext_default",
+        poll_interval=0.01,
+        deadline=time.time(),
+        owner="me",
+        policy={"order": ["reboot"]},
+    )
+    event = _first(trigger)
+    if event["stage"] == "failed":
+        raise AssertionError(event["text"])
+
+
+def _healing_gate(azure: Azure) -> Any:
+    try:
+        return _gate(azure, repair=_REPLACE)
+    except GateTimeoutError as error:
+        if "is being repaired" not in str(error):
+            raise
+
+
 def _nothing(azure: Azure) -> None:
     pass
 
@@ -157,7 +218,18 @@ STORIES = [
     Story("AzureBatchDeletePoolOperator", "deletes a pool", (READ, DELETE), _delete),
     Story("AzureBatchPoolTrigger", "waits for a pool", (READ,), _pool_trigger),
     Story("AzureBatchGetExtensionOperator", "reads extensions", (LOOK_UP, READ), _read),
+    Story("AzureBatchDiagnosePoolOperator", "reads and diagnoses", (LOOK_UP, READ), _diagnose),
+    Story(
+        "AzureBatchDiagnosePoolOperator",
+        "has nodes upload their logs",
+        (LOOK_UP, READ, WRITE),
+        lambda azure: _diagnose(azure, logs_container="https://a/c", logs_identity="/subscriptions/s/i"),
+        _fail,
+    ),
     Story("AzureBatchExtensionSensor", "holds the gate", (LOOK_UP, READ), _gate),
+    Story("AzureBatchRepairNodesOperator", "mends nodes", (LOOK_UP, READ, WRITE), _repair, _ill),
+    Story("AzureBatchRepairTrigger", "mends nodes", (LOOK_UP, READ, WRITE), _repair_trigger, _ill),
+    Story("AzureBatchExtensionSensor", "mends nodes", (LOOK_UP, READ, WRITE), _healing_gate, _ill),
     Story("AzureBatchExtensionTrigger", "holds the gate", (LOOK_UP, READ), _gate_trigger),
     Story(
         "AzureBatchExtensionSensor",

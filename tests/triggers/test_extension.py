@@ -16,6 +16,7 @@ from airflow.models.trigger import Trigger
 from airflow_batchext.emulator import ExtensionScenario, Scenario
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
+from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 
 
 def trigger(azure, seconds=60.0, **change):
@@ -160,6 +161,11 @@ TRIGGERS = [
     AzureBatchExtensionTrigger(
         pool_id="p", azure_batchext_conn_id="c", poll_interval=1.5, deadline=2.5, started=1.0,
         rules={"extension_names": ["a"], "allow_empty": True, "node_states": ["idle"]}, pool_created="x",
+        repair={"order": ["reboot"], "at_once": 1.0, "stuck_after": 60.0}, owner="me",
+    ),
+    AzureBatchRepairTrigger(
+        pool_id="p", azure_batchext_conn_id="c", poll_interval=1.5, deadline=2.5, owner="me",
+        policy={"order": ["reboot"], "at_once": 0.5}, node_ids=["n"], pool_created="x", not_before=1.0,
     ),
     AzureBatchPoolTrigger(
         pool_id="p", azure_batchext_conn_id="c", goal="gone", poll_interval=1.5, deadline=2.5,

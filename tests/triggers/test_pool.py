@@ -111,7 +111,7 @@ async def test_an_outage_is_waited_through(azure):
 INSTANCE = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)
 
 
-@pytest.mark.parametrize("state", ["failed", "success", "deferred", "scheduled", None])
+@pytest.mark.parametrize("state", ["failed", "success", "deleted", "deferred", "scheduled", None])
 @pytest.mark.parametrize("what", ["nothing", "delete", "stop_resize"])
 async def test_only_the_end_of_the_task_by_a_user_touches_the_pool(azure, monkeypatch, state, what):
     """Airflow calls on_kill also when it moves the trigger, and after a clear: the task is deferred then."""
@@ -120,7 +120,7 @@ async def test_only_the_end_of_the_task_by_a_user_touches_the_pool(azure, monkey
 
     def states(**given):
         asked.append(given)
-        return {"r": {"t": state}}
+        return {} if state == "deleted" else {"r": {"t": state}}
 
     monkeypatch.setattr(
         "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_task_states", staticmethod(states)
@@ -130,7 +130,7 @@ async def test_only_the_end_of_the_task_by_a_user_touches_the_pool(azure, monkey
     await one.on_kill()
     with AzureBatchPoolHook() as hook:
         after = hook.get_pool(azure.pool_id)["properties"]
-    acts = state in ("failed", "success")
+    acts = state in ("failed", "success", "deleted")
     assert (after["provisioningState"] == "Deleting") is (acts and what == "delete")
     assert (after["allocationState"] == "Stopping") is (acts and what == "stop_resize")
     assert bool(asked) is (what != "nothing")

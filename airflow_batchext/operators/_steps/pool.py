@@ -30,7 +30,8 @@ from airflow_batchext.hooks.waiting import look
 from airflow_batchext.operators._pool import PoolOperator
 from airflow_batchext.parameters import check_pool_id, check_seconds
 from airflow_batchext.pool_progress import Course, Goal, Look, Wait, pause_after
-from airflow_batchext.triggers.pool import TRIGGERS_ARE_TOLD, AzureBatchPoolTrigger
+from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
+from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -1,0 +1,27 @@
+"""Why a pool is not ready, and what to do about it: known causes, matched with a snapshot of its health.
+
+The causes are data (``causes.yaml``): how each shows, its remedy, where to read on, its evidence, and how
+certain that is; ``docs/causes.md`` lists them. Pure: a snapshot goes in, a diagnosis comes out, and from that
+texts (``Report``); no clock, no Airflow, no Azure SDK, and nothing read but the package's own table.
+"""
+
+from airflow_batchext.diagnosis._cause import Cause, Certainty, Hit
+from airflow_batchext.diagnosis._ranking import Diagnosis, Finding, diagnose, known_causes, to_json
+from airflow_batchext.diagnosis._report import NodeLogs, Report, not_ready
+from airflow_batchext.diagnosis._timeline import Event, timeline
+
+__all__ = [
+    "Cause",
+    "Certainty",
+    "Diagnosis",
+    "Event",
+    "Finding",
+    "Hit",
+    "NodeLogs",
+    "Report",
+    "diagnose",
+    "known_causes",
+    "not_ready",
+    "timeline",
+    "to_json",
+]

@@ -1,0 +1,63 @@
+"""Known causes that show at a node: its state, its errors, its start task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from airflow_batchext.diagnosis._cause import (
+    STUCK_SECONDS,
+    Hit,
+    Look,
+    fault_text,
+    node_error,
+    states,
+    staying,
+)
+from airflow_batchext.readiness import epoch_seconds, one_line
+
+if TYPE_CHECKING:
+    from airflow_batchext.health import NodeHealth, PoolHealth
+
+
+def _start_task_failed(health: PoolHealth) -> Iterator[Hit]:
+    for node in staying(health):
+        task = node.start_task
+        if node.state == "starttaskfailed" or (task is not None and task.result == "failure"):
+            code = f" with exit code {task.exit_code}" if task and task.exit_code is not None else ""
+            why = f": {one_line(fault_text(task.failure), 300)}" if task and task.failure else ""
+            yield Hit(f"node {node.id} ({node.state}): its start task failed{code}{why}", node.id)
+
+
+def _start_task_runs(health: PoolHealth) -> Iterator[Hit]:
+    for node in staying(health):
+        if node.state == "waitingforstarttask" and _for(health, node) >= STUCK_SECONDS:
+            started = node.start_task.started if node.start_task else ""
+            since = started or node.state_since
+            yield Hit(f"node {node.id} waits for its start task, which runs since {since}", node.id)
+
+
+def _joining_for_long(health: PoolHealth) -> Iterator[Hit]:
+    for node in staying(health):
+        if node.state in ("creating", "starting") and _for(health, node) >= 2 * STUCK_SECONDS:
+            yield Hit(f"node {node.id} is {node.state} since {node.state_since}", node.id)
+
+
+def _for(health: PoolHealth, node: NodeHealth) -> float:
+    since = epoch_seconds(node.state_since)
+    return 0.0 if since is None else health.taken_at - since
+
+
+NODE_LOOKS: Final[Mapping[str, Look]] = {
+    "start-task-failed": _start_task_failed,
+    "start-task-runs": _start_task_runs,
+    "disk-full": node_error("DiskFull"),
+    "application-package": node_error("ApplicationPackageError"),
+    "container-image": node_error(saying="container ?image|docker|registry"),
+    "batch-agent": node_error("BatchAgentInstallationFailure"),
+    "node-unreachable": states("unusable", but_for_errors=True),
+    "contact-lost": states("unknown"),
+    "joining-for-long": _joining_for_long,
+    "preempted": states("preempted"),
+    "deallocated": states("deallocated", "deallocating"),
+}

@@ -1,0 +1,91 @@
+"""The HTML of a report, from ``report.html``: one file, no scripts, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext import __version__
+from airflow_batchext.diagnosis._picture import KINDS, fields
+from airflow_batchext.diagnosis._report import MOST_FACTS, MOST_NODES, MOST_SAID, Report, not_ready
+from airflow_batchext.diagnosis._timeline import timeline
+from airflow_batchext.readiness import one_line
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_OUTCOMES = {"open": ("ready", "Ready"), "wait": ("pending", "Not ready yet"), "fail": ("failed", "Failed")}
+_FEW_NODES = 40
+_FEW_HITS = 2
+_FEW_FACTS = 6
+_MOST_HITS = 50
+
+
+def page(report: Report) -> str:
+    """The report as one HTML file."""
+    diagnosis, health = report.diagnosis, report.diagnosis.health
+    nodes = not_ready(diagnosis)
+    return _template().render(
+        report=report,
+        diagnosis=diagnosis,
+        health=health,
+        outcome=_OUTCOMES[health.outcome],
+        fields=fields(health),
+        kinds=KINDS,
+        bars=_bars(report),
+        nodes=nodes[:MOST_NODES],
+        more_nodes=len(nodes) - MOST_NODES,
+        matrix=health.failing_first() if len(health.nodes) <= _FEW_NODES else [],
+        columns=list(dict.fromkeys(e.name for node in health.nodes for e in node.extensions)),
+        events=timeline(health)[:MOST_FACTS],
+        few=_FEW_HITS,
+        most_hits=_MOST_HITS,
+        most_said=MOST_SAID,
+        few_facts=_FEW_FACTS,
+        version=__version__,
+    )
+
+
+def _bars(report: Report) -> list[tuple[str, int, float]]:
+    """The nodes by how far they are: a kind, how many, and their share in percent."""
+    totals = report.diagnosis.health.totals
+    counts = [
+        ("failed", totals.failed.nodes),
+        ("pending", totals.pending.nodes),
+        ("ready", totals.ready.nodes),
+    ]
+    there = sum(count for _, count in counts)
+    missing = max(0, (totals.wanted or 0) - there)
+    counts.append(("missing", missing))
+    return [(kind, count, 100 * count / (there + missing)) for kind, count in counts if count]
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("airflow_batchext.diagnosis", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Whatever is shown is one safe line first, and escaped after that.
+        finalize=_shown,
+    )
+    environment.filters["indented"] = _indented
+    return environment.get_template("report.html")
+
+
+def _shown(value: Any) -> Any:
+    from markupsafe import Markup
+
+    return one_line(value, 2000) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _indented(value: Any) -> Any:
+    """Settings as JSON over several lines, in ASCII alone."""
+    from markupsafe import escape
+
+    return escape(json.dumps(value, indent=2)[:4000])

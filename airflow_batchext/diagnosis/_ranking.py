@@ -1,0 +1,182 @@
+"""Which of the known causes a snapshot shows, the likeliest first, and what none of them explains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from airflow_batchext.diagnosis._cause import Cause, Hit
+from airflow_batchext.diagnosis._extension_causes import EXTENSION_LOOKS
+from airflow_batchext.diagnosis._node_causes import NODE_LOOKS
+from airflow_batchext.diagnosis._pool_causes import POOL_LOOKS
+from airflow_batchext.readiness import Phase, one_line
+
+if TYPE_CHECKING:
+    from airflow_batchext.health import PoolHealth
+
+_LOOKS = {**POOL_LOOKS, **NODE_LOOKS, **EXTENSION_LOOKS}
+_TABLE = "causes.yaml"
+_MOST_SAID = 20
+
+
+@cache
+def known_causes() -> tuple[Cause, ...]:
+    """Every known cause, as ``causes.yaml`` has them."""
+    text = files(__package__).joinpath(_TABLE).read_text("utf-8")
+    table: dict[str, Any] = yaml.safe_load(text)
+    return tuple(
+        Cause(**{**row, "id": name, "evidence": tuple(row["evidence"]), "look": _LOOKS[name]})
+        for name, row in table.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A known cause and the places where it shows."""
+
+    cause: Cause
+    hits: tuple[Hit, ...]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes where it shows, each once; none where it is the pool."""
+        return tuple(dict.fromkeys(hit.node for hit in self.hits if hit.node))
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """The extensions where it shows, each once."""
+        return tuple(dict.fromkeys(hit.extension for hit in self.hits if hit.extension))
+
+    @property
+    def where(self) -> str:
+        """Where it shows, in a few words."""
+        if not self.nodes:
+            return "the pool"
+        count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
+        return f"{', '.join(map(one_line, self.extensions[:3]))} on {count}" if self.extensions else count
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a snapshot comes to.
+
+    :param findings: known causes, the likeliest first.
+    :param unexplained: what is not ready and has none of them, in the gate's words.
+    """
+
+    health: PoolHealth
+    findings: tuple[Finding, ...]
+    unexplained: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the gate would open, and no known cause of trouble shows."""
+        return self.health.outcome == "open" and not self.findings
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The ids of the causes that were found, the likeliest first."""
+        return tuple(finding.cause.id for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to, in one sentence."""
+        if self.findings:
+            first, more = self.findings[0], len(self.findings) - 1
+            also = f", and {more} more" if more else ""
+            return f"{first.cause.title} ({first.where}){also}."
+        if self.healthy:
+            return "Nothing is wrong: every extension on every node has succeeded."
+        if self.health.outcome == "wait" and not self.health.nodes_in(Phase.FAILED):
+            return "Nothing that is known to be a fault; the pool is not ready yet."
+        return "No known cause explains this; the facts are below."
+
+    def short(self, most: int = 3) -> str:
+        """The diagnosis in a few lines, for a message or a log.
+
+        :param most: how many causes to tell.
+        """
+        lines = [
+            f"Pool {self.health.id}: {one_line(self.health.summary)}",
+            *(f"- {f.cause.title} ({f.where}). {f.cause.remedy}." for f in self.findings[:most]),
+        ]
+        if len(self.findings) > most:
+            lines.append(f"- and {len(self.findings) - most} more causes")
+        if not self.findings:
+            lines.append(f"- {self.verdict}")
+            lines += [f"  {one_line(fact, 300)}" for fact in self.unexplained[:most]]
+        return "\n".join(lines)
+
+
+def diagnose(health: PoolHealth) -> Diagnosis:
+    """Find the known causes of what a snapshot shows.
+
+    It never guesses: what no known cause explains is listed as it was seen.
+    """
+    found = {cause: tuple(dict.fromkeys(cause.look(health))) for cause in known_causes()}
+    particular = [hit for cause, hits in found.items() if not cause.general for hit in hits]
+    explained = {(hit.node, hit.extension) for hit in particular}
+    nodes = {hit.node for hit in particular if hit.node}
+    findings = []
+    for cause, hits in found.items():
+        if cause.general:
+            hits = tuple(
+                hit for hit in hits if (hit.node, hit.extension) not in explained and not _covered(hit, nodes)
+            )
+        if hits:
+            findings.append(Finding(cause, hits))
+    # What is general about a node gives way to what is general about an extension on it.
+    on_extensions = {hit.node for finding in findings for hit in finding.hits if hit.extension}
+    findings = [
+        Finding(f.cause, kept)
+        for f in findings
+        if (kept := tuple(h for h in f.hits if not (f.cause.general and _covered(h, on_extensions))))
+    ]
+    findings.sort(key=lambda finding: (-finding.cause.weight, -len(finding.hits), finding.cause.id))
+    return Diagnosis(health, tuple(findings), tuple(_unexplained(health, findings)))
+
+
+def _covered(hit: Hit, nodes: set[str]) -> bool:
+    """Whether a sign of a whole node is explained by something particular on it."""
+    return not hit.extension and hit.node in nodes
+
+
+def _unexplained(health: PoolHealth, findings: Sequence[Finding]) -> Iterator[str]:
+    of_nodes = {sentence for node in health.nodes for sentence in (*node.failed, *node.missing)}
+    explained = {hit.node for finding in findings for hit in finding.hits}
+    if "" not in explained:
+        yield from (reason for reason in health.reasons if reason not in of_nodes)
+    for node in health.nodes:
+        if node.id not in explained:
+            yield from (*node.failed, *node.missing)
+
+
+def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """A diagnosis as plain JSON, without the snapshot."""
+    return {
+        "pool_id": diagnosis.health.id,
+        "outcome": diagnosis.health.outcome,
+        "summary": diagnosis.health.summary,
+        "verdict": diagnosis.verdict,
+        "causes": [
+            {
+                "id": finding.cause.id,
+                "title": finding.cause.title,
+                "remedy": finding.cause.remedy,
+                "link": finding.cause.link,
+                "evidence": list(finding.cause.evidence),
+                "certainty": finding.cause.certainty,
+                "where": finding.where,
+                "nodes": list(finding.nodes),
+                "extensions": list(finding.extensions),
+                "seen": [hit.said for hit in finding.hits[:_MOST_SAID]],
+            }
+            for finding in diagnosis.findings
+        ],
+        "unexplained": list(diagnosis.unexplained),
+    }

@@ -1,0 +1,150 @@
+"""A diagnosis as a report: JSON for programs, Markdown for tickets, one HTML file for people.
+
+Everything that a machine or a person wrote elsewhere goes through ``readiness.one_line``: on one line,
+bounded, with control characters and right-to-left marks shown as escapes. In HTML it is escaped besides.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_batchext.diagnosis._ranking import to_json as diagnosis_json
+from airflow_batchext.diagnosis._timeline import timeline
+from airflow_batchext.health import to_json as health_json
+from airflow_batchext.readiness import Phase, one_line
+
+if TYPE_CHECKING:
+    from airflow_batchext.diagnosis._ranking import Diagnosis
+    from airflow_batchext.health import NodeHealth
+
+#: Of the JSON report.
+SCHEMA_VERSION: Final = 1
+#: Nodes that are not ready, and are listed one by one.
+MOST_NODES: Final = 200
+MOST_SAID: Final = 5
+MOST_FACTS: Final = 50
+_MARKUP: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~])")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLogs:
+    """Where the Batch service logs of a node were uploaded to, or why they were not.
+
+    :param folder: in the container, without any signature.
+    """
+
+    node_id: str
+    folder: str = ""
+    files: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A diagnosis with what belongs to it."""
+
+    diagnosis: Diagnosis
+    logs: tuple[NodeLogs, ...] = ()
+
+    @property
+    def taken_at(self) -> str:
+        """When the pool was read, by the service's clock."""
+        at = datetime.fromtimestamp(self.diagnosis.health.taken_at, timezone.utc)
+        return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON, the snapshot included."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **diagnosis_json(self.diagnosis),
+            "timeline": [{"time": e.time, "what": e.what} for e in timeline(self.diagnosis.health)],
+            "node_logs": [
+                {"node": log.node_id, "folder": log.folder, "files": log.files, "problem": log.problem}
+                for log in self.logs
+            ],
+            "health": health_json(self.diagnosis.health),
+        }
+
+    def to_text(self) -> str:
+        """``to_json`` as indented text, ASCII alone: nothing in it changes the direction of the rest."""
+        return json.dumps(self.to_json(), indent=2) + "\n"
+
+    def to_markdown(self) -> str:
+        """The report for a ticket or a chat: what matters, without the picture."""
+        return "\n".join(_markdown(self)) + "\n"
+
+    def to_html(self) -> str:
+        """The report as one HTML file: no scripts, nothing from elsewhere."""
+        from airflow_batchext.diagnosis._page import page
+
+        return page(self)
+
+
+def not_ready(diagnosis: Diagnosis) -> list[NodeHealth]:
+    """The nodes that are not ready, the failed ones first."""
+    health = diagnosis.health
+    return [*health.nodes_in(Phase.FAILED), *health.nodes_in(Phase.PENDING)]
+
+
+def _markdown(report: Report) -> list[str]:
+    diagnosis, health = report.diagnosis, report.diagnosis.health
+    lines = [
+        f"# Pool {_md(health.id)}",
+        "",
+        f"**{_md(diagnosis.verdict)}**",
+        "",
+        f"{_md(health.summary)} (read {report.taken_at})",
+    ]
+    if diagnosis.findings:
+        lines += ["", "## Likely causes", ""]
+    for number, finding in enumerate(diagnosis.findings, 1):
+        cause = finding.cause
+        lines += [
+            f"{number}. **{_md(cause.title)}** ({_md(finding.where)}; `{cause.id}`, {cause.certainty})",
+            f"   - What helps: {_md(cause.remedy)}. <{cause.link}>",
+            *(f"   - Seen: {_md(hit.said)}" for hit in finding.hits[:MOST_SAID]),
+        ]
+        if len(finding.hits) > MOST_SAID:
+            lines.append(f"   - and {len(finding.hits) - MOST_SAID} more places")
+    lines += _md_list("Not explained by any known cause", diagnosis.unexplained, MOST_FACTS)
+    nodes = not_ready(diagnosis)
+    if nodes:
+        lines += [
+            "",
+            "## Nodes that are not ready",
+            "",
+            "| node | state | since | why |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| `{_cell(node.id)}` | {_md(node.state)} | {_md(node.state_since)} "
+            f"| {_md('; '.join((*node.failed, *node.missing)), 900)} |"
+            for node in nodes[:MOST_NODES]
+        ]
+        if len(nodes) > MOST_NODES:
+            lines.append(f"\nand {len(nodes) - MOST_NODES} more")
+    events = [f"{event.time} {event.what}" for event in timeline(health)]
+    lines += _md_list("Timeline", events, MOST_FACTS)
+    logs = [f"{log.node_id}: {log.problem or f'{log.files} files in {log.folder}'}" for log in report.logs]
+    return lines + _md_list("Logs of nodes", logs, MOST_NODES)
+
+
+def _md_list(title: str, items: Sequence[str], most: int) -> list[str]:
+    if not items:
+        return []
+    more = [f"- and {len(items) - most} more"] if len(items) > most else []
+    return ["", f"## {title}", "", *(f"- {_md(item)}" for item in items[:most]), *more]
+
+
+def _md(text: str, limit: int = 600) -> str:
+    """Text of others on one line of Markdown, in which none of it is markup."""
+    return _MARKUP.sub(r"\\\1", one_line(text, limit))
+
+
+def _cell(text: str) -> str:
+    return one_line(text, 100).replace("`", "'").replace("|", "/")

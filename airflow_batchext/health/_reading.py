@@ -1,0 +1,346 @@
+"""Makes a snapshot of what the data plane sent: bodies in, judged by the rules of the gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final
+
+from airflow_batchext.health._snapshot import (
+    Count,
+    ExtensionAsked,
+    ExtensionHealth,
+    Fault,
+    NodeHealth,
+    PoolHealth,
+    StartTaskHealth,
+    Status,
+    Totals,
+    earliest,
+)
+from airflow_batchext.readiness import (
+    VOID_STATES,
+    Node,
+    Phase,
+    Pool,
+    find_extension,
+    one_line,
+    read_extension,
+    read_node,
+    read_pool,
+)
+from airflow_batchext.resize_errors import read_resize_error
+from airflow_batchext.veil import veiled, veiled_text
+from airflow_batchext.verdict import (
+    NodeReport,
+    Outcome,
+    Rules,
+    Verdict,
+    hopeless,
+    judge,
+    node_report,
+    unread_report,
+)
+from airflow_batchext.watch import Problem, ProblemKind, nodes_unread, pool_unread
+
+Body = Mapping[str, Any]
+
+_LONGEST_MESSAGE: Final = 16_384
+_MOST: Final = 200  # statuses of one extension, errors of one node: more is nobody's honest answer
+
+
+def pool_health(
+    pool_id: str,
+    pool: Body | Problem,
+    nodes: Sequence[Body] | Problem = (),
+    extensions: Mapping[str, Sequence[Body] | Problem] | None = None,
+    *,
+    now: float,
+    rules: Rules | None = None,
+) -> PoolHealth:
+    """The snapshot of a pool from the bodies of the data plane, or from why they could not be read.
+
+    :param pool: the pool (``Pools_GetPool``).
+    :param nodes: its node list, over all pages (``Nodes_ListNodes``).
+    :param extensions: by node id, what ``Nodes_ListNodeExtensions`` returned. Nodes that are not in it were
+        not read; nodes without a machine need not be.
+    :param now: the service's time, in seconds since the epoch.
+    :param rules: of the gate by which the nodes are judged; by default those of a gate without parameters.
+    """
+    rules = rules or Rules()
+    if isinstance(pool, Problem):
+        verdict = pool_unread(pool, pool_id)
+        return PoolHealth(
+            pool_id, now, unread=veiled_text(pool.text), refused=_is_refused(pool), **_judged(verdict)
+        )
+    read = replace(read_pool(pool), id=pool_id)
+    asked = rules.expected(read)
+    shown = replace(_pool(pool_id, pool, now), expected=asked)
+    if isinstance(nodes, Problem):
+        verdict = nodes_unread(nodes, read)
+        return replace(shown, unread=veiled_text(nodes.text), refused=_is_refused(nodes), **_judged(verdict))
+    healths, reports, refused = [], {}, []
+    for body in nodes:
+        node = read_node(body)
+        answer = (extensions or {}).get(node.id)
+        health, report = _node(body, node, answer, asked, rules, now)
+        healths.append(health)
+        if not node.leaving:
+            reports[node.id] = report
+        if isinstance(answer, Problem) and _is_refused(answer):
+            refused.append(answer.text)
+    verdict = _verdict(read, rules, reports, refused, now)
+    judged = replace(shown, nodes=tuple(healths), refused=bool(refused), **_judged(verdict))
+    return replace(judged, totals=_totals(judged, rules.needed(read)))
+
+
+def _verdict(
+    pool: Pool, rules: Rules, reports: Mapping[str, NodeReport], refused: Sequence[str], now: float
+) -> Verdict:
+    """What the gate would make of it."""
+    reason = hopeless(pool, rules, now, None)
+    judged = judge(pool, rules, reports, refused=refused[:1])
+    return replace(judged, outcome=Outcome.FAIL, reasons=(reason,)) if reason else judged
+
+
+def _judged(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "outcome": verdict.outcome.value,
+        "summary": veiled_text(verdict.summary),
+        "reasons": tuple(map(veiled_text, verdict.reasons)),
+    }
+
+
+def _is_refused(problem: Problem) -> bool:
+    return problem.kind is ProblemKind.REFUSED
+
+
+def _totals(health: PoolHealth, wanted: int | None) -> Totals:
+    def count(phase: Phase) -> Count:
+        nodes = health.nodes_in(phase)
+        return Count(len(nodes), earliest(node.state_since for node in nodes))
+
+    return Totals(
+        wanted,
+        ready=count(Phase.SUCCEEDED),
+        pending=count(Phase.PENDING),
+        failed=count(Phase.FAILED),
+        unread=sum(bool(node.unread) for node in health.nodes if not node.leaving),
+    )
+
+
+def _pool(pool_id: str, body: Body, now: float) -> PoolHealth:
+    """What the pool's body says, not judged yet."""
+    machine = _mapping(body.get("virtualMachineConfiguration"))
+    network = _mapping(body.get("networkConfiguration"))
+    uefi = _mapping(_mapping(machine.get("securityProfile")).get("uefiSettings"))
+    secure_boot = uefi.get("secureBootEnabled")
+    return PoolHealth(
+        pool_id,
+        now,
+        outcome="wait",
+        summary="",
+        state=_word(body.get("state")),
+        state_since=_text(body.get("stateTransitionTime")),
+        created=_text(body.get("creationTime")),
+        allocation_state=_word(body.get("allocationState")),
+        allocation_since=_text(body.get("allocationStateTransitionTime")),
+        target_dedicated=_number(body.get("targetDedicatedNodes")),
+        target_low_priority=_number(body.get("targetLowPriorityNodes")),
+        current_dedicated=_number(body.get("currentDedicatedNodes")),
+        current_low_priority=_number(body.get("currentLowPriorityNodes")),
+        resize_timeout=_text(body.get("resizeTimeout")),
+        vm_size=_text(body.get("vmSize")),
+        image={
+            name: value
+            for name in ("publisher", "offer", "sku", "version", "virtualMachineImageId", "id")
+            if (value := _text(_mapping(machine.get("imageReference")).get(name)))
+        },
+        node_agent=_text(machine.get("nodeAgentSKUId") or machine.get("nodeAgentSkuId")),
+        secure_boot=secure_boot if isinstance(secure_boot, bool) else None,
+        subnet=_text(network.get("subnetId")),
+        public_addresses=_word(_mapping(network.get("publicIPAddressConfiguration")).get("provision")),
+        identities=_identities(body.get("identity")),
+        autoscale=body.get("enableAutoScale") is True,
+        autoscale_error=_fault(_mapping(body.get("autoScaleRun")).get("error")),
+        resize_errors=tuple(
+            replace(fault, unfolded=veiled_text(read_resize_error(_mapping(error)).text))
+            for error in _items(body.get("resizeErrors"))
+            if (fault := _fault(error))
+        ),
+        extensions=tuple(map(_asked, _items(machine.get("extensions")))),
+    )
+
+
+def _identities(value: object) -> dict[str, str]:
+    """Client id by resource id: a list on the data plane, an object with the ids as keys on the other."""
+    found = _mapping(value).get("userAssignedIdentities")
+    if isinstance(found, Mapping):
+        return {str(name): _text(_mapping(ids).get("clientId")) for name, ids in found.items()}
+    return {
+        _text(_mapping(item).get("resourceId")): _text(_mapping(item).get("clientId"))
+        for item in _items(found)
+    }
+
+
+def _asked(value: object) -> ExtensionAsked:
+    item = _mapping(value)
+    settings = item.get("settings")
+    return ExtensionAsked(
+        name=_text(item.get("name")),
+        publisher=_text(item.get("publisher")),
+        type=_text(item.get("type")),
+        version=_text(item.get("typeHandlerVersion")),
+        settings=shown_settings(settings),
+        settings_as_text=isinstance(settings, str),
+        after=tuple(filter(None, map(_text, _items(item.get("provisionAfterExtensions"))))),
+        upgrades_itself=item.get("enableAutomaticUpgrade") is True,
+    )
+
+
+def shown_settings(settings: object) -> Any:
+    """Settings of an extension, fit for showing: parsed where they are text, and veiled."""
+    if isinstance(settings, str):
+        with suppress(ValueError, RecursionError):
+            return veiled(json.loads(settings))
+    return veiled(settings)
+
+
+def _node(
+    body: Body,
+    node: Node,
+    answer: Sequence[Body] | Problem | None,
+    asked: Sequence[str],
+    rules: Rules,
+    now: float,
+) -> tuple[NodeHealth, NodeReport]:
+    bodies = answer if isinstance(answer, Sequence) else ()
+    why = answer.text if isinstance(answer, Problem) else ""
+    if asked and not isinstance(answer, Sequence):
+        report = unread_report(node, rules, asked, now, now, why)
+    else:
+        report = node_report(node, rules, asked, [read_extension(item) for item in bodies], now, now)
+    unread = ""
+    if not isinstance(answer, Sequence) and node.state not in VOID_STATES and not node.leaving:
+        unread = veiled_text(why) or "nobody has read them"
+    dedicated = body.get("isDedicated")
+    return (
+        NodeHealth(
+            id=node.id,
+            state=node.state,
+            state_since=node.state_since,
+            allocated=_text(body.get("allocationTime")),
+            last_boot=node.last_boot_time,
+            dedicated=dedicated if isinstance(dedicated, bool) else None,
+            scheduling=_word(body.get("schedulingState")),
+            running_tasks=_number(body.get("runningTasksCount")),
+            errors=tuple(filter(None, map(_fault, _items(body.get("errors"))))),
+            start_task=_start_task(body.get("startTaskInfo")),
+            extensions=_extensions(bodies, asked),
+            unread=unread,
+            failed=() if node.leaving else tuple(map(veiled_text, report.failed)),
+            missing=() if node.leaving else tuple(map(veiled_text, report.missing)),
+        ),
+        report,
+    )
+
+
+def _start_task(value: object) -> StartTaskHealth | None:
+    info = _mapping(value)
+    if not info:
+        return None
+    return StartTaskHealth(
+        state=_word(info.get("state")),
+        result=_word(info.get("result")),
+        exit_code=_number(info.get("exitCode")),
+        retries=_number(info.get("retryCount")),
+        started=_text(info.get("startTime")),
+        ended=_text(info.get("endTime")),
+        failure=_fault(info.get("failureInfo")),
+    )
+
+
+def _extensions(bodies: Sequence[Body], asked: Sequence[str]) -> tuple[ExtensionHealth, ...]:
+    read = [read_extension(body) for body in bodies]
+    expected = {id(found) for name in asked if (found := find_extension(read, name)) is not None}
+    healths = []
+    for body, extension in zip(bodies, read, strict=True):
+        item, view = _mapping(_mapping(body).get("vmExtension")), _mapping(_mapping(body).get("instanceView"))
+        statuses = tuple(map(_status, _items(view.get("statuses"))))
+        # The planes of Azure spell this member in two ways.
+        substatuses = tuple(map(_status, _items(view.get("subStatuses") or view.get("substatuses"))))
+        deciding = (status for status in statuses if status.code == extension.code)
+        healths.append(
+            ExtensionHealth(
+                name=extension.name or extension.instance_name,
+                phase=extension.phase,
+                code=extension.code,
+                message=_message(extension.message),
+                publisher=_text(item.get("publisher")),
+                type=_text(item.get("type")),
+                version=_text(item.get("typeHandlerVersion")),
+                expected=id(extension) in expected,
+                time=next((status.time for status in deciding), ""),
+                statuses=statuses,
+                substatuses=substatuses,
+                settings=shown_settings(item.get("settings")),
+            )
+        )
+    return tuple(healths)
+
+
+def _status(value: object) -> Status:
+    status = _mapping(value)
+    level = status.get("level")
+    return Status(
+        code=_text(status.get("code")),
+        level=str(level) if isinstance(level, (str, int)) else "",
+        display=_message(_text(status.get("displayStatus"))),
+        message=_message(_text(status.get("message"))),
+        time=_text(status.get("time")),
+    )
+
+
+def _fault(value: object) -> Fault | None:
+    error = _mapping(value)
+    if not error:
+        return None
+    pairs = [*_items(error.get("values")), *_items(error.get("errorDetails")), *_items(error.get("details"))]
+    return Fault(
+        code=_text(error.get("code")),
+        message=_message(_text(error.get("message"))),
+        details=tuple(
+            (one_line(_text(pair.get("name"))), _message(_text(pair.get("value"))))
+            for pair in map(_mapping, pairs)
+        ),
+    )
+
+
+def _message(text: str) -> str:
+    """A text of others, veiled and bounded; its lines stay."""
+    shown = veiled_text(text)
+    if len(shown) <= _LONGEST_MESSAGE:
+        return shown
+    return f"{shown[:_LONGEST_MESSAGE]}… ({len(text):,} characters in all)"
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _items(value: object) -> Sequence[Any]:
+    return value[:_MOST] if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else ()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _word(value: object) -> str:
+    return _text(value).lower()
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

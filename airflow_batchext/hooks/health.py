@@ -1,0 +1,125 @@
+"""Reads how a pool is, once: the pool, its nodes, and what the extensions of each node say.
+
+A pool of N nodes costs one read of the pool, one for each page of nodes (1,000), and one for each node that
+has a machine. What Azure refuses, or cannot answer now, is part of what is found; the hook repeats what may
+pass as often as it was told to, so give it ``retries`` where a gap would hurt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.exceptions import ServiceError
+from airflow_batchext.health import PoolHealth, pool_health
+from airflow_batchext.hooks.watching import aread_extensions, problem_of, read_extensions
+from airflow_batchext.readiness import LEAVING_STATE, VOID_STATES
+
+if TYPE_CHECKING:
+    from airflow_batchext.hooks._reading import Body
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from airflow_batchext.verdict import Rules
+    from airflow_batchext.watch import Problem
+
+#: Reads at the same time.
+CONCURRENT_READS = 12
+
+_POOL_MEMBERS = [
+    "id",
+    "state",
+    "stateTransitionTime",
+    "creationTime",
+    "allocationState",
+    "allocationStateTransitionTime",
+    "resizeErrors",
+    "resizeTimeout",
+    "vmSize",
+    "enableAutoScale",
+    "autoScaleRun",
+    "targetDedicatedNodes",
+    "targetLowPriorityNodes",
+    "currentDedicatedNodes",
+    "currentLowPriorityNodes",
+    "virtualMachineConfiguration",
+    "networkConfiguration",
+    "identity",
+]
+_NODE_MEMBERS = [
+    "id",
+    "state",
+    "stateTransitionTime",
+    "allocationTime",
+    "lastBootTime",
+    "isDedicated",
+    "schedulingState",
+    "runningTasksCount",
+    "errors",
+    "startTaskInfo",
+]
+
+
+def read_health(
+    hook: AzureBatchNodeHook,
+    pool_id: str,
+    *,
+    rules: Rules | None = None,
+    only: Collection[str] | None = None,
+) -> PoolHealth:
+    """How a pool is now.
+
+    :param rules: of the gate by which its nodes are judged; by default those of a gate without parameters.
+    :param only: read the extensions of these nodes alone; the others are said not to have been read.
+    :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
+    """
+    pool: Body | Problem
+    nodes: list[Body] | Problem = []
+    extensions: dict[str, Sequence[Body] | Problem] = {}
+    try:
+        pool = hook.get_pool(pool_id, select=_POOL_MEMBERS)
+    except ServiceError as error:
+        pool = problem_of(error)
+    else:
+        try:
+            nodes = hook.list_nodes(pool_id, select=_NODE_MEMBERS)
+        except ServiceError as error:
+            nodes = problem_of(error)
+        else:
+            extensions = read_extensions(hook, pool_id, _asked(nodes, only), at_once=CONCURRENT_READS)
+    return pool_health(pool_id, pool, nodes, extensions, now=hook.service_time(), rules=rules)
+
+
+async def aread_health(
+    hook: AzureBatchNodeHook,
+    pool_id: str,
+    *,
+    rules: Rules | None = None,
+    only: Collection[str] | None = None,
+) -> PoolHealth:
+    """``read_health`` on the hook's async client."""
+    pool: Body | Problem
+    nodes: list[Body] | Problem = []
+    extensions: dict[str, Sequence[Body] | Problem] = {}
+    try:
+        pool = await hook.aget_pool(pool_id, select=_POOL_MEMBERS)
+    except ServiceError as error:
+        pool = problem_of(error)
+    else:
+        try:
+            nodes = await hook.alist_nodes(pool_id, select=_NODE_MEMBERS)
+        except ServiceError as error:
+            nodes = problem_of(error)
+        else:
+            asked = _asked(nodes, only)
+            extensions = await aread_extensions(hook, pool_id, asked, at_once=CONCURRENT_READS)
+    return pool_health(pool_id, pool, nodes, extensions, now=hook.service_time(), rules=rules)
+
+
+def _asked(nodes: Sequence[dict[str, Any]], only: Collection[str] | None) -> list[str]:
+    """The nodes whose extensions are worth a read: those on a machine that stays."""
+    return [
+        node_id
+        for node in nodes
+        if (node_id := str(node.get("id") or ""))
+        and str(node.get("state") or "").lower() not in VOID_STATES | {LEAVING_STATE}
+        and (only is None or node_id in only)
+    ]

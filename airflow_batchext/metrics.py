@@ -1,0 +1,156 @@
+"""What the package counts, times and traces, through Airflow's own statistics and OpenTelemetry.
+
+Where they go, and whether they go anywhere, is Airflow's: its sections ``[metrics]`` and ``[traces]``. While
+they are off, a count is a call of a function that does nothing. Names, units and tags: docs/metrics.md.
+
+Gauges come from the triggerer: a worker that waits has one gate, and several would overwrite one another.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import Stats, conf
+from opentelemetry import trace
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from airflow_batchext.exceptions import BatchextError
+    from airflow_batchext.verdict import Verdict
+
+_THROTTLED = (429, 503)
+_ATTEMPTS = "batchext_attempts"
+
+_tracer = trace.get_tracer("airflow_batchext")
+
+
+def answered(response: Any, plane: str) -> None:
+    """Count an answer of Azure: what was asked for, whether it was throttled, whether it was a repetition.
+
+    :param response: azure-core's ``PipelineResponse``.
+    :param plane: "data" or "management".
+    """
+    tags = {"plane": plane}
+    Stats.incr("batchext.reads" if response.http_request.method == "GET" else "batchext.writes", tags=tags)
+    if response.http_response.status_code in _THROTTLED:
+        Stats.incr("batchext.throttles", tags=tags)
+    # The context is that of the request: the SDK's repetitions of it share it.
+    attempts = response.context.get(_ATTEMPTS, 0)
+    response.context[_ATTEMPTS] = attempts + 1
+    if attempts:
+        Stats.incr("batchext.retries", tags=tags)
+
+
+def gate_opened(pool_id: str, seconds: float) -> None:
+    """Count a gate that has opened, and time it: ``seconds`` have passed since it was set."""
+    Stats.incr("batchext.gate.opened", tags=_of(pool_id))
+    Stats.timing("batchext.gate.time_to_ready", timedelta(seconds=seconds), tags=_of(pool_id))
+
+
+def gate_ended(pool_id: str, error: BatchextError | None = None, *, timed_out: bool = False) -> None:
+    """Count a gate that ended without opening.
+
+    :param error: with what it ended, where it did so with an error.
+    :param timed_out: whether its deadline had passed, where it did not.
+    """
+    from airflow_batchext.exceptions import GateTimeoutError
+
+    timed_out = timed_out or isinstance(error, GateTimeoutError)
+    Stats.incr(f"batchext.gate.{'timed_out' if timed_out else 'failed'}", tags=_of(pool_id))
+
+
+def pool_event(pool_id: str, event: str) -> None:
+    """Count an event that a watcher has fired."""
+    Stats.incr("batchext.pool_events", tags={**_of(pool_id), "event": event})
+
+
+class _Gates:
+    """The gates that wait in this process."""
+
+    waiting = 0
+
+    @classmethod
+    def show(cls) -> None:
+        Stats.gauge("batchext.gate.waiting", cls.waiting, tags=_here())
+
+
+@contextmanager
+def gate_waiting() -> Iterator[None]:
+    """Count a gate as waiting in this triggerer for the length of the block."""
+    _Gates.waiting += 1
+    _Gates.show()
+    try:
+        yield
+    finally:
+        _Gates.waiting -= 1
+        _Gates.show()
+
+
+class PoolGauge:
+    """How many nodes of a pool are ready, and how many there should be, as long as somebody looks at it.
+
+    All pools that this process looks at are one number; or, with ``[batchext] metrics_pool_id``, each is one.
+    """
+
+    _seen: dict[PoolGauge, tuple[int, int]] = {}
+
+    def __init__(self, pool_id: str) -> None:
+        self._pool_id = pool_id
+
+    def show(self, verdict: Verdict) -> None:
+        """Show what a look has found; one that could not read anything is left out."""
+        if not verdict.unread:
+            self._seen[self] = verdict.ready, max(verdict.needed or 0, len(verdict.nodes))
+        self._send()
+        _Gates.show()
+
+    def close(self) -> None:
+        """Nobody looks at the pool any more."""
+        if self._seen.pop(self, None):
+            self._send()
+
+    def _send(self) -> None:
+        # Two may look at the same pool, each after its own rules.
+        shown = [
+            counts
+            for gauge, counts in self._seen.items()
+            if not _by_pool() or gauge._pool_id == self._pool_id
+        ]
+        tags = {**_here(), **_of(self._pool_id)}
+        Stats.gauge("batchext.nodes.ready", sum(ready for ready, _ in shown), tags=tags)
+        Stats.gauge("batchext.nodes.wanted", sum(wanted for _, wanted in shown), tags=tags)
+
+
+@contextmanager
+def look_span(pool_id: str) -> Iterator[Span]:
+    """A span around one look at a pool, inside the one that Airflow has around the task or trigger."""
+    with _tracer.start_as_current_span("batchext.look", attributes={"batchext.pool_id": pool_id}) as span:
+        yield span
+
+
+def note_verdict(span: Span, verdict: Verdict) -> None:
+    """Write on the span what the look came to."""
+    if span.is_recording():
+        span.set_attribute("batchext.outcome", verdict.outcome.value)
+        span.set_attribute("batchext.nodes_ready", verdict.ready)
+        span.set_attribute("batchext.nodes_wanted", max(verdict.needed or 0, len(verdict.nodes)))
+
+
+@cache
+def _by_pool() -> bool:
+    return bool(conf.getboolean("batchext", "metrics_pool_id", fallback=False))
+
+
+def _of(pool_id: str) -> dict[str, str]:
+    return {"pool_id": pool_id} if _by_pool() else {}
+
+
+@cache
+def _here() -> dict[str, str]:
+    return {"hostname": socket.gethostname()}

@@ -1,0 +1,1 @@
+"""Notifiers: what is sent when a task failed."""

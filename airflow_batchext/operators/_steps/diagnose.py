@@ -1,0 +1,157 @@
+"""What the diagnosis operator does on the worker, apart from the operator itself: parsing a DAG is hot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+from airflow_batchext.diagnosis import Report, diagnose, not_ready
+from airflow_batchext.exceptions import AccessRefusedError, ParameterError, ReportError, UnavailableError
+from airflow_batchext.hooks.health import read_health
+from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.hooks.node_logs import upload_logs
+from airflow_batchext.parameters import check_count, check_extension_names, check_pool_id
+from airflow_batchext.readiness import VOID_STATES
+from airflow_batchext.verdict import Rules
+
+if TYPE_CHECKING:
+    from airflow_batchext.diagnosis import Diagnosis, NodeLogs
+    from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
+
+FORMATS: Final = ("json", "md", "html")
+
+
+def run(operator: AzureBatchDiagnosePoolOperator) -> dict[str, Any]:
+    """Read, diagnose, have logs uploaded, write, and say what it came to."""
+    pool_id = check_pool_id(operator.pool_id)
+    names = check_extension_names(operator.extension_names)
+    formats = check_formats(operator.formats)
+    with AzureBatchNodeHook(operator.azure_batchext_conn_id) as hook:
+        diagnosis = diagnose(read_health(hook, pool_id, rules=Rules(extension_names=names)))
+        operator.log.info("%s", diagnosis.short())
+        report = Report(diagnosis, _logs(operator, hook, diagnosis))
+    for log in report.logs:
+        told = log.problem or f"{log.files} files in {log.folder}"
+        operator.log.info("Logs of node %s: %s", log.node_id, told)
+    files = (
+        write_report(report, operator.output_uri, formats, operator.output_conn_id)
+        if operator.output_uri
+        else {}
+    )
+    for name, file in files.items():
+        operator.log.info("Report (%s): %s", name, file)
+    operator.linked_report = _linked(operator.report_url, files)
+    health = diagnosis.health
+    if health.unread and "pool-missing" not in diagnosis.causes:
+        kind = AccessRefusedError if health.refused else UnavailableError
+        raise kind(health.unread)
+    return short_result(report, files)
+
+
+def _logs(
+    operator: AzureBatchDiagnosePoolOperator, hook: AzureBatchNodeHook, diagnosis: Diagnosis
+) -> tuple[NodeLogs, ...]:
+    if operator.logs_container is None:
+        return ()
+    most = check_count("logs_max_nodes", operator.logs_max_nodes)
+    nodes = [node.id for node in not_ready(diagnosis) if node.id and node.state not in VOID_STATES]
+    return tuple(
+        upload_logs(
+            hook,
+            diagnosis.health.id,
+            nodes[:most],
+            container=operator.logs_container,
+            identity=operator.logs_identity,
+            hours=operator.logs_hours,
+        )
+    )
+
+
+def check_formats(formats: object) -> tuple[str, ...]:
+    """The formats of reports that are wanted.
+
+    :raises ParameterError: if one of them is not known.
+    """
+    given = tuple(formats) if isinstance(formats, (list, tuple)) else (formats,)
+    if given and all(name in FORMATS for name in given):
+        return tuple(dict.fromkeys(map(str, given)))
+    raise ParameterError(f"formats has to be a list of: {', '.join(FORMATS)}.")
+
+
+def write_report(
+    report: Report, output: str, formats: tuple[str, ...], conn_id: str | None = None
+) -> dict[str, str]:
+    """Write a report into a folder of Airflow's object storage.
+
+    :param output: the folder, as a URI or a path.
+    :return: the files, by format.
+    :raises ReportError: if it could not be written.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    texts = {"json": report.to_text, "md": report.to_markdown, "html": report.to_html}
+    files = {}
+    where = output
+    try:
+        folder = ObjectStoragePath(output, conn_id=conn_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in formats:
+            file = folder / f"{report.diagnosis.health.id}-diagnosis.{name}"
+            where = str(file)
+            with file.open("wb") as stream:
+                stream.write(texts[name]().encode())
+            files[name] = where
+    except Exception as error:  # whatever the storage's library raises; its text may hold a credential
+        raise ReportError(
+            f"The report could not be written to {where}: {type(error).__name__}. Check output_uri and "
+            "output_conn_id; the diagnosis itself is in the log above."
+        ) from None
+    return files
+
+
+def short_result(report: Report, files: dict[str, str]) -> dict[str, Any]:
+    """What others work on with: plain JSON, small whatever the size of the pool."""
+    diagnosis, health = report.diagnosis, report.diagnosis.health
+    totals = health.totals
+    return {
+        "pool_id": health.id,
+        "outcome": health.outcome,
+        "summary": health.summary,
+        "verdict": diagnosis.verdict,
+        "text": diagnosis.short(),
+        "causes": list(diagnosis.causes),
+        "unexplained": len(diagnosis.unexplained),
+        "nodes": {
+            "wanted": totals.wanted,
+            "ready": totals.ready.nodes,
+            "pending": totals.pending.nodes,
+            "failed": totals.failed.nodes,
+            "unread": totals.unread,
+        },
+        "reports": files,
+        "node_logs": [
+            {"node": log.node_id, "folder": log.folder, "files": log.files, "problem": log.problem}
+            for log in report.logs
+        ],
+    }
+
+
+def _linked(report_url: str | None, files: dict[str, str]) -> str:
+    """Where a browser finds the report: the page, else the first file."""
+    file = files.get("html") or next(iter(files.values()), "")
+    if not file:
+        return ""
+    if report_url:
+        return f"{report_url.rstrip('/')}/{file.rpartition('/')[2]}"
+    return browser_url(file)
+
+
+def browser_url(uri: str) -> str:
+    """The address of a file of object storage for a browser; the URI itself where none is known."""
+    parts = urlsplit(uri)
+    container, at, host = parts.netloc.partition("@")
+    if parts.scheme in ("abfs", "abfss") and at and ".dfs." in host:
+        return f"https://{host.replace('.dfs.', '.blob.', 1)}/{container}{quote(parts.path)}"
+    if parts.scheme == "gs":
+        return f"https://storage.cloud.google.com/{parts.netloc}{quote(parts.path)}"
+    return uri

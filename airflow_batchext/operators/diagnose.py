@@ -1,0 +1,110 @@
+"""Say why a pool is not ready, and keep the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_batchext.defaults import DEFAULT_CONN_ID
+from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.links import AzureBatchPoolLink, AzureBatchReportLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class AzureBatchDiagnosePoolOperator(BaseOperator):
+    """Reads how a pool is, finds known causes of what is wrong, and writes a report of it.
+
+    It reads the pool once, its nodes, and the extensions of each, and changes nothing. Set it behind a gate
+    with ``trigger_rule="one_failed"``, before what deletes the pool. It succeeds whatever it finds, and fails
+    where the pool could not be read for another reason than that there is none.
+
+    Its XCom: ``pool_id, outcome`` ("open", "wait" or "fail", as of a gate)``, summary, verdict, text`` (the
+    short diagnosis)``, causes`` (their ids, the likeliest first)``, unexplained`` (how many facts)``, nodes``
+    (how many are wanted, ready, pending, failed, unread)``, reports`` (the files, by format)``, node_logs``.
+
+    :param pool_id: the pool (templated).
+    :param azure_batchext_conn_id: Airflow connection to the Batch account; the data plane is enough
+        (templated).
+    :param output_uri: the folder for the reports, as Airflow's object storage takes it: ``file:///reports/{{
+        run_id }}``, ``abfs://container@account.dfs.core.windows.net/reports``, … (templated). None writes no
+        files: the diagnosis is in the log and in the XCom.
+    :param output_conn_id: Airflow connection to that storage, where it needs one (templated).
+    :param formats: which files: "json", "md", "html".
+    :param report_url: where people find that folder in a browser, for the link "Pool report" (templated); by
+        default it is derived from ``output_uri`` where that can be done.
+    :param extension_names: the extensions that count, as for the gate; by default those that the pool itself
+        asks for (templated).
+    :param logs_container: URL of a container to which nodes that are not ready upload their Batch service
+        logs. With a signature it is a secret: give a reference to it,
+        ``secret_references.from_variable(…)``. None uploads nothing (templated).
+    :param logs_identity: resource id of the pool's managed identity that may write to ``logs_container``,
+        if that has no signature (templated).
+    :param logs_hours: how far back the logs go.
+    :param logs_max_nodes: how many nodes upload their logs, the failed ones first.
+    """
+
+    template_fields: Sequence[str] = (
+        "pool_id",
+        "azure_batchext_conn_id",
+        "output_uri",
+        "output_conn_id",
+        "report_url",
+        "extension_names",
+        "logs_container",
+        "logs_identity",
+    )
+    operator_extra_links = (AzureBatchPoolLink(), AzureBatchReportLink())
+    ui_color = "#d6e9f8"
+
+    def __init__(
+        self,
+        *,
+        pool_id: str,
+        azure_batchext_conn_id: str = DEFAULT_CONN_ID,
+        output_uri: str | None = None,
+        output_conn_id: str | None = None,
+        formats: Sequence[str] = ("json", "md", "html"),
+        report_url: str | None = None,
+        extension_names: Sequence[str] | None = None,
+        logs_container: str | Mapping[str, Any] | None = None,
+        logs_identity: str | None = None,
+        logs_hours: float = 2.0,
+        logs_max_nodes: int = 5,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        # What is given here is serialized and shown, so this cannot wait until the task runs.
+        if isinstance(logs_container, str) and "sig=" in logs_container.lower():
+            raise ParameterError(
+                "logs_container has a signature in the open. Keep the URL in an Airflow Variable or "
+                "connection, and give a reference: secret_references.from_variable(NAME)."
+            )
+        self.pool_id = pool_id
+        self.azure_batchext_conn_id = azure_batchext_conn_id
+        self.output_uri = output_uri
+        self.output_conn_id = output_conn_id
+        self.formats = formats
+        self.report_url = report_url
+        self.extension_names = extension_names
+        self.logs_container = logs_container
+        self.logs_identity = logs_identity
+        self.logs_hours = logs_hours
+        self.logs_max_nodes = logs_max_nodes
+        #: Where people find the report, for the link.
+        self.linked_report = ""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Read, diagnose, write.
+
+        :raises ParameterError: if a parameter cannot be used.
+        :raises AccessRefusedError: if the pool may not be read; the report says what to check.
+        :raises UnavailableError: if it could not be read now.
+        :raises ReportError: if a report could not be written; the short diagnosis is in the log then.
+        """
+        from airflow_batchext.operators._steps.diagnose import run
+
+        return run(self)

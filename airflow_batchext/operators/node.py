@@ -1,0 +1,57 @@
+"""Operators that handle the nodes of a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.operators._pool import PoolOperator
+
+if TYPE_CHECKING:
+    from airflow_batchext.operators._steps.repair import RepairNodes
+    from airflow_batchext.repair import RepairPolicy
+
+
+class AzureBatchRepairNodesOperator(PoolOperator):
+    """Mends nodes whose extension failed or that are broken: reboots, reimages, or replaces them.
+
+    A node that is ready is never touched, nor is one that runs tasks, unless that is asked for. Each step is
+    tried on few nodes until it has helped one; one that helps nobody is given up. A node is replaced by
+    taking it out of the pool and putting the pool's targets back as they were. What is done is written down
+    in the pool's metadata first, so that a try, a clear or another worker goes on from there, and two repairs
+    of one pool do not meet. The rules are in ``airflow_batchext.repair``. It needs the data plane alone.
+
+    Its XCom: ``pool_id, outcome, actions`` (what was done to which node, each with ``node, step, for,
+    result``) and ``notes``.
+
+    :param pool_id: the pool (templated).
+    :param policy: what may be done, as a ``RepairPolicy`` or a dict with its members.
+    :param node_ids: mend exactly these nodes, whatever they are like (templated); by default those that the
+        policy picks.
+    :param dry_run: only return, and log, what would be done now.
+    :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
+    :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
+    :param timeout: seconds (or a timedelta) until it gives up; by default half an hour.
+    :param deferrable: mend in the triggerer; by default the option ``[operators] default_deferrable``.
+    """
+
+    template_fields: Sequence[str] = ("pool_id", "node_ids", "azure_batchext_conn_id")
+
+    def __init__(
+        self,
+        *,
+        pool_id: str,
+        policy: RepairPolicy | Mapping[str, Any] | None = None,
+        node_ids: Sequence[str] | str | None = None,
+        dry_run: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_id=pool_id, **kwargs)
+        self.policy = policy
+        self.node_ids = node_ids
+        self.is_dry_run = dry_run
+
+    def _new_steps(self) -> RepairNodes:
+        from airflow_batchext.operators._steps.repair import RepairNodes
+
+        return RepairNodes(self)

@@ -1,0 +1,207 @@
+"""The memory of a repair: a metadata item of the pool itself.
+
+There it outlives workers, triggerers and clears, is seen by whoever looks at the pool, and is written only
+if the pool is still the one that was read (its ETag), so that of two repairs one has to wait. It is written
+before anything is done, and so says after any death what may have been done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+#: The name of the metadata item.
+ITEM = "batchext-repair"
+_VERSION = 1
+_KEY_DIGITS = 10
+_NAME_CHARACTERS = 60
+
+#: What came of a thing that was done. ``open``: under way; ``gone``: the node has left, another is to come.
+STATES = ("open", "gone", "helped", "failed", "refused", "unknown")
+UNDER_WAY = ("open", "gone")
+IN_VAIN = ("failed", "refused")
+_STEPS = ("reboot", "reimage", "replace")
+
+Targets = tuple[int, int]
+"""Dedicated and low-priority nodes."""
+
+
+class JournalError(ValueError):
+    """The item is there but cannot be understood."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One thing that was done, or is to be done, to one node.
+
+    :param key: stands for the node's id.
+    :param failure: what it was done for.
+    :param at: when it was written down, in seconds since the epoch.
+    :param asked: when Azure was asked last.
+    :param booted: when the node's machine had booted last by then.
+    """
+
+    key: str
+    step: str
+    failure: str
+    at: int
+    asked: int
+    booted: int
+    is_dedicated: bool = True
+    state: str = "open"
+
+
+@dataclass(slots=True)
+class Journal:
+    """All that is remembered.
+
+    :param by: who repairs the pool; "" if nobody does now.
+    :param by_name: the same for people.
+    :param until: until when nobody else may, in seconds since the epoch.
+    :param targets: how many nodes the pool had to have, while it has fewer because some are replaced.
+    :param lowered: what the targets may be meanwhile.
+    :param rounds: how often a repair began.
+    :param is_over: whether nothing was left to mend when it was looked last.
+    :param notes: what has to be told in the end.
+    """
+
+    by: str = ""
+    by_name: str = ""
+    until: int = 0
+    targets: Targets | None = None
+    lowered: tuple[Targets, ...] = ()
+    records: list[Record] = field(default_factory=list)
+    rounds: int = 0
+    is_over: bool = True
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether something was begun that has to be seen through."""
+        return self.targets is not None or any(record.state in UNDER_WAY for record in self.records)
+
+    def is_others(self, owner: str, now: float) -> bool:
+        """Whether somebody else repairs the pool."""
+        return bool(self.by) and self.by != owner and now < self.until
+
+    def forget(self, before: float) -> None:
+        """Forget what is older, but not what is under way."""
+        self.records = [r for r in self.records if r.state in UNDER_WAY or r.asked >= before]
+        if not self.records:
+            self.rounds, self.is_over = 0, True
+
+    def count(self, states: Iterable[str], **members: str) -> int:
+        """How many records have one of these states and these members."""
+        wanted = set(states)
+        return sum(
+            record.state in wanted and all(getattr(record, name) == value for name, value in members.items())
+            for record in self.records
+        )
+
+    def write(self) -> str:
+        """The item's value."""
+        failures = list(dict.fromkeys(record.failure for record in self.records))
+        body: dict[str, Any] = {"v": _VERSION}
+        if self.by:
+            body |= {"by": self.by, "for": self.by_name[:_NAME_CHARACTERS], "until": self.until}
+        if self.targets is not None:
+            body |= {"targets": list(self.targets), "lowered": [list(item) for item in self.lowered]}
+        if self.rounds:
+            body |= {"rounds": self.rounds, "over": int(self.is_over)}
+        if self.notes:
+            body["notes"] = self.notes
+        if self.records:
+            body |= {"failures": failures, "records": [_written(r, failures) for r in self.records]}
+        return json.dumps(body, separators=(",", ":"))
+
+
+def node_key(node_id: str) -> str:
+    """What stands for a node in the journal: ids are long, and there may be many."""
+    return sha256(node_id.encode()).hexdigest()[:_KEY_DIGITS]
+
+
+def owner_key(name: str) -> str:
+    """What stands for whoever repairs."""
+    return sha256(name.encode()).hexdigest()[:12]
+
+
+def read_journal(metadata: Sequence[tuple[str, str]]) -> Journal | None:
+    """The journal in a pool's metadata, or None.
+
+    :raises JournalError: if there is one that cannot be understood.
+    """
+    value = next((value for name, value in metadata if name == ITEM), None)
+    if value is None:
+        return None
+    try:
+        return _read(json.loads(value))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        raise JournalError(
+            f'the pool\'s metadata item "{ITEM}" cannot be understood: remove it if no repair is under way'
+        ) from None
+
+
+def read_metadata(body: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """A pool's metadata, in order."""
+    found = body.get("metadata") or ()
+    return tuple((str(item.get("name") or ""), str(item.get("value") or "")) for item in found)
+
+
+def with_journal(metadata: Sequence[tuple[str, str]], journal: Journal | None) -> tuple[tuple[str, str], ...]:
+    """The pool's metadata with this journal, or without any."""
+    others = tuple(item for item in metadata if item[0] != ITEM)
+    return others if journal is None else (*others, (ITEM, journal.write()))
+
+
+def _written(record: Record, failures: list[str]) -> list[Any]:
+    return [
+        record.key,
+        _STEPS.index(record.step),
+        failures.index(record.failure),
+        record.at,
+        record.asked - record.at,
+        record.booted,
+        int(record.is_dedicated),
+        STATES.index(record.state),
+    ]
+
+
+def _read(body: dict[str, Any]) -> Journal:
+    if body["v"] != _VERSION:
+        raise JournalError
+    targets = body.get("targets")
+    failures = [str(failure) for failure in body.get("failures", ())]
+    return Journal(
+        by=str(body.get("by", "")),
+        by_name=str(body.get("for", "")),
+        until=int(body.get("until", 0)),
+        targets=None if targets is None else _targets(targets),
+        lowered=tuple(_targets(item) for item in body.get("lowered", ())),
+        records=[_read_record(item, failures) for item in body.get("records", ())],
+        rounds=int(body.get("rounds", 0)),
+        is_over=bool(body.get("over", True)),
+        notes=[str(note) for note in body.get("notes", ())],
+    )
+
+
+def _read_record(item: list[Any], failures: list[str]) -> Record:
+    key, step, failure, at, asked, booted, is_dedicated, state = item
+    at = int(at)
+    return Record(
+        key=str(key),
+        step=_STEPS[step],
+        failure=failures[failure],
+        at=at,
+        asked=at + int(asked),
+        booted=int(booted),
+        is_dedicated=bool(is_dedicated),
+        state=STATES[state],
+    )
+
+
+def _targets(item: Any) -> Targets:
+    dedicated, low_priority = item
+    return int(dedicated), int(low_priority)

@@ -1,0 +1,79 @@
+"""### A pool as a gate between pipelines
+
+`batch_pipeline_pool` makes a pool ready. Its gate emits the asset that stands for the pool, and each DAG that
+has this asset on its schedule starts then: here `batch_pipeline_work`, which runs a job on the pool with
+Airflow's own operator, and deletes the pool. Whoever makes the pool need not know who uses it.
+
+Put your account's name into `ACCOUNT` and your managed identity into `IDENTITY`, and set up Airflow's own
+connection `azure_batch_default` for the operator.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import DAG
+
+from airflow_batchext.assets import batch_pool_asset
+from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureBatchDeletePoolOperator
+from airflow_batchext.pool_builder import UBUNTU_24_04, AzureMonitorAgentExtension, pool_document
+from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+
+try:
+    from airflow.providers.microsoft.azure.operators.batch import AzureBatchOperator
+except ImportError:  # without apache-airflow-providers-microsoft-azure there is the pool, and no job
+    AzureBatchOperator = None
+
+ACCOUNT = "myaccount"
+POOL_ID = "pipeline"
+IDENTITY = (
+    "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/example-group/providers/"
+    "Microsoft.ManagedIdentity/userAssignedIdentities/example-identity"
+)
+READY = batch_pool_asset(ACCOUNT, POOL_ID)
+HOW = {
+    "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc),
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": {"retries": 1, "retry_delay": timedelta(seconds=30)},
+    "doc_md": __doc__,
+    "tags": ["azure", "batch", "extensions"],
+}
+
+with DAG("batch_pipeline_pool", schedule=None, **HOW):
+    create = AzureBatchCreatePoolOperator(
+        task_id="create",
+        pool_id=POOL_ID,
+        pool_document=pool_document(
+            image=UBUNTU_24_04,
+            size="STANDARD_D2S_V5",
+            dedicated=1,
+            identities=[IDENTITY],
+            extensions=[AzureMonitorAgentExtension(identity=IDENTITY)],
+        ),
+    )
+    create >> AzureBatchExtensionSensor(
+        task_id="gate", pool_id=POOL_ID, deferrable=True, retries=0, outlets=[READY]
+    )
+
+if AzureBatchOperator is not None:
+    with DAG("batch_pipeline_work", schedule=READY, **HOW):
+        # The operator describes a pool, too; it takes the one of that id that is there.
+        job = AzureBatchOperator(
+            task_id="job",
+            batch_pool_id=POOL_ID,
+            batch_pool_vm_size="STANDARD_D2S_V5",
+            vm_publisher="canonical",
+            vm_offer="ubuntu-24_04-lts",
+            vm_sku="server",
+            vm_version="latest",
+            vm_node_agent_sku_id="batch.node.ubuntu 24.04",
+            target_dedicated_nodes=1,
+            batch_job_id="job-{{ macros.uuid.uuid5(macros.uuid.NAMESPACE_OID, run_id).hex }}",
+            batch_task_id="task",
+            batch_task_command_line="/bin/echo The extensions are there",
+            should_delete_job=True,
+            deferrable=True,
+            poll_interval=5,
+        )
+        job >> AzureBatchDeletePoolOperator(task_id="delete", pool_id=POOL_ID, trigger_rule="all_done")

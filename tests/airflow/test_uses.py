@@ -1,0 +1,281 @@
+"""The three kinds of use, each by its example DAGs: on schedule, as a gate between pipelines, on demand."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
+from tests.airflow.harness import Airflow, wait_until
+
+if TYPE_CHECKING:
+    from tests.airflow.conftest import Collector, Statsd
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
+
+ENDED = {"success", "failed"}
+ON_DEMAND, NIGHTLY, EVENTS = "batch_pool_on_demand", "batch_many_pools", "batch_pool_events"
+PRODUCER, CONSUMER = "batch_pipeline_pool", "batch_pipeline_work"
+POOL = "pipeline"
+
+
+def play(airflow: Airflow, service: Emulator, dag_id: str, run_id: str, *, step: float = 30) -> str:
+    """Let the service's time pass until the run has ended; return its state."""
+
+    def ended() -> str:
+        service.clock.advance(step)
+        state = airflow.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
+        return state if state in ENDED else ""
+
+    return str(wait_until(f"the run of {dag_id} to end", ended, 200))
+
+
+def runs(airflow: Airflow, dag_id: str) -> list[dict[str, Any]]:
+    answer = airflow.get(f"dags/{dag_id}/dagRuns", order_by="run_after", limit=50)
+    found: list[dict[str, Any]] = answer["dag_runs"]
+    return found
+
+
+def exists(airflow: Airflow, dag_id: str) -> bool:
+    return airflow._client.get(f"/api/v2/dags/{dag_id}").status_code == 200
+
+
+def asset_events(airflow: Airflow, uri: str) -> list[dict[str, Any]]:
+    answer = airflow.get("assets", uri_pattern=uri)
+    ids = [asset["id"] for asset in answer["assets"] if asset["uri"] == uri]
+    return [
+        event
+        for asset_id in ids
+        for event in airflow.get("assets/events", asset_id=asset_id, order_by="timestamp")["asset_events"]
+    ]
+
+
+def asks(airflow: Airflow, dag_id: str, conf: dict[str, Any]) -> Any:
+    """The answer of the REST API to a request for a run."""
+    wait_until("the DAG", lambda: exists(airflow, dag_id), 60)
+    body = {"logical_date": None, "conf": conf}
+    return airflow._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+
+
+def test_no_example_has_an_import_error(airflow: Airflow):
+    wait_until("the examples", lambda: ON_DEMAND in airflow.run("dags", "list", "-o", "plain"), 60)
+    assert "No data found" in airflow.run("dags", "list-import-errors", "-o", "plain")
+    dag_ids = {dag["dag_id"] for dag in airflow.get("dags", limit=100)["dags"]}
+    assert dag_ids >= {ON_DEMAND, NIGHTLY, EVENTS, PRODUCER, CONSUMER, "batch_pool_gate"}
+
+
+# On schedule
+
+
+def test_each_night_several_pools_work_and_go_and_one_that_fails_holds_up_no_other(
+    airflow: Airflow, service: Emulator
+):
+    details = airflow.get(f"dags/{NIGHTLY}/details")
+    assert details["timetable_summary"] == "0 2 * * *"
+    assert details["next_dagrun_run_after"]
+    fails = ExtensionScenario(pool="pool-*", node=2, extension="agent", outcome="fail", code="9")
+    service.scenario = Scenario(extensions=[fails])
+    service.requests.clear()
+    run_id = airflow.trigger(NIGHTLY, {"sizes": [1, 2, 3]})
+    assert play(airflow, service, NIGHTLY, run_id) == "failed"
+    instances = airflow.get(f"dags/{NIGHTLY}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
+    states = {(i["task_id"].rpartition(".")[2], i["map_index"]): i["state"] for i in instances}
+    assert [states["gate", index] for index in range(3)] == ["success", "success", "failed"]
+    assert [states["use_pool", index] for index in range(3)] == ["success", "success", "upstream_failed"]
+    assert [states["delete", index] for index in range(3)] == ["success"] * 3
+    created = {r.path.split("/pools/")[1].split("?")[0] for r in service.requests if r.method == "PUT"}
+    assert len({name for name in created if name.startswith("pool-")}) == 3
+    assert not [p.name for p in service.account.pools() if p.name in created and not p.deleted]
+    service.scenario = Scenario()
+
+
+# As a gate between pipelines
+
+
+@pytest.fixture(scope="module")
+def pipeline(airflow: Airflow, service: Emulator) -> dict[str, Any]:
+    """The producer's run, and the run of the consumer that it has started; both ended."""
+    service.scenario = Scenario()
+    wait_until("the consumer", lambda: exists(airflow, CONSUMER), 60)
+    before = len(runs(airflow, CONSUMER))
+    producer = airflow.trigger(PRODUCER)
+    wait_until("the gate to wait", lambda: airflow.states(PRODUCER, producer).get("gate") == "deferred", 90)
+    assert len(runs(airflow, CONSUMER)) == before
+    states = {PRODUCER: play(airflow, service, PRODUCER, producer)}
+    consumer = wait_until("the consumer to start", lambda: runs(airflow, CONSUMER)[before:], 60)[0][
+        "dag_run_id"
+    ]
+    states[CONSUMER] = play(airflow, service, CONSUMER, consumer, step=5)
+    return {"states": states, "producer": producer, "consumer": consumer}
+
+
+def test_the_gate_of_one_dag_starts_another_that_runs_a_job_on_the_pool(
+    airflow: Airflow, service: Emulator, pipeline: dict[str, Any]
+):
+    assert pipeline["states"] == {PRODUCER: "success", CONSUMER: "success"}
+    assert airflow.states(CONSUMER, pipeline["consumer"]) == {"job": "success", "delete": "success"}
+    run = airflow.get(f"dags/{CONSUMER}/dagRuns/{pipeline['consumer']}")
+    assert run["run_type"] == "asset_triggered"
+    jobs = [r for r in service.requests if r.method == "POST" and r.path.startswith("/jobs")]
+    assert jobs, "the official operator has made its job on the emulated account"
+    assert service.account.find(POOL) is None
+
+
+def test_the_asset_event_says_of_which_pool_it_is(airflow: Airflow, pipeline: dict[str, Any]):
+    event = asset_events(airflow, f"azbatch://myaccount/{POOL}")[-1]
+    payload = event["extra"]["payload"]
+    assert payload["event"] == "ready"
+    assert payload["pool_id"] == POOL
+    assert payload["nodes_ready"] == 1
+    assert payload["extensions"] == ["monitor"]
+    assert event["source_task_id"] == "gate"
+    assert [run["dag_id"] for run in event["created_dagruns"]] == [CONSUMER]
+
+
+def test_each_event_of_a_watched_pool_starts_a_dag_once_also_after_the_triggerer_was_killed(
+    airflow: Airflow, service: Emulator, pipeline: dict[str, Any]
+):
+    import signal
+
+    from airflow_batchext.emulator.pool_document import read_management
+    from tests.conftest import document
+
+    fails = ExtensionScenario(pool=POOL, node=0, outcome="fail", code="7", message="no such vault")
+    service.scenario = Scenario(extensions=[fails])
+    service.account.create_pool(POOL, read_management(document(2)))
+    service.clock.advance(300)
+    wait_until("the failure to be told", lambda: len(runs(airflow, EVENTS)) == 1, 90)
+    airflow.finish(EVENTS, runs(airflow, EVENTS)[0]["dag_run_id"])
+
+    time.sleep(8)  # the memory is written some seconds after the event
+    airflow.stop_component("triggerer", signal.SIGKILL)
+    airflow.start_component("triggerer")
+    reads = len([r for r in service.requests if f"/pools/{POOL}?" in r.path])
+    wait_until(
+        "the new triggerer to look",
+        lambda: len([r for r in service.requests if f"/pools/{POOL}?" in r.path]) >= reads + 3,
+        120,
+    )
+    assert len(runs(airflow, EVENTS)) == 1, "what was told before is not told again"
+
+    service.account.preempt_node(POOL, 1, back_after=None)
+    wait_until("the loss to be told", lambda: len(runs(airflow, EVENTS)) == 2, 90)
+    told = []
+    for run in runs(airflow, EVENTS):
+        airflow.finish(EVENTS, run["dag_run_id"])
+        told += airflow.xcom(EVENTS, run["dag_run_id"], "tell")
+    assert [payload["event"] for payload in told] == ["failed", "lost"]
+    assert "no such vault" in told[0]["reasons"][0]
+    assert "is preempted" in told[1]["reasons"][0]
+    service.scenario = Scenario()
+    service.account.delete_pool(POOL, at_once=True)
+
+
+def test_all_watchers_of_the_pool_make_one_poll(
+    airflow: Airflow, service: Emulator, pipeline: dict[str, Any]
+):
+    """Those for failures and for losses: each look is one read while the pool is not there."""
+    service.requests.clear()
+    time.sleep(22)
+    reads = [r for r in service.requests if f"/pools/{POOL}?" in r.path]
+    assert 2 <= len(reads) <= 5, "every 5 seconds, or some per cent more, for two watchers"
+
+
+# On demand
+
+
+def test_what_the_form_says_is_what_is_made_and_it_goes_unless_it_is_kept(
+    airflow: Airflow, service: Emulator
+):
+    service.scenario = Scenario()
+    conf = {"pool_id": "od-rest", "nodes": 2, "extensions": ["gpu"], "size": "STANDARD_NC4AS_T4_V3"}
+    kept = {"pool_id": "od-kept", "keep": True, "image": "windows-2022"}
+    run_id = asks(airflow, ON_DEMAND, conf).json()["dag_run_id"]
+    airflow.run("dags", "trigger", ON_DEMAND, "--run-id", "by-cli", "--conf", json.dumps(kept))
+    assert play(airflow, service, ON_DEMAND, run_id) == "success"
+    assert play(airflow, service, ON_DEMAND, "by-cli") == "success"
+    report = airflow.xcom(ON_DEMAND, run_id, "gate")
+    assert len(report["nodes"]) == 2
+    assert report["extensions"] == ["gpu"]
+    assert service.account.find("od-rest") is None
+    assert airflow.states(ON_DEMAND, "by-cli")["delete"] == "skipped"
+    assert service.account.find("od-kept") is not None
+    service.account.delete_pool("od-kept", at_once=True)
+
+
+@pytest.mark.parametrize(
+    ("conf", "said"),
+    [
+        ({"nodes": 0}, "0 is less than the minimum of 1"),
+        ({"pool_id": "no pool id"}, "does not match"),
+        ({"extensions": ["antivirus"]}, "is not one of"),
+        ({"size": "STANDARD D2S"}, "does not match"),
+    ],
+)
+def test_a_wrong_form_is_one_clear_error_and_there_is_no_run(
+    airflow: Airflow, service: Emulator, conf: dict[str, Any], said: str
+):
+    service.requests.clear()
+    before = len(runs(airflow, ON_DEMAND))
+    answer = asks(airflow, ON_DEMAND, conf)
+    assert answer.status_code in (400, 422)
+    assert said in answer.text
+    with pytest.raises(AssertionError, match=said.replace("[", r"\[")):
+        airflow.run("dags", "trigger", ON_DEMAND, "--conf", json.dumps(conf))
+    assert len(runs(airflow, ON_DEMAND)) == before
+    assert not [r for r in service.requests if r.method == "PUT"]
+
+
+def test_what_only_the_whole_form_shows_to_be_wrong_is_one_clear_error_before_anything_is_created(
+    airflow: Airflow, service: Emulator
+):
+    service.requests.clear()
+    run_id = asks(airflow, ON_DEMAND, {"pool_id": "od-wrong", "extensions": ["gpu", "gpu"]}).json()[
+        "dag_run_id"
+    ]
+    assert play(airflow, service, ON_DEMAND, run_id) == "failed"
+    assert not [r for r in service.requests if r.method == "PUT" and "od-wrong" in r.path]
+    assert airflow.states(ON_DEMAND, run_id)["create"] == "failed"
+    log = airflow.log(ON_DEMAND, run_id, "create")
+    assert "nothing was sent to Azure" in log
+
+
+# Metrics and traces of all of these
+
+
+def test_workers_and_the_triggerer_send_metrics(
+    airflow: Airflow, service: Emulator, pipeline: dict[str, Any], statsd: Statsd
+):
+    names = statsd.received
+    assert statsd.total("batchext.gate.opened") >= 1
+    assert statsd.total("batchext.writes") >= 1, "from a worker"
+    assert any(name.startswith("airflow.batchext.gate.time_to_ready") for name in names)
+    (waiting,) = [name for name in names if name.startswith("airflow.batchext.gate.waiting,hostname=")]
+    assert ("1", "g") in names[waiting], "from the triggerer"
+    assert any(name.startswith("airflow.batchext.nodes.wanted") for name in names)
+
+
+def test_each_look_is_a_span_inside_airflows_own(
+    airflow: Airflow, pipeline: dict[str, Any], collector: Collector
+):
+    def looks() -> list[Any]:
+        return [span for span in collector.spans if span.name == "batchext.look"]
+
+    wait_until("the spans", looks, 30)
+    run = airflow.get(f"dags/{PRODUCER}/dagRuns/{pipeline['producer']}")
+    assert run["state"] == "success"
+    by_id = {span.span_id: span for span in collector.spans}
+    mine = [
+        s for s in looks() if {a.key: a.value.string_value for a in s.attributes}["batchext.pool_id"] == POOL
+    ]
+    parents = {by_id[span.parent_span_id].name.split(".")[0] for span in mine if span.parent_span_id in by_id}
+    assert parents, "Airflow's own span around task or trigger"
+    assert {a.key for span in mine for a in span.attributes} == {
+        "batchext.pool_id",
+        "batchext.outcome",
+        "batchext.nodes_ready",
+        "batchext.nodes_wanted",
+    }

@@ -1,0 +1,145 @@
+"""Mending nodes as a task, on the emulator, in the worker and in the triggerer."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_batchext.exceptions import NodeRepairError, ParameterError, PoolTimeoutError
+from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
+from airflow_batchext.repair import RepairPolicy
+from tests.operators.conftest import run
+from tests.repair.conftest import books as books
+from tests.repair.conftest import fails, journal, node_ids, targets
+
+MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
+CONTEXT = {"ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)}
+
+
+def repair(azure, **kwargs):
+    kwargs = {"poll_interval": 5, "timeout": 3600, **kwargs}
+    return AzureBatchRepairNodesOperator(task_id="repair", pool_id=azure.pool_id, **kwargs)
+
+
+@MODES
+def test_a_healthy_pool_is_a_success_at_once(azure, pauses, books, deferrable):
+    azure.create(2)
+    result = run(azure, repair(azure), deferrable=deferrable)
+    assert result == {"pool_id": azure.pool_id, "outcome": "done", "actions": [], "notes": []}
+    assert books.done == []
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("rule", "steps"),
+    [({"boots": "first"}, ["reboot"]), ({}, ["reboot", "reimage", "replace"])],
+    ids=["a reboot mends it", "only another machine mends it"],
+)
+def test_the_xcom_says_what_was_done_to_which_node(azure, pauses, books, deferrable, rule, steps):
+    azure.emulator.scenario = fails({"node": 1, **rule})
+    azure.create(3)
+    ill = node_ids(azure)[1]
+    result = run(azure, repair(azure, azure_batchext_conn_id="official"), deferrable=deferrable)
+    json.dumps(result)
+    assert (result["outcome"], [action["step"] for action in result["actions"]]) == ("done", steps)
+    assert {action["node"] for action in result["actions"]} == {ill}
+    assert result["actions"][-1]["result"] == "helped"
+    assert (books.wrong, targets(azure), journal(azure)) == ([], (3, 0), None)
+
+
+@MODES
+def test_what_nothing_mends_fails_with_what_was_tried_and_a_retry_burns_nothing(
+    azure, pauses, books, deferrable
+):
+    azure.emulator.scenario = fails({"message": "no vault <b>\u202e"})
+    azure.create(2)
+    with pytest.raises(NodeRepairError, match=r"reports ProvisioningState/failed/7: no vault") as caught:
+        run(azure, repair(azure), deferrable=deferrable, context=CONTEXT)
+    assert "\u202e" not in str(caught.value)
+    assert "helped none of 2 nodes" in str(caught.value)
+    assert len(caught.value.report["actions"]) == 6
+    done = list(books.done)
+    with pytest.raises(NodeRepairError, match="could not be mended"):
+        run(azure, repair(azure), deferrable=deferrable, context=CONTEXT)
+    assert books.done == done
+
+
+@MODES
+def test_a_deadline_in_the_middle_of_a_replacement_leaves_no_smaller_pool_unsaid(
+    azure, pauses, books, deferrable, monkeypatch
+):
+    monkeypatch.setattr("airflow_batchext.repair.planning.LAST_REMOVAL_SECONDS", 0.0)
+    azure.emulator.scenario = fails({"node": 0})
+    azure.emulator.scenario.timings.leaving = 4000.0
+    azure.create(2)
+    task = repair(azure, policy={"order": ["replace"]}, timeout=1.5, poll_interval=0.3)
+    with pytest.raises(PoolTimeoutError, match=r"targets of pool .* 1 dedicated .* instead of 2 and 0"):
+        run(azure, task, deferrable=deferrable)
+
+
+def test_no_node_is_taken_away_shortly_before_the_deadline(azure, books):
+    azure.emulator.scenario = fails({"node": 0})
+    azure.create(2)
+    with pytest.raises(PoolTimeoutError, match="wait for their turn"):
+        repair(azure, policy={"order": ["replace"]}, timeout=0.5, poll_interval=0.1).execute({})
+    assert books.done == []
+
+
+def test_a_dry_run_returns_what_it_would_do(azure, books):
+    azure.emulator.scenario = fails({"node": 1})
+    azure.create(3)
+    result = repair(azure, dry_run=True, deferrable=True).execute({})
+    assert result["would"] == [f"reboot node {node_ids(azure)[1]}"]
+    assert (result["outcome"], books.done) == ("dry run", [])
+    azure.emulator.scenario = fails()
+    assert repair(azure, dry_run=True, policy={"pick": ["unusable"]}).execute({})["would"] == []
+
+
+def test_named_nodes_are_rendered_and_checked(azure, pauses, books):
+    azure.create(2)
+    named = node_ids(azure)[:1]
+    result = run(azure, repair(azure, node_ids=named, policy=RepairPolicy()), deferrable=True)
+    assert [(a["node"], a["for"], a["result"]) for a in result["actions"]] == [
+        (named[0], "asked for", "helped")
+    ]
+    assert "node_ids" in AzureBatchRepairNodesOperator.template_fields
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"policy": {"order": ["pray"]}},
+        {"policy": {"order": []}},
+        {"policy": {"at_once": 0}},
+        {"policy": {"at_once": 2.5}},
+        {"policy": {"attempts": 0}},
+        {"policy": {"pick": ["stuck"]}},
+        {"policy": {"on_tasks": "kill"}},
+        {"policy": {"broken_after": -1}},
+        {"policy": {"unknown": 1}},
+        {"policy": "reboot"},
+        {"node_ids": "n1"},
+        {"node_ids": [1]},
+    ],
+)
+def test_parameters_that_cannot_be_are_refused_before_anything_is_asked(azure, wrong):
+    azure.emulator.requests.clear()
+    with pytest.raises(ParameterError):
+        repair(azure, **wrong).execute({})
+    assert not azure.emulator.requests
+
+
+def test_the_end_of_the_task_puts_the_targets_back(azure, pauses, books, monkeypatch):
+    azure.emulator.scenario = fails({"node": 0})
+    azure.create(2)
+    task = repair(azure, policy={"order": ["replace"]}, deferrable=True)
+    with pytest.raises(TaskDeferred):
+        task.execute(CONTEXT)
+    assert targets(azure) == (1, 0)
+    azure.pass_time(60)
+    task.on_kill()
+    assert targets(azure) == (2, 0)
+    assert "by" not in (journal(azure) or {})

@@ -1,0 +1,202 @@
+"""What is counted, timed and traced, received by a real statsd socket and a real OpenTelemetry collector."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException, Stats
+from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
+
+from airflow_batchext import metrics
+from airflow_batchext.emulator import ExtensionScenario, Scenario
+from airflow_batchext.exceptions import GateFailedError, GateTimeoutError
+from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
+from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from tests.sensors.test_extension import context
+from tests.statsd import Statsd
+
+ROOT = Path(__file__).parents[1]
+#: What a span carries: names of its attributes, not of metrics.
+SPAN = {f"batchext.{name}" for name in ("look", "pool_id", "outcome", "nodes_ready", "nodes_wanted")}
+HERE = metrics._here()["hostname"]
+
+
+@pytest.fixture
+def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statsd]:
+    server = Statsd()
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    Stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+    metrics._by_pool.cache_clear()
+    yield server
+    Stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+    metrics._by_pool.cache_clear()
+    server.close()
+
+
+@pytest.fixture
+def by_pool(monkeypatch: pytest.MonkeyPatch, statsd: Statsd) -> None:
+    monkeypatch.setenv("AIRFLOW__BATCHEXT__METRICS_POOL_ID", "True")
+
+
+def gate(azure, **change):
+    return AzureBatchExtensionSensor(
+        task_id="gate", pool_id=azure.pool_id, **{"poke_interval": 0, "timeout": 0, **change}
+    )
+
+
+def trigger(azure, **change):
+    given = {"poll_interval": 0.1, "timeout": 60.0, "ends_task": True, **change}
+    return AzureBatchExtensionTrigger(pool_id=azure.pool_id, azure_batchext_conn_id="official", **given)
+
+
+def test_each_answer_of_azure_is_counted_by_its_plane(azure, statsd):
+    azure.create()
+    with AzureBatchNodeHook("official") as hook:
+        azure.emulator.requests.clear()
+        statsd.forget()
+        hook.list_nodes(azure.pool_id)
+        hook.get_pool(azure.pool_id)
+    assert len(azure.emulator.requests) == 2
+    assert statsd.received == {"airflow.batchext.reads,plane=data": [("1", "c")] * 2}
+    with AzureBatchPoolHook() as hook:
+        statsd.forget()
+        hook.delete_pool(azure.pool_id)
+    assert statsd.received["airflow.batchext.writes,plane=management"] == [("1", "c")]
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+async def test_throttles_and_repetitions_are_counted(azure, statsd, how):
+    azure.create()
+    azure.emulator.faults.add(action="throttle", path="*/nodes", count=2, retry_after=0)
+    statsd.forget()
+    if how == "sync":
+        with AzureBatchNodeHook("official", retries=3) as hook:
+            await asyncio.to_thread(hook.list_nodes, azure.pool_id)
+    else:
+        async with AzureBatchNodeHook("official", retries=3) as hook:
+            await hook.alist_nodes(azure.pool_id)
+    azure.emulator.faults.clear()
+    assert statsd.total("batchext.reads") == 3
+    assert statsd.total("batchext.throttles") == 2
+    assert statsd.total("batchext.retries") == 2
+
+
+def test_a_gate_that_opens_on_a_worker_is_counted_and_timed_once(azure, statsd):
+    azure.create()
+    gate(azure).execute(context())
+    assert statsd.total("batchext.gate.opened") == 1
+    ((value, kind),) = statsd.received["airflow.batchext.gate.time_to_ready"]
+    assert kind == "ms"
+    assert 0 <= float(value) < 30_000
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_gates_that_do_not_open_on_a_worker_are_counted_once_skipped_or_not(azure, statsd, lenient):
+    azure.create(ready=False)
+    with pytest.raises(AirflowSkipException if lenient else GateTimeoutError):
+        gate(azure, soft_fail=lenient).execute(context())
+    assert statsd.total("batchext.gate.timed_out") == 1
+    azure.emulator.account.delete_pool(azure.pool_id, at_once=True)
+    failure = AirflowSkipException if lenient else GateFailedError
+    with pytest.raises(failure):
+        gate(azure, soft_fail=lenient).execute(context())
+    assert statsd.total("batchext.gate.failed") == 1
+    with pytest.raises(failure):
+        gate(azure, soft_fail=lenient).execute_complete(context(), {"status": "failed", "text": "x"})
+    assert statsd.total("batchext.gate.failed") == 2
+    assert statsd.total("batchext.gate.opened") == 0
+
+
+async def test_the_triggerer_shows_its_gates_and_the_nodes_of_their_pools(azure, statsd):
+    azure.create(ready=False)
+    tasks = [asyncio.create_task(anext(trigger(azure).run())) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    gauges = statsd.received
+    assert gauges[f"airflow.batchext.gate.waiting,hostname={HERE}"][-1] == ("3", "g")
+    assert gauges[f"airflow.batchext.nodes.ready,hostname={HERE}"][-1] == ("0", "g")
+    assert gauges[f"airflow.batchext.nodes.wanted,hostname={HERE}"][-1] == ("2", "g")
+    azure.pass_time(300)
+    await asyncio.gather(*tasks)
+    gauges = statsd.received
+    assert ("2", "g") in gauges[f"airflow.batchext.nodes.ready,hostname={HERE}"]
+    assert gauges[f"airflow.batchext.gate.waiting,hostname={HERE}"][-1] == ("0", "g")
+    assert gauges[f"airflow.batchext.nodes.wanted,hostname={HERE}"][-1] == ("0", "g")
+    assert statsd.total("batchext.gate.opened") == 3
+
+
+async def test_gates_that_end_in_the_triggerer_are_counted(azure, statsd):
+    azure.create(ready=False)
+    await anext(trigger(azure, timeout=0.1).run())
+    assert statsd.total("batchext.gate.timed_out") == 1
+    azure.emulator.account.delete_pool(azure.pool_id, at_once=True)
+    await anext(trigger(azure).run())
+    assert statsd.total("batchext.gate.failed") == 1
+    await anext(trigger(azure, ends_task=False, deadline=1.0).run())
+    assert statsd.total("batchext.gate.failed") == 1, "the worker that goes on with it counts it"
+
+
+async def test_the_events_of_a_watcher_are_counted(azure, statsd):
+    azure.emulator.scenario = Scenario(extensions=[ExtensionScenario(node=0, outcome="fail")])
+    azure.create()
+    watcher = AzureBatchPoolEventTrigger(
+        pool_id=azure.pool_id, azure_batchext_conn_id="official", poll_interval=0.1, events=["failed"]
+    )
+    watcher.asset_state_store = _Nothing()
+    watching = watcher.run()
+    await anext(watching)
+    await watching.aclose()
+    assert statsd.received["airflow.batchext.pool_events,event=failed"] == [("1", "c")]
+
+
+class _Nothing:
+    async def aget(self, key):
+        return None
+
+
+async def test_the_pools_id_is_a_tag_where_airflows_settings_say_so(azure, by_pool, statsd):
+    azure.create()
+    await anext(trigger(azure).run())
+    names = statsd.received
+    assert f"airflow.batchext.gate.opened,pool_id={azure.pool_id}" in names
+    assert f"airflow.batchext.nodes.ready,hostname={HERE},pool_id={azure.pool_id}" in names
+
+
+def test_without_that_setting_no_name_has_a_pool_in_it(azure, statsd):
+    azure.create()
+    gate(azure).execute(context())
+    assert azure.pool_id not in "".join(statsd.received)
+
+
+def test_counting_costs_next_to_nothing_while_it_is_off():
+    Stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+    metrics.gate_ended("p")
+    begin = time.perf_counter()
+    for _ in range(1000):
+        metrics.gate_ended("p")
+    assert time.perf_counter() - begin < 0.1
+
+
+def test_every_name_is_documented_and_every_documented_name_is_sent():
+    source = (ROOT / "airflow_batchext" / "metrics.py").read_text()
+    sent = set(re.findall(r'"(batchext\.[a-z_.]+)"', source)) - SPAN
+    sent |= {"batchext.gate.failed", "batchext.gate.timed_out"}
+    told = re.findall(r"^\| `(batchext\.[a-z_.]+)`", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted(sent)
+
+
+def test_the_module_that_dag_files_do_not_load_is_not_loaded_by_them():
+    code = "import sys, airflow_batchext.operators.pool, airflow_batchext.assets\n"
+    code += "print('airflow_batchext.metrics' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
