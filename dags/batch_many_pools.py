@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param, task, task_group
+from airflow.sdk import DAG, Param, task, task_group
+from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_batchext.ephemeral import ephemeral_pool
 

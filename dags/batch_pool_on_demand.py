@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import DAG, Context, Param, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureBatchDeletePoolOperator
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
