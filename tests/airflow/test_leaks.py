@@ -27,6 +27,8 @@ GOOD = (
     "update",
     "resize",
     "read_by_key",
+    "diagnose",
+    "repair",
     "delete",
     "control",
 )
@@ -37,6 +39,8 @@ BAD = {
     "create_no_reference": "connection 'nowhere' is not there",
     "gate_wrong_secret": "AADSTS7000215",
     "gate_wrong_key": "account's key is wrong",
+    "diagnose_wrong_secret": "AADSTS7000215",
+    "repair_wrong_key": "account's key is wrong",
     "gate_wrong_certificate": "AADSTS700027",
     "gate_behind_proxy": "did not open",
     "read_behind_proxy": "Could not list",
