@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Final
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
@@ -56,6 +58,13 @@ def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:
 
     :raises CannotReadError: if there is no such connection, or it cannot be used.
     """
+    # Airflow logs to the standard output, which is for what was asked; the SDKs tell of every sign-in.
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    with redirect_stdout(sys.stderr):
+        return _read(arguments)
+
+
+def _read(arguments: argparse.Namespace) -> PoolHealth:
     from airflow.providers.common.compat.sdk import AirflowException
 
     from airflow_batchext.hooks.health import read_health
@@ -64,8 +73,6 @@ def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:
     from airflow_batchext.readiness import one_line
     from airflow_batchext.verdict import Rules
 
-    # Airflow logs to the standard output, which is for what was asked; the SDKs tell of every sign-in.
-    logging.getLogger("azure").setLevel(logging.WARNING)
     names = tuple(arguments.extensions) if arguments.extensions else None
     try:
         pool_id = check_pool_id(arguments.pool)
@@ -73,6 +80,8 @@ def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:
             return read_health(hook, pool_id, rules=Rules(extension_names=names))
     except AirflowException as error:  # ours, and Airflow's own for a connection that is not there
         raise CannotReadError(one_line(str(error))) from None
+    except ImportError:  # so says Airflow 3.1 of a connection that is not there
+        raise CannotReadError(f"the connection {one_line(arguments.conn_id, 80)!r} is not there") from None
 
 
 def exit_status(health: PoolHealth) -> int:

@@ -91,4 +91,6 @@ class AzureBatchDiagnosisNotifier(BaseNotifier):
             found = diagnosis.causes
         except AirflowException as error:  # ours, and Airflow's own for a connection that is not there
             lines.append(f"The pool could not be diagnosed: {one_line(str(error))}")
+        except Exception as error:  # the message has to go out; what stands in the error is not known
+            lines.append(f"The pool could not be diagnosed ({type(error).__name__}).")
         return "\n".join(lines), found

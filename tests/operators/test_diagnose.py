@@ -6,7 +6,6 @@ import json
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import AccessRefusedError, ParameterError, ReportError, UnavailableError
@@ -14,6 +13,7 @@ from airflow_batchext.links import AzureBatchReportLink
 from airflow_batchext.operators._steps.diagnose import browser_url
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.secret_references import from_environment
+from tests.airflow_names import DagSerialization
 from tests.diagnosis.faults import FAULTS, Fault, extension, produce, says
 
 SECRET = "S3NTINEL"
@@ -40,6 +40,26 @@ def test_the_result_is_short_and_says_what_others_need(azure, tmp_path):
     written = json.loads((tmp_path / "reports" / f"{azure.pool_id}-diagnosis.json").read_text())
     assert written["causes"][0]["id"] == "key-vault-no-role"
     assert task.linked_report == result["reports"]["html"]
+
+
+def test_a_report_goes_into_object_storage(azure):
+    import fsspec
+    from airflow.sdk.io import attach
+
+    storage = fsspec.filesystem("memory")
+    attach(protocol="memory", fs=storage)
+    azure.create(nodes=1)
+    result = operator(azure, output_uri="memory://reports/run 1").execute({})
+    (page,) = (name for name in storage.store if name.endswith(f"{azure.pool_id}-diagnosis.html"))
+    assert storage.cat(page).startswith(b"<!doctype html>")
+    assert result["reports"]["html"] == f"memory://reports/run 1/{azure.pool_id}-diagnosis.html"
+
+
+@pytest.mark.parametrize("uri", ["file://host/reports", "nowhere://x/y"])
+def test_a_folder_that_is_none_is_an_error(azure, uri):
+    azure.create(nodes=1)
+    with pytest.raises(ReportError, match="output_uri"):
+        operator(azure, output_uri=uri).execute({})
 
 
 def test_without_a_folder_nothing_is_written(azure):

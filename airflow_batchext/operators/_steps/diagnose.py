@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from airflow_batchext.diagnosis import Report, diagnose, not_ready
 from airflow_batchext.exceptions import AccessRefusedError, ParameterError, ReportError, UnavailableError
@@ -87,17 +88,15 @@ def write_report(
     :return: the files, by format.
     :raises ReportError: if it could not be written.
     """
-    from airflow.sdk import ObjectStoragePath
-
     texts = {"json": report.to_text, "md": report.to_markdown, "html": report.to_html}
-    files = {}
-    where = output
+    files: dict[str, str] = {}
+    where, is_uri = output, "://" in output
     try:
-        folder = ObjectStoragePath(output, conn_id=conn_id)
+        folder = _folder(output, conn_id)
         folder.mkdir(parents=True, exist_ok=True)
         for name in formats:
             file = folder / f"{report.diagnosis.health.id}-diagnosis.{name}"
-            where = str(file)
+            where = file.as_uri() if is_uri and isinstance(file, Path) else str(file)
             with file.open("wb") as stream:
                 stream.write(texts[name]().encode())
             files[name] = where
@@ -107,6 +106,18 @@ def write_report(
             "output_conn_id; the diagnosis itself is in the log above."
         ) from None
     return files
+
+
+def _folder(output: str, conn_id: str | None) -> Any:
+    """The folder: of this machine, or of object storage."""
+    parts = urlsplit(output)
+    if parts.scheme in ("", "file"):  # which object storage refuses with some releases of its library
+        if parts.netloc:
+            raise ValueError("a host in a URI of this machine")
+        return Path(unquote(parts.path) if parts.scheme else output)
+    from airflow.sdk import ObjectStoragePath
+
+    return ObjectStoragePath(output, conn_id=conn_id)
 
 
 def short_result(report: Report, files: dict[str, str]) -> dict[str, Any]:
