@@ -22,8 +22,9 @@ from airflow_batchext.hooks.diagnosing import causes
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import give_back, look
 from airflow_batchext.parameters import check_pool_id
-from airflow_batchext.repair.course import Repair, lease_for, owner_of
+from airflow_batchext.repair.course import Repair
 from airflow_batchext.repair.healing import Healing
+from airflow_batchext.repair.progress import lease_for, owner_of
 from airflow_batchext.sensors._rules import gate_repair, gate_rules
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,

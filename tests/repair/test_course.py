@@ -8,7 +8,7 @@ from airflow_batchext.emulator import PoolScenario, Scenario
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.hooks.changes import replace_metadata, resize_pool
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.repair.course import Stage
+from airflow_batchext.repair.progress import Stage
 from tests.repair.conftest import fails, journal, node_ids, targets
 
 
