@@ -295,6 +295,18 @@ def test_what_fails_in_between_is_made_good(azure, mend, books, fault, path):
     assert books.count("reboot") <= 2
 
 
+def test_a_node_that_becomes_ready_before_it_is_taken_away_may_stay(azure, mend, books):
+    azure.emulator.scenario = fails({"node": 0})
+    azure.create(2)
+    refuse = {"path": "*/removenodes", "action": "throttle", "count": 1}
+    azure.emulator.faults.add(read_fault(refuse))
+    mend(looks=1, policy={"order": ["replace"]})
+    azure.emulator.account.set_extension(azure.pool_id, 0, "secretext", outcome="succeed")
+    azure.pass_time(120)
+    assert mend(policy={"order": ["replace"]}).stage is Stage.DONE
+    assert (books.done, targets(azure), journal(azure)) == ([], (2, 0), None)
+
+
 def test_a_node_that_vanishes_meanwhile_is_forgotten(azure, mend, books):
     azure.emulator.scenario = fails({"node": 0}, {"node": 1})
     azure.create(4)
