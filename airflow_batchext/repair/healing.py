@@ -10,11 +10,12 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.repair.course import Stage
+from airflow_batchext.repair.progress import Stage
 from airflow_batchext.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
-    from airflow_batchext.repair.course import Progress, Repair
+    from airflow_batchext.repair.course import Repair
+    from airflow_batchext.repair.progress import Progress
     from airflow_batchext.watch import Watch
 
 #: How often it is looked for nodes that are stuck, at least.

@@ -21,9 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_batchext.readiness import JOINING_STATES, VOID_STATES, Pool, read_pool
+from airflow_batchext.readiness import JOINING_STATES, VOID_STATES
 from airflow_batchext.repair.ailments import ASKED, Ailment, Machine, condition, since_when
 from airflow_batchext.repair.asks import Remove, Resize, Restart
 from airflow_batchext.repair.journal import (
@@ -33,12 +33,12 @@ from airflow_batchext.repair.journal import (
     Record,
     Targets,
     node_key,
-    read_metadata,
 )
 from airflow_batchext.verdict import Rules, resize_failure
 
 if TYPE_CHECKING:
     from airflow_batchext.repair.policy import RepairPolicy
+    from airflow_batchext.repair.seen import PoolSeen
 
 #: What has had no effect by then is asked for again: it may never have reached Azure.
 _ASK_AGAIN_SECONDS = 60
@@ -46,33 +46,6 @@ _ASK_AGAIN_SECONDS = 60
 LAST_REMOVAL_SECONDS = 300.0
 
 Act = Restart | Remove | Resize
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSeen:
-    """A pool as a repair sees it: as the gate does, and its targets, metadata and ETag."""
-
-    pool: Pool
-    targets: Targets
-    nodes: Targets
-    metadata: tuple[tuple[str, str], ...]
-    etag: str
-
-    @property
-    def is_steady(self) -> bool:
-        """Whether nodes may be taken away and added."""
-        return self.pool.allocation_state == "steady"
-
-
-def read_pool_seen(body: Mapping[str, Any]) -> PoolSeen:
-    """Read the body of ``GET /pools/{id}`` of the data plane."""
-    return PoolSeen(
-        pool=read_pool(body),
-        targets=(_number(body, "targetDedicatedNodes"), _number(body, "targetLowPriorityNodes")),
-        nodes=(_number(body, "currentDedicatedNodes"), _number(body, "currentLowPriorityNodes")),
-        metadata=read_metadata(body),
-        etag=str(body.get("eTag") or ""),
-    )
 
 
 @dataclass(slots=True)
@@ -160,6 +133,8 @@ class Planner:
                 self.journal.records.remove(record)  # somebody else has taken the node away
             elif record.step != "replace":
                 self._judge_restart(record, machine, passed)
+            elif self.conditions[record.key].is_ready and record.failure != ASKED:
+                self.journal.records.remove(record)  # it has become ready by itself, and may stay
             elif passed > self.policy.step_timeout:
                 record.state = "failed"
 
@@ -404,8 +379,3 @@ def _told(targets: Targets) -> str:
 
 def _nodes(count: int) -> str:
     return "1 node" if count == 1 else f"{count} nodes"
-
-
-def _number(body: Mapping[str, Any], name: str) -> int:
-    value = body.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

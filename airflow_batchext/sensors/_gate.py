@@ -24,8 +24,9 @@ from airflow_batchext.hooks.watching import give_back, look
 from airflow_batchext.metrics import gate_ended, gate_opened
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.pool_events import EventKind, summary
-from airflow_batchext.repair.course import Repair, lease_for, owner_of
+from airflow_batchext.repair.course import Repair
 from airflow_batchext.repair.healing import Healing
+from airflow_batchext.repair.progress import lease_for, owner_of
 from airflow_batchext.sensors._rules import gate_repair, gate_rules
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,

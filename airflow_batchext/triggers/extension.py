@@ -18,7 +18,8 @@ from airflow_batchext.links import LINK_XCOM_KEY, portal_url
 from airflow_batchext.metrics import gate_ended, gate_opened, gate_waiting
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair import RepairPolicy
-from airflow_batchext.repair.course import Repair, lease_for, owner_of
+from airflow_batchext.repair.course import Repair
+from airflow_batchext.repair.progress import lease_for, owner_of
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease

@@ -14,7 +14,8 @@ from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import adrive, agive_back
 from airflow_batchext.repair import RepairPolicy
-from airflow_batchext.repair.course import Repair, Stage, ended, lease_for
+from airflow_batchext.repair.course import Repair
+from airflow_batchext.repair.progress import Stage, ended, lease_for
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 

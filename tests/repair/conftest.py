@@ -13,8 +13,9 @@ from airflow_batchext.emulator import ExtensionScenario, Scenario
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import drive
 from airflow_batchext.repair import RepairPolicy
-from airflow_batchext.repair.course import Progress, Repair, Stage
+from airflow_batchext.repair.course import Repair
 from airflow_batchext.repair.journal import ITEM
+from airflow_batchext.repair.progress import Progress, Stage
 
 
 @dataclass

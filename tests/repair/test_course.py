@@ -8,7 +8,7 @@ from airflow_batchext.emulator import PoolScenario, Scenario
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.hooks.changes import replace_metadata, resize_pool
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.repair.course import Stage
+from airflow_batchext.repair.progress import Stage
 from tests.repair.conftest import fails, journal, node_ids, targets
 
 
@@ -293,6 +293,18 @@ def test_what_fails_in_between_is_made_good(azure, mend, books, fault, path):
     assert (books.wrong, targets(azure), len(node_ids(azure))) == ([], (3, 0), 3)
     assert books.count("replace") == 1, "never removed twice"
     assert books.count("reboot") <= 2
+
+
+def test_a_node_that_becomes_ready_before_it_is_taken_away_may_stay(azure, mend, books):
+    azure.emulator.scenario = fails({"node": 0})
+    azure.create(2)
+    refuse = {"path": "*/removenodes", "action": "throttle", "count": 1}
+    azure.emulator.faults.add(read_fault(refuse))
+    mend(looks=1, policy={"order": ["replace"]})
+    azure.emulator.account.set_extension(azure.pool_id, 0, "secretext", outcome="succeed")
+    azure.pass_time(120)
+    assert mend(policy={"order": ["replace"]}).stage is Stage.DONE
+    assert (books.done, targets(azure), journal(azure)) == ([], (2, 0), None)
 
 
 def test_a_node_that_vanishes_meanwhile_is_forgotten(azure, mend, books):

@@ -22,7 +22,8 @@ from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.hooks import watching
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.repair import RepairPolicy
-from airflow_batchext.repair.course import Progress, Repair, Stage
+from airflow_batchext.repair.course import Repair
+from airflow_batchext.repair.progress import Progress, Stage
 from tests.repair.conftest import Books, journal, node_ids, targets
 
 COUNT = int(os.environ.get("BATCHEXT_REPAIR_HISTORIES", "12"))

@@ -15,7 +15,8 @@ from airflow_batchext.hooks.diagnosing import causes
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import drive, give_back
 from airflow_batchext.parameters import check_pool_id, check_repair_policy, check_seconds
-from airflow_batchext.repair.course import Progress, Repair, Stage, ended, lease_for, owner_of
+from airflow_batchext.repair.course import Repair
+from airflow_batchext.repair.progress import Progress, Stage, ended, lease_for, owner_of
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 
 if TYPE_CHECKING:
