@@ -22,11 +22,17 @@ except ImportError:  # Airflow 3.1
 __all__ = [
     "AirflowRescheduleException",
     "DagSerialization",
+    "airflow_is",
     "needs_airflow",
     "smart_decode_trigger_kwargs",
 ]
 
 
+def airflow_is(version: str) -> bool:
+    """Whether this Airflow is that one or a later one."""
+    return Version(__version__) >= Version(version)
+
+
 def needs_airflow(version: str, why: str) -> pytest.MarkDecorator:
     """Leave a test out in older Airflows, saying what they lack; docs/deployment.md lists it."""
-    return pytest.mark.skipif(Version(__version__) < Version(version), reason=f"Airflow {version}: {why}")
+    return pytest.mark.skipif(not airflow_is(version), reason=f"Airflow {version}: {why}")

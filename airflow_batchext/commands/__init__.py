@@ -7,6 +7,7 @@ They sign in with an Airflow connection, as everything else here does; one in th
 from __future__ import annotations
 
 import argparse
+import logging
 from typing import TYPE_CHECKING, Final
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
@@ -63,6 +64,8 @@ def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:
     from airflow_batchext.readiness import one_line
     from airflow_batchext.verdict import Rules
 
+    # Airflow logs to the standard output, which is for what was asked; the SDKs tell of every sign-in.
+    logging.getLogger("azure").setLevel(logging.WARNING)
     names = tuple(arguments.extensions) if arguments.extensions else None
     try:
         pool_id = check_pool_id(arguments.pool)

@@ -37,7 +37,7 @@ def pool_table(health: PoolHealth, most: int) -> RenderableType:
         head.append(
             f"  ({health.state}, {health.allocation_state}{_age(health, health.allocation_since)})", "dim"
         )
-    parts: list[RenderableType] = [head, Text(one_line(health.summary))]
+    parts: list[RenderableType] = [head, *(Text(f"  {one_line(text, 400)}") for text in _told(health))]
     nodes = [node for node in health.failing_first() if not node.leaving]
     unready = [node for node in nodes if node.phase is not Phase.SUCCEEDED]
     shown = nodes if len(nodes) <= _FEW else unready
@@ -60,6 +60,13 @@ def pool_table(health: PoolHealth, most: int) -> RenderableType:
     parts.append(below)
     parts += [Text(f"resize error: {one_line(error.unfolded)}", "red") for error in health.resize_errors]
     return Group(*parts)
+
+
+def _told(health: PoolHealth) -> list[str]:
+    """How far the pool is, and what it lacks itself; what its nodes lack stands in the table."""
+    of_nodes = {sentence for node in health.nodes for sentence in (*node.failed, *node.missing)}
+    progress = [] if health.unread else [health.summary.partition("; ")[0]]
+    return [*progress, *(reason for reason in health.reasons if reason not in of_nodes)]
 
 
 def _nodes(health: PoolHealth, nodes: list[NodeHealth]) -> Table:

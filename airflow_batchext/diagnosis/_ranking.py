@@ -147,13 +147,29 @@ def _covered(hit: Hit, nodes: set[str]) -> bool:
 
 
 def _unexplained(health: PoolHealth, findings: Sequence[Finding]) -> Iterator[str]:
+    """What is not ready and stands at no place where a known cause shows.
+
+    What a node's state says is explained by any cause on it; what one of its extensions says, only by one
+    that shows at this extension.
+    """
     of_nodes = {sentence for node in health.nodes for sentence in (*node.failed, *node.missing)}
-    explained = {hit.node for finding in findings for hit in finding.hits}
-    if "" not in explained:
+    places = {(hit.node, hit.extension.lower()) for finding in findings for hit in finding.hits}
+    nodes = {node for node, _ in places}
+    if "" not in nodes:
         yield from (reason for reason in health.reasons if reason not in of_nodes)
     for node in health.nodes:
-        if node.id not in explained:
-            yield from (*node.failed, *node.missing)
+        for sentence in (*node.failed, *node.missing):
+            extension = next((name for name in health.expected if _is_about(sentence, name)), None)
+            if extension is not None:
+                explained = (node.id, extension.lower()) in places
+            else:
+                explained = node.id in nodes or (bool(node.unread) and health.refused)
+            if not explained:
+                yield sentence
+
+
+def _is_about(sentence: str, extension: str) -> bool:
+    return f": extension {extension} reports " in sentence or f" extension {extension} yet" in sentence
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:

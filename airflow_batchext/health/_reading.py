@@ -70,6 +70,8 @@ def pool_health(
     :param rules: of the gate by which the nodes are judged; by default those of a gate without parameters.
     """
     rules = rules or Rules()
+    pool, nodes = _encodable(pool), _encodable(nodes)
+    answers = {_encodable(node_id): _encodable(answer) for node_id, answer in (extensions or {}).items()}
     if isinstance(pool, Problem):
         verdict = pool_unread(pool, pool_id)
         return PoolHealth(
@@ -84,7 +86,7 @@ def pool_health(
     healths, reports, refused = [], {}, []
     for body in nodes:
         node = read_node(body)
-        answer = (extensions or {}).get(node.id)
+        answer = answers.get(node.id)
         health, report = _node(body, node, answer, asked, rules, now)
         healths.append(health)
         if not node.leaving:
@@ -94,6 +96,25 @@ def pool_health(
     verdict = _verdict(read, rules, reports, refused, now)
     judged = replace(shown, nodes=tuple(healths), refused=bool(refused), **_judged(verdict))
     return replace(judged, totals=_totals(judged, rules.needed(read)))
+
+
+def _encodable(value: Any) -> Any:
+    """A value in which every text can be written as UTF-8; JSON may hold halves of characters."""
+    if isinstance(value, Problem):
+        return replace(value, text=_encodable(value.text))
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return _repaired(value)
+    return value
+
+
+def _repaired(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_repaired(key): _repaired(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_repaired(item) for item in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _verdict(

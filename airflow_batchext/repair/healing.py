@@ -35,6 +35,7 @@ class Healing:
         self._is_mending: bool | None = None
         self._last_search = float("-inf")
         self._progress: Progress | None = None
+        self._seen = Verdict(Outcome.WAIT)
 
     @property
     def pool_id(self) -> str:
@@ -59,7 +60,7 @@ class Healing:
             if held is not None:
                 return held
             whole = True  # what the gate knew of the nodes was before they were mended
-        verdict = yield from self.watch.look(clock, whole=whole)
+        verdict = self._seen = yield from self.watch.look(clock, whole=whole)
         if verdict.outcome is Outcome.OPEN:
             self._is_mending = yield from self.repair.finish()
             if self._is_mending:
@@ -68,7 +69,7 @@ class Healing:
             self._last_search = clock()
             held = yield from self._mend(clock, whole=whole)
             if held is not None:
-                return replace(held, nodes=verdict.nodes, expected=verdict.expected, needed=verdict.needed)
+                return held
         return verdict
 
     def pause(self, interval: float, verdict: Verdict) -> float:
@@ -98,9 +99,10 @@ class Healing:
             given_back = yield from self.repair.give_back(clock)
             text = ". ".join(filter(None, (text, given_back.text)))
         said = "the pool is being repaired" if self._is_mending else "a repair does not help"
-        return Verdict(
-            Outcome.WAIT if self._is_mending else Outcome.FAIL,
-            (f"{said}: {text}",),
+        return replace(
+            self._seen,
+            outcome=Outcome.WAIT if self._is_mending else Outcome.FAIL,
+            reasons=(f"{said}: {text}",),
             retry_after=progress.retry_after,
             unread=progress.unread,
         )

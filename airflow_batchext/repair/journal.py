@@ -156,6 +156,21 @@ def with_journal(metadata: Sequence[tuple[str, str]], journal: Journal | None) -
     return others if journal is None else (*others, (ITEM, journal.write()))
 
 
+def keeping_journal(asked: dict[str, Any], existing: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked of a pool that exists, with the journal that it has: no document is about that.
+
+    :param asked: the body of ``Pool_Create`` or ``Pool_Update`` (management plane).
+    :param existing: the pool as ``Pool_Get`` returns it.
+    """
+    found = (existing.get("properties") or {}).get("metadata") or ()
+    item = next((item for item in found if item.get("name") == ITEM), None)
+    properties = asked.get("properties")
+    if item is None or not isinstance(properties, dict):
+        return asked
+    given = [other for other in properties.get("metadata") or () if other.get("name") != ITEM]
+    return {**asked, "properties": {**properties, "metadata": [*given, dict(item)]}}
+
+
 def _written(record: Record, failures: list[str]) -> list[Any]:
     return [
         record.key,

@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
+from airflow_batchext.hooks.diagnosing import causes
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import give_back, look
 from airflow_batchext.metrics import gate_ended, gate_opened
@@ -142,7 +143,7 @@ class Gate:
             self._said = verdict.summary
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, self._said)
         if verdict.outcome is Outcome.FAIL:
-            raise self._failed(verdict.listed())
+            raise self._failed(verdict.listed() + self._causes())
         is_open, report = verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started)
         if is_open:
             self._opened(context, report)
@@ -198,7 +199,12 @@ class Gate:
             report = timed(event["report"], float(event["started"]))
             self._opened(context, report)
             return report
-        raise self._ending(self._failed(text) if status is GateStatus.FAILED else self._timed_out(text))
+        if status is GateStatus.TIMEOUT:
+            raise self._ending(self._timed_out(text))
+        try:
+            raise self._ending(self._failed(text + self._causes()))
+        finally:
+            self._hook.close()
 
     def look_for_the_last_time(self, context: Context) -> Any:
         """Look once more, as Airflow's own limit came first: at what is missing, if anything is."""
@@ -221,6 +227,12 @@ class Gate:
         payload = {**summary(EventKind.READY, report, at), "nodes_ready": len(report["nodes"])}
         for asset in emitted:
             context["outlet_events"][asset].extra["payload"] = payload
+
+    def _causes(self) -> str:
+        """Where a repair was tried in vain: why, as far as that is known."""
+        if self.sensor.repair is None:
+            return ""
+        return causes(self._hook, self.sensor.pool_id, self._rules)
 
     @property
     def _missing(self) -> str:

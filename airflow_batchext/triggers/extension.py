@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 from uuid import uuid4
@@ -13,6 +13,7 @@ from uuid import uuid4
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.hooks.diagnosing import acauses
 from airflow_batchext.links import LINK_XCOM_KEY, portal_url
 from airflow_batchext.metrics import gate_ended, gate_opened, gate_waiting
 from airflow_batchext.parameters import check_pool_id
@@ -21,7 +22,7 @@ from airflow_batchext.repair.course import Repair, lease_for, owner_of
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
-from airflow_batchext.verdict import Outcome
+from airflow_batchext.verdict import Outcome, Rules
 
 
 class GateStatus(str, Enum):
@@ -119,6 +120,10 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             ) as looks:
                 with gate_waiting():
                     end = await self._wait(looks, deadline)
+                if self.ends_task and self.repair is not None and end.status is GateStatus.FAILED:
+                    # No worker ends this task, so nobody else asks why it could not be mended.
+                    why = await acauses(looks.hook, self.pool_id, Rules.from_json(self.rules))
+                    end = replace(end, text=end.text + why)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
             end = GateEnd(GateStatus.FAILED, str(error))

@@ -193,6 +193,8 @@ def airflow(
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
         "TEST_REFERENCE": f"reference-{SECRET}",
         "TEST_SECRET": SECRET,
+        "TEST_LOGS": f"https://logs.example/c?sv=1&sig=logs-{SECRET}",
+        "AIRFLOW_VAR_REPORT_FOLDER": str(home / "reports"),
         "TEST_CONTROL": CONTROL,
         **statsd.environment,
         "AIRFLOW__TRACES__OTEL_ON": "True",

@@ -10,6 +10,7 @@ import pytest
 
 from tests.airflow.conftest import CONTROL, Secrets
 from tests.airflow.leaks import files, forms, leaks
+from tests.airflow_names import airflow_is
 
 if TYPE_CHECKING:
     from airflow_batchext.emulator import Emulator
@@ -26,6 +27,8 @@ GOOD = (
     "update",
     "resize",
     "read_by_key",
+    "diagnose",
+    "repair",
     "delete",
     "control",
 )
@@ -36,6 +39,8 @@ BAD = {
     "create_no_reference": "connection 'nowhere' is not there",
     "gate_wrong_secret": "AADSTS7000215",
     "gate_wrong_key": "account's key is wrong",
+    "diagnose_wrong_secret": "AADSTS7000215",
+    "repair_wrong_key": "account's key is wrong",
     "gate_wrong_certificate": "AADSTS700027",
     "gate_behind_proxy": "did not open",
     "read_behind_proxy": "Could not list",
@@ -54,8 +59,10 @@ def run(secret_runs: dict[str, str]) -> str:
 def test_every_task_ended_as_it_should(airflow: Airflow, run: str):
     states = airflow.states("leaks", run)
     assert states == {**dict.fromkeys(GOOD, "success"), **dict.fromkeys(BAD, "failed")}
+    # Before 3.3 this gate is deferred, for so short a time that the scheduler may fail it: see docs/gate.md.
+    raced = set() if airflow_is("3.3") else {"gate_behind_proxy"}
     for task_id, said in BAD.items():
-        assert said in airflow.log("leaks", run, task_id), task_id
+        assert task_id in raced or said in airflow.log("leaks", run, task_id), task_id
 
 
 def test_no_file_has_a_secret(airflow: Airflow, run: str, planted: Secrets):

@@ -10,6 +10,7 @@ from airflow_batchext.emulator import Emulator, ExtensionScenario, PoolScenario,
 from airflow_batchext.emulator.scenario import ResizeError
 from tests.airflow.dags.gate_scenarios import MODES, SCENARIOS, TIMEOUTS
 from tests.airflow.harness import Airflow, wait_until
+from tests.airflow_names import airflow_is, needs_airflow
 from tests.conftest import document
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
@@ -93,8 +94,10 @@ def run(airflow: Airflow, service: Emulator) -> str:
 def test_every_mode_comes_to_the_same_verdict(airflow: Airflow, run: str, scenario: str):
     state, reason = VERDICTS[scenario]
     states = airflow.states("gate_scenarios", run)
-    assert {mode: states[f"{scenario}-{mode}"] for mode in MODES} == dict.fromkeys(MODES, state)
-    for mode in MODES:
+    # Before 3.3 there is no store in which a rescheduled task could remember which pool it was.
+    modes = [mode for mode in MODES if airflow_is("3.3") or (scenario, mode) != ("recreated", "reschedule")]
+    assert {mode: states[f"{scenario}-{mode}"] for mode in modes} == dict.fromkeys(modes, state)
+    for mode in modes:
         assert re.search(reason, airflow.log("gate_scenarios", run, f"{scenario}-{mode}"))
 
 
@@ -119,6 +122,7 @@ def test_the_log_says_how_far_it_is_when_that_changes_and_only_then(airflow: Air
         assert 3 <= log.count("Pool preempted: ") <= 12, "one line for each change, not for each look"
 
 
+@needs_airflow("3.3", "before, every task starts on a worker")
 def test_gates_that_start_in_the_triggerer_use_no_worker_at_all(airflow: Airflow, run: str):
     answer = airflow.get(f"dags/gate_scenarios/dagRuns/{run}/taskInstances", limit=200)
     pids = {item["task_id"]: item["pid"] for item in answer["task_instances"]}

@@ -309,7 +309,7 @@ def together(*faults: Fault) -> Fault:
     for fault in faults:
         for name, found in fault.rules.items():
             if isinstance(found, list):
-                rules.setdefault(name, []).extend(found)
+                rules.setdefault(name, []).extend(copy.deepcopy(found))
             else:
                 rules.setdefault(name, {}).update(found)
 

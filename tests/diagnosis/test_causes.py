@@ -145,6 +145,15 @@ def test_the_nodes_that_no_cause_explains_are_listed_beside_those_that_one_does(
     assert "who knows" in fact
 
 
+def test_an_extension_that_no_cause_explains_is_listed_though_another_on_its_node_is_explained(azure):
+    """Nor does what is known of the node itself explain it."""
+    mixed = together(FAULTS["key-vault-no-role"], Fault([HEALTH], says("health", "who knows")))
+    found = diagnosed(azure, mixed)
+    assert found.causes == ("key-vault-no-role",)
+    assert len(found.unexplained) == 3
+    assert all("who knows" in fact for fact in found.unexplained)
+
+
 def test_a_general_cause_gives_way_to_a_particular_one_on_the_same_node(azure):
     """An unusable node whose vault extension may not read the vault is no puzzle of the network."""
     mixed = together(on(0, FAULTS["key-vault-no-role"]), FAULTS["node-unreachable"])

@@ -83,9 +83,10 @@ class Chaos:
         self._thread.shutdown()
 
     def works(self) -> bool:
-        """True; or raise what it has died of."""
-        if self._raging.done():
-            self._raging.result()
+        """True; or raise an error, if it has died of one."""
+        error = self._raging.exception() if self._raging.done() else None
+        if error is not None:
+            raise RuntimeError("the blows have come to an end too soon") from error
         return True
 
     def _rage(self) -> None:

@@ -10,6 +10,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -92,8 +93,7 @@ def run(request: pytest.FixtureRequest, bed: Bed, service: Emulator, figures: Fi
     for dag_id in kills_dag_ids(seed):
         bed.wait_for(f"the DAG {dag_id}", lambda dag_id=dag_id: bed.get(f"dags/{dag_id}"), 120)
     began = time.monotonic()
-    with Books(service) as books:
-        service.faults.add(*Scenario.load({"faults": faults()}).faults)
+    with Books(service) as books, faulty(service):
         dag_ids = kills_dag_ids(seed)
         for dag_id in dag_ids:
             bed.wait_for(f"a run of {dag_id}", lambda dag_id=dag_id: bed.begin(dag_id, "only"), 120)
@@ -105,13 +105,22 @@ def run(request: pytest.FixtureRequest, bed: Bed, service: Emulator, figures: Fi
                 PATIENCE,
             )
             seconds = time.monotonic() - began
-        service.faults.clear()
     bed.wait_for("Airflow to be healthy again", bed._healthy, 120)
     instances = read_instances(bed, seed)
     work = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
     done = Run(seed, pools, books.records, instances, work, list(service.requests), seconds)
     note(done, chaos, bed, figures)
     return done
+
+
+@contextmanager
+def faulty(service: Emulator) -> Iterator[None]:
+    """Let the service misbehave for the length of the block."""
+    service.faults.add(*Scenario.load({"faults": faults()}).faults)
+    try:
+        yield
+    finally:
+        service.faults.clear()
 
 
 def ended(bed: Bed, dag_id: str) -> bool:

@@ -10,7 +10,9 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_batchext.exceptions import NodeRepairError, ParameterError, PoolTimeoutError
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
+from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureBatchUpdatePoolOperator
 from airflow_batchext.repair import RepairPolicy
+from tests.conftest import document
 from tests.operators.conftest import run
 from tests.repair.conftest import books as books
 from tests.repair.conftest import fails, journal, node_ids, targets
@@ -78,6 +80,22 @@ def test_a_deadline_in_the_middle_of_a_replacement_leaves_no_smaller_pool_unsaid
     task = repair(azure, policy={"order": ["replace"]}, timeout=1.5, poll_interval=0.3)
     with pytest.raises(PoolTimeoutError, match=r"targets of pool .* 1 dedicated .* instead of 2 and 0"):
         run(azure, task, deferrable=deferrable)
+
+
+def test_other_operators_leave_the_journal_alone(azure, pauses, books):
+    azure.emulator.scenario = fails({})
+    azure.create(1)
+    with pytest.raises(NodeRepairError):
+        run(azure, repair(azure), deferrable=False)
+    before = journal(azure)
+    assert before
+    same = {"pool_id": azure.pool_id, "pool_document": document(1)}
+    adopted = AzureBatchCreatePoolOperator(task_id="create", on_existing="fail", **same).execute({})
+    assert adopted["differences"] == []
+    change = {"properties": {"metadata": [{"name": "team", "value": "a"}]}}
+    updated = AzureBatchUpdatePoolOperator(task_id="update", pool_id=azure.pool_id, pool_document=change)
+    assert [d["path"] for d in updated.execute({})["differences"]] == ["properties.metadata[team]"]
+    assert journal(azure) == before
 
 
 def test_no_node_is_taken_away_shortly_before_the_deadline(azure, books):

@@ -28,6 +28,7 @@ from airflow_batchext.operators.pool import (
 )
 from airflow_batchext.pool_progress import Goal
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
@@ -152,6 +153,24 @@ def _pool_trigger(azure: Azure) -> Any:
         raise AssertionError(str(event))
 
 
+def _watcher(azure: Azure) -> Any:
+    """A watcher never ends: what counts is what it says of its first look."""
+    said: list[str] = []
+    trigger = AzureBatchPoolEventTrigger(pool_id=azure.pool_id, poll_interval=0.05)
+    trigger._log = SimpleNamespace(log=lambda _, text, *values: said.append(text % values))
+
+    async def watch() -> None:
+        running = asyncio.ensure_future(anext(trigger.run()))
+        while not said:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.wait([running])
+
+    asyncio.run(watch())
+    if "2 of 2 nodes ready" not in said[0]:
+        raise AssertionError(said[0])
+
+
 def _ill(azure: Azure) -> None:
     """A node to mend: a failed extension on a machine that only another one replaces."""
     rule = ExtensionScenario(extension="secretext", outcome="fail", node=0)
@@ -188,9 +207,9 @@ def _repair_trigger(azure: Azure) -> Any:
 
 def _healing_gate(azure: Azure) -> Any:
     try:
-        return _gate(azure, repair=_REPLACE)
+        return _gate(azure, repair={"order": ["reboot"]})
     except GateTimeoutError as error:
-        if "is being repaired" not in str(error):
+        if "is being repaired: reboot node" not in str(error):
             raise
 
 
@@ -230,6 +249,7 @@ STORIES = [
     Story("AzureBatchRepairNodesOperator", "mends nodes", (LOOK_UP, READ, WRITE), _repair, _ill),
     Story("AzureBatchRepairTrigger", "mends nodes", (LOOK_UP, READ, WRITE), _repair_trigger, _ill),
     Story("AzureBatchExtensionSensor", "mends nodes", (LOOK_UP, READ, WRITE), _healing_gate, _ill),
+    Story("AzureBatchPoolEventTrigger", "watches a pool", (LOOK_UP, READ), _watcher),
     Story("AzureBatchExtensionTrigger", "holds the gate", (LOOK_UP, READ), _gate_trigger),
     Story(
         "AzureBatchExtensionSensor",

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
@@ -223,9 +223,22 @@ def test_random_histories(azure: Any, books: Books, history: History) -> None:
     azure.create(history.nodes)
     azure.emulator.faults.add(*(read_fault(fault) for fault in history.faults))
     world = World(azure, books, history)
-    ends = world.play()
-    azure.emulator.faults.clear()
+    try:
+        ends = world.play()
+        azure.emulator.faults.clear()
+        _judge(azure, books, world, ends)
+    finally:
+        azure.emulator.faults.clear()
+        azure.emulator.account.delete_pool(azure.pool_id, at_once=True)
 
+
+def _judge(azure: Any, books: Books, world: World, ends: list[Progress]) -> None:
+    """What has to be true in the end, however it went."""
+    history = world.history
+    for step in ("reboot", "reimage", "replace"):
+        event(f"{step}: {'some' if books.count(step) else 'none'}")
+    for end in ends:
+        event(f"ended {end.stage.value}")
     assert books.wrong == []
     # A reboot may have been asked for twice where its answer was lost; a machine is taken away once.
     taken = [node for step, nodes in books.done if step == "replace" for node in nodes]

@@ -135,10 +135,16 @@ def test_what_only_another_machine_mends_is_replaced_and_the_gate_opens(azure, r
 
 @MODES
 def test_what_nothing_mends_fails_the_gate_with_what_was_tried(azure, run, books, mode):
-    azure.emulator.scenario = fails({"message": "no vault"})
+    azure.emulator.scenario = fails(
+        {"message": "no vault: 403 Forbidden: does not have secrets get permission"}
+    )
     azure.create(2)
-    with pytest.raises(GateFailedError, match=r"a repair does not help.*no vault.*helped none of 2 nodes"):
+    with pytest.raises(
+        GateFailedError, match=r"a repair does not help.*no vault.*helped none of 2 nodes"
+    ) as caught:
         run[mode]()
+    assert f"\nPool {azure.pool_id}: 0 of 2 nodes ready" in str(caught.value)
+    assert "Key Vault" in str(caught.value).rpartition("\n- ")[2], "and why"
     assert (books.count("replace"), targets(azure)) == (2, (2, 0))
     done = list(books.done)
     with pytest.raises(GateFailedError, match="a repair does not help"):
@@ -212,7 +218,7 @@ async def test_the_end_of_the_task_in_the_triggerer_puts_the_targets_back(azure,
         pool_id=azure.pool_id,
         azure_batchext_conn_id="official",
         poll_interval=0.05,
-        timeout=60,
+        timeout=900,
         repair={"order": ["replace"]},
     )
     trigger.task_instance = context()["ti"]

@@ -31,6 +31,7 @@ from airflow_batchext.pool_spec import (
     updates,
 )
 from airflow_batchext.preflight import check_pool
+from airflow_batchext.repair.journal import keeping_journal
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -130,7 +131,8 @@ class CreatePool(PoolSteps[AzureBatchCreatePoolOperator]):
     def _deal_with(self, existing: dict[str, Any], hook: AzureBatchPoolHook) -> Wait | dict[str, Any] | None:
         """Adopt, update or delete the pool that exists; None asks for another look."""
         pool_id = self._target
-        differences = find_differences(existing, self._body)
+        asked = keeping_journal(self._body, existing)
+        differences = find_differences(existing, asked)
         counting = [difference for difference in differences if difference.counts]
         self._memo["differences"] = [difference.to_json() for difference in differences]
         if not counting or self.operator.on_existing == "adopt":
@@ -141,7 +143,7 @@ class CreatePool(PoolSteps[AzureBatchCreatePoolOperator]):
             raise PoolConflictError(
                 f"Pool {pool_id} exists and is not what the document asks for:\n{_listed(counting)}", counting
             )
-        patch, left = updates(self._body, counting, empty=is_empty(existing))
+        patch, left = updates(asked, counting, empty=is_empty(existing))
         if left and self.operator.on_existing == "update":
             raise PoolConflictError(
                 f"Pool {pool_id} exists and cannot be updated to what the document asks for; nothing was "

@@ -11,6 +11,7 @@ from uuid import uuid4
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_batchext.exceptions import BatchextError, NodeRepairError, ParameterError, PoolTimeoutError
+from airflow_batchext.hooks.diagnosing import causes
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.watching import drive, give_back
 from airflow_batchext.parameters import check_pool_id, check_repair_policy, check_seconds
@@ -129,7 +130,9 @@ class RepairNodes:
                 seconds = check_seconds("timeout", self.operator.timeout)
                 raise PoolTimeoutError(f"Pool {pool_id} was not mended within {seconds:g} seconds: {text}")
             case _:
-                raise NodeRepairError(f"Pool {pool_id} could not be mended: {text}", report)
+                with AzureBatchNodeHook(self.operator.azure_batchext_conn_id) as hook:
+                    why = causes(hook, check_pool_id(pool_id))
+                raise NodeRepairError(f"Pool {pool_id} could not be mended: {text}{why}", report)
 
 
 def _is_id(value: object) -> bool:

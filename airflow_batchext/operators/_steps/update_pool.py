@@ -10,6 +10,7 @@ from airflow_batchext.operators._steps.pool import PoolSteps, etag_of, lost_race
 from airflow_batchext.operators._update_pool import AzureBatchUpdatePoolOperator
 from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting, is_empty
 from airflow_batchext.pool_spec import find_differences, find_secrets, request_body, updates
+from airflow_batchext.repair.journal import keeping_journal
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,8 +33,10 @@ class UpdatePool(PoolSteps[AzureBatchUpdatePoolOperator]):
             existing = hook.get_pool(pool_id)
             if is_deleting(existing):
                 raise PoolConflictError(f"Pool {pool_id} is being deleted; it cannot be updated any more")
-            found = [d for d in find_differences(existing, body, part=True) if d.counts]
-            patch, left = updates(body, found, empty=is_empty(existing))
+            is_of_metadata = body["properties"].get("metadata") is not None
+            asked = keeping_journal(body, existing) if is_of_metadata else body
+            found = [d for d in find_differences(existing, asked, part=True) if d.counts]
+            patch, left = updates(asked, found, empty=is_empty(existing))
             if left:
                 listed = "\n".join(f"  {difference}" for difference in left)
                 raise PoolConflictError(

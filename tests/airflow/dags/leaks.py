@@ -10,7 +10,10 @@ from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import DAG, task
 
+from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
+from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import (
     AzureBatchCreatePoolOperator,
     AzureBatchDeletePoolOperator,
@@ -97,6 +100,15 @@ with DAG(
         AzureBatchGetExtensionOperator(
             task_id="read_by_key", pool_id="leaks", azure_batchext_conn_id="by_key"
         ),
+        AzureBatchDiagnosePoolOperator(
+            task_id="diagnose",
+            pool_id="leaks",
+            azure_batchext_conn_id="by_key",
+            output_uri=f"file://{os.environ['AIRFLOW_HOME']}/reports",
+        ),
+        AzureBatchRepairNodesOperator(
+            task_id="repair", pool_id="leaks", azure_batchext_conn_id="by_certificate", deferrable=True
+        ),
     ]
     update = AzureBatchUpdatePoolOperator(
         task_id="update", pool_id="leaks", pool_document=part(2), azure_batchext_conn_id="by_certificate"
@@ -118,7 +130,14 @@ with DAG(
     create("create_wrong_secret", "wrong_secret", pool_id="unborn")
     create("create_no_reference", "by_secret", pool_document=document({"key": from_connection("nowhere")}))
     gate("gate_wrong_secret", "wrong_secret", start_from_trigger=True)
-    gate("gate_wrong_key", "wrong_key", deferrable=True)
+    told = AzureBatchDiagnosisNotifier(pool_id="leaks", azure_batchext_conn_id="wrong_secret")
+    gate("gate_wrong_key", "wrong_key", deferrable=True, on_failure_callback=told)
+    AzureBatchDiagnosePoolOperator(
+        task_id="diagnose_wrong_secret", pool_id="leaks", azure_batchext_conn_id="wrong_secret"
+    )
+    AzureBatchRepairNodesOperator(
+        task_id="repair_wrong_key", pool_id="leaks", azure_batchext_conn_id="wrong_key", deferrable=True
+    )
     gate("gate_wrong_certificate", "wrong_certificate", start_from_trigger=True)
     gate("gate_behind_proxy", "behind_proxy", start_from_trigger=True, timeout=8)
     AzureBatchGetExtensionOperator(
