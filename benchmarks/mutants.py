@@ -19,6 +19,7 @@ TESTS = (
     "tests/test_verdict.py",
     "tests/test_watch.py",
     "tests/test_watch_histories.py",
+    "tests/test_pool_events.py",
 )
 
 MUTANTS = [
@@ -100,6 +101,21 @@ MUTANTS = [
     ("watch", "reasons=(moved,), moved=True)", "reasons=(moved,))"),
     ("watch", "if isinstance(answer, Problem):\n        return Phase.PENDING", "if isinstance(answer, Problem):\n        return Phase.SUCCEEDED"),
     ("watch", "return max(interval, min(interval * factor, _LONGEST_PAUSE), verdict.retry_after or 0.0)", "return interval"),
+    # --- what is news of a pool
+    ("pool_events", "if verdict.unread or verdict.moved:", "if verdict.moved:"),
+    ("pool_events", "return (told, []) if verdict.nodes else (Told(), [])", "return Told(), []"),
+    ("pool_events", "return (told, []) if verdict.nodes else (Told(), [])", "return told, []"),
+    ("pool_events", "before = told if told and told.created == created else Told(created)", "before = told or Told(created)"),
+    ("pool_events", "if not report.unread}", "}"),
+    ("pool_events", "if report.failed and marks[i] not in before.failed]", "if report.failed]"),
+    ("pool_events", "if not report.ready and marks[i] in before.up]", "if not report.ready]"),
+    ("pool_events", "ready = verdict.outcome is Outcome.OPEN if shows else before.ready", "ready = verdict.outcome is Outcome.OPEN"),
+    ("pool_events", "if report.ready} | (before.up & unread)", "if report.ready}"),
+    ("pool_events", "if report.ready} | (before.up & unread)", "if report.ready} | before.up"),
+    ("pool_events", "if report.failed} | (before.failed & unread)", "if report.failed}"),
+    ("pool_events", "if ready and not before.ready:", "if ready:"),
+    ("pool_events", "list(self.nodes)[:MOST_NODES]", "list(self.nodes)"),
+    ("watch", "missing, unread = state.missing, state.ready", "missing, unread = state.missing, False"),
 ]  # fmt: skip
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.pool_events import EventKind, PoolEvent, Told, mark, news
@@ -61,7 +61,9 @@ sights = st.builds(
     Sight,
     st.sampled_from(["pool"] * 8 + ["gone", "unread", "refused"]),
     st.sampled_from("AAAB"),
-    st.dictionaries(st.sampled_from(IDS), st.sampled_from(sorted(REPORTS)), min_size=1),
+    st.dictionaries(
+        st.sampled_from(IDS), st.sampled_from(["up"] * 5 + ["pending", "failed", "unread"]), min_size=1
+    ),
 )
 
 
@@ -90,6 +92,7 @@ def expected(history: list[Sight]) -> dict[str, set[str]]:
     return told
 
 
+@settings(deadline=None)
 @given(st.lists(sights, min_size=1, max_size=12), st.sets(st.integers(0, 11)))
 def test_each_thing_is_told_once_whatever_happens_and_wherever_the_triggerer_dies(
     history: list[Sight], deaths: set[int]
@@ -142,10 +145,29 @@ def test_through_real_looks_a_pool_comes_up_fails_and_loses_a_node():
 
 
 def test_what_was_not_read_is_no_news_and_makes_none_of_what_is_old():
-    told, _ = news(None, Sight(nodes={"n1": "up", "n2": "up"}).verdict())
-    for nodes in ({"n1": "unread", "n2": "up"}, {"n1": "up", "n2": "up"}):
-        told, found = kinds(told, Sight(nodes=nodes).verdict())
+    well = {"n1": "up", "n2": "up"}
+    told, _ = news(None, Sight(nodes=well).verdict())
+    moved = replace(Sight(nodes={"n1": "pending", "n2": "up"}).verdict(), moved=True)
+    for unread in (
+        Sight(nodes={"n1": "unread", "n2": "up"}).verdict(),
+        Sight("unread").verdict(),
+        Sight("refused", nodes={"n1": "unread", "n2": "pending"}).verdict(),
+        moved,
+    ):
+        for verdict in (unread, Sight(nodes=well).verdict()):
+            told, found = kinds(told, verdict)
+            assert found == []
+
+
+def test_a_failure_that_was_not_read_for_a_while_is_the_same_failure():
+    told, found = kinds(None, Sight(nodes={"n1": "failed", "n2": "up"}).verdict())
+    assert found == ["failed"]
+    for how in ("unread", "failed"):
+        told, found = kinds(told, Sight(nodes={"n1": how, "n2": "up"}).verdict())
         assert found == []
+    told, _ = kinds(told, Sight(nodes={"n1": "up", "n2": "up"}).verdict())
+    _, found = kinds(told, Sight(nodes={"n1": "failed", "n2": "up"}).verdict())
+    assert found == ["failed", "lost"]
 
 
 def test_a_pool_created_anew_is_another_story():
@@ -176,6 +198,7 @@ def test_the_memory_of_two_thousand_nodes_fits_what_airflow_stores_for_an_asset(
     assert Told.from_json(told.to_json()) == told
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.text(min_size=1), st.text())
 def test_the_payload_is_bounded_and_each_of_its_texts_is_one_line(count: int, name: str, said: str):
     ids = [f"{name}{number}" for number in range(count)]

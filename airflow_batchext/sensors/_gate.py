@@ -221,12 +221,13 @@ class Gate:
     def _opened(self, context: Context, report: dict[str, Any]) -> None:
         """Count it, and let the asset events of the task say of which pool they are."""
         gate_opened(self.sensor.pool_id, report["seconds"])
+        emitted = [a for a in self.sensor.outlets if str(getattr(a, "uri", "")).startswith(_ASSETS)]
+        if not emitted:
+            return
         at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-        ready = len(report["nodes"])
-        payload = {**summary(EventKind.READY, report, at), "nodes_ready": ready}
-        for asset in self.sensor.outlets:
-            if str(getattr(asset, "uri", "")).startswith(_ASSETS):
-                context["outlet_events"][asset].extra["payload"] = payload
+        payload = {**summary(EventKind.READY, report, at), "nodes_ready": len(report["nodes"])}
+        for asset in emitted:
+            context["outlet_events"][asset].extra["payload"] = payload
 
     def _causes(self) -> str:
         """Where a repair was tried in vain: why, as far as that is known."""
