@@ -7,11 +7,13 @@ import json
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.definitions.asset import AssetUniqueKey
-from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 from airflow.serialization.encoders import encode_asset_like
 
 from airflow_batchext.assets import SCHEME, batch_pool_asset, watched_pool_asset
 from airflow_batchext.exceptions import ParameterError
+
+providers = pytest.importorskip("airflow.sdk.providers_manager_runtime", reason="Airflow 3.2 has it")
+ProvidersManagerTaskRuntime = providers.ProvidersManagerTaskRuntime
 
 
 def test_the_name_is_the_uri_and_spelling_does_not_matter():

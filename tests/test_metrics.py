@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, Stats
-from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
-from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 
 from airflow_batchext import metrics
 from airflow_batchext.emulator import ExtensionScenario, Scenario
@@ -25,6 +23,12 @@ from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.sensors.test_extension import context
 from tests.statsd import Statsd
+
+_why = "older Airflows have another way to set metrics up"
+_shared = "airflow.sdk._shared.observability.metrics.base_stats_logger"
+NoStatsLogger = pytest.importorskip(_shared, reason=_why).NoStatsLogger
+_utils = pytest.importorskip("airflow.sdk.observability.metrics.stats_utils", reason=_why)
+get_stats_factory = _utils.get_stats_factory
 
 ROOT = Path(__file__).parents[1]
 #: What a span carries: names of its attributes, not of metrics.

@@ -6,7 +6,6 @@ import json
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import AccessRefusedError, ParameterError, ReportError, UnavailableError
@@ -14,6 +13,7 @@ from airflow_batchext.links import AzureBatchReportLink
 from airflow_batchext.operators._steps.diagnose import browser_url
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.secret_references import from_environment
+from tests.airflow_names import DagSerialization
 from tests.diagnosis.faults import FAULTS, Fault, extension, produce, says
 
 SECRET = "S3NTINEL"

@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 from airflow.models.trigger import Trigger
-from airflow.serialization.decoders import smart_decode_trigger_kwargs
 
 from airflow_batchext import triggers
 from airflow_batchext.triggers._base import DeclaredTrigger
+
+_decoders = pytest.importorskip("airflow.serialization.decoders", reason="Airflow 3.1 decodes rows elsewhere")
+smart_decode_trigger_kwargs = _decoders.smart_decode_trigger_kwargs
 
 ROWS = json.loads(Path(__file__).with_name("rows.json").read_text())
 
