@@ -27,6 +27,12 @@ from tests.collector import Collector
 from tests.sensors.test_extension import context
 from tests.statsd import Statsd
 
+_why = "older Airflows have another way to set metrics up"
+_shared = "airflow.sdk._shared.observability.metrics.base_stats_logger"
+NoStatsLogger = pytest.importorskip(_shared, reason=_why).NoStatsLogger
+_utils = pytest.importorskip("airflow.sdk.observability.metrics.stats_utils", reason=_why)
+get_stats_factory = _utils.get_stats_factory
+
 ROOT = Path(__file__).parents[1]
 #: What a span carries: names of its attributes, not of metrics.
 SPAN = {f"batchext.{name}" for name in ("look", "pool_id", "outcome", "nodes_ready", "nodes_wanted")}

@@ -20,7 +20,7 @@ from airflow_batchext.secret_references import (
     from_variable,
     look_up_secrets,
 )
-from tests.airflow_names import DagSerialization, needs_airflow
+from tests.airflow_names import DagSerialization
 from tests.conftest import document
 
 SECRET = "pa55word-SENTINEL"
@@ -60,11 +60,7 @@ def test_each_place_is_looked_up_and_masked(reference, value):
         (from_connection("vault", "login"), "field 'login' of connection 'vault' is not there or empty"),
         (from_connection("vault", "extra.none"), "field 'extra.none' of connection 'vault'"),
         (from_connection("vault", "schema"), "'schema' is no field of a connection"),
-        pytest.param(
-            from_variable("none"),
-            "Airflow Variable 'none' is not there",
-            marks=needs_airflow("3.1.8", "before, asking for one that is not there fails outside of tasks"),
-        ),
+        (from_variable("none"), "Airflow Variable 'none' is not there"),
         (from_environment("NOWHERE"), "environment variable 'NOWHERE' of the worker is not there"),
         ({"$secret": {"vault": "x"}}, r"\$secret is none of \{"),
         ({"$secret": {"variable": "a", "connection": "b"}}, r"\$secret is none of"),

@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_batchext.exceptions import GateFailedError, GateTimeoutError, ParameterError
 from airflow_batchext.hooks.changes import replace_metadata
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from tests.airflow_names import AirflowRescheduleException
 from tests.repair.conftest import books as books
 from tests.repair.conftest import fails, journal, node_ids, targets
 
