@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tests.distributed.bed import Bed
 
 What = Literal["triggerer", "worker", "scheduler", "postgres", "redis"]
-_HOW_OFTEN: dict[What, int] = {"triggerer": 3, "worker": 3, "scheduler": 2, "postgres": 1, "redis": 1}
+#: How often each thing happens in one run.
+HOW_OFTEN: dict[What, int] = {"triggerer": 3, "worker": 3, "scheduler": 2, "postgres": 1, "redis": 1}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def blows(seed: int) -> list[Blow]:
             target=what if what in ("postgres", "redis") else f"{what}-{draw.randint(1, 2)}",
             back_after=round(draw.uniform(0, 8), 1),
         )
-        for what, count in _HOW_OFTEN.items()
+        for what, count in HOW_OFTEN.items()
         for _ in range(count)
     ]
     return sorted(drawn, key=lambda blow: blow.at)

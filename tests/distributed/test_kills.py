@@ -19,7 +19,7 @@ import pytest
 
 from airflow_batchext.emulator import Emulator, Scenario
 from tests.distributed.books import Books, PoolRecord
-from tests.distributed.chaos import Chaos, blows
+from tests.distributed.chaos import HOW_OFTEN, Chaos, blows
 from tests.distributed.plan import (
     GATES,
     HANGS_SECONDS,
@@ -153,7 +153,7 @@ def note(run: Run, chaos: Chaos, bed: Bed, figures: Figures) -> None:
             "gates": len(gates),
             "open": sum(gate.state == "success" for gate in gates),
             "failed": sum(gate.state == "failed" for gate in gates),
-            **{f"{what} down": count for what, count in chaos.dealt.items()},
+            **{f"{what} down": chaos.dealt[what] for what in HOW_OFTEN},
             "ended by themselves": sum(bed.revived.values()),
             "requests": len(run.requests),
             "throttled": statuses[429],
