@@ -13,9 +13,6 @@ from airflow_batchext.assets import SCHEME, batch_pool_asset, watched_pool_asset
 from airflow_batchext.exceptions import ParameterError
 from tests.airflow_names import DagSerialization
 
-providers = pytest.importorskip("airflow.sdk.providers_manager_runtime", reason="Airflow 3.2 has it")
-ProvidersManagerTaskRuntime = providers.ProvidersManagerTaskRuntime
-
 
 def test_the_name_is_the_uri_and_spelling_does_not_matter():
     asset = batch_pool_asset("RenderFarm", "Nightly_1")

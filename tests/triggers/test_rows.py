@@ -22,9 +22,6 @@ from airflow_batchext import triggers
 from airflow_batchext.triggers._base import DeclaredTrigger
 from tests.airflow_names import smart_decode_trigger_kwargs
 
-_decoders = pytest.importorskip("airflow.serialization.decoders", reason="Airflow 3.1 decodes rows elsewhere")
-smart_decode_trigger_kwargs = _decoders.smart_decode_trigger_kwargs
-
 ROWS = json.loads(Path(__file__).with_name("rows.json").read_text())
 
 
