@@ -115,7 +115,7 @@ MUTANTS = [
     ("pool_events", "if report.failed} | (before.failed & unread)", "if report.failed}"),
     ("pool_events", "if ready and not before.ready:", "if ready:"),
     ("pool_events", "list(self.nodes)[:MOST_NODES]", "list(self.nodes)"),
-    ("watch", "missing, unread = state.missing, state.ready", "missing, unread = state.missing, False"),
+    ("verdict", "missing, unread = state.missing, state.ready", "missing, unread = state.missing, False"),
 ]  # fmt: skip
 
 

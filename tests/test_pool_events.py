@@ -136,6 +136,8 @@ def test_through_real_looks_a_pool_comes_up_fails_and_loses_a_node():
     step()
     world.codes["n2"] = Problem(ProblemKind.PASSING, "throttled")
     step()
+    world.codes["n2"] = BAD
+    step()  # the same failure
     del world.codes["n2"]
     step("ready")
     world.nodes = [shapes.node("n1"), shapes.node("n2", state="preempted")]

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk import Asset
 
+from airflow_batchext.assets import batch_pool_asset
 from airflow_batchext.emulator import ExtensionScenario, PoolScenario, Scenario
 from airflow_batchext.emulator.scenario import ResizeError
 from airflow_batchext.exceptions import GateFailedError, GateTimeoutError, ParameterError
@@ -396,3 +398,20 @@ def test_grace_times_are_by_the_clock_of_the_service_in_a_rescheduled_task_too(a
     azure.pass_time(200)
     with pytest.raises(GateFailedError, match="is unusable for more than 600 seconds"):
         sensor(azure, mode="reschedule", node_grace=600).execute(context())
+
+
+def test_the_asset_event_of_a_pool_says_of_which_pool_it_is(azure):
+    mine, other = batch_pool_asset("account", azure.pool_id), Asset("other")
+    events = {asset: SimpleNamespace(extra={}) for asset in (mine, other)}
+    azure.create()
+    sensor(azure, outlets=[mine, other]).execute({**context(), "outlet_events": events})
+    payload = events[mine].extra["payload"]
+    assert payload.pop("at").endswith("Z")
+    assert payload.pop("pool_created").startswith("20")
+    assert payload == {
+        "event": "ready",
+        "pool_id": azure.pool_id,
+        "extensions": ["secretext"],
+        "nodes_ready": 2,
+    }
+    assert events[other].extra == {}
