@@ -32,8 +32,8 @@ _numbers = itertools.count()
 
 RULES = st.fixed_dictionaries(
     {
-        "node": st.sampled_from([0, 1, 2, 3, "*"]),
-        "boots": st.sampled_from(["all", "first", "first", "later"]),
+        "node": st.sampled_from([0, 1, 2, "*", "*"]),
+        "boots": st.sampled_from(["all", "all", "first", "later"]),
         "outcome": st.sampled_from(["fail", "fail", "fail", "hang"]),
     }
 )
