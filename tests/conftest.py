@@ -29,12 +29,17 @@ from airflow_batchext.testing import airflow_connection  # noqa: E402
 _numbers = itertools.count()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run in several processes, tests of one file stay in one, as do all those of the one real Airflow."""
-    for item in items:
-        together = "airflow" if item.path.parent.name == "airflow" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(together))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """In several processes, tests of one file stay in one, as do all those of the one real Airflow."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "tests/airflow" if path.startswith("tests/airflow/") else path
+
+    return ByFile(config, log)
 
 
 DOCUMENT: dict[str, Any] = {

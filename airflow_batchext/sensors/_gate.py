@@ -167,7 +167,7 @@ class Gate:
                 started=self._started,
                 rules=self._rules.to_json(),
                 repair=None if self._repair is None else self._repair.to_json(),
-                owner=self._owner,
+                owner="" if self._repair is None else self._owner,
                 pool_created=self._watch.pool_created,
                 not_before=time.time() + pause if pause > interval else None,
             ),

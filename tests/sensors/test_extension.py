@@ -306,6 +306,7 @@ class TestStartFromTrigger:
             "poll_interval": 7,
             "timeout": 60,
             "rules": {"min_nodes": 2},
+            "repair": None,
             "ends_task": True,
             "skips": True,
         }
