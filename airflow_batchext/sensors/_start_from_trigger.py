@@ -52,9 +52,9 @@ def start_trigger_args(sensor: AzureBatchExtensionSensor) -> StartTriggerArgs:
             "poll_interval": sensor.poke_interval,
             "timeout": sensor.timeout,
             "rules": rules,
-            "repair": repair,
             "ends_task": True,
             "skips": sensor.soft_fail or sensor.never_fail,
+            **({} if repair is None else {"repair": repair}),
         },
         timeout=timedelta(seconds=sensor.timeout + _MARGIN_SECONDS),
     )

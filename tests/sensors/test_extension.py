@@ -306,7 +306,6 @@ class TestStartFromTrigger:
             "poll_interval": 7,
             "timeout": 60,
             "rules": {"min_nodes": 2},
-            "repair": None,
             "ends_task": True,
             "skips": True,
         }
