@@ -11,6 +11,7 @@ the how-to "Use extensions with Batch pools"; recorded traffic of the SDKs' test
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,9 @@ FATAL_RESIZE_CODES = frozenset(
         "unsupportedvmsize",
     }
 )
+
+#: The item of a pool's metadata in which a repair (``airflow_batchext.repair``) writes down what it is at.
+REPAIR_ITEM = "batchext-repair"
 
 _TIME = re.compile(r"(?P<seconds>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?P<rest>\.\d+)?(Z|\+00:00)")
 _CODE_PREFIX = "provisioningstate/"
@@ -129,7 +133,8 @@ class Pool:
     """One pool, with enum-like fields in lower case.
 
     ``target`` and ``current`` count dedicated and low-priority nodes together; None where the service
-    did not say. ``upgrades_itself`` names the extensions that the platform may upgrade at any time.
+    did not say. ``upgrades_itself`` names the extensions that the platform may upgrade at any time;
+    ``repair_target`` is what the target was before a repair began to replace nodes, None if none does.
     """
 
     id: str
@@ -143,6 +148,7 @@ class Pool:
     resize_errors: tuple[ResizeError, ...] = ()
     autoscale: bool = False
     upgrades_itself: frozenset[str] = frozenset()
+    repair_target: int | None = None
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
@@ -252,7 +258,18 @@ def read_pool(body: object) -> Pool:
             for extension in extensions
             if extension.get("enableAutomaticUpgrade") is True
         ),
+        repair_target=_repair_target(item.get("metadata")),
     )
+
+
+def _repair_target(metadata: object) -> int | None:
+    for item in map(_mapping, _sequence(metadata)):
+        if _text(item.get("name")) == REPAIR_ITEM:
+            try:
+                return _count(*_sequence(_mapping(json.loads(_text(item.get("value")))).get("targets")))
+            except ValueError:
+                return None
+    return None
 
 
 def epoch_seconds(time: str) -> float | None:

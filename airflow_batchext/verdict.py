@@ -16,6 +16,7 @@ longer than ``node_grace``
 something could not be read                            wait
 the pool is not ``active``, or not ``steady``          wait
 fewer nodes than ``min_nodes``, or than the target     wait
+a repair has taken nodes away to replace them          wait, unless ``min_nodes``
 no nodes and none wanted, unless ``allow_empty``       wait
 a node in a state other than ``node_states``           wait
 an expected extension missing, not succeeded, unread   wait
@@ -220,6 +221,9 @@ def pool_misses(pool: Pool, rules: Rules, count: int) -> Iterator[str]:
         yield f"pool {pool.id} does not say how many nodes it should have"
     elif count < needed:
         yield f"{needed - count} of {needed} nodes are not there yet"
+    before = pool.repair_target
+    if rules.min_nodes is None and before is not None and before > (needed or 0):
+        yield f"nodes of pool {pool.id} are being replaced: its target was {before}, meanwhile it is {needed}"
     if count == 0 and needed == 0 and not rules.allow_empty:
         yield f"pool {pool.id} has no nodes and its target is 0 (allow_empty=True lets it pass)"
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from airflow_batchext.readiness import Extension, Phase, read_node, read_pool
+from airflow_batchext.readiness import REPAIR_ITEM, Extension, Phase, read_node, read_pool
 from airflow_batchext.verdict import Outcome, Rules, hopeless, judge, node_report
 from tests import shapes
 
@@ -172,6 +172,23 @@ class TestCounts:
         assert verdict(GOOD, GOOD, rules=Rules(min_nodes=2), **change).outcome is Outcome.OPEN
         assert verdict(GOOD, GOOD, rules=Rules(min_nodes=3), **change).outcome is Outcome.WAIT
         assert verdict(GOOD, rules=Rules(min_nodes=3), targetDedicatedNodes=1).outcome is Outcome.WAIT
+
+    @pytest.mark.parametrize(
+        ("journal", "opens"),
+        [
+            ('{"v":1,"targets":[2,1],"lowered":[[1,1]]}', False),
+            ('{"v":1,"targets":[2,0]}', True),
+            ('{"v":1}', True),
+            ("nonsense", True),
+            ('["targets"]', True),
+        ],
+    )
+    def test_nodes_that_a_repair_has_taken_away_are_waited_for(self, journal, opens):
+        metadata = [{"name": "team", "value": "x"}, {"name": REPAIR_ITEM, "value": journal}]
+        seen = verdict(GOOD, GOOD, metadata=metadata)
+        assert (seen.outcome is Outcome.OPEN) is opens
+        assert opens or "its target was 3, meanwhile it is 2" in seen.listed()
+        assert verdict(GOOD, GOOD, metadata=metadata, rules=Rules(min_nodes=2)).outcome is Outcome.OPEN
 
     def test_every_node_has_to_be_ready_even_beyond_the_target(self):
         assert verdict(GOOD, BUSY, targetDedicatedNodes=1).outcome is Outcome.WAIT

@@ -43,6 +43,7 @@ _POOL_MEMBERS = [
     "virtualMachineConfiguration",
     "networkConfiguration",
     "identity",
+    "metadata",
 ]
 _NODE_MEMBERS = [
     "id",

@@ -45,6 +45,7 @@ _POOL_MEMBERS = [
     "currentDedicatedNodes",
     "currentLowPriorityNodes",
     "virtualMachineConfiguration",
+    "metadata",
 ]
 _NODE_MEMBERS = ["id", "state", "stateTransitionTime", "lastBootTime", "errors"]
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from airflow_batchext.readiness import REPAIR_ITEM
+
 #: The name of the metadata item.
-ITEM = "batchext-repair"
+ITEM = REPAIR_ITEM
 _VERSION = 1
 _KEY_DIGITS = 10
 _NAME_CHARACTERS = 60
