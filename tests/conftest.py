@@ -29,15 +29,21 @@ from airflow_batchext.testing import airflow_connection  # noqa: E402
 _numbers = itertools.count()
 
 
+#: The tests in real Airflow mostly wait, so half of them have an Airflow of their own, beside the others'.
+_IN_ANOTHER_AIRFLOW = ("test_diagnosis.py", "test_self_heal.py", "test_uses.py")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """In several processes, tests of one file stay in one, as do all those of the one real Airflow."""
+    """In several processes, tests of one file stay in one, as do those of one real Airflow."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            return "tests/airflow" if path.startswith("tests/airflow/") else path
+            if not path.startswith("tests/airflow/"):
+                return path
+            return "another Airflow" if path.endswith(_IN_ANOTHER_AIRFLOW) else "an Airflow"
 
     return ByFile(config, log)
 
