@@ -14,7 +14,7 @@ from tests.airflow_names import airflow_is
 
 if TYPE_CHECKING:
     from airflow_batchext.emulator import Emulator
-    from tests.airflow.harness import Airflow
+    from tests.airflow.harness import Airflow, wait_until
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
 
@@ -62,7 +62,9 @@ def test_every_task_ended_as_it_should(airflow: Airflow, run: str):
     # Before 3.3 this gate is deferred, for so short a time that the scheduler may fail it: see docs/gate.md.
     raced = set() if airflow_is("3.3") else {"gate_behind_proxy"}
     for task_id, said in BAD.items():
-        assert task_id in raced or said in airflow.log("leaks", run, task_id), task_id
+        if task_id not in raced:
+            # What a triggerer has logged may come after the end of the task.
+            wait_until(f"{task_id} to say {said}", lambda: said in airflow.log("leaks", run, task_id), 30)  # noqa: B023
 
 
 def test_no_file_has_a_secret(airflow: Airflow, run: str, planted: Secrets):
