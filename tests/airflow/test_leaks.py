@@ -9,12 +9,13 @@ import httpx
 import pytest
 
 from tests.airflow.conftest import CONTROL, Secrets
+from tests.airflow.harness import wait_until
 from tests.airflow.leaks import files, forms, leaks
 from tests.airflow_names import airflow_is
 
 if TYPE_CHECKING:
     from airflow_batchext.emulator import Emulator
-    from tests.airflow.harness import Airflow, wait_until
+    from tests.airflow.harness import Airflow
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
 
