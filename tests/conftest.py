@@ -41,8 +41,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            if path.endswith("test_histories.py"):
-                return nodeid  # long, and each by itself
             if not path.startswith("tests/airflow/"):
                 return path
             return "another Airflow" if path.endswith(_IN_ANOTHER_AIRFLOW) else "an Airflow"
