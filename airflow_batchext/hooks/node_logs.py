@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_batchext.diagnosis import NodeLogs
 from airflow_batchext.exceptions import ParameterError, ServiceError
 from airflow_batchext.hooks._errors import translated
+from airflow_batchext.hooks.node import WRITE_ACTION
 from airflow_batchext.readiness import one_line
 from airflow_batchext.secret_references import look_up_secrets
 from airflow_batchext.veil import veiled_text
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks.node import AzureBatchNodeHook
-
-WRITE_ACTION = "Microsoft.Batch/batchAccounts/pools/write"
 
 
 def upload_logs(

@@ -146,6 +146,8 @@ class _Watching:
 
     async def step(self) -> tuple[list[dict[str, Any]], float]:
         """Look, if it is time; what is to be fired then, and how many seconds to wait after that."""
+        from airflow.providers.common.compat.sdk import AirflowException
+
         from airflow_batchext.readiness import one_line
 
         try:
@@ -154,7 +156,9 @@ class _Watching:
         except Exception as error:
             await self.close()
             self._failures += 1
-            self._say("it goes on in a while: " + one_line(f"{type(error).__name__}: {error}"), failed=True)
+            # Of others nobody knows what their texts hold.
+            told = f": {error}" if isinstance(error, AirflowException) else ""
+            self._say("it goes on in a while: " + one_line(f"{type(error).__name__}{told}"), failed=True)
             return [], min(2.0**self._failures, _LONGEST_PAUSE)
         self._failures = 0
         return payloads, pause
