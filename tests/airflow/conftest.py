@@ -223,6 +223,6 @@ def secret_runs(airflow: Airflow, service: Emulator) -> dict[str, str]:
         states = [airflow.get(f"dags/{dag}/dagRuns/{run}")["state"] for dag, run in runs.items()]
         return set(states) <= {"success", "failed"}
 
-    wait_until("the runs to end", ended, 300)
+    wait_until("the runs to end", ended, 400)
     service.faults.clear()
     return runs

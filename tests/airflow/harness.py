@@ -27,15 +27,15 @@ COMPONENTS: Mapping[str, Sequence[str]] = {
 _AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 
-def wait_until(what: str, check: Callable[[], Any], seconds: float = 90) -> Any:
-    """Ask until the answer is true; return it."""
+def wait_until(what: str | Callable[[], str], check: Callable[[], Any], seconds: float = 180) -> Any:
+    """Ask until the answer is true; return it. What is waited for may be told as things stand in the end."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         answer = check()
         if answer:
             return answer
         time.sleep(0.5)
-    raise AssertionError(f"waited {seconds} s in vain for {what}")
+    raise AssertionError(f"waited {seconds} s in vain for {what if isinstance(what, str) else what()}")
 
 
 def free_port() -> int:
@@ -94,10 +94,16 @@ class Airflow:
         self._client = httpx.Client(base_url=self.url, timeout=30)
 
     def start(self) -> Airflow:
-        """Make the database, start every component, and wait until all are healthy."""
+        """Make the database, start every component, and wait until all are healthy.
+
+        The API server comes first: a task that finds none fails, and its retry may be minutes away.
+        """
         self.run("db", "migrate")
+        self.start_component("api-server")
+        wait_until("the API server", lambda: self._health().get("metadatabase"))
         for component in self.components:
-            self.start_component(component)
+            if component not in self._processes:
+                self.start_component(component)
         wait_until("Airflow to be healthy", self._healthy)
         token = self._client.get("/auth/token").json()["access_token"]
         self._client.headers["Authorization"] = f"Bearer {token}"
@@ -143,11 +149,15 @@ class Airflow:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _healthy(self) -> bool:
+    def _health(self) -> dict[str, Any]:
         try:
-            health = self._client.get("/api/v2/monitor/health").json()
+            health: dict[str, Any] = self._client.get("/api/v2/monitor/health").json()
         except (httpx.HTTPError, ValueError):
-            return False
+            return {}
+        return health
+
+    def _healthy(self) -> bool:
+        health = self._health()
         return all(
             (health.get(name) or {}).get("status") == "healthy"
             for name in ("metadatabase", "scheduler", "dag_processor", "triggerer")
@@ -183,14 +193,20 @@ class Airflow:
             seen, total = seen + 100, answer["total_entries"]
         return found
 
-    def finish(self, dag_id: str, run_id: str, seconds: float = 180) -> str:
-        """Wait until a run has ended; return its state."""
+    def finish(
+        self, dag_id: str, run_id: str, seconds: float = 300, meanwhile: Callable[[], Any] = lambda: None
+    ) -> str:
+        """Wait until a run has ended, doing something between the looks; return its state."""
 
         def ended() -> str:
+            meanwhile()
             state = self.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
             return state if state in ("success", "failed") else ""
 
-        return str(wait_until(f"the run of {dag_id} to end: {self.states(dag_id, run_id)}", ended, seconds))
+        def what() -> str:
+            return f"the run {run_id} of {dag_id} to end: {self.states(dag_id, run_id)}"
+
+        return str(wait_until(what, ended, seconds))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """An XCom's value."""
@@ -205,10 +221,4 @@ class Airflow:
 
 def play(airflow: Airflow, service: Emulator, dag_id: str, run_id: str, *, step: float = 30) -> str:
     """Let the emulated service's time pass until a run has ended; return its state."""
-
-    def ended() -> str:
-        service.clock.advance(step)
-        state = airflow.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
-        return state if state in ("success", "failed") else ""
-
-    return str(wait_until(f"the run of {dag_id} to end", ended, 200))
+    return airflow.finish(dag_id, run_id, meanwhile=lambda: service.clock.advance(step))

@@ -5,26 +5,15 @@ from __future__ import annotations
 import pytest
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
-from tests.airflow.harness import Airflow, wait_until
+from tests.airflow.harness import Airflow, play, wait_until
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 DAG_ID = "batch_pool_gate"
 
 
-def run(airflow: Airflow, service: Emulator, conf: dict) -> str:
-    run_id = airflow.trigger(DAG_ID, conf)
-
-    def ended() -> bool:
-        service.clock.advance(30)
-        return airflow.get(f"dags/{DAG_ID}/dagRuns/{run_id}")["state"] in ("success", "failed")
-
-    wait_until("the run to end", ended, 150)
-    return run_id
-
-
 def test_no_dag_has_an_import_error(airflow: Airflow):
-    wait_until("the DAG to be parsed", lambda: DAG_ID in airflow.run("dags", "list", "-o", "plain"), 60)
+    wait_until("the DAG to be parsed", lambda: DAG_ID in airflow.run("dags", "list", "-o", "plain"))
     assert airflow.get("importErrors")["import_errors"] == []
 
 
@@ -35,10 +24,23 @@ def test_it_is_on_schedule(airflow: Airflow):
     assert set(details["params"]) == {"pool_id", "nodes", "image"}
 
 
+def test_it_runs_by_itself(airflow: Airflow, service: Emulator):
+    """Switched on, it runs once for the last midnight; the runs that are asked for come after that one."""
+    service.scenario = Scenario()
+
+    def scheduled() -> list[dict]:
+        return airflow.get(f"dags/{DAG_ID}/dagRuns", run_type="scheduled")["dag_runs"]
+
+    run_id = wait_until("the scheduled run", scheduled)[0]["dag_run_id"]
+    assert play(airflow, service, DAG_ID, run_id) == "success"
+    assert service.account.find("batchext-gate") is None
+
+
 @pytest.mark.parametrize("image", ["ubuntu", "almalinux"])
 def test_work_runs_on_ready_nodes_and_the_pool_goes(airflow: Airflow, service: Emulator, image: str):
     service.scenario = Scenario()
-    run_id = run(airflow, service, {"pool_id": f"example-{image}", "nodes": 2, "image": image})
+    run_id = airflow.trigger(DAG_ID, {"pool_id": f"example-{image}", "nodes": 2, "image": image})
+    assert play(airflow, service, DAG_ID, run_id) == "success"
     assert set(airflow.states(DAG_ID, run_id).values()) == {"success"}
     report = airflow.xcom(DAG_ID, run_id, "gate")
     assert len(report["nodes"]) == 2
@@ -51,7 +53,8 @@ def test_work_runs_on_ready_nodes_and_the_pool_goes(airflow: Airflow, service: E
 def test_a_closed_gate_keeps_work_from_running_and_the_pool_goes_too(airflow: Airflow, service: Emulator):
     fails = ExtensionScenario(extension="secretext", node=1, outcome="fail", message="no such vault")
     service.scenario = Scenario(extensions=[fails])
-    run_id = run(airflow, service, {"pool_id": "example-fails", "nodes": 3})
+    run_id = airflow.trigger(DAG_ID, {"pool_id": "example-fails", "nodes": 3})
+    assert play(airflow, service, DAG_ID, run_id) == "failed"
     assert airflow.states(DAG_ID, run_id) == {
         "create_pool": "success",
         "gate": "failed",

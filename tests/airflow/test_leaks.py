@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_batchext.emulator import Emulator
     from tests.airflow.harness import Airflow
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 GOOD = (
     "create",
@@ -65,7 +65,7 @@ def test_every_task_ended_as_it_should(airflow: Airflow, run: str):
     for task_id, said in BAD.items():
         if task_id not in raced:
             # What a triggerer has logged may come after the end of the task.
-            wait_until(f"{task_id} to say {said}", lambda: said in airflow.log("leaks", run, task_id), 30)  # noqa: B023
+            wait_until(f"{task_id} to say {said}", lambda: said in airflow.log("leaks", run, task_id))  # noqa: B023
 
 
 def test_no_file_has_a_secret(airflow: Airflow, run: str, planted: Secrets):

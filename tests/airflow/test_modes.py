@@ -13,7 +13,7 @@ from tests.airflow.harness import Airflow, wait_until
 from tests.airflow_names import airflow_is, needs_airflow
 from tests.conftest import document
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 VERDICTS = {
     "all_succeed": ("success", ""),
@@ -72,21 +72,21 @@ def run(airflow: Airflow, service: Emulator) -> str:
         return all(words in airflow.log("gate_scenarios", run_id, f"{pool_id}-{mode}") for mode in MODES)
 
     for pool_id in set(SCENARIOS) - {"empty"}:
-        wait_until(f"{pool_id} to wait", lambda p=pool_id: every_mode_says(p, "are not there yet"), 120)
+        wait_until(f"{pool_id} to wait", lambda p=pool_id: every_mode_says(p, "are not there yet"))
 
     # The nodes are there and their extensions have begun, but the pool is half a second short of steady.
     service.clock.advance(124.5)
-    wait_until("the nodes to be seen", lambda: every_mode_says("preempted", "(creating): extension"), 60)
+    wait_until("the nodes to be seen", lambda: every_mode_says("preempted", "(creating): extension"))
     service.account.preempt_node("preempted", 0, back_after=400)
     service.account.delete_pool("deleted")
     service.account.recreate_pool("recreated")
     service.clock.advance(100)
-    wait_until("the preemption to be seen", lambda: every_mode_says("preempted", "is preempted"), 60)
+    wait_until("the preemption to be seen", lambda: every_mode_says("preempted", "is preempted"))
     states = airflow.states("gate_scenarios", run_id)
     assert {states[f"preempted-{mode}"] for mode in MODES}.isdisjoint({"success", "failed"})
 
     service.clock.advance(900)
-    airflow.finish("gate_scenarios", run_id, 180)
+    airflow.finish("gate_scenarios", run_id)
     return run_id
 
 

@@ -14,7 +14,7 @@ from tests.airflow.dags.pool_scenarios import document
 from tests.airflow.harness import Airflow, wait_until
 from tests.airflow_names import airflow_is, needs_airflow
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 POOLS, LIVES = "pool_scenarios", "ephemeral_scenarios"
 EXAMPLES = ("batch_ephemeral_pool", "batch_many_pools", "batch_regions")
@@ -52,7 +52,7 @@ def end(airflow: Airflow, run_id: str, task_id: str) -> None:
     def marked() -> bool:  # Airflow's SQLite may be locked just now, which it answers with 500
         return airflow._client.patch(path, json={"new_state": "failed"}).status_code == 200
 
-    wait_until(f"{task_id} to be marked", marked, 30)
+    wait_until(f"{task_id} to be marked", marked)
 
 
 PORTAL = "Pool in the Azure portal"
@@ -78,9 +78,8 @@ def runs(airflow: Airflow, service: Emulator) -> dict[str, Any]:
     wait_until(
         "the tasks to wait",
         lambda: waiting("quota", "resize", "going", "replace", "delete", "ended-triggerer", "linked"),
-        90,
     )
-    wait_until("the worker to wait", lambda: "is resizing" in airflow.log(POOLS, run_id, "ended-worker"), 60)
+    wait_until("the worker to wait", lambda: "is resizing" in airflow.log(POOLS, run_id, "ended-worker"))
     # The link is written just after the task has been deferred.
     seen["links while deferred"] = wait_until(
         "the link of the deferred task", lambda: links(airflow, run_id, "linked")[PORTAL], 30
@@ -91,13 +90,11 @@ def runs(airflow: Airflow, service: Emulator) -> dict[str, Any]:
     wait_until(
         "the racers to have looked",
         lambda: all(airflow.states(POOLS, run_id)[f"racer-{r}"] in TERMINAL for r in ("one", "two")),
-        60,
     )
     gone = {"pl-ended-worker", "pl-ended-triggerer"} if airflow_is("3.3") else {"pl-ended-worker"}
     wait_until(
         "the pools of the ended tasks to go",
         lambda: gone <= {pool.name for pool in service.account.pools() if pool.deleted},
-        120,
     )
     seen["ended"] = gone
 
@@ -108,7 +105,7 @@ def runs(airflow: Airflow, service: Emulator) -> dict[str, Any]:
             for dag_id in (POOLS, LIVES, *EXAMPLES)
         )
 
-    wait_until("the runs to end", ended, 150)
+    wait_until("the runs to end", ended, 400)
     service.scenario = Scenario()
     return seen
 

@@ -76,7 +76,7 @@ async def test_an_old_row_still_loads_and_runs(azure, row):
     assert event.payload.items() >= row["fires"].items()
 
 
-@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", list(kinds()), ids=lambda kind: kind.__name__)
 def test_what_a_trigger_takes_today_is_in_its_newest_row(kind):
     newest = [row for row in ROWS if row["classpath"] == path_of(kind)][-1]
     assert set(newest["kwargs"]) == {field.name for field in fields(kind)}, (

@@ -16,7 +16,7 @@ MODES = {
     "deferrable": {"poke_interval": 1, "deferrable": True},
     "triggerer": {"poke_interval": 1, "start_from_trigger": True},
 }
-TIMEOUTS = {"hangs": 60, "empty": 60}
+TIMEOUTS = {"hangs": 90, "empty": 60}
 SCENARIOS = (
     "all_succeed",
     "one_fails",
@@ -35,6 +35,6 @@ with DAG("gate_scenarios", schedule=None, start_date=datetime(2026, 1, 1, tzinfo
                 task_id=f"{scenario}-{mode}",
                 pool_id=scenario,
                 azure_batchext_conn_id="official",  # the data plane alone is enough
-                timeout=TIMEOUTS.get(scenario, 300),
+                timeout=TIMEOUTS.get(scenario, 600),
                 **how,
             )

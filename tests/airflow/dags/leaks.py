@@ -59,7 +59,7 @@ def create(name: str, conn_id: str, **options: object) -> AzureBatchCreatePoolOp
 
 
 def gate(name: str, conn_id: str, **options: object) -> AzureBatchExtensionSensor:
-    options = {"pool_id": "leaks", "poke_interval": 5, "timeout": 60, **options}
+    options = {"pool_id": "leaks", "poke_interval": 5, "timeout": 300, **options}
     return AzureBatchExtensionSensor(task_id=name, azure_batchext_conn_id=conn_id, **options)
 
 
@@ -71,7 +71,7 @@ with DAG(
     "leaks",
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
-    default_args={"retries": 0, "execution_timeout": timedelta(seconds=150)},
+    default_args={"retries": 0, "execution_timeout": timedelta(seconds=400)},
 ):
 
     @task
