@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Final
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
@@ -58,10 +59,17 @@ def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:
 
     :raises CannotReadError: if there is no such connection, or it cannot be used.
     """
-    # Airflow logs to the standard output, which is for what was asked; the SDKs tell of every sign-in.
+    with logs_aside():
+        return _read(arguments)
+
+
+@contextmanager
+def logs_aside() -> Iterator[None]:
+    """Send what is logged to the standard error: Airflow logs to the output, which is for what was asked."""
+    # The SDKs tell of every sign-in.
     logging.getLogger("azure").setLevel(logging.WARNING)
     with redirect_stdout(sys.stderr):
-        return _read(arguments)
+        yield
 
 
 def _read(arguments: argparse.Namespace) -> PoolHealth:

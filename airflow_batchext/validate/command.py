@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from rich.console import Console
 
+    from airflow_batchext.commands import logs_aside
     from airflow_batchext.validate.reading import UsageError, read_source, read_variables
     from airflow_batchext.validate.report import count, print_json, print_lines
 
@@ -78,10 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.against is None:
             checked = _check_all(sources, arguments.pool, None)
         else:
-            from airflow_batchext.validate.against import asked
+            with logs_aside():
+                from airflow_batchext.validate.against import asked
 
-            with asked(arguments.against) as look:
-                checked = _check_all(sources, arguments.pool, look)
+                with asked(arguments.against) as look:
+                    checked = _check_all(sources, arguments.pool, look)
     except UsageError as error:
         sys.stderr.write(f"batchext validate: {error}\n")
         return _USAGE_ERROR

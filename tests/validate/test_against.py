@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -38,6 +41,23 @@ def test_a_pool_that_the_account_can_give_has_no_findings(azure, against):
     assert out.endswith("1 pool in 1 file: nothing wrong\n")
     assert {request.method for request in azure.emulator.requests} <= {"GET", "POST"}
     assert not [r for r in azure.emulator.requests if r.method == "POST" and "token" not in r.path]
+
+
+def test_the_output_of_a_program_is_json_and_nothing_else(azure, tmp_path):
+    file = tmp_path / "pool.json"
+    file.write_text(json.dumps({"name": azure.pool_id, **document(1)}))
+    command = ["validate", str(file), "--against", CONN_ID, "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_batchext.cli", *command],
+        env=os.environ | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    assert "debug" in done.stderr.lower()
 
 
 def settled():
