@@ -1,7 +1,9 @@
-"""What importing our operators and sensors adds to the parsing of a DAG, after ``airflow.sdk``.
+"""What our classes and our examples cost in the parsing of DAGs, after ``airflow.sdk``.
 
-The DAG processor has Airflow loaded and forks for each file, so this is what each file with our classes
-costs. Beside it, where it is installed (``make test-clients`` does so), the official operator.
+The DAG processor has Airflow loaded and forks for each file, so what the imports of a file add is what each
+file with our classes costs. Beside it, where it is installed (``make test-clients`` does so), the official
+operator. Each example is parsed in an interpreter of its own, too; what the examples import of the official
+provider's operators is in their time, as it would be for anybody.
 """
 
 from __future__ import annotations
@@ -15,6 +17,17 @@ from statistics import median
 from benchmarks.machine import markdown
 
 ROUNDS = 11
+EXAMPLES = sorted((Path(__file__).parent.parent / "dags").glob("*.py"))
+#: As much as an example has, of Airflow's own tasks alone.
+PLAIN = """
+from datetime import datetime, timedelta, timezone
+from airflow.sdk import DAG, BaseOperator, Param
+with DAG("plain", schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False,
+         params={"name": Param("a", type="string")}, default_args={"retry_delay": timedelta(minutes=2)}):
+    one, two, three, four, five = (BaseOperator(task_id=f"t{number}") for number in range(5))
+    one >> two >> three >> four >> five.as_teardown(setups=one)
+"""
+PARSED = "import runpy; runpy.run_path({path!r})"
 CLIENTS = Path(__file__).parent.parent / ".venv-clients" / "airflow" / "bin" / "python"
 OURS = (
     "from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator;"
@@ -53,5 +66,10 @@ def report() -> str:
     lines = [("our operators and the sensor", *cost(sys.executable, OURS))]
     if CLIENTS.exists():
         lines.append(("the official `AzureBatchOperator`", *cost(str(CLIENTS), OFFICIAL)))
+    lines.append(("a DAG of five tasks of Airflow's own", *cost(sys.executable, PLAIN)))
+    examples = [
+        (f"example `{path.name}`", *cost(sys.executable, PARSED.format(path=str(path)))) for path in EXAMPLES
+    ]
+    lines += [*examples, ("all examples, file by file", *map(sum, list(zip(*examples, strict=True))[1:]))]
     rows = [(what, f"{cpu:.1f}", f"{wall:.1f}", modules) for what, cpu, wall, modules in lines]
     return markdown((f"median of {ROUNDS} fresh interpreters", "CPU, ms", "ms", "modules"), rows)
