@@ -84,7 +84,6 @@ class Bed(Airflow):
             "CELERY__RESULT_BACKEND": f"db+postgresql://{self.postgres.url}",
             "CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             "BATCHEXT__POLL_INTERVAL": "5",
         }
 
