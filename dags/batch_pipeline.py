@@ -74,6 +74,6 @@ if AzureBatchOperator is not None:
             batch_task_command_line="/bin/echo The extensions are there",
             should_delete_job=True,
             deferrable=True,
-            poll_interval=5,
+            poll_interval=15,
         )
         job >> AzureBatchDeletePoolOperator(task_id="delete", pool_id=POOL_ID, trigger_rule="all_done")

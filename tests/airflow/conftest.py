@@ -25,6 +25,9 @@ from tests.collector import Collector
 from tests.conftest import document, official_connection, own_connection
 from tests.statsd import Statsd
 
+#: Seconds between two looks, where a DAG says nothing else.
+INTERVAL = 12
+
 #: Looked for everywhere after the DAG "secrets" has run; CONTROL stands in a place that is no secret.
 SECRET = f"SENTINEL{token_hex(8)}"
 CONTROL = f"CONTROL{token_hex(8)}"
@@ -188,7 +191,7 @@ def airflow(
     running = Airflow(home, dags, connections)
     running.environment |= {
         # Shorter waits meet a race of Airflow 3.3.2: see dags/gate_scenarios.py.
-        "AIRFLOW__BATCHEXT__POLL_INTERVAL": "5",
+        "AIRFLOW__BATCHEXT__POLL_INTERVAL": f"{INTERVAL}",
         "AIRFLOW_VAR_FROM_VARIABLE": f"variable-{SECRET}",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
         "TEST_REFERENCE": f"reference-{SECRET}",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
+from tests.airflow.conftest import INTERVAL
 from tests.airflow.harness import Airflow, play, wait_until
 from tests.airflow_names import airflow_is
 
@@ -184,7 +185,7 @@ def test_all_watchers_of_the_pool_make_one_poll(
     service.requests.clear()
     began = time.monotonic()
     wait_until("some looks", lambda: len(reads()) >= 4)
-    assert len(reads()) <= 2 + (time.monotonic() - began) / 5, "every 5 seconds, for two watchers"
+    assert len(reads()) <= 2 + (time.monotonic() - began) / INTERVAL, "for two watchers"
 
 
 # On demand

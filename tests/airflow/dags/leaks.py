@@ -59,7 +59,7 @@ def create(name: str, conn_id: str, **options: object) -> AzureBatchCreatePoolOp
 
 
 def gate(name: str, conn_id: str, **options: object) -> AzureBatchExtensionSensor:
-    options = {"pool_id": "leaks", "poke_interval": 5, "timeout": 300, **options}
+    options = {"pool_id": "leaks", "poke_interval": 12, "timeout": 300, **options}
     return AzureBatchExtensionSensor(task_id=name, azure_batchext_conn_id=conn_id, **options)
 
 
@@ -139,7 +139,7 @@ with DAG(
         task_id="repair_wrong_key", pool_id="leaks", azure_batchext_conn_id="wrong_key", deferrable=True
     )
     gate("gate_wrong_certificate", "wrong_certificate", start_from_trigger=True)
-    gate("gate_behind_proxy", "behind_proxy", start_from_trigger=True, timeout=8)
+    gate("gate_behind_proxy", "behind_proxy", start_from_trigger=True, timeout=15)
     AzureBatchGetExtensionOperator(
         task_id="read_behind_proxy", pool_id="leaks", azure_batchext_conn_id="behind_proxy"
     )
