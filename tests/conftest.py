@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 
 #: The tests in real Airflow mostly wait, so half of them have an Airflow of their own, beside the others'.
-_IN_ANOTHER_AIRFLOW = ("test_diagnosis.py", "test_self_heal.py", "test_uses.py")
+_IN_ANOTHER_AIRFLOW = ("test_self_heal.py", "test_uses.py")
 
 
 @pytest.hookimpl(optionalhook=True)

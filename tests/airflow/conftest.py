@@ -26,7 +26,7 @@ from tests.conftest import document, official_connection, own_connection
 from tests.statsd import Statsd
 
 #: Seconds between two looks, where a DAG says nothing else.
-INTERVAL = 12
+INTERVAL = 10
 
 #: Looked for everywhere after the DAG "secrets" has run; CONTROL stands in a place that is no secret.
 SECRET = f"SENTINEL{token_hex(8)}"

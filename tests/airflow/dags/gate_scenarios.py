@@ -12,7 +12,7 @@ from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 # hear of the run that ended: "… finished with state success, but the task instance's state is queued".
 MODES = {
     "poke": {"mode": "poke", "poke_interval": 1, "deferrable": False},
-    "reschedule": {"mode": "reschedule", "poke_interval": 12, "deferrable": False},
+    "reschedule": {"mode": "reschedule", "poke_interval": 20, "deferrable": False},
     "deferrable": {"poke_interval": 1, "deferrable": True},
     "triggerer": {"poke_interval": 1, "start_from_trigger": True},
 }
