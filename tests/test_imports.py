@@ -99,7 +99,7 @@ IMPORTS = "\n".join(f"import airflow_batchext.{module}" for module in PARSED)
 #: A DAG of Airflow's own operators first, so that only what is ours is counted.
 DAG_FILE = """
 import json, sys
-from airflow.sdk import DAG, BaseOperator, BaseOperatorLink, BaseSensorOperator
+from airflow.sdk import DAG, BaseNotifier, BaseOperator, BaseOperatorLink, BaseSensorOperator
 from airflow.providers.common.compat.sdk import conf
 conf.getboolean("operators", "default_deferrable")
 class Sensor(BaseSensorOperator):

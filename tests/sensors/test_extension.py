@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.sdk import Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_batchext.assets import batch_pool_asset
 from airflow_batchext.emulator import ExtensionScenario, PoolScenario, Scenario
@@ -402,7 +403,7 @@ def test_grace_times_are_by_the_clock_of_the_service_in_a_rescheduled_task_too(a
 
 def test_the_asset_event_of_a_pool_says_of_which_pool_it_is(azure):
     mine, other = batch_pool_asset("account", azure.pool_id), Asset("other")
-    events = {asset: SimpleNamespace(extra={}) for asset in (mine, other)}
+    events = OutletEventAccessors()
     azure.create()
     sensor(azure, outlets=[mine, other]).execute({**context(), "outlet_events": events})
     payload = events[mine].extra["payload"]
