@@ -73,7 +73,7 @@ if AzureBatchOperator is not None:
             batch_task_id="task",
             batch_task_command_line="/bin/echo The extensions are there",
             should_delete_job=True,
-            # Its trigger talks to Airflow from threads, which ends the triggerer of an Airflow before 3.3.2.
+            # Its trigger uses threads, which can end the triggerer of an Airflow before 3.3.2.
             deferrable=False,
         )
         job >> AzureBatchDeletePoolOperator(task_id="delete", pool_id=POOL_ID, trigger_rule="all_done")

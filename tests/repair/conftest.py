@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -105,6 +106,17 @@ def journal(azure: Any) -> dict[str, Any] | None:
 def targets(azure: Any) -> tuple[int, int]:
     scale = azure.emulator.account.pool(azure.pool_id).definition.scale
     return scale.dedicated, scale.low_priority
+
+
+async def run_until(trigger: Any, done: Callable[[], bool]) -> None:
+    """Let a trigger run until that is so, then cancel it, as a triggerer does."""
+    running = asyncio.create_task(anext(aiter(trigger.run())))
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if done():
+            break
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 def node_ids(azure: Any) -> list[str]:

@@ -20,7 +20,7 @@ from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.airflow_names import AirflowRescheduleException
 from tests.repair.conftest import books as books
-from tests.repair.conftest import fails, journal, node_ids, targets
+from tests.repair.conftest import fails, journal, node_ids, run_until, targets
 
 MODES = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable", "start_from_trigger"])
 
@@ -222,13 +222,7 @@ async def test_the_end_of_the_task_in_the_triggerer_puts_the_targets_back(azure,
         repair={"order": ["replace"]},
     )
     trigger.task_instance = context()["ti"]
-    running = asyncio.create_task(anext(aiter(trigger.run())))
-    for _ in range(200):
-        await asyncio.sleep(0.05)
-        if targets(azure) == (1, 0):
-            break
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await run_until(trigger, lambda: targets(azure) == (1, 0))
     assert targets(azure) == (1, 0)
     azure.pass_time(60)
     await trigger.on_kill()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from types import SimpleNamespace
 
@@ -10,7 +9,7 @@ import pytest
 
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 from tests.repair.conftest import books as books
-from tests.repair.conftest import fails, journal, targets
+from tests.repair.conftest import fails, journal, run_until, targets
 
 INSTANCE = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)
 
@@ -33,13 +32,7 @@ async def test_only_the_end_of_the_task_by_a_user_puts_the_targets_back(azure, m
         policy={"order": ["replace"]},
     )
     trigger.task_instance = INSTANCE
-    running = asyncio.create_task(anext(aiter(trigger.run())))
-    for _ in range(200):
-        await asyncio.sleep(0.05)
-        if targets(azure) == (1, 0):
-            break
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await run_until(trigger, lambda: targets(azure) == (1, 0))
     assert targets(azure) == (1, 0), "a node was taken away"
     azure.pass_time(60)
     await trigger.on_kill()
