@@ -12,9 +12,9 @@ from typing import Any
 
 from airflow.sdk.log import mask_secret
 
-from airflow_batchext.references import literal_leaves, only_references
-from airflow_batchext.sdk_models import plain
-from airflow_batchext.secret_members import is_secret_member
+from airflow_batchext.batch.sdk_models import plain
+from airflow_batchext.secrets.names import is_secret_member
+from airflow_batchext.secrets.references import literal_leaves, only_references
 
 _SHOWN = "***"
 _TEMPLATE = ("{{", "{%", "{#")

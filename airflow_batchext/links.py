@@ -33,7 +33,7 @@ def portal_url(connection: BatchConnection, pool_id: str) -> str:
 
     A connection for the data plane alone does not say enough of the account either.
     """
-    from airflow_batchext.clouds import CLOUDS
+    from airflow_batchext.batch.clouds import CLOUDS
 
     # Told by its management plane alone: that is what the portal shows, whoever signs in and however.
     clouds = (cloud for cloud in CLOUDS.values() if cloud.arm_url == connection.cloud.arm_url)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from airflow_batchext.exceptions import BatchextError
-    from airflow_batchext.verdict import Verdict
+    from airflow_batchext.rules.gate import Verdict
 
 _THROTTLED = (429, 503)
 _ATTEMPTS = "batchext_attempts"

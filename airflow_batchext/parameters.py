@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from airflow_batchext.batch.data_plane import NODE_STATES
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.readiness import NODE_STATES
 from airflow_batchext.repair.policy import RepairPolicy
 
 _POOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")

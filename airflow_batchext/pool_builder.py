@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
+from airflow_batchext.batch.extension_catalog import OperatingSystem, node_operating_system
 from airflow_batchext.concealment import conceal
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.extension_catalog import OperatingSystem, node_operating_system
 
 _LOCAL_TOKENS = "http://169.254.169.254/metadata/identity"
 _LINUX_STORE = "/var/lib/waagent/Microsoft.Azure.KeyVault"

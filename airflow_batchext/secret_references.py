@@ -15,7 +15,7 @@ from typing import Any
 from airflow.sdk.log import mask_secret
 
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.references import REFERENCE_MEMBER, is_reference
+from airflow_batchext.secrets.references import REFERENCE_MEMBER, is_reference
 
 _FORMS = (
     '{"connection": ID, "field": "password"} (or "login", "host", "extra.NAME"), {"variable": NAME} or '

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from random import Random
 from statistics import mean
 
-from airflow_batchext.readiness import Phase
-from airflow_batchext.verdict import Outcome
-from airflow_batchext.watch import Watch
+from airflow_batchext.batch.data_plane import Phase
+from airflow_batchext.rules.gate import Outcome
+from airflow_batchext.rules.watch import Watch
 from benchmarks.machine import markdown
 from benchmarks.simulation import NEVER, Boot, SimulatedNode, SimulatedPool, play
 

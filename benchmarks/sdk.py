@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
-from airflow_batchext.emulator.answers import AccountSettings
+from airflow_batchext.emulator.scenarios.answers import AccountSettings
+from airflow_batchext.rules.gate import Outcome
+from airflow_batchext.rules.watch import Watch
 from airflow_batchext.testing import airflow_connection
-from airflow_batchext.verdict import Outcome
-from airflow_batchext.watch import Watch
 from benchmarks.gate import INTERVAL, done_times
 from benchmarks.machine import markdown
 
@@ -63,7 +63,7 @@ def counted(history: str, wait: Callable[[Any, Callable[[float], None]], None]) 
 
 def gate(hook: Any, advance: Callable[[float], None]) -> None:
     """Our gate."""
-    from airflow_batchext.hooks.watching import look
+    from airflow_batchext.hooks._drivers.gate import look
 
     watch = Watch("p")
     while (verdict := look(hook, watch)).outcome is not Outcome.OPEN:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 
-from airflow_batchext.readiness import CARRYING_STATES, VOID_STATES, Extension, Node, Phase, Pool
-from airflow_batchext.verdict import Outcome, Verdict
-from airflow_batchext.watch import Problem, Read, ReadExtensions, ReadNodes, ReadPool, Watch
+from airflow_batchext.batch.data_plane import CARRYING_STATES, VOID_STATES, Extension, Node, Phase, Pool
+from airflow_batchext.rules.gate import Outcome, Verdict
+from airflow_batchext.rules.watch import Problem, Read, ReadExtensions, ReadNodes, ReadPool, Watch
 
 EPOCH = 1_800_000_000.0
 NAME = "secretext"

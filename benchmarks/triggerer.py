@@ -33,8 +33,8 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import SharedStreamManager
 
-from airflow_batchext.verdict import Outcome, Verdict
-from airflow_batchext.watch import Watch
+from airflow_batchext.rules.gate import Outcome, Verdict
+from airflow_batchext.rules.watch import Watch
 from benchmarks.machine import control, emulator_process, markdown, memory_of
 
 INTERVAL = 30.0
@@ -110,8 +110,8 @@ class Streamed(BaseEventTrigger):
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Verdict]:
         """What each look comes to."""
+        from airflow_batchext.hooks._drivers.gate import alook
         from airflow_batchext.hooks.node import AzureBatchNodeHook
-        from airflow_batchext.hooks.watching import alook
 
         watch = Watch(kwargs["pool_id"])
         async with AzureBatchNodeHook(CONN_ID, retries=0) as hook:

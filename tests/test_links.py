@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from airflow_batchext.clouds import CLOUDS, PUBLIC
+from airflow_batchext.batch.clouds import CLOUDS, PUBLIC
 from airflow_batchext.connection import BatchConnection
 from airflow_batchext.links import (
     LINK_XCOM_KEY,

@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from airflow_batchext import pool_builder
 from airflow_batchext.concealment import Concealed, reveal
-from airflow_batchext.emulator.images import IMAGES
+from airflow_batchext.emulator.data.images import IMAGES
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
 from airflow_batchext.pool_builder import (
@@ -26,7 +26,7 @@ from airflow_batchext.pool_builder import (
     pool_document,
 )
 from airflow_batchext.pool_spec import parse_document
-from airflow_batchext.preflight import check_pool
+from airflow_batchext.pool_spec._sdk_schema import check_pool
 from tests.airflow_names import DagSerialization
 from tests.pool_spec.documents import IDENTITY, SENTINEL
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from airflow.providers_manager import ProvidersManager
 
-from airflow_batchext.clouds import CLOUDS
+from airflow_batchext.batch.clouds import CLOUDS
 from airflow_batchext.connection import SignInKind, parse_connection
 from airflow_batchext.provider_info import get_provider_info
 

@@ -13,7 +13,7 @@ from airflow_batchext.concealment import conceal, literal_secrets, reveal
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
-from airflow_batchext.preflight import check_pool
+from airflow_batchext.pool_spec._sdk_schema import check_pool
 from airflow_batchext.secret_references import (
     from_connection,
     from_environment,

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from airflow_batchext import __version__
-from airflow_batchext.clouds import PUBLIC, Cloud
+from airflow_batchext.batch.clouds import PUBLIC, Cloud
 from airflow_batchext.exceptions import ConnectionFieldsError
 
 CONN_TYPE = "azure_batchext"

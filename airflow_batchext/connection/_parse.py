@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from airflow_batchext.clouds import CLOUDS, PUBLIC, Cloud
+from airflow_batchext.batch.clouds import CLOUDS, PUBLIC, Cloud
 from airflow_batchext.connection._fields import (
     BatchConnection,
     SignInKind,

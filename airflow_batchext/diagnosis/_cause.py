@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from airflow_batchext.readiness import VOID_STATES, Phase, epoch_seconds, one_line
+from airflow_batchext.batch.data_plane import VOID_STATES, Phase, epoch_seconds, one_line
 
 if TYPE_CHECKING:
     from airflow_batchext.health import ExtensionHealth, Fault, NodeHealth, PoolHealth

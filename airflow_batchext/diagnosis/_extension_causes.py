@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_batchext.batch.data_plane import Phase, one_line
+from airflow_batchext.batch.extension_catalog import lookup, node_operating_system
 from airflow_batchext.diagnosis._cause import (
     Hit,
     Look,
@@ -18,8 +20,6 @@ from airflow_batchext.diagnosis._cause import (
     type_of,
     unready,
 )
-from airflow_batchext.extension_catalog import lookup, node_operating_system
-from airflow_batchext.readiness import Phase, one_line
 
 if TYPE_CHECKING:
     from airflow_batchext.health import ExtensionHealth, PoolHealth

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from airflow_batchext.batch.data_plane import epoch_seconds, one_line
 from airflow_batchext.diagnosis._cause import (
     STUCK_SECONDS,
     Hit,
@@ -14,7 +15,6 @@ from airflow_batchext.diagnosis._cause import (
     states,
     staying,
 )
-from airflow_batchext.readiness import epoch_seconds, one_line
 
 if TYPE_CHECKING:
     from airflow_batchext.health import NodeHealth, PoolHealth

@@ -7,10 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext import __version__
+from airflow_batchext.batch.data_plane import one_line
 from airflow_batchext.diagnosis._picture import KINDS, fields
 from airflow_batchext.diagnosis._report import MOST_FACTS, MOST_NODES, MOST_SAID, Report, not_ready
 from airflow_batchext.diagnosis._timeline import timeline
-from airflow_batchext.readiness import one_line
 
 if TYPE_CHECKING:
     from jinja2 import Template

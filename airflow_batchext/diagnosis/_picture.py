@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup, escape
 
-from airflow_batchext.readiness import VOID_STATES, Phase, one_line
+from airflow_batchext.batch.data_plane import VOID_STATES, Phase, one_line
 
 if TYPE_CHECKING:
     from airflow_batchext.health import NodeHealth, PoolHealth

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from airflow_batchext.batch.data_plane import one_line
 from airflow_batchext.diagnosis._cause import Hit, Look, fault_text, resize, short_of_nodes, sizes
-from airflow_batchext.readiness import one_line
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth

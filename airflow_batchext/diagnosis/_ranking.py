@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from airflow_batchext.batch.data_plane import Phase, one_line
 from airflow_batchext.diagnosis._cause import Cause, Hit
 from airflow_batchext.diagnosis._extension_causes import EXTENSION_LOOKS
 from airflow_batchext.diagnosis._node_causes import NODE_LOOKS
 from airflow_batchext.diagnosis._pool_causes import POOL_LOOKS
-from airflow_batchext.readiness import Phase, one_line
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_batchext.batch.data_plane import Phase, one_line
 from airflow_batchext.diagnosis._ranking import to_json as diagnosis_json
 from airflow_batchext.diagnosis._timeline import timeline
 from airflow_batchext.health import to_json as health_json
-from airflow_batchext.readiness import Phase, one_line
 
 if TYPE_CHECKING:
     from airflow_batchext.diagnosis._ranking import Diagnosis

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_batchext.readiness import one_line
+from airflow_batchext.batch.data_plane import one_line
 
 if TYPE_CHECKING:
     from airflow_batchext.health import NodeHealth, PoolHealth

@@ -9,7 +9,7 @@ the operators cannot agree with itself here.
 
 from __future__ import annotations
 
-from airflow_batchext.emulator.clock import Clock
+from airflow_batchext.emulator.account.clock import Clock
 from airflow_batchext.emulator.scenario import ExtensionScenario, PoolScenario, Scenario, Timings
 from airflow_batchext.emulator.server import Emulator
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from airflow_batchext.emulator.rules import Model, Seconds, in_one_line, like
+from airflow_batchext.emulator.scenarios.rules import Model, Seconds, in_one_line, like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,13 +17,13 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from airflow_batchext.emulator.answers import AccountSettings as AccountSettings
-from airflow_batchext.emulator.answers import Answers as Answers
-from airflow_batchext.emulator.answers import SignInSettings as SignInSettings
 from airflow_batchext.emulator.faults import AnyFault, read_fault
-from airflow_batchext.emulator.rules import Model as _Model
-from airflow_batchext.emulator.rules import Seconds, in_one_line
-from airflow_batchext.emulator.rules import like as _like
+from airflow_batchext.emulator.scenarios.answers import AccountSettings as AccountSettings
+from airflow_batchext.emulator.scenarios.answers import Answers as Answers
+from airflow_batchext.emulator.scenarios.answers import SignInSettings as SignInSettings
+from airflow_batchext.emulator.scenarios.rules import Model as _Model
+from airflow_batchext.emulator.scenarios.rules import Seconds, in_one_line
+from airflow_batchext.emulator.scenarios.rules import like as _like
 
 Outcome = Literal["succeed", "fail", "hang"]
 

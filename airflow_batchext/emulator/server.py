@@ -16,18 +16,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator import certificates
-from airflow_batchext.emulator.account import Account
-from airflow_batchext.emulator.application import Application, RecordedRequest, Rooms
-from airflow_batchext.emulator.clock import Clock
-from airflow_batchext.emulator.control import Control
-from airflow_batchext.emulator.data_plane import DataPlane
+from airflow_batchext.emulator.account.account import Account
+from airflow_batchext.emulator.account.clock import Clock
+from airflow_batchext.emulator.data.plane import DataPlane
 from airflow_batchext.emulator.faults import Faults
-from airflow_batchext.emulator.management_plane import ManagementPlane
+from airflow_batchext.emulator.login.sign_in import SignIn
+from airflow_batchext.emulator.management.plane import ManagementPlane
 from airflow_batchext.emulator.scenario import Scenario
-from airflow_batchext.emulator.serving import ServingThread
-from airflow_batchext.emulator.sign_in import SignIn
-from airflow_batchext.emulator.state_file import StateFile
+from airflow_batchext.emulator.serving import certificates
+from airflow_batchext.emulator.serving.application import Application, RecordedRequest, Rooms
+from airflow_batchext.emulator.serving.control import Control
+from airflow_batchext.emulator.serving.sockets import ServingThread
+from airflow_batchext.emulator.serving.state_file import StateFile
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
     from typing_extensions import Self
 
-    from airflow_batchext.emulator.assertions import Credentials
+    from airflow_batchext.emulator.login.assertions import Credentials
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,18 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
+from airflow_batchext.batch.data_plane import (
+    VOID_STATES,
+    Node,
+    Phase,
+    Pool,
+    find_extension,
+    one_line,
+    read_extension,
+    read_node,
+    read_pool,
+)
+from airflow_batchext.batch.resize_errors import read_resize_error
 from airflow_batchext.health._snapshot import (
     Count,
     ExtensionAsked,
@@ -20,20 +32,7 @@ from airflow_batchext.health._snapshot import (
     Totals,
     earliest,
 )
-from airflow_batchext.readiness import (
-    VOID_STATES,
-    Node,
-    Phase,
-    Pool,
-    find_extension,
-    one_line,
-    read_extension,
-    read_node,
-    read_pool,
-)
-from airflow_batchext.resize_errors import read_resize_error
-from airflow_batchext.veil import veiled, veiled_text
-from airflow_batchext.verdict import (
+from airflow_batchext.rules.gate import (
     NodeReport,
     Outcome,
     Rules,
@@ -43,7 +42,8 @@ from airflow_batchext.verdict import (
     node_report,
     unread_report,
 )
-from airflow_batchext.watch import Problem, ProblemKind, nodes_unread, pool_unread
+from airflow_batchext.rules.watch import Problem, ProblemKind, nodes_unread, pool_unread
+from airflow_batchext.secrets.redact import veiled, veiled_text
 
 Body = Mapping[str, Any]
 

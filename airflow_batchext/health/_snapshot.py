@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_batchext.readiness import JOINING_STATES, LEAVING_STATE, Phase
+from airflow_batchext.batch.data_plane import JOINING_STATES, LEAVING_STATE, Phase
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.batch.data_plane import one_line
 from airflow_batchext.exceptions import (
     AccessRefusedError,
     ConflictError,
@@ -23,7 +24,6 @@ from airflow_batchext.exceptions import (
     UnavailableError,
 )
 from airflow_batchext.hooks._refusals import advice, sign_in_refusal
-from airflow_batchext.readiness import one_line
 
 if TYPE_CHECKING:
     from azure.core.exceptions import ClientAuthenticationError, HttpResponseError

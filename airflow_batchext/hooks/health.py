@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.batch.data_plane import LEAVING_STATE, VOID_STATES
 from airflow_batchext.exceptions import ServiceError
 from airflow_batchext.health import PoolHealth, pool_health
-from airflow_batchext.hooks.watching import aread_extensions, problem_of, read_extensions
-from airflow_batchext.readiness import LEAVING_STATE, VOID_STATES
+from airflow_batchext.hooks._drivers.gate import aread_extensions, problem_of, read_extensions
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._reading import Body
     from airflow_batchext.hooks.node import AzureBatchNodeHook
-    from airflow_batchext.verdict import Rules
-    from airflow_batchext.watch import Problem
+    from airflow_batchext.rules.gate import Rules
+    from airflow_batchext.rules.watch import Problem
 
 #: Reads at the same time.
 CONCURRENT_READS = 12

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from azure.batch import BatchClient
     from azure.batch.aio import BatchClient as AsyncBatchClient
 
-    from airflow_batchext.hooks.changes import Change
+    from airflow_batchext.hooks._requests import Change
 
 READ_ACTION = "Microsoft.Batch/batchAccounts/pools/read"
 WRITE_ACTION = "Microsoft.Batch/batchAccounts/pools/write"

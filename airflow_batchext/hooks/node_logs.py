@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.batch.data_plane import one_line
 from airflow_batchext.diagnosis import NodeLogs
 from airflow_batchext.exceptions import ParameterError, ServiceError
 from airflow_batchext.hooks._errors import translated
 from airflow_batchext.hooks.node import WRITE_ACTION
-from airflow_batchext.readiness import one_line
 from airflow_batchext.secret_references import look_up_secrets
-from airflow_batchext.veil import veiled_text
+from airflow_batchext.secrets.redact import veiled_text
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks.node import AzureBatchNodeHook

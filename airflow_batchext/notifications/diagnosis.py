@@ -71,11 +71,11 @@ class AzureBatchDiagnosisNotifier(BaseNotifier):
             notifier({**context, **extra})
 
     def _told(self, context: Context) -> tuple[str, tuple[str, ...]]:
+        from airflow_batchext.batch.data_plane import one_line
         from airflow_batchext.diagnosis import diagnose
         from airflow_batchext.hooks.health import read_health
         from airflow_batchext.hooks.node import AzureBatchNodeHook
         from airflow_batchext.parameters import check_pool_id
-        from airflow_batchext.readiness import one_line
 
         task: Any = context.get("task")
         lines = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.operators._pool import PoolOperator
+from airflow_batchext.operators._base import PoolOperator
 
 if TYPE_CHECKING:
     from airflow_batchext.operators._steps.delete_pool import DeletePool

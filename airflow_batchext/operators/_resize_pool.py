@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_batchext.operators._pool import PoolOperator
+from airflow_batchext.operators._base import PoolOperator
 
 if TYPE_CHECKING:
     from airflow_batchext.operators._steps.resize_pool import ResizePool

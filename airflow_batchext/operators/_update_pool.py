@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.operators._pool import DocumentOperator
+from airflow_batchext.operators._base import DocumentOperator
 
 if TYPE_CHECKING:
     from airflow_batchext.operators._steps.update_pool import UpdatePool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.operators._pool import PoolOperator
+from airflow_batchext.operators._base import PoolOperator
 
 if TYPE_CHECKING:
     from airflow_batchext.operators._steps.repair import RepairNodes

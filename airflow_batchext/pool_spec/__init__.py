@@ -7,6 +7,7 @@ Pure: text in, data out; no files, no network, no Airflow, no Azure SDK.
 Source: https://learn.microsoft.com/rest/api/batchmanagement/pool/create
 """
 
+from airflow_batchext.batch.sdk_models import plain
 from airflow_batchext.pool_spec._check import check_document
 from airflow_batchext.pool_spec._differences import Difference, Remedy, find_differences, updates
 from airflow_batchext.pool_spec._finding import Finding
@@ -22,15 +23,14 @@ from airflow_batchext.pool_spec._request import expected_extensions, request_bod
 from airflow_batchext.pool_spec._schema import Member, Schema, Shape
 from airflow_batchext.pool_spec._secrets import find_secrets, without_secrets
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
-from airflow_batchext.references import (
+from airflow_batchext.secrets.names import SECRET_MEMBERS, is_secret_member
+from airflow_batchext.secrets.references import (
     REFERENCE_MEMBER,
     is_reference,
     literal_leaves,
     only_references,
     with_stand_ins,
 )
-from airflow_batchext.sdk_models import plain
-from airflow_batchext.secret_members import SECRET_MEMBERS, is_secret_member
 
 __all__ = [
     "REFERENCE_MEMBER",

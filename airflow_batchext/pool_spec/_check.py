@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.extension_catalog import node_operating_system
+from airflow_batchext.batch.extension_catalog import node_operating_system
 from airflow_batchext.pool_spec._check_leaks import check_leaks
 from airflow_batchext.pool_spec._check_machine import check_machine
 from airflow_batchext.pool_spec._check_scale import check_scale
@@ -32,7 +32,7 @@ from airflow_batchext.pool_spec._finding import (
     warning,
 )
 from airflow_batchext.pool_spec._paths import at, kind_of, quote
-from airflow_batchext.secret_members import is_secret_member
+from airflow_batchext.secrets.names import is_secret_member
 
 if TYPE_CHECKING:
     from airflow_batchext.pool_spec._schema import Schema

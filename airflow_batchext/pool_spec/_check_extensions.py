@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from airflow_batchext import extension_catalog as catalog
+from airflow_batchext.batch import extension_catalog as catalog
 from airflow_batchext.pool_spec._check_settings import check_settings
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,

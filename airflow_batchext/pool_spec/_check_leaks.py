@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_batchext.pool_spec._finding import ARM_PAGE, Findings, object_at, objects, warning
 from airflow_batchext.pool_spec._paths import MACHINE, at
-from airflow_batchext.secret_members import is_secret_member, squash
+from airflow_batchext.secrets.names import is_secret_member, squash
 
 _NAMES = (
     "password",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_batchext import extension_catalog as catalog
+from airflow_batchext.batch import extension_catalog as catalog
 from airflow_batchext.pool_spec._check_extensions import check_extensions
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,

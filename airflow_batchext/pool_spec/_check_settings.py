@@ -14,7 +14,7 @@ from airflow_batchext.pool_spec._finding import Findings, object_at, text_of, wa
 from airflow_batchext.pool_spec._paths import at, kind_of
 
 if TYPE_CHECKING:
-    from airflow_batchext.extension_catalog import KnownExtension
+    from airflow_batchext.batch.extension_catalog import KnownExtension
 
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SECRET_URL = re.compile(

@@ -20,7 +20,7 @@ from airflow_batchext.pool_spec._paths import at, quote
 from airflow_batchext.pool_spec._request import whole_number
 
 if TYPE_CHECKING:
-    from airflow_batchext import extension_catalog as catalog
+    from airflow_batchext.batch import extension_catalog as catalog
 
 _START = "properties.startTask"
 _FILES_PAGE = "https://learn.microsoft.com/azure/batch/resource-files"

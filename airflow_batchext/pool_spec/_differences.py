@@ -29,7 +29,7 @@ from airflow_batchext.pool_spec._members import (
 from airflow_batchext.pool_spec._paths import MACHINE, at
 from airflow_batchext.pool_spec._sameness import ABSENT, is_nothing, is_signed, parsed, same, same_json
 from airflow_batchext.pool_spec._secrets import without_secrets
-from airflow_batchext.secret_members import is_secret_member
+from airflow_batchext.secrets.names import is_secret_member
 
 _SHOWN_CHARACTERS = 80
 _ANYTIME = ("applicationPackages", "metadata", "scaleSettings", "startTask")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from airflow_batchext.pool_spec._paths import at, kind_of, quote
-from airflow_batchext.secret_members import squash
+from airflow_batchext.secrets.names import squash
 
 ARM_PAGE = "https://learn.microsoft.com/rest/api/batchmanagement/pool/create"
 _MISSING = "is missing"

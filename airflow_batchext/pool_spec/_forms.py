@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_batchext.batch.sdk_models import plain
 from airflow_batchext.pool_spec._paths import at, kind_of
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, Part, parse_texts
-from airflow_batchext.sdk_models import plain
 
 _BODIES = ("parameters", "pool")
 """What the body is called among the parameters of a call, in Microsoft's examples of either plane."""

@@ -1,7 +1,7 @@
 """How the members of a pool are described: which there are, of what kind, and who may set them.
 
 The description itself is not written here. It is read from the models of the installed Azure SDK (see
-`airflow_batchext.preflight`) and comes in as data, so that the rules stay free of the SDK.
+`airflow_batchext.pool_spec._sdk_schema`) and comes in as data, so that the rules stay free of the SDK.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from airflow_batchext.secret_members import squash
+from airflow_batchext.secrets.names import squash
 
 Kind = Literal["text", "integer", "number", "boolean", "duration", "object", "list", "map", "any"]
 

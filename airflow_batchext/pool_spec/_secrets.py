@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from airflow_batchext.pool_spec._paths import at
-from airflow_batchext.secret_members import is_secret_member
+from airflow_batchext.secrets.names import is_secret_member
 
 _SIGNATURE = re.compile(r"(?<=[?&]sig=)[^&\s\"']+", re.IGNORECASE)
 

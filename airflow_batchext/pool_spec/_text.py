@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from airflow_batchext.pool_spec._paths import kind_of, quote
-from airflow_batchext.secret_members import is_secret_member
+from airflow_batchext.secrets.names import is_secret_member
 
 _MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 64

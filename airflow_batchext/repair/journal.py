@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from airflow_batchext.readiness import REPAIR_ITEM
+from airflow_batchext.batch.data_plane import REPAIR_ITEM
 
 #: The name of the metadata item.
 ITEM = REPAIR_ITEM

@@ -18,15 +18,17 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
-from airflow_batchext.hooks.diagnosing import causes
+from airflow_batchext.hooks._drivers.diagnosis import causes
+from airflow_batchext.hooks._drivers.gate import give_back, look
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import give_back, look
 from airflow_batchext.metrics import gate_ended, gate_opened
 from airflow_batchext.parameters import check_pool_id
-from airflow_batchext.pool_events import EventKind, summary
-from airflow_batchext.repair.course import Repair
-from airflow_batchext.repair.healing import Healing
-from airflow_batchext.repair.progress import lease_for, owner_of
+from airflow_batchext.repair.controller import Repair
+from airflow_batchext.repair.gate import Healing
+from airflow_batchext.repair.status import lease_for, owner_of
+from airflow_batchext.rules.events import EventKind, summary
+from airflow_batchext.rules.gate import Outcome, Rules, Verdict
+from airflow_batchext.rules.watch import DEFAULT_NOTICE_SECONDS, Watch
 from airflow_batchext.sensors._rules import gate_repair, gate_rules
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,
@@ -35,8 +37,6 @@ from airflow_batchext.triggers.extension import (
     timed,
     timeout_text,
 )
-from airflow_batchext.verdict import Outcome, Rules, Verdict
-from airflow_batchext.watch import DEFAULT_NOTICE_SECONDS, Watch
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -13,7 +13,7 @@ from airflow_batchext.parameters import (
     check_repair_policy,
     check_seconds,
 )
-from airflow_batchext.verdict import Rules
+from airflow_batchext.rules.gate import Rules
 
 if TYPE_CHECKING:
     from airflow_batchext.repair import RepairPolicy

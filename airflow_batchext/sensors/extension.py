@@ -34,9 +34,9 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
     It fails, naming node, extension, code and message, when an extension failed (noticed within five
     minutes), the pool is deleted or its resize failed (within two), or Azure refuses the sign-in; everything
-    that may pass is waited through until ``timeout``. The rules are in ``airflow_batchext.verdict``. It needs
-    the data plane alone, so a connection of Airflow's own type ``azure_batch`` is enough. ``soft_fail`` and
-    ``never_fail`` turn a failure into a skip in every mode.
+    that may pass is waited through until ``timeout``. The rules are in ``airflow_batchext.rules.gate``. It
+    needs the data plane alone, so a connection of Airflow's own type ``azure_batch`` is enough.
+    ``soft_fail`` and ``never_fail`` turn a failure into a skip in every mode.
 
     Its XCom is a report: ``pool_id, pool_created, outcome, extensions``, per node its ``state`` and each
     extension's code, and the ``seconds`` that it took.

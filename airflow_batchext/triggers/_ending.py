@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger
 
 from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.hooks._drivers.gate import agive_back
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import agive_back
 
 if TYPE_CHECKING:
-    from airflow_batchext.repair.course import Repair
+    from airflow_batchext.repair.controller import Repair
 
 #: Airflow tells triggers that a user has ended their task from 3.3 on.
 TRIGGERS_ARE_TOLD = hasattr(BaseTrigger, "on_kill")

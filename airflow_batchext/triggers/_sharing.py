@@ -15,15 +15,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from airflow_batchext.hooks._drivers.gate import alook
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import alook
 from airflow_batchext.metrics import PoolGauge
-from airflow_batchext.repair.healing import Healing
-from airflow_batchext.verdict import Outcome, Rules, Verdict
-from airflow_batchext.watch import Watch
+from airflow_batchext.repair.gate import Healing
+from airflow_batchext.rules.gate import Outcome, Rules, Verdict
+from airflow_batchext.rules.watch import Watch
 
 if TYPE_CHECKING:
-    from airflow_batchext.repair.course import Repair
+    from airflow_batchext.repair.controller import Repair
 
 _Key = tuple[str, str, str, str, str | None, float, bool]
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, SharedLooks]] = WeakKeyDictionary()

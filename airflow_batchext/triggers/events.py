@@ -26,7 +26,7 @@ from airflow_batchext.defaults import DEFAULT_CONN_ID, DEFAULT_NODE_GRACE_SECOND
 from airflow_batchext.triggers._base import DeclaredTrigger
 
 if TYPE_CHECKING:
-    from airflow_batchext.pool_events import EventKind, Told
+    from airflow_batchext.rules.events import EventKind, Told
     from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
 
 _KEY = "batchext_pool_events"
@@ -87,7 +87,7 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
         :raises ParameterError: if there is no such event.
         """
         from airflow_batchext.exceptions import ParameterError
-        from airflow_batchext.pool_events import EventKind
+        from airflow_batchext.rules.events import EventKind
 
         try:
             return frozenset(EventKind(event) for event in self.events)
@@ -109,8 +109,8 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
             check_pool_id,
             check_seconds,
         )
+        from airflow_batchext.rules.gate import Rules
         from airflow_batchext.triggers._sharing import SharedLooksLease
-        from airflow_batchext.verdict import Rules
 
         if self.poll_interval is None:
             interval = float(conf.getfloat("batchext", "poll_interval", fallback=30.0))
@@ -148,7 +148,7 @@ class _Watching:
         """Look, if it is time; what is to be fired then, and how many seconds to wait after that."""
         from airflow.providers.common.compat.sdk import AirflowException
 
-        from airflow_batchext.readiness import one_line
+        from airflow_batchext.batch.data_plane import one_line
 
         try:
             payloads, pause = await self._look()
@@ -171,7 +171,7 @@ class _Watching:
 
     async def _look(self) -> tuple[list[dict[str, Any]], float]:
         from airflow_batchext.metrics import pool_event
-        from airflow_batchext.pool_events import news
+        from airflow_batchext.rules.events import news
 
         wanted, memory = self._trigger.wanted(), self._memory
         if self._open is None:
@@ -224,7 +224,7 @@ class _Memory:
 
     async def load(self) -> None:
         """Learn what an earlier process has told."""
-        from airflow_batchext.pool_events import Told
+        from airflow_batchext.rules.events import Told
 
         if self._loaded or self._store is None:
             return

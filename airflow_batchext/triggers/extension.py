@@ -13,17 +13,17 @@ from uuid import uuid4
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks.diagnosing import acauses
+from airflow_batchext.hooks._drivers.diagnosis import acauses
 from airflow_batchext.links import LINK_XCOM_KEY, portal_url
 from airflow_batchext.metrics import gate_ended, gate_opened, gate_waiting
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair import RepairPolicy
-from airflow_batchext.repair.course import Repair
-from airflow_batchext.repair.progress import lease_for, owner_of
+from airflow_batchext.repair.controller import Repair
+from airflow_batchext.repair.status import lease_for, owner_of
+from airflow_batchext.rules.gate import Outcome, Rules
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
-from airflow_batchext.verdict import Outcome, Rules
 
 
 class GateStatus(str, Enum):

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from airflow.triggers.base import TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.hooks._drivers.pool_wait import alook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.hooks.waiting import alook
-from airflow_batchext.pool_progress import Course, Goal, Look, Wait, creation_time, pause_after
+from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, creation_time, pause_after
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
 

@@ -11,11 +11,11 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.hooks._drivers.gate import adrive, agive_back
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import adrive, agive_back
 from airflow_batchext.repair import RepairPolicy
-from airflow_batchext.repair.course import Repair
-from airflow_batchext.repair.progress import Stage, ended, lease_for
+from airflow_batchext.repair.controller import Repair
+from airflow_batchext.repair.status import Stage, ended, lease_for
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
-from airflow_batchext.emulator.pool_document import read_management
+from airflow_batchext.emulator.documents.pool import read_management
 from tests.airflow.conftest import SECRET
 from tests.airflow.dags.pool_scenarios import document
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, PoolScenario, Scenario, Timings
-from airflow_batchext.emulator.pool_document import read_management
+from airflow_batchext.emulator.documents.pool import read_management
 from airflow_batchext.emulator.scenario import ResizeError
 from tests.airflow.dags.pool_scenarios import document
 from tests.airflow.harness import Airflow, wait_until

@@ -141,7 +141,7 @@ def test_each_event_of_a_watched_pool_starts_a_dag_once_also_after_the_triggerer
 ):
     import signal
 
-    from airflow_batchext.emulator.pool_document import read_management
+    from airflow_batchext.emulator.documents.pool import read_management
     from tests.conftest import document
 
     fails = ExtensionScenario(pool=POOL, node=0, outcome="fail", code="7", message="no such vault")

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from azure.core.credentials import AccessToken
 
-from airflow_batchext.clouds import CLOUDS
+from airflow_batchext.batch.clouds import CLOUDS
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import AccessRefusedError, UnavailableError
 from airflow_batchext.hooks.node import AzureBatchNodeHook

@@ -14,8 +14,8 @@ from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import AccessRefusedError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.rules.gate import Rules
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
-from airflow_batchext.verdict import Rules
 from tests.conftest import document, own_connection
 
 from .conftest import PLANES, sign_ins

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from airflow_batchext.batch.data_plane import epoch_seconds
 from airflow_batchext.health import PoolHealth, pool_health
-from airflow_batchext.readiness import epoch_seconds
-from airflow_batchext.watch import Problem, ProblemKind
+from airflow_batchext.rules.watch import Problem, ProblemKind
 from tests import shapes
 
 NOW = epoch_seconds("2026-01-01T01:00:00.0000000Z") or 0.0

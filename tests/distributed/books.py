@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from airflow_batchext.emulator import Emulator
-    from airflow_batchext.emulator.account import Pool
+    from airflow_batchext.emulator.account.account import Pool
 
 _INTERVAL_SECONDS = 0.25
 

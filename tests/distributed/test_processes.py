@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_batchext.emulator import Emulator, Scenario
-from airflow_batchext.emulator.pool_document import read_management
+from airflow_batchext.emulator.documents.pool import read_management
 from tests.distributed.pool_document import document
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_batchext.emulator.lifecycle import NodeState
+from airflow_batchext.emulator.account.lifecycle import NodeState
 
 Json = dict[str, Any]
 

@@ -14,7 +14,7 @@ from azure.mgmt.batch import BatchManagementClient
 
 from airflow_batchext.emulator import Emulator, Scenario
 
-from .documents import management_pool
+from .pool_documents import management_pool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

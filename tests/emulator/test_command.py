@@ -18,7 +18,7 @@ import requests
 from azure.batch import BatchClient
 from azure.core.credentials import AzureNamedKeyCredential
 
-from .documents import data_pool
+from .pool_documents import data_pool
 from .test_server import KEYS
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import yaml
 from pydantic import ValidationError
 
 from airflow_batchext.emulator import Scenario
-from airflow_batchext.emulator.edits import edited, markup
 from airflow_batchext.emulator.faults import (
     Drop,
     Edit,
@@ -23,6 +22,7 @@ from airflow_batchext.emulator.faults import (
     Throttle,
     read_fault,
 )
+from airflow_batchext.emulator.serving.edits import edited, markup
 
 # --- when a fault fires -------------------------------------------------------------------------------------
 

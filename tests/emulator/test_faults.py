@@ -35,7 +35,7 @@ from airflow_batchext.emulator.faults import (
 )
 
 from .conftest import MANAGEMENT_SCOPE, credential_for
-from .documents import data_pool, extension, raw, raw_data
+from .pool_documents import data_pool, extension, raw, raw_data
 
 if TYPE_CHECKING:
     from azure.batch import BatchClient

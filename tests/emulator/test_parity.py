@@ -18,9 +18,9 @@ import pytest
 from azure.batch._operations import _operations as data_plane
 from azure.mgmt.batch.operations import _operations as management_plane
 
-from airflow_batchext.emulator.answers import Answers
+from airflow_batchext.emulator.scenarios.answers import Answers
 
-from .documents import account_path, raw, raw_data
+from .pool_documents import account_path, raw, raw_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def test_each_operation_is_named_once() -> None:
 
 
 def test_each_witness_exists() -> None:
-    witnesses = re.findall(r"`((?:clients/)?test_\w+\.py)::(\w+)`", PAGE)
+    witnesses = re.findall(r"`((?:\w+/)?test_\w+\.py)::(\w+)`", PAGE)
     assert len(witnesses) > 100
     assert [(file, test) for file, test in witnesses if test not in named_in(file)] == []
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .documents import account_path, data_pool, extension, management_pool, raw, raw_data
+from .pool_documents import account_path, data_pool, extension, management_pool, raw, raw_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,9 +22,9 @@ import pytest
 import requests
 
 from airflow_batchext.emulator import Emulator
-from airflow_batchext.emulator.sign_in import BATCH, MANAGEMENT
+from airflow_batchext.emulator.login.sign_in import BATCH, MANAGEMENT
 
-from .documents import account_path
+from .pool_documents import account_path
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = Path(

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_batchext.emulator import Emulator, Scenario
 
-from .documents import account_path, data_pool, extension, management_pool, raw, raw_data
+from .pool_documents import account_path, data_pool, extension, management_pool, raw, raw_data
 
 SENTINEL = "SENTINEL-7f3a9c"
 

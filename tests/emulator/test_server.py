@@ -22,7 +22,7 @@ import airflow_batchext.emulator as house
 from airflow_batchext.emulator import Emulator
 from airflow_batchext.emulator.server import is_loopback
 
-from .documents import raw, raw_data
+from .pool_documents import raw, raw_data
 
 KEYS = [
     "batch_endpoint", "arm_endpoint", "authority", "http_endpoint", "ca_bundle", "account", "key",

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 
 from . import both_planes
 from .both_planes import View
-from .documents import code_of, data_pool, extension, management_pool
+from .pool_documents import code_of, data_pool, extension, management_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from airflow_batchext.batch.data_plane import Phase, epoch_seconds
 from airflow_batchext.health import from_json, json_schema, pool_health, to_json
-from airflow_batchext.readiness import Phase, epoch_seconds
-from airflow_batchext.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool, Watch
+from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool, Watch
 from tests import shapes
 
 if TYPE_CHECKING:
-    from airflow_batchext.verdict import Rules
+    from airflow_batchext.rules.gate import Rules
 
 NOW = epoch_seconds("2026-01-01T01:00:00.0000000Z") or 0.0
 SIGNED = "https://acct.blob.core.windows.net/c/f?sv=2022&sig=S3NTINEL%2Fsig%3D&se=2027"
@@ -33,7 +33,7 @@ def taken(
 
 def gate(pool: Any, nodes: Any, extensions: Any, rules: Rules | None = None) -> Any:
     """The verdict of the gate itself on the same bodies."""
-    from airflow_batchext.readiness import read_extension, read_node, read_pool
+    from airflow_batchext.batch.data_plane import read_extension, read_node, read_pool
 
     flow = Watch("p1", rules).look(lambda: NOW, whole=True)
     wanted = next(flow)

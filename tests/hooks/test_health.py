@@ -7,11 +7,11 @@ import json
 
 import pytest
 
+from airflow_batchext.batch.data_plane import Phase
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.health import to_json
 from airflow_batchext.hooks.health import aread_health, read_health
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.readiness import Phase
 
 SECRET = "S3NTINEL"
 

@@ -73,7 +73,7 @@ def test_what_nothing_mends_fails_with_what_was_tried_and_a_retry_burns_nothing(
 def test_a_deadline_in_the_middle_of_a_replacement_leaves_no_smaller_pool_unsaid(
     azure, pauses, books, deferrable, monkeypatch
 ):
-    monkeypatch.setattr("airflow_batchext.repair.planning.LAST_REMOVAL_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_batchext.repair.planner.LAST_REMOVAL_SECONDS", 0.0)
     azure.emulator.scenario = fails({"node": 0})
     azure.emulator.scenario.timings.leaving = 4000.0
     azure.create(2)

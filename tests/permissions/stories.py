@@ -26,13 +26,13 @@ from airflow_batchext.operators.pool import (
     AzureBatchResizePoolOperator,
     AzureBatchUpdatePoolOperator,
 )
-from airflow_batchext.pool_progress import Goal
+from airflow_batchext.rules.gate import Rules
+from airflow_batchext.rules.pool_wait import Goal
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
-from airflow_batchext.verdict import Rules
 from tests.conftest import Azure, document
 
 ACCOUNT = "Microsoft.Batch/batchAccounts"

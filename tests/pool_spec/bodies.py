@@ -7,12 +7,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from airflow_batchext.emulator.lifecycle import Resize
-from airflow_batchext.emulator.management_bodies import pool_body
-from airflow_batchext.emulator.pool_document import read_management
-from airflow_batchext.emulator.pool_schema import MANAGEMENT_POOL
-from airflow_batchext.emulator.pools import Pool
-from airflow_batchext.emulator.schema import Enum, Leaf, Many, Member, Object
+from airflow_batchext.emulator.account.lifecycle import Resize
+from airflow_batchext.emulator.account.pools import Pool
+from airflow_batchext.emulator.documents.pool import read_management
+from airflow_batchext.emulator.documents.pool_schema import MANAGEMENT_POOL
+from airflow_batchext.emulator.documents.schema import Enum, Leaf, Many, Member, Object
+from airflow_batchext.emulator.management.bodies import pool_body
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 WORD = st.text("abcXYZ019-_", min_size=1, max_size=8)

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from airflow_batchext.pool_spec import DocumentSyntaxError, Finding, parse_pools, pools_in
-from airflow_batchext.preflight import check_pool
+from airflow_batchext.pool_spec._sdk_schema import check_pool
 from tests.pool_spec.documents import EXTENSION, FIXED, GOOD, MACHINE, steps
 
 CORPUS = Path(__file__).with_name("corpus")

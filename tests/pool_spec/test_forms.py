@@ -18,7 +18,7 @@ from airflow_batchext.pool_spec import (
     plain,
     pools_in,
 )
-from airflow_batchext.preflight import check_pool
+from airflow_batchext.pool_spec._sdk_schema import check_pool
 from tests.pool_spec.documents import GOOD
 
 OTHER = {**GOOD, "name": "other"}

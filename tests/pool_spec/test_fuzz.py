@@ -15,7 +15,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_batchext.cli import main
+from airflow_batchext.cli.main import main
 from airflow_batchext.pool_spec import (
     DocumentSyntaxError,
     Positions,
@@ -23,7 +23,7 @@ from airflow_batchext.pool_spec import (
     request_body,
     without_secrets,
 )
-from airflow_batchext.preflight import check_pool
+from airflow_batchext.pool_spec._sdk_schema import check_pool
 from tests.pool_spec.documents import ANYTHING, GOOD, SENTINEL, paths_of, with_change
 
 LONGEST_SECONDS = 20.0
@@ -267,7 +267,7 @@ BOUND_BYTES = 500 * 1024 * 1024
 RUN = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))
-from airflow_batchext.cli import main
+from airflow_batchext.cli.main import main
 sys.exit(main(["validate", sys.argv[1], "--pool", "p"]))
 """
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
+from airflow_batchext.hooks._drivers.gate import drive
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import drive
 from airflow_batchext.repair import RepairPolicy
-from airflow_batchext.repair.course import Repair
+from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.journal import ITEM
-from airflow_batchext.repair.progress import Progress, Stage
+from airflow_batchext.repair.status import Progress, Stage
 
 
 @dataclass

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
-from airflow_batchext.emulator.errors import RefusedError
 from airflow_batchext.emulator.faults import read_fault
-from airflow_batchext.hooks import watching
+from airflow_batchext.emulator.wire.errors import RefusedError
+from airflow_batchext.hooks._drivers import gate
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.repair import RepairPolicy
-from airflow_batchext.repair.course import Repair
-from airflow_batchext.repair.progress import Progress, Stage
+from airflow_batchext.repair.controller import Repair
+from airflow_batchext.repair.status import Progress, Stage
 from tests.repair.conftest import Books, journal, node_ids, targets
 
 COUNT = int(os.environ.get("BATCHEXT_REPAIR_HISTORIES", "12"))
@@ -155,7 +155,7 @@ class World:
         try:
             wanted = next(flow)
             while True:
-                answer = watching._answer(hook, repair.pool_id, wanted)
+                answer = gate._answer(hook, repair.pool_id, wanted)
                 answers += 1
                 if answers == 2:
                     self.let_happen()

@@ -21,7 +21,6 @@ from airflow_batchext.operators._create_pool import AzureBatchCreatePoolOperator
 from airflow_batchext.operators._steps.document import resolve_document
 from airflow_batchext.operators._steps.pool import OnKilled, PoolSteps, etag_of, find_pool, lost_race
 from airflow_batchext.parameters import check_pool_id
-from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting, is_empty
 from airflow_batchext.pool_spec import (
     Difference,
     expected_extensions,
@@ -30,8 +29,9 @@ from airflow_batchext.pool_spec import (
     request_body,
     updates,
 )
-from airflow_batchext.preflight import check_pool
+from airflow_batchext.pool_spec._sdk_schema import check_pool
 from airflow_batchext.repair.journal import keeping_journal
+from airflow_batchext.rules.pool_wait import Goal, Wait, creation_time, is_deleting, is_empty
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

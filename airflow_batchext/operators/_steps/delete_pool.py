@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.operators._delete_pool import AzureBatchDeletePoolOperator
 from airflow_batchext.operators._steps.pool import PoolSteps, find_pool
-from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting
+from airflow_batchext.rules.pool_wait import Goal, Wait, creation_time, is_deleting
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
+from airflow_batchext.batch.data_plane import VOID_STATES
 from airflow_batchext.diagnosis import Report, diagnose, not_ready
 from airflow_batchext.exceptions import AccessRefusedError, ParameterError, ReportError, UnavailableError
 from airflow_batchext.hooks.health import read_health
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.node_logs import upload_logs
 from airflow_batchext.parameters import check_count, check_extension_names, check_pool_id
-from airflow_batchext.readiness import VOID_STATES
-from airflow_batchext.verdict import Rules
+from airflow_batchext.rules.gate import Rules
 
 if TYPE_CHECKING:
     from airflow_batchext.diagnosis import Diagnosis, NodeLogs

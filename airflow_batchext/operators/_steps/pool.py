@@ -25,11 +25,11 @@ from airflow_batchext.exceptions import (
     PoolResizeError,
     PoolTimeoutError,
 )
+from airflow_batchext.hooks._drivers.pool_wait import look
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.hooks.waiting import look
-from airflow_batchext.operators._pool import PoolOperator
+from airflow_batchext.operators._base import PoolOperator
 from airflow_batchext.parameters import check_pool_id, check_seconds
-from airflow_batchext.pool_progress import Course, Goal, Look, Wait, pause_after
+from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, pause_after
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 

@@ -11,12 +11,12 @@ from uuid import uuid4
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_batchext.exceptions import BatchextError, NodeRepairError, ParameterError, PoolTimeoutError
-from airflow_batchext.hooks.diagnosing import causes
+from airflow_batchext.hooks._drivers.diagnosis import causes
+from airflow_batchext.hooks._drivers.gate import drive, give_back
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.hooks.watching import drive, give_back
 from airflow_batchext.parameters import check_pool_id, check_repair_policy, check_seconds
-from airflow_batchext.repair.course import Repair
-from airflow_batchext.repair.progress import Progress, Stage, ended, lease_for, owner_of
+from airflow_batchext.repair.controller import Repair
+from airflow_batchext.repair.status import Progress, Stage, ended, lease_for, owner_of
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators._resize_pool import AzureBatchResizePoolOperator
 from airflow_batchext.operators._steps.pool import OnKilled, PoolSteps, etag_of, find_pool, lost_race
 from airflow_batchext.parameters import check_count, check_seconds
-from airflow_batchext.pool_progress import (
+from airflow_batchext.rules.pool_wait import (
     Goal,
     Wait,
     creation_time,

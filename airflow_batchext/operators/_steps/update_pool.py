@@ -8,9 +8,9 @@ from airflow_batchext.exceptions import ConflictError, ParameterError, PoolConfl
 from airflow_batchext.operators._steps.document import resolve_document
 from airflow_batchext.operators._steps.pool import PoolSteps, etag_of, lost_race
 from airflow_batchext.operators._update_pool import AzureBatchUpdatePoolOperator
-from airflow_batchext.pool_progress import Goal, Wait, creation_time, is_deleting, is_empty
 from airflow_batchext.pool_spec import find_differences, find_secrets, request_body, updates
 from airflow_batchext.repair.journal import keeping_journal
+from airflow_batchext.rules.pool_wait import Goal, Wait, creation_time, is_deleting, is_empty
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

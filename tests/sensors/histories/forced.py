@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.emulator import Clock, Scenario
-from airflow_batchext.emulator.account import Account
+from airflow_batchext.emulator.account.account import Account
 from tests.sensors.histories.truth import truth
 from tests.sensors.histories.world import GLANCES, JITTER, LONGEST_PAUSE, NOTICE, Pool
 

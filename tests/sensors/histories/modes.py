@@ -76,7 +76,7 @@ def worlds_time(world: World) -> Iterator[None]:
         utc = SimpleNamespace(**{**vars(zone), "utcnow": world.utcnow})
         patch.setattr("airflow.sdk.bases.sensor.timezone", utc)
         patch.setattr("airflow_batchext.triggers._sharing.random", Random(world.history.seed))
-        patch.setattr("airflow_batchext.hooks.watching.CONCURRENT_READS", world.history.at_once)
+        patch.setattr("airflow_batchext.hooks._drivers.gate.CONCURRENT_READS", world.history.at_once)
         note = ServiceClock.note
 
         def note_and_tell(service_clock: ServiceClock, response: Any) -> None:

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from airflow_batchext.emulator.account import Account
-    from airflow_batchext.emulator.pools import Pool, VisibleNode
+    from airflow_batchext.emulator.account.account import Account
+    from airflow_batchext.emulator.account.pools import Pool, VisibleNode
 
 _USABLE = {"creating", "starting", "waitingforstarttask", "idle", "running", "offline"}
 _ABOUT_THE_PAST = {"preempted", "deallocating", "deallocated", "rebooting", "reimaging", "upgradingos"}

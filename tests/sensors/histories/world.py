@@ -15,14 +15,14 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.emulator import Emulator, Scenario
-from airflow_batchext.emulator.errors import RefusedError
+from airflow_batchext.emulator.documents.pool import read_management
 from airflow_batchext.emulator.faults import read_fault
-from airflow_batchext.emulator.pool_document import read_management
+from airflow_batchext.emulator.wire.errors import RefusedError
 from tests.sensors.histories.drawing import HARMLESS, Happening, History
 from tests.sensors.histories.truth import Truth, truth
 
 if TYPE_CHECKING:
-    from airflow_batchext.emulator.account import Account
+    from airflow_batchext.emulator.account.account import Account
 
 #: The longest pause that a gate makes of its own accord, the jitter on it, and what whole seconds cost.
 LONGEST_PAUSE, JITTER, _ROUNDING = 300.0, 1.1, 1.5

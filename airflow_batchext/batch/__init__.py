@@ -1,0 +1,1 @@
+"""What Azure Batch says, read into values: nothing here judges, and nothing here asks."""

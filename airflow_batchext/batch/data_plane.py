@@ -1,0 +1,326 @@
+"""What do a pool, its nodes and their extensions say, and is that enough to let work start?
+
+Pure: no I/O, no clock, no Airflow, no Azure SDK. It reads bodies as the Batch data plane sends them
+(plain dicts) with nothing taken for granted: Azure's models call nearly every field optional, enums
+change case between planes, and recorded, documented and specified shapes differ. What is missing or
+not understood is never taken for readiness.
+
+Source: Batch data plane, operations ``Pools_GetPool``, ``Nodes_ListNodes``, ``Nodes_ListNodeExtensions``;
+the how-to "Use extensions with Batch pools"; recorded traffic of the SDKs' tests.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from airflow_batchext.secrets.redact import veiled_text
+
+#: A node in one of these states has a VM whose extensions' success counts. ``creating`` is among them:
+#: recorded nodes were still ``creating`` when their extensions had all succeeded.
+CARRYING_STATES = frozenset({"creating", "starting", "waitingforstarttask", "idle", "running", "offline"})
+
+#: In these states there is no VM, or the one there is about to be another one: what its extensions said
+#: is about the past, success and failure alike.
+VOID_STATES = frozenset({"preempted", "deallocating", "deallocated", "rebooting", "reimaging", "upgradingos"})
+
+#: Joining the pool: the VM behind the node may be new though ``lastBootTime`` is still missing or old.
+JOINING_STATES = frozenset({"creating", "starting", "waitingforstarttask"})
+
+#: Every state of a node that the service names, in lower case.
+NODE_STATES = (
+    CARRYING_STATES | VOID_STATES | frozenset({"unusable", "starttaskfailed", "unknown", "leavingpool"})
+)
+
+#: Broken, perhaps for good: Batch keeps trying to recover such a node for a while.
+BROKEN_STATES = frozenset({"unusable", "starttaskfailed"})
+
+#: On its way out: it owes the gate nothing.
+LEAVING_STATE = "leavingpool"
+
+#: Resize errors after which nothing will bring the nodes: quotas, identities, sizes. Others (an allocation
+#: that failed or timed out) may go away, but on a pool of fixed size nobody tries again by itself.
+FATAL_RESIZE_CODES = frozenset(
+    {
+        "accountcorequotareached",
+        "accountlowprioritycorequotareached",
+        "accountspotcorequotareached",
+        "accountvmseriescorequotareached",
+        "communicationenabledpoolreachedmaxvmcount",
+        "dependentresourcenotfound",
+        "diskencryptionfailure",
+        "failedidentityoperation",
+        "incompatiblevmsize",
+        "missingpublisherpropertyinmarketplaceplan",
+        "unsupportedvmsize",
+    }
+)
+
+#: The item of a pool's metadata in which a repair (``airflow_batchext.repair``) writes down what it is at.
+REPAIR_ITEM = "batchext-repair"
+
+_TIME = re.compile(r"(?P<seconds>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?P<rest>\.\d+)?(Z|\+00:00)")
+_CODE_PREFIX = "provisioningstate/"
+_SHOWN_CHARACTERS = 600
+
+
+class Phase(str, Enum):
+    """How far an extension is on one node."""
+
+    SUCCEEDED = "succeeded"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One extension on one node, as last reported.
+
+    ``code`` and ``message`` are those that decided the phase, as the service spelt them.
+    """
+
+    name: str
+    instance_name: str
+    phase: Phase
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One compute node. ``state`` is in lower case, "" where the service said none."""
+
+    id: str
+    state: str
+    last_boot_time: str
+    state_since: str
+    errors: tuple[str, ...]
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the node is on its way out of the pool."""
+        return self.state == LEAVING_STATE
+
+    @property
+    def boot(self) -> tuple[str, str, str]:
+        """What must stay equal for an earlier success to hold: the same node on the same boot.
+
+        Node id and ``allocationTime`` survive a preemption, ``lastBootTime`` does not; while a node
+        joins, it may still be the old one, so there the time of the state change counts too.
+        """
+        return (self.id, self.last_boot_time, self.state_since if self.state in JOINING_STATES else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeError:
+    """Why a resize ended short of its target: the code, and all of it in a line."""
+
+    code: str
+    text: str
+
+    @property
+    def fatal(self) -> bool:
+        """Whether nothing will bring the nodes as things are."""
+        return self.code.lower() in FATAL_RESIZE_CODES
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One pool, with enum-like fields in lower case.
+
+    ``target`` and ``current`` count dedicated and low-priority nodes together; None where the service
+    did not say. ``upgrades_itself`` names the extensions that the platform may upgrade at any time;
+    ``repair_target`` is what the target was before a repair began to replace nodes, None if none does.
+    """
+
+    id: str
+    state: str
+    allocation_state: str
+    allocation_since: str
+    created: str
+    target: int | None
+    current: int | None
+    extension_names: tuple[str, ...]
+    resize_errors: tuple[ResizeError, ...] = ()
+    autoscale: bool = False
+    upgrades_itself: frozenset[str] = frozenset()
+    repair_target: int | None = None
+
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """What must be equal in two reads for them to be about the same moment of the pool."""
+        return (self.state, self.allocation_state, self.allocation_since, self.created, self.target)
+
+
+def read_extension(body: object) -> Extension:
+    """Read one item of a node's extension list (or one ``GET`` of an extension).
+
+    The verdict follows ``instanceView.statuses``: codes are compared in lower case and by prefix
+    (``ProvisioningState/failed/1`` is a failure), ``level`` is ignored (a number on the wire, a word in
+    the specification), ``subStatuses`` too. Without such a status ``provisioningState`` decides. Where the
+    two contradict each other the extension is pending.
+    """
+    item = _mapping(body)
+    vm_extension = _mapping(item.get("vmExtension"))
+    view = _mapping(item.get("instanceView"))
+    provisioning = _text(item.get("provisioningState"))
+    instance_name = _text(view.get("name"))
+
+    decisive = Phase.PENDING
+    code, message = provisioning, ""
+    statuses = [
+        _mapping(status)
+        for status in _sequence(view.get("statuses"))
+        if _text(_mapping(status).get("code")).lower().startswith(_CODE_PREFIX)
+    ]
+    if statuses:
+        phases = [_phase_of_code(_text(status.get("code"))) for status in statuses]
+        decisive = next(phase for phase in (Phase.FAILED, Phase.PENDING, Phase.SUCCEEDED) if phase in phases)
+        status = statuses[phases.index(decisive)]
+        code = _text(status.get("code"))
+        message = _text(status.get("message")) or _text(status.get("displayStatus"))
+        if decisive is Phase.SUCCEEDED and provisioning.lower() not in ("", "succeeded"):
+            decisive = Phase.PENDING
+            message = f"provisioningState is {provisioning}, while the status says: {message}"
+    elif provisioning:
+        decisive = _phase_of_code(_CODE_PREFIX + provisioning)
+    return Extension(
+        name=_text(vm_extension.get("name")) or instance_name,
+        instance_name=instance_name,
+        phase=decisive,
+        code=code,
+        message=message,
+    )
+
+
+def _phase_of_code(code: str) -> Phase:
+    word = code.lower().removeprefix(_CODE_PREFIX)
+    if word == "succeeded":
+        return Phase.SUCCEEDED
+    if word.split("/", 1)[0] in ("failed", "canceled", "cancelled"):
+        return Phase.FAILED
+    return Phase.PENDING
+
+
+def find_extension(extensions: Sequence[Extension], name: str) -> Extension | None:
+    """The extension of that name, or None; the least advanced one if the node lists it twice.
+
+    Names compare without case. Microsoft's how-to shows an item whose ``vmExtension.name`` is another
+    than the one that was asked for while ``instanceView.name`` is that one; so the latter serves where
+    the former finds nothing.
+    """
+    wanted = name.lower()
+    found = [e for e in extensions if e.name.lower() == wanted] or [
+        e for e in extensions if e.instance_name.lower() == wanted
+    ]
+    order = (Phase.FAILED, Phase.PENDING, Phase.SUCCEEDED)
+    return min(found, key=lambda e: order.index(e.phase), default=None)
+
+
+def read_node(body: object) -> Node:
+    """Read one item of a pool's node list."""
+    item = _mapping(body)
+    return Node(
+        id=_text(item.get("id")),
+        state=_text(item.get("state")).lower(),
+        last_boot_time=_text(item.get("lastBootTime")),
+        state_since=_text(item.get("stateTransitionTime")),
+        errors=tuple(_error_text(error) for error in _sequence(item.get("errors"))),
+    )
+
+
+def read_pool(body: object) -> Pool:
+    """Read the body of ``GET /pools/{id}`` of the data plane."""
+    item = _mapping(body)
+    machine = _mapping(item.get("virtualMachineConfiguration"))
+    extensions = [_mapping(extension) for extension in _sequence(machine.get("extensions"))]
+    names = [_text(extension.get("name")) for extension in extensions]
+    return Pool(
+        id=_text(item.get("id")),
+        state=_text(item.get("state")).lower(),
+        allocation_state=_text(item.get("allocationState")).lower(),
+        allocation_since=_text(item.get("allocationStateTransitionTime")),
+        created=_text(item.get("creationTime")),
+        target=_count(item.get("targetDedicatedNodes"), item.get("targetLowPriorityNodes")),
+        current=_count(item.get("currentDedicatedNodes"), item.get("currentLowPriorityNodes")),
+        extension_names=tuple(name for name in names if name),
+        resize_errors=tuple(
+            ResizeError(_text(_mapping(error).get("code")), _error_text(error))
+            for error in _sequence(item.get("resizeErrors"))
+        ),
+        autoscale=item.get("enableAutoScale") is True,
+        upgrades_itself=frozenset(
+            _text(extension.get("name")).lower()
+            for extension in extensions
+            if extension.get("enableAutomaticUpgrade") is True
+        ),
+        repair_target=_repair_target(item.get("metadata")),
+    )
+
+
+def _repair_target(metadata: object) -> int | None:
+    for item in map(_mapping, _sequence(metadata)):
+        if _text(item.get("name")) == REPAIR_ITEM:
+            try:
+                return _count(*_sequence(_mapping(json.loads(_text(item.get("value")))).get("targets")))
+            except ValueError:
+                return None
+    return None
+
+
+def epoch_seconds(time: str) -> float | None:
+    """A time of the service (``2026-01-01T00:00:00.1234567Z``) in seconds since the epoch, or None."""
+    match = _TIME.fullmatch(time)
+    if match is None:
+        return None
+    try:
+        return datetime.fromisoformat(f"{match['seconds']}+00:00").timestamp() + float(match["rest"] or 0)
+    except ValueError:
+        return None
+
+
+def one_line(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
+    """Text from a machine, made safe for a log line or an error: one line, bounded, nothing invisible.
+
+    Line ends, control characters, right-to-left marks and the like are shown as escapes; what looks like a
+    secret is hidden.
+    """
+    shown = "".join(
+        c if c.isprintable() else " " if c == "\t" else c.encode("unicode_escape").decode("ascii")
+        for c in veiled_text(text.strip())
+    )
+    if len(shown) <= limit:
+        return shown
+    return f"{shown[:limit]}… ({len(text):,} characters in all)"
+
+
+def _error_text(body: object) -> str:
+    """One resize error or node error in a line: code, message, and the details it carries."""
+    error = _mapping(body)
+    details = [
+        f"{_text(value.get('name'))}={_text(value.get('value'))}"
+        for value in map(_mapping, [*_sequence(error.get("values")), *_sequence(error.get("errorDetails"))])
+    ]
+    text = f"{_text(error.get('code')) or 'no code'}: {_text(error.get('message')) or 'no message'}"
+    return one_line(f"{text} ({'; '.join(details)})" if details else text)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else ()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(*values: object) -> int | None:
+    numbers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    return sum(numbers) if numbers else None

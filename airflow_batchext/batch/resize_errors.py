@@ -1,0 +1,108 @@
+"""Why a resize brought no nodes, in words: what the code means, what is behind it, what helps.
+
+Pure: no I/O, no clock, no Airflow, no Azure SDK. The management plane puts the errors of a resize into
+``resizeOperationStatus.errors`` and their details into pairs of ``code`` and ``message``; one of them may be
+the whole error of Azure Compute, as JSON in a text.
+
+Source: https://learn.microsoft.com/azure/batch/batch-pool-node-error-checking
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow_batchext.batch.data_plane import ResizeError, one_line
+
+_MORE_QUOTA = (
+    "Ask for more (Azure portal, Batch account, Quotas), free cores, or take fewer or smaller nodes."
+)
+_ADVICE: Mapping[str, str] = {
+    "accountcorequotareached": f"The account's quota of dedicated cores is used up. {_MORE_QUOTA}",
+    "accountlowprioritycorequotareached": (
+        f"The account's quota of low-priority cores is used up. {_MORE_QUOTA}"
+    ),
+    "accountspotcorequotareached": f"The account's quota of Spot cores is used up. {_MORE_QUOTA}",
+    "accountvmseriescorequotareached": (
+        f"The account's quota of cores for this family of machines is used up. {_MORE_QUOTA}"
+    ),
+    "allocationtimedout": (
+        "Azure did not find enough machines within the resize timeout. Try again later, give a longer "
+        "resizeTimeout, or take another vmSize or region."
+    ),
+    "allocationfailed": "Azure Compute refused the machines; the details say why.",
+    "communicationenabledpoolreachedmaxvmcount": (
+        "A pool with interNodeCommunication can have no more nodes. Take fewer, or do without it."
+    ),
+    "dependentresourcenotfound": (
+        "Something that the pool refers to (subnet, image, identity, disk encryption set) is not there."
+    ),
+    "diskencryptionfailure": "Check the key of the disk encryption and the identity's access to it.",
+    "failedidentityoperation": (
+        "Check that the pool's managed identity exists, and that Batch may assign it "
+        "(Managed Identity Operator)."
+    ),
+    "incompatiblevmsize": (
+        "The image does not go with this vmSize (generation, disks). Take another of either."
+    ),
+    "missingpublisherpropertyinmarketplaceplan": "The image's marketplace plan has to be accepted first.",
+    "removenodesfailed": "Nodes could not be removed. Try again later.",
+    "resizestopped": "Somebody stopped the resize.",
+    "unsupportedvmsize": "This vmSize cannot be had in this region. Take another.",
+}
+
+
+def resize_errors(body: Mapping[str, Any]) -> tuple[ResizeError, ...]:
+    """The errors of a pool's last resize, each in a line with advice.
+
+    :param body: the pool as ``Pool_Get`` of the management plane returns it.
+    """
+    status = _mapping(_mapping(body.get("properties")).get("resizeOperationStatus"))
+    found = status.get("errors")
+    return tuple(read_resize_error(_mapping(error)) for error in found) if isinstance(found, list) else ()
+
+
+def read_resize_error(error: Mapping[str, Any]) -> ResizeError:
+    """One error of a resize, as either plane has it, in a line with advice."""
+    details = error.get("details")
+    if details is None:  # the data plane calls them so
+        details = [
+            {"code": value.get("name"), "message": value.get("value")}
+            for value in map(_mapping, error.get("values") or ())
+        ]
+    code = one_line(str(error.get("code") or "")) or "no code"
+    said = one_line(str(error.get("message") or "")) or "no message"
+    told = "; ".join(_details(details))
+    advice = _ADVICE.get(code.lower(), "")
+    text = f"{code}: {said.rstrip('.')}" + (f" ({told})" if told else "")
+    return ResizeError(code, f"{text}. {advice}".rstrip() if advice else text)
+
+
+def _details(details: Any) -> Iterator[str]:
+    """Each detail as text; the provider's own error is unfolded down to what it says last."""
+    for detail in map(_mapping, details if isinstance(details, list) else ()):
+        name, value = str(detail.get("code") or ""), str(detail.get("message") or "")
+        if name.endswith("Truncated"):
+            continue
+        told = list(_provider_errors(value)) if "json" in name.lower() else []
+        yield from told or [f"{one_line(name)}: {one_line(value)}"]
+
+
+def _provider_errors(text: str) -> Iterator[str]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return  # cut off, or no JSON after all: it is shown as it is
+    error = _mapping(found).get("error", found)
+    depth = 0
+    while isinstance(error, Mapping) and depth < 5:
+        if error.get("code") or error.get("message"):
+            yield f"{one_line(str(error.get('code') or ''))}: {one_line(str(error.get('message') or ''))}"
+        inner = error.get("details")
+        error = inner[0] if isinstance(inner, list) and inner else error.get("innererror")
+        depth += 1
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,97 @@
+"""Commands that look at a pool of a real or an emulated account: ``batchext status``, ``batchext diagnose``.
+
+They sign in with an Airflow connection, as everything else here does; one in the environment
+(``AIRFLOW_CONN_<ID>``) needs no Airflow database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Final
+
+from airflow_batchext.defaults import DEFAULT_CONN_ID
+
+if TYPE_CHECKING:
+    from airflow_batchext.health import PoolHealth
+
+#: Exit status: the pool could not be read, or the command not be understood.
+COULD_NOT: Final = 3
+#: Exit status by what a gate would do.
+STATUS: Final = {"open": 0, "fail": 1, "wait": 2}
+EXIT_STATUS: Final = (
+    "exit status: 0 every extension on every node has succeeded, 1 something failed, 2 not ready yet, "
+    "3 it could not be told"
+)
+
+
+class CannotReadError(Exception):
+    """The pool cannot be read; the text says why."""
+
+
+def add_pool_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) -> None:
+    """Describe which pool, and how to sign in.
+
+    :param needed: whether the pool has to be named.
+    """
+    parser.add_argument("pool", metavar="POOL", nargs=None if needed else "?", help="the pool's id")
+    parser.add_argument(
+        "--conn-id",
+        metavar="ID",
+        default=DEFAULT_CONN_ID,
+        help=f"Airflow connection to the Batch account (default: {DEFAULT_CONN_ID}); one in the environment, "
+        "AIRFLOW_CONN_<ID>, needs no Airflow database",
+    )
+    parser.add_argument(
+        "--extension",
+        metavar="NAME",
+        action="append",
+        dest="extensions",
+        help="an extension that counts (may be given several times); by default all that the pool asks for",
+    )
+
+
+def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:
+    """Read the pool that the arguments name.
+
+    :raises CannotReadError: if there is no such connection, or it cannot be used.
+    """
+    with logs_aside():
+        return _read(arguments)
+
+
+@contextmanager
+def logs_aside() -> Iterator[None]:
+    """Send what is logged to the standard error: Airflow logs to the output, which is for what was asked."""
+    # The SDKs tell of every sign-in.
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+def _read(arguments: argparse.Namespace) -> PoolHealth:
+    from airflow.providers.common.compat.sdk import AirflowException
+
+    from airflow_batchext.batch.data_plane import one_line
+    from airflow_batchext.hooks.health import read_health
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from airflow_batchext.parameters import check_pool_id
+    from airflow_batchext.rules.gate import Rules
+
+    names = tuple(arguments.extensions) if arguments.extensions else None
+    try:
+        pool_id = check_pool_id(arguments.pool)
+        with AzureBatchNodeHook(arguments.conn_id) as hook:
+            return read_health(hook, pool_id, rules=Rules(extension_names=names))
+    except AirflowException as error:  # ours, and Airflow's own for a connection that is not there
+        raise CannotReadError(one_line(str(error))) from None
+    except ImportError:  # so says Airflow 3.1 of a connection that is not there
+        raise CannotReadError(f"the connection {one_line(arguments.conn_id, 80)!r} is not there") from None
+
+
+def exit_status(health: PoolHealth) -> int:
+    """The exit status that says how a pool is."""
+    return COULD_NOT if health.unread else STATUS[health.outcome]

@@ -1,0 +1,167 @@
+"""What the demo shows: a table of nodes and extensions that fills, and how the DAG run ended.
+
+On a terminal the table is redrawn in place; elsewhere a line is printed for each change. It asks the
+emulated service itself, with the Azure SDK, as anybody would: nothing is taken from inside the emulator.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from airflow_batchext.batch.data_plane import (
+    Phase,
+    find_extension,
+    one_line,
+    read_extension,
+    read_node,
+    read_pool,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from azure.batch import BatchClient
+    from typing_extensions import Self
+
+    from airflow_batchext.emulator.server import Info
+
+_STYLES = {Phase.SUCCEEDED: "green", Phase.PENDING: "yellow", Phase.FAILED: "bold red"}
+_MARKS = {Phase.SUCCEEDED: "✔", Phase.PENDING: "…", Phase.FAILED: "✘"}
+_TASK_STYLES = {"success": "green", "failed": "bold red"}
+_REAL_ACCOUNT = """
+To run it on a real account, put dags/ into your DAGs folder and add a connection:
+  [bold]airflow connections add azure_batchext_default --conn-type azure_batchext \\
+    --conn-login CLIENT_ID --conn-password CLIENT_SECRET --conn-extra '{
+    "tenant_id": "…", "subscription_id": "…", "resource_group": "…", "account_name": "…"}'[/]"""
+
+
+class Screen:
+    """The demo's output.
+
+    :param info: where the emulator is and how to sign in to it.
+    """
+
+    def __init__(self, info: Info) -> None:
+        self.console = Console(highlight=False)
+        self._info = info
+        self._client: BatchClient | None = None
+        self._live: Live | None = None
+        self._started = time.monotonic()
+        self._shown: dict[tuple[str, str], str] = {}
+
+    def __enter__(self) -> Self:
+        from azure.batch import BatchClient
+        from azure.core.credentials import AzureNamedKeyCredential
+
+        key = AzureNamedKeyCredential(self._info.account, self._info.key)
+        self._client = BatchClient(self._info.http_endpoint, key, retry_total=0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop_live()
+        if self._client is not None:
+            self._client.close()
+
+    def say(self, text: str) -> None:
+        """Print a line below whatever is there."""
+        self._stop_live()
+        self.console.print(escape(text), soft_wrap=True)
+
+    def begin(self, document: str, nodes: int, log: Path) -> None:
+        """Say what is about to happen."""
+        self.console.print("[bold]batchext demo[/]: the DAG batch_pool_gate, run by Airflow on the emulator")
+        self.say(f"  pool document   dags/{document}, {nodes} nodes")
+        self.say(f"  emulator        {self._info.batch_endpoint}")
+        self.say(f"  Airflow's log   {log}")
+        self.console.print()
+        if self.console.is_terminal:
+            self._live = Live(
+                Text("Airflow is starting …", style="dim"), console=self.console, refresh_per_second=8
+            )
+            self._live.start()
+
+    def refresh(self, pool_id: str) -> None:
+        """Ask the service how the pool is, and show it."""
+        from azure.core.exceptions import AzureError
+
+        with suppress(AzureError):  # not created yet, or gone already: what was seen stays
+            self._show(pool_id)
+
+    def _show(self, pool_id: str) -> None:
+        if self._client is None:
+            return
+        pool = read_pool(self._client.get_pool(pool_id).as_dict())
+        nodes = [read_node(node.as_dict()) for node in self._client.list_nodes(pool_id)]
+        names = [*pool.extension_names, "batchNodeExtension"]
+        table = Table(
+            "node", "state", *names, title=f"pool {pool.id}: {pool.allocation_state}", title_justify="left"
+        )
+        self._change((pool.id, ""), f"pool {pool.id}: {pool.state}, {pool.allocation_state}", "")
+        for node in nodes:
+            listed = [
+                read_extension(item.as_dict()) for item in self._client.list_node_extensions(pool_id, node.id)
+            ]
+            cells = []
+            for name in names:
+                extension = find_extension(listed, name)
+                phase = extension.phase if extension else Phase.PENDING
+                word = extension.code.partition("/")[2] if extension else "not listed"
+                cells.append(Text(f"{_MARKS[phase]} {one_line(word, 40)}", style=_STYLES[phase]))
+                self._change((node.id, name), f"node {_short(node.id)}: {name} {word}", _STYLES[phase])
+            table.add_row(_short(node.id), node.state, *cells)
+        if not nodes:
+            waiting = "deleted" if pool.state == "deleting" else "being allocated"
+            table.add_row("[dim]…[/]", f"[dim]nodes are {waiting}[/]", *("" for _ in names))
+        if self._live and pool.state == "active":
+            self._live.update(table)
+
+    def _change(self, key: tuple[str, str], line: str, style: str) -> None:
+        if self._shown.get(key) != line:
+            self._shown[key] = line
+            if self._live is None:
+                self.console.print(Text(f"{time.monotonic() - self._started:5.1f} s  {line}", style=style))
+
+    def end(self, result: dict[str, Any]) -> None:
+        """Say how the DAG run ended, and why."""
+        self._stop_live()
+        self.console.print()
+        for task in result["tasks"]:
+            mark = Text(f"  {task['state']:16}", style=_TASK_STYLES.get(task["state"], "yellow"))
+            self.console.print(mark + Text(task["task_id"], style="default"))
+        self.console.print()
+        if result["state"] == "success":
+            gate = result["gate"]
+            self.console.print(
+                f"[bold green]The gate opened[/] after {gate['seconds']:.0f} s, with "
+                f"{escape(', '.join(gate['extensions']))} on {len(gate['nodes'])} nodes. "
+                "The downstream task got:",
+                soft_wrap=True,
+            )
+            for line in result["downstream"] or ():
+                self.say(f"  {one_line(str(line), 200)}")
+        else:
+            self.console.print("[bold red]The gate closed[/]; the downstream task did not run. The reason:")
+            for task_id, reason in result["reasons"].items():
+                # Before 3.3, Airflow's dag.test does not hand the exception to callbacks.
+                self.say(f"  {task_id}: {one_line(reason, 1500) or 'see the log above'}")
+        self.console.print(_REAL_ACCOUNT, soft_wrap=True)
+
+    def _stop_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _short(node_id: str) -> str:
+    return node_id if len(node_id) <= 20 else f"{node_id[:14]}…{node_id[-2:]}"

@@ -1,0 +1,58 @@
+"""The console script ``batchext``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from airflow_batchext import __version__
+
+
+class _Parser(argparse.ArgumentParser):
+    """Leaves with the status that a command has for what it cannot do."""
+
+    usage_status = 2
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and leave."""
+        self.print_usage(sys.stderr)
+        self.exit(self.usage_status, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``batchext``.
+
+    :return: the exit status: 0 success, 1 the thing that was run failed, 2 it could not be run; of ``status``
+        and ``diagnose``, 2 says that the pool is not ready yet, and 3 that it could not be told.
+    """
+    # Imported here, not above: Airflow reads the package's entry points without wanting any of this.
+    from airflow_batchext.cli import diagnose, status
+    from airflow_batchext.cli.demo import command as demo
+    from airflow_batchext.cli.demo import up
+    from airflow_batchext.cli.validate import command as validate
+    from airflow_batchext.emulator import command as emulator
+
+    parser = _Parser(prog="batchext", description="Azure Batch pools with VM extensions, for Apache Airflow.")
+    parser.add_argument("--version", action="version", version=f"batchext {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, module, summary in (
+        ("demo", demo, "run the example DAG through Airflow on the emulator, and watch it"),
+        ("up", up, "run Airflow with its web page on the emulator, with the examples, until stopped"),
+        ("emulator", emulator, "serve an emulated Azure Batch account until stopped"),
+        ("validate", validate, "say what is wrong with pool documents, before anything is created"),
+        ("status", status, "show how a pool, its nodes and their extensions are"),
+        ("diagnose", diagnose, "say why a pool is not ready, and write a report"),
+    ):
+        subparser = commands.add_parser(name, help=summary)
+        subparser.usage_status = getattr(module, "COULD_NOT", 2)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    arguments = parser.parse_args(argv)
+    ended: int = arguments.run(arguments)
+    return ended
+
+
+if __name__ == "__main__":
+    sys.exit(main())

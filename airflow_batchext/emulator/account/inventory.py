@@ -1,0 +1,232 @@
+"""What exists in the emulated account, and how it is looked up. Nothing is changed here.
+
+Everything that a pool or a node shows is computed when asked, from facts and the clock. What has become due
+in the meantime (autoscale, tasks that end) is caught up with before anything is looked up.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from airflow_batchext.emulator.account import lifecycle
+from airflow_batchext.emulator.account.extensions import ExtensionNow, extensions_at
+from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState
+from airflow_batchext.emulator.account.pools import Node, Pool, VisibleNode, waits_for_certificates
+from airflow_batchext.emulator.account.work import NO_WORK, occupied
+from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, Course, Scenario
+from airflow_batchext.emulator.wire.errors import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_batchext.emulator.account.clock import Clock
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class NodeView:
+    """The nodes of a pool at one time. Of a large pool, only those that are looked at are computed."""
+
+    def __init__(self, pool: Pool, now: datetime) -> None:
+        """Look at a pool."""
+        self.nodes = pool.order()
+        """By id, visible or not."""
+        self._now = now
+        # Most nodes of a large pool share one history, so it is evaluated once for all of them.
+        self._known: dict[int, NodeNow | None] = {}
+
+    def state(self, node: Node) -> NodeNow | None:
+        """Return the state of a node, or None if it is not visible."""
+        key = id(node.history)
+        if key not in self._known:
+            self._known[key] = lifecycle.node_at(node.history, self._now)
+        state = self._known[key]
+        return state if state is None or node.work is NO_WORK else occupied(state, node.work, self._now)
+
+    def is_visible(self, node: Node) -> bool:
+        """Say whether a node is there."""
+        return self.state(node) is not None
+
+    def visible(self, node: Node) -> VisibleNode:
+        """Return a node that is visible."""
+        state = self.state(node)
+        if state is None:
+            raise LookupError("the node is not visible")
+        return VisibleNode(node, state)
+
+
+class Inventory:
+    """The pools of an account and their nodes. Hold ``lock`` around calls that belong together."""
+
+    def __init__(self, clock: Clock, scenario: Scenario, seed: int) -> None:
+        """Start with nothing. The same ``seed`` gives nodes of the same ids."""
+        self.clock = clock
+        self.scenario = scenario
+        self.lock = threading.RLock()
+        self._seed = seed
+        self._pools: dict[str, Pool] = {}
+        self._last_stamp = clock.now() - _MICROSECOND
+
+    # --- pools ---------------------------------------------------------------------------------------------
+
+    def pools(self) -> list[Pool]:
+        """Return the pools that exist, by name."""
+        with self.lock:
+            self._catch_up()
+            return sorted(self._pools.values(), key=lambda pool: pool.name.casefold())
+
+    def find(self, name: str) -> Pool | None:
+        """Return a pool, or None."""
+        with self.lock:
+            self._catch_up()
+            return self._pools.get(name.casefold())
+
+    def pool(self, name: str) -> Pool:
+        """Return a pool, or refuse with PoolNotFound."""
+        pool = self.find(name)
+        if pool is None:
+            raise refusal("PoolNotFound")
+        return pool
+
+    # --- nodes ---------------------------------------------------------------------------------------------
+
+    def nodes(self, pool: str) -> list[VisibleNode]:
+        """Return the visible nodes of a pool in the order of allocation, each with its state now."""
+        with self.lock:
+            return list(self._visible(self.pool(pool)))
+
+    def view(self, pool: str) -> NodeView:
+        """Return the nodes of a pool by id, for those who do not want them all."""
+        with self.lock:
+            return NodeView(self.pool(pool), self.clock.now())
+
+    def node(self, pool: str, node: int | str) -> VisibleNode:
+        """Return a visible node by its place in the order of allocation or by its id."""
+        with self.lock:
+            nodes, now = self.pool(pool).nodes, self.clock.now()
+            found = nodes.get(node) if isinstance(node, str) else None
+            if isinstance(node, int):
+                found = next((other for other in nodes.values() if other.index == node), None)
+            state = lifecycle.node_at(found.history, now) if found else None
+            if found is None or state is None:
+                raise refusal("NodeNotFound")
+            return VisibleNode(found, occupied(state, found.work, now))
+
+    def counts(self, pool: str) -> tuple[int, int]:
+        """Return how many dedicated and low-priority nodes are visible, preempted ones included."""
+        with self.lock:
+            return self.counts_at(self.pool(pool), self.clock.now())
+
+    def counts_at(self, pool: Pool, now: datetime) -> tuple[int, int]:
+        """Return the same as of a time."""
+        dedicated, low_priority = 0, 0
+        known: dict[int, bool] = {}
+        for node in pool.nodes.values():
+            key = id(node.history)
+            if key not in known:
+                known[key] = lifecycle.node_at(node.history, now) is not None
+            if known[key]:
+                dedicated, low_priority = (
+                    dedicated + node.is_dedicated,
+                    low_priority + (not node.is_dedicated),
+                )
+        return dedicated, low_priority
+
+    # --- extensions ----------------------------------------------------------------------------------------
+
+    def extensions(self, pool: str, node: int | str) -> dict[str, ExtensionNow]:
+        """Return what each extension of a node shows now, Batch's own included."""
+        with self.lock:
+            return self.extensions_of(self.pool(pool), self.node(pool, node))
+
+    def extensions_of(self, pool: Pool, visible: VisibleNode) -> dict[str, ExtensionNow]:
+        """Return what each extension of a visible node shows now, Batch's own first."""
+        node, boot = visible.node, visible.now.boot
+        waits = {
+            extension["name"]
+            for extension in pool.definition.extensions
+            if boot.scenario.answers.key_vault_without_identity == "waits"
+            and pool.definition.identity is None
+            and waits_for_certificates(extension)
+        }
+
+        def course_of(extension: str) -> Course:
+            course = boot.scenario.course(pool.name, node.index, node.id, extension, boot.number)
+            if extension in waits and course.outcome == "succeed":
+                return Course(outcome="hang")
+            return course
+
+        wanted = [
+            (extension["name"], extension.get("provisionAfterExtensions", []))
+            for extension in pool.definition.extensions
+        ]
+        return extensions_at(visible.now, [(SYSTEM_EXTENSION, []), *wanted], course_of, node.overrides)
+
+    # --- for those who keep the books ----------------------------------------------------------------------
+
+    def known_pool(self, name: str) -> Pool | None:
+        """Return a pool without catching up with what has become due."""
+        return self._pools.get(name.casefold())
+
+    def now(self) -> datetime:
+        """Return the time, which is never before the last change: those of one instant are told apart."""
+        return max(self.clock.now(), self._last_stamp)
+
+    def stamp(self) -> datetime:
+        """Return the time of a change that is made now; ETags are made of it."""
+        return self._next_stamp()
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[tuple[Pool, datetime]]:
+        with self.lock:
+            pool = self.pool(name)
+            if pool.deleted:
+                raise refusal("PoolBeingDeleted")
+            yield pool, self.clock.now()
+
+    @contextmanager
+    def _touching(self, pool: str, node: int | str) -> Iterator[tuple[Node, datetime]]:
+        with self.lock:
+            found = self.node(pool, node)
+            if found.now.state is NodeState.LEAVING_POOL:
+                raise refusal("OperationInvalidForCurrentState", Reason="The node is leaving its pool")
+            yield found.node, self.clock.now()
+
+    def _visible(self, pool: Pool, now: datetime | None = None) -> Iterator[VisibleNode]:
+        now = now or self.clock.now()
+        # Most nodes of a large pool share one history, so it is evaluated once for all of them.
+        known: dict[int, NodeNow | None] = {}
+        for node in pool.nodes.values():
+            key = id(node.history)
+            if key not in known:
+                known[key] = lifecycle.node_at(node.history, now)
+            state = known[key]
+            if state is not None:
+                work = node.work
+                yield VisibleNode(node, state if work is NO_WORK else occupied(state, work, now))
+
+    def _catch_up(self) -> None:
+        self._forget_the_gone()
+
+    def _forget_the_gone(self) -> None:
+        now = self.clock.now()
+        gone = [key for key, pool in self._pools.items() if pool.gone is not None and pool.gone <= now]
+        for key in gone:
+            del self._pools[key]
+
+    def _next_stamp(self, at: datetime | None = None) -> datetime:
+        """Return the time of a change, always later than the one before, because ETags are made of it."""
+        now = self.clock.now()
+        self._last_stamp = max(at or now, self._last_stamp + _MICROSECOND)
+        if self._last_stamp > now:
+            # On a clock that stands still a change takes a moment, so that nothing is before what it follows.
+            self.clock.advance((self._last_stamp - now).total_seconds())
+        return self._last_stamp
+
+    def _snapshot(self) -> Scenario:
+        return self.scenario.model_copy(deep=True)

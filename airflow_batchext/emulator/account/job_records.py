@@ -1,0 +1,119 @@
+"""The facts about jobs and tasks, from which everything that they show is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from airflow_batchext.emulator.wire.http import Json, etag_of
+
+if TYPE_CHECKING:
+    from airflow_batchext.emulator.account.pools import Node
+    from airflow_batchext.emulator.account.work import TaskRun
+
+Moments = list[tuple[datetime, str]]
+"""States and when they are entered, some of them in the time to come."""
+ACTIVE, RUNNING, COMPLETED = "active", "running", "completed"
+ENDED_BY_USER = ("TaskEnded", "Task Was Ended by User Request", None)
+BAD_EXIT = (
+    "FailureExitCode",
+    "The task exited with an exit code representing a failure",
+    "The task process exited with an unexpected exit code",
+)
+
+
+def until(moments: Moments, now: datetime) -> Moments:
+    """Return what has happened by now."""
+    return [moment for moment in moments if moment[0] <= now]
+
+
+def state_at(moments: Moments, now: datetime) -> tuple[tuple[datetime, str], tuple[datetime, str] | None]:
+    """Return the state now and since when, and the same of the one before."""
+    past = until(moments, now) or moments[:1]
+    return past[-1], past[-2] if len(past) > 1 else None
+
+
+@dataclass
+class Task:
+    """A task of a job."""
+
+    id: str
+    job: Job
+    document: Json
+    created: datetime
+    modified: datetime
+    moments: Moments
+    run: TaskRun | None = None
+    """Its present run, or the last."""
+    nodes: list[Node] = field(default_factory=list)
+    """Where that is; a multi-instance task has several."""
+    pool: str = ""
+    retries: int = 0
+    retried: datetime | None = None
+    requeues: int = 0
+    requeued: datetime | None = None
+    ended: datetime | None = None
+    exit_code: int | None = None
+    failure: tuple[str, str, str | None] | None = None
+    """Code, message and detail of why it failed."""
+
+    @property
+    def etag(self) -> str:
+        """The ETag without any quotes."""
+        return etag_of(self.modified)
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether it has come to an end."""
+        return self.moments[-1][1] == COMPLETED
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has no node."""
+        return self.moments[-1][1] == ACTIVE
+
+    def exit_options(self) -> Json:
+        """Return what its exit conditions say for the way in which it ended."""
+        conditions: Json = self.document.get("exitConditions", {})
+        for entry in conditions.get("exitCodes", []):
+            if entry["code"] == self.exit_code:
+                return dict(entry["exitOptions"])
+        for entry in conditions.get("exitCodeRanges", []):
+            if self.exit_code is not None and entry["start"] <= self.exit_code <= entry["end"]:
+                return dict(entry["exitOptions"])
+        if self.failure is None:
+            return dict(conditions.get("default", {}))
+        return dict(conditions.get("default", {"dependencyAction": "block"}))
+
+
+@dataclass
+class Job:
+    """A job."""
+
+    id: str
+    document: Json
+    created: datetime
+    modified: datetime
+    moments: Moments
+    tasks: dict[str, Task] = field(default_factory=dict)
+    """By lower-case id."""
+    ended: datetime | None = None
+    reason: str | None = None
+    gone: datetime | None = None
+
+    @property
+    def etag(self) -> str:
+        """The ETag without any quotes."""
+        return etag_of(self.modified)
+
+    @property
+    def pool(self) -> str:
+        """The id of the pool on which it runs; there may be none of that name."""
+        pool: str = self.document["poolInfo"]["poolId"]
+        return pool
+
+    @property
+    def goal(self) -> str:
+        """The state in which it will come to rest."""
+        return self.moments[-1][1]

@@ -1,0 +1,292 @@
+"""Gives tasks their nodes, and takes note of how they end.
+
+A task waits until a node of its job's pool is idle and has room; its run is then written ahead, as long and
+with the exit code that the scenario says. Whatever becomes due (a run that ends, a node that becomes idle) is
+dealt with in the order of time, by ``next_event`` and ``advance``, before the account is looked at.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_batchext.emulator.account.job_records import (
+    ACTIVE,
+    BAD_EXIT,
+    COMPLETED,
+    ENDED_BY_USER,
+    RUNNING,
+    Job,
+    Task,
+    state_at,
+    until,
+)
+from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState, node_at
+from airflow_batchext.emulator.account.work import TaskRun, takes_tasks
+from airflow_batchext.emulator.scenario import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from airflow_batchext.emulator.account.account import Account
+    from airflow_batchext.emulator.account.pools import Node, Pool
+    from airflow_batchext.emulator.wire.http import Json
+
+
+class Scheduler:
+    """Keeps the jobs of an account going."""
+
+    def __init__(self, account: Account) -> None:
+        """Start without jobs."""
+        self._account = account
+        self._jobs: dict[str, Job] = {}
+        self._waiting: dict[tuple[str, str], Task] = {}
+        self._ends: list[tuple[datetime, int, Task, TaskRun]] = []
+        self._leaving: list[Job] = []
+        self._due: datetime | None = None
+        """When something changed on account of which tasks may start."""
+        self._seen = account.clock.now()
+        """Up to when the books are kept."""
+        self._assigned = 0
+
+    # --- in the order of time ------------------------------------------------------------------------------
+
+    def next_event(self, now: datetime) -> datetime | None:
+        """Return when the first thing is due that has not been dealt with, if that is by now."""
+        times = [job.gone for job in self._leaving if job.gone is not None]
+        if self._due is not None:
+            times.append(self._due)
+        if self._ends:
+            times.append(self._ends[0][0])
+        if self._waiting:
+            times += self._wakes(now)
+        first = min(times, default=None)
+        return first if first is not None and first <= now else None
+
+    def advance(self, at: datetime) -> None:
+        """Deal with everything that is due at a time."""
+        while self._ends and self._ends[0][0] <= at:
+            end, _, task, run = heapq.heappop(self._ends)
+            if task.run is run and not task.is_completed and not task.is_waiting:
+                self._ended(task, run, end)
+        for job in [job for job in self._leaving if job.gone is not None and job.gone <= at]:
+            self._leaving.remove(job)
+            del self._jobs[job.id.casefold()]
+        self._due, self._seen = None, max(self._seen, at)
+        if self._waiting:
+            self._schedule(at)
+
+    def release(self, runs: Iterable[TaskRun], now: datetime, *, is_terminated: bool) -> None:
+        """Take note that nodes have lost those runs."""
+        for run in runs:
+            job = self._jobs.get(run.job.casefold())
+            task = job.tasks.get(run.task.casefold()) if job else None
+            if task is not None and task.run == run and not task.is_completed:
+                self._cut(task, now, is_terminated=is_terminated)
+        self._touch(now)
+
+    def _wakes(self, now: datetime) -> Iterator[datetime]:
+        """Yield when nodes became or become idle that tasks are waiting for, since the books were kept."""
+        for name in {task.job.pool for task in self._waiting.values()}:
+            pool = self._pool(name)
+            if pool is not None:
+                for history in {id(node.history): node.history for node in pool.nodes.values()}.values():
+                    for moment in history:
+                        if moment.state is NodeState.IDLE and self._seen < moment.at <= now:
+                            yield moment.at
+
+    # --- giving tasks their nodes --------------------------------------------------------------------------
+
+    def _schedule(self, now: datetime) -> None:
+        by_pool: dict[str, list[Task]] = {}
+        for task in self._waiting.values():
+            if state_at(task.job.moments, now)[0][1] == ACTIVE:
+                by_pool.setdefault(task.job.pool.casefold(), []).append(task)
+        for name, tasks in by_pool.items():
+            pool = self._pool(name)
+            if pool is None or pool.deleted:
+                continue
+            tasks.sort(key=lambda task: (-task.job.document["priority"], task.created))
+            self._fill(pool, tasks, now)
+
+    def _fill(self, pool: Pool, tasks: list[Task], now: datetime) -> None:
+        properties = pool.definition.properties
+        most: int = properties["taskSlotsPerNode"]
+        spreads = properties["taskSchedulingPolicy"]["nodeFillType"] == "Spread"
+        rooms = []
+        for place, node in enumerate(_open_nodes(pool, now)):
+            free = most - node.work.slots(now)
+            if free > 0:
+                rooms.append((-free if spreads else free, place, node))
+        heapq.heapify(rooms)
+        for task in tasks:
+            if not rooms:
+                return
+            if self._may_start(task):
+                self._place(pool, task, rooms, now)
+
+    def _place(self, pool: Pool, task: Task, rooms: list[tuple[int, int, Node]], now: datetime) -> None:
+        slots: int = task.document["requiredSlots"]
+        wanted: int = task.document.get("multiInstanceSettings", {}).get("numberOfInstances", 1)
+        taken: list[tuple[int, int, Node]] = []
+        passed: list[tuple[int, int, Node]] = []
+        while rooms and len(taken) < wanted:
+            room = heapq.heappop(rooms)
+            (taken if abs(room[0]) >= slots else passed).append(room)
+        if len(taken) == wanted:
+            self._assign(pool, task, [node for _, _, node in taken], now)
+            sign = 1 if taken[0][0] > 0 else -1
+            taken = [(key - sign * slots, place, node) for key, place, node in taken if abs(key) > slots]
+        for room in (*taken, *passed):
+            heapq.heappush(rooms, room)
+
+    def _may_start(self, task: Task) -> bool:
+        job = task.job
+        most: int = job.document["maxParallelTasks"]
+        if (
+            most >= 0
+            and sum(not (item.is_waiting or item.is_completed) for item in job.tasks.values()) >= most
+        ):
+            return False
+        return all(_is_satisfied(job, needed) for needed in _dependencies(task.document))
+
+    def _assign(self, pool: Pool, task: Task, nodes: list[Node], now: datetime) -> None:
+        scenario = self._account.scenario
+        course = scenario.task_run(task.job.id, task.id, task.retries)
+        start = now + seconds(scenario.timings.scheduling)
+        end = None if course.exit_code is None else start + seconds(course.seconds)
+        slots = task.document["requiredSlots"]
+        run = TaskRun(task.job.id, task.id, slots, now, start, end, course.exit_code)
+        for node in nodes:
+            node.work = node.work.with_run(run)
+        task.run, task.nodes, task.pool = run, nodes, pool.name
+        task.moments.append((start, RUNNING))
+        self._waiting.pop((task.job.id, task.id), None)
+        self._assigned += 1
+        if end is not None:
+            heapq.heappush(self._ends, (end, self._assigned, task, run))
+
+    # --- how tasks and jobs end ----------------------------------------------------------------------------
+
+    def _ended(self, task: Task, run: TaskRun, at: datetime) -> None:
+        for node in task.nodes:
+            node.work = node.work.finished(run, at)
+        most: int = task.document["constraints"]["maxTaskRetryCount"]
+        if run.exit_code and (most < 0 or task.retries < most):
+            task.retries, task.retried = task.retries + 1, at
+            task.moments.append((at, ACTIVE))
+            self._wait(task, at)
+            return
+        task.ended, task.exit_code = at, run.exit_code
+        task.failure = BAD_EXIT if run.exit_code else None
+        task.moments.append((at, COMPLETED))
+        self._after(task, at)
+
+    def _cut(self, task: Task, now: datetime, *, is_terminated: bool) -> None:
+        """End the run of a task now, if it has one: for good, or so that it waits for another node."""
+        run = task.run if not task.is_waiting else None
+        if run is not None:
+            for node in task.nodes:
+                node.work = node.work.without((run,), now)
+        task.moments = until(task.moments, now)
+        if is_terminated:
+            began = run is not None and run.start <= now
+            task.run = replace(run, end=now) if run is not None and began else None
+            task.nodes = task.nodes if began else []
+            task.ended, task.failure = now, ENDED_BY_USER
+            task.moments.append((now, COMPLETED))
+            self._waiting.pop((task.job.id, task.id), None)
+            self._after(task, now)
+            return
+        if not task.is_waiting:
+            task.requeues, task.requeued = task.requeues + 1, now
+            task.moments.append((now, ACTIVE))
+        task.run, task.nodes = None, []
+        self._wait(task, now)
+
+    def _after(self, task: Task, now: datetime) -> None:
+        """Do what the end of a task means for its job."""
+        job = task.job
+        if job.goal != ACTIVE:
+            return
+        manager = job.document.get("jobManagerTask")
+        if manager is not None and manager["id"] == task.id and manager["killJobOnCompletion"]:
+            self._end(job, now, "JMComplete")
+        elif task.failure is not None and job.document["onTaskFailure"] == "performexitoptionsjobaction":
+            action = task.exit_options().get("jobAction", "terminate")
+            if action == "terminate":
+                self._end(job, now, "TaskFailed")
+            elif action == "disable":
+                job.moments = [*until(job.moments, now), (now, "disabled")]
+        self._perhaps_complete(job, now)
+
+    def _perhaps_complete(self, job: Job, now: datetime) -> None:
+        wants = job.document["onAllTasksComplete"] == "terminatejob"
+        if (
+            wants
+            and job.goal == ACTIVE
+            and job.tasks
+            and all(task.is_completed for task in job.tasks.values())
+        ):
+            self._end(job, now, "AllTasksCompleted")
+
+    def _end(self, job: Job, at: datetime, reason: str) -> None:
+        job.ended = at + seconds(self._account.scenario.timings.job_ending)
+        job.reason = reason
+        job.moments = [*until(job.moments, at), (at, "terminating"), (job.ended, COMPLETED)]
+        for task in job.tasks.values():
+            if not task.is_completed:
+                self._cut(task, at, is_terminated=True)
+
+    # --- helpers -------------------------------------------------------------------------------------------
+
+    def _add(self, job: Job, task: str, document: Json, stamp: datetime) -> Task:
+        made = Task(task, job, document, stamp, stamp, [(stamp, ACTIVE)])
+        job.tasks[task.casefold()] = made
+        self._wait(made, stamp)
+        self._touch(stamp)
+        return made
+
+    def _wait(self, task: Task, now: datetime) -> None:
+        if not self._waiting:
+            # Nodes that became idle while nobody waited are idle now, or they are not.
+            self._seen = max(self._seen, now)
+        self._waiting[task.job.id, task.id] = task
+
+    def _touch(self, at: datetime) -> None:
+        self._due = at if self._due is None else min(self._due, at)
+
+    def _stamp(self) -> datetime:
+        return self._account.stamp()
+
+    def _pool(self, name: str) -> Pool | None:
+        return self._account.known_pool(name)
+
+
+def _open_nodes(pool: Pool, now: datetime) -> Iterator[Node]:
+    """Yield the nodes that take tasks, in the order of allocation."""
+    known: dict[int, NodeNow | None] = {}
+    for node in pool.nodes.values():
+        key = id(node.history)
+        if key not in known:
+            known[key] = node_at(node.history, now)
+        state = known[key]
+        if state is not None and takes_tasks(state, node.work):
+            yield node
+
+
+def _dependencies(document: Json) -> Iterator[str]:
+    depends: Json = document.get("dependsOn", {})
+    yield from depends.get("taskIds", [])
+    for numbers in depends.get("taskIdRanges", []):
+        yield from (str(number) for number in range(numbers["start"], numbers["end"] + 1))
+
+
+def _is_satisfied(job: Job, needed: str) -> bool:
+    task = job.tasks.get(needed.casefold())
+    if task is None or not task.is_completed:
+        return False
+    action: str = task.exit_options().get("dependencyAction", "satisfy" if task.failure is None else "block")
+    return action == "satisfy"

@@ -1,0 +1,1 @@
+"""The data plane: pools, nodes, node extensions, jobs and tasks."""

@@ -1,0 +1,116 @@
+"""What the handlers of the data plane have in common: lists with their pages, single elements, validators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
+
+from airflow_batchext.emulator.data.queries import filter_of, page, parameter, selection
+from airflow_batchext.emulator.wire.errors import not_modelled
+from airflow_batchext.emulator.wire.http import Answer, Call, Handler, Json, http_time
+
+T = TypeVar("T")
+Route = tuple[str, str, Handler]
+CONTENT_TYPE = "application/json; odata=minimalmetadata"
+_ENTITIES = "Microsoft.Azure.Batch.Protocol.Entities"
+
+
+class Versioned(Protocol):
+    """Something with an ETag."""
+
+    modified: datetime
+
+    @property
+    def etag(self) -> str:
+        """The ETag without any quotes."""
+
+
+def validators(of: Versioned) -> dict[str, str]:
+    """Return the headers that tell one version of something from another."""
+    return {"ETag": of.etag, "Last-Modified": http_time(of.modified)}
+
+
+def items_answer(
+    call: Call,
+    kind: str,
+    items: Sequence[T],
+    key: Callable[[T], str],
+    write: Callable[[T], Json],
+    look: Callable[[T], Mapping[str, Any]] | None = None,
+    exists: Callable[[T], bool] | None = None,
+    text: Callable[[T], str] | None = None,
+) -> Answer:
+    """Answer with a page of the items, which are in the order of their keys.
+
+    ``look`` gives the members by which a list of that kind can be filtered; ``exists`` says which there are;
+    ``text`` writes the same as ``write`` does, faster, as JSON.
+    """
+    here, token = page(call, items, key, _keeper(call, kind, look, exists))
+    values = None
+    if text is not None and parameter(call, "$select") is None:
+        here, values = [], ",".join(map(text, here))
+    select = selection(call, kind)
+    body: Json = {
+        "odata.metadata": f"{call.base}/$metadata#{kind}",
+        "value": [select(write(item)) for item in here],
+    }
+    if token is not None:
+        query = {**call.query, "$skiptoken": token}
+        pairs = "&".join(f"{name}={quote(value, safe=':$,')}" for name, value in query.items())
+        body["odata.nextLink"] = f"{call.base}{call.raw_path}?{pairs}"
+    if values is not None:
+        written = json.dumps(body, separators=(",", ":")).replace('"value":[]', f'"value":[{values}]', 1)
+        return Answer(200, text=written, headers={"Content-Type": CONTENT_TYPE}, chunked=True)
+    return Answer(200, body, chunked=True)
+
+
+def _keeper(
+    call: Call,
+    kind: str,
+    look: Callable[[T], Mapping[str, Any]] | None,
+    exists: Callable[[T], bool] | None,
+) -> Callable[[T], bool] | None:
+    test = filter_of(call, kind) if look is not None else None
+    if look is None or test is None:
+        return exists
+    see, passes = look, test
+    return lambda item: (exists is None or exists(item)) and passes(see(item))
+
+
+def element_answer(call: Call, kind: str, body: Json, headers: Mapping[str, str] | None = None) -> Answer:
+    """Answer with one thing."""
+    metadata = {"odata.metadata": f"{call.base}/$metadata#{kind}/@Element"}
+    return Answer(200, {**metadata, **selection(call, kind)(body)}, headers or {}, chunked=True)
+
+
+def entity_answer(call: Call, entity: str, body: Json, headers: Mapping[str, str] | None = None) -> Answer:
+    """Answer with something that is not kept."""
+    metadata = {"odata.metadata": f"{call.base}/$metadata#{_ENTITIES}.{entity}"}
+    return Answer(200, {**metadata, **body}, headers or {}, chunked=True)
+
+
+def done(call: Call, status: int, of: Versioned | None = None) -> Answer:
+    """Answer that something was done, without a body. ``of``: what has a new version, perhaps."""
+    headers = {"DataServiceId": f"{call.base}{call.raw_path}"}
+    if of is not None:
+        headers |= validators(of)
+    if status == 204:
+        headers["Content-Length"] = "0"
+    return Answer(status, headers=headers, chunked=status != 204)
+
+
+def check_expand(call: Call) -> None:
+    """Let statistics be asked for, of which there are none (as on the service, for a day); nothing else."""
+    wanted = parameter(call, "$expand")
+    if wanted is not None and any(name.strip() not in ("", "stats") for name in wanted.split(",")):
+        raise not_modelled(f"$expand of anything but stats on {call.method} {call.path}")
+
+
+def refuse_parameters(call: Call, *names: str) -> None:
+    """Refuse parameters that an operation does not have."""
+    for name in names:
+        if parameter(call, name) is not None:
+            raise not_modelled(f"'{name}' on {call.method} {call.path}")

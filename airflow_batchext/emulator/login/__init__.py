@@ -1,0 +1,1 @@
+"""Who may come in: Microsoft Entra, managed identities, account keys, and role-based access control."""

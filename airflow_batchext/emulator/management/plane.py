@@ -1,0 +1,164 @@
+"""The management plane: Azure Resource Manager in front, and Batch's resource provider behind it.
+
+The front door checks the token, the api-version and that subscription, resource group and account exist;
+what passes is a matter of the account and its pools. Whatever is not modelled here is refused with 501.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_batchext.emulator.login import permissions, sign_in
+from airflow_batchext.emulator.login.sign_in import SignIn, TokenError
+from airflow_batchext.emulator.management import throttling
+from airflow_batchext.emulator.management.account import AccountOperations
+from airflow_batchext.emulator.management.pools import PoolOperations
+from airflow_batchext.emulator.wire.errors import (
+    RefusedError,
+    front_door,
+    management_body,
+    not_authorized,
+    not_modelled,
+    throttled,
+)
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Router, new_id, utc_now, wire_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_batchext.emulator.account.account import Account
+
+_VERSION = re.compile(r"^\d{4}-\d{2}-\d{2}(-preview)?$")
+_SCOPE = re.compile(
+    r"^/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/(?P<group>[^/]+)"
+    r"(?:/providers/Microsoft\.Batch/batchAccounts/(?P<account>[^/]+))?)?(?:/|$)",
+    re.IGNORECASE,
+)
+_CLOUD = re.compile(r"^/metadata/endpoints/?$", re.IGNORECASE)
+"""Who asks for this does not know yet where to sign in."""
+_HOURLY: dict[throttling.Kind, int] = {"read": 12000, "write": 1200, "delete": 15000}
+"""What is said to remain where throttling is off: the limits per hour of which the recordings speak."""
+_KINDS = {
+    "ExpiredAuthenticationToken": "expired",
+    "InvalidAuthenticationTokenAudience": "audience",
+    "InvalidAuthenticationToken": "invalid",
+}
+
+
+class ManagementPlane:
+    """Answers the calls to ``/subscriptions/…``."""
+
+    def __init__(self, account: Account, tokens: SignIn, host: Callable[[], str]) -> None:
+        """``host`` says the host and port under which everything is served over HTTPS."""
+        self._account = account
+        self._tokens = tokens
+        self._used = dict.fromkeys(_HOURLY, 0)
+        self._buckets = throttling.Buckets(time.monotonic)
+        self._router = Router()
+        for room in (AccountOperations(account, tokens, host), PoolOperations(account)):
+            for method, template, handler in room.routes():
+                self._router.add(method, template, handler)
+
+    def answer(self, call: Call) -> Answer:
+        """Answer a call, refusals included."""
+        kind = throttling.kind_of(call.method)
+        remaining: dict[str, str] = {}
+        try:
+            claims = None if _CLOUD.match(call.path) else self._authenticate(call)
+            remaining = {f"x-ms-ratelimit-remaining-subscription-{kind}s": str(self._throttle(kind))}
+            self._check_version(call)
+            self._check_scope(call)
+            if claims is not None:
+                self._authorize(call, claims)
+            found = self._router.find(call.method, call.raw_path)
+            if found is None:
+                raise not_modelled(f"{call.method} {call.path} of the management plane")
+            handler, params = found
+            with self._account.lock:
+                answer = handler(replace(call, params=params))
+        except RefusedError as problem:
+            body = management_body(problem, call.request_id, wire_time(utc_now()))
+            answer = Answer(problem.status, body, problem.headers)
+        varies = {"Vary": "Accept-Encoding"} if answer.body is not None else {}
+        headers = {**self._common_headers(call), **remaining, **varies, **answer.headers}
+        return replace(answer, headers=headers)
+
+    # --- the front door ------------------------------------------------------------------------------------
+
+    def _authenticate(self, call: Call) -> Json:
+        scheme, _, token = call.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            message = "Authentication failed. The 'Authorization' header is missing or is not a bearer token."
+            raise self._challenge(call, "AuthenticationFailed", message)
+        try:
+            return self._tokens.verify(token.strip(), sign_in.MANAGEMENT)
+        except TokenError as problem:
+            code = next(code for code, kind in _KINDS.items() if kind == problem.kind)
+            raise self._challenge(call, code, str(problem)) from None
+
+    def _authorize(self, call: Call, claims: Json) -> None:
+        needed = permissions.needed_for_management(call.method, call.path)
+        if not permissions.allows(self._account.scenario.account.permissions, needed):
+            scope = permissions.scope_of(call.method, call.path)
+            raise not_authorized(str(claims["appid"]), str(claims["oid"]), needed.action, scope)
+
+    def _challenge(self, call: Call, code: str, message: str) -> RefusedError:
+        authority = f"{call.base}/{self._tokens.tenant_id}"
+        challenge = (
+            f'Bearer authorization_uri="{authority}", error="invalid_token", error_description="{code}"'
+        )
+        return front_door(401, code, message, {"WWW-Authenticate": challenge})
+
+    def _check_version(self, call: Call) -> None:
+        version = call.query.get("api-version", "")
+        if not version:
+            message = "The api-version query parameter (?api-version=) is required for all requests."
+            raise front_door(400, "MissingApiVersionParameter", message)
+        if not _VERSION.match(version):
+            message = f"The api-version '{version[:50]}' is invalid. It has the form 'YYYY-MM-DD'."
+            raise front_door(400, "InvalidApiVersionParameter", message)
+
+    def _check_scope(self, call: Call) -> None:
+        match = _SCOPE.match(call.path)
+        if match is None:
+            return
+        account = self._account
+        subscription, group, name = match["subscription"], match["group"], match["account"]
+        if subscription.casefold() != account.subscription_id:
+            message = f"The subscription '{subscription}' could not be found."
+            raise front_door(404, "SubscriptionNotFound", message)
+        if group is not None and group.casefold() != account.resource_group.casefold():
+            raise front_door(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
+        if name is not None and name.casefold() != account.name:
+            message = (
+                f"The Resource 'Microsoft.Batch/batchAccounts/{name}' under resource group "
+                f"'{group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"
+            )
+            raise front_door(404, "ResourceNotFound", message)
+
+    def _throttle(self, kind: throttling.Kind) -> int:
+        """Return how many more requests of that kind there may be, or refuse this one."""
+        if not self._account.scenario.account.throttling:
+            self._used[kind] += 1
+            return max(_HOURLY[kind] - self._used[kind], 1)
+        taken = self._buckets.take(kind)
+        if taken.wait:
+            raise throttled(kind, self._account.subscription_id, taken.wait)
+        return taken.left
+
+    def _common_headers(self, call: Call) -> dict[str, str]:
+        correlation = call.headers.get("x-ms-correlation-request-id") or new_id()
+        headers = {
+            "Cache-Control": "no-cache",
+            "Pragma": "no-cache",
+            "Expires": "-1",
+            "x-ms-request-id": call.request_id,
+            "x-ms-correlation-request-id": correlation,
+            "x-ms-routing-request-id": f"EMULATOR:{utc_now():%Y%m%dT%H%M%SZ}:{correlation}",
+        }
+        if "x-ms-client-request-id" in call.headers:
+            headers["x-ms-client-request-id"] = call.headers["x-ms-client-request-id"]
+        return headers

@@ -1,0 +1,1 @@
+"""How the emulator is served: sockets, TLS, the application, its control, and its state on disk."""

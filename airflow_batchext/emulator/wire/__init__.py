@@ -1,0 +1,1 @@
+"""What both planes share of HTTP: calls, answers, routes, refusals, filters of lists."""

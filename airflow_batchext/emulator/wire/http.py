@@ -1,0 +1,208 @@
+"""What both planes share of HTTP: a call, an answer, a router, and how the service writes times and ETags.
+
+Handlers take a Call and return an Answer, and know nothing of sockets or of the web framework; so they can be
+read, and driven, on their own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from airflow_batchext.emulator.wire.errors import RefusedError, refusal
+
+Json = dict[str, Any]
+
+_DOT_NET_EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
+
+
+def utc_now() -> datetime:
+    """Return the time of the wall clock, by which tokens and signatures age."""
+    return datetime.now(timezone.utc)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request, decoded."""
+
+    method: str
+    raw_path: str
+    raw_query: str
+    headers: Mapping[str, str] = field(repr=False)
+    """With lower-case names."""
+    body: bytes = field(repr=False)
+    scheme: str
+    host: str
+    request_id: str
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def base(self) -> str:
+        """The address that the client used, for the links in the answer."""
+        return f"{self.scheme}://{self.host}"
+
+    @property
+    def path(self) -> str:
+        """The decoded path."""
+        return unquote(self.raw_path)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The decoded query; of a key that is given twice, the first."""
+        pairs = parse_qsl(self.raw_query, keep_blank_values=True)
+        return dict(reversed(pairs))
+
+    def json(self) -> Json:
+        """Return the body as a JSON object, or refuse it."""
+        try:
+            value = json.loads(self.body)
+        except ValueError as problem:
+            reason = str(problem) if self.body else "The request body is empty."
+            raise refusal("InvalidRequestBody", Reason=reason) from None
+        if not isinstance(value, dict):
+            raise refusal("InvalidRequestBody", Reason="The request body must be a JSON object.")
+        return value
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response. ``body`` None sends no body; ``chunked`` leaves the length out, as the service does."""
+
+    status: int
+    body: Json | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    chunked: bool = False
+    text: str | None = None
+    """Sent as it is, instead of a body."""
+
+    def json(self) -> Json | None:
+        """Return the object that is sent, read from the text if need be; None if none is sent."""
+        if self.text is None:
+            return self.body
+        try:
+            read = json.loads(self.text)
+        except ValueError:
+            return None
+        return read if isinstance(read, dict) else None
+
+
+Handler = Callable[[Call], Answer]
+
+
+class Router:
+    """Finds the handler of a method and path. Paths are compared without regard to case, as Azure does."""
+
+    def __init__(self) -> None:
+        """Start without routes."""
+        self._routes: list[tuple[str, re.Pattern[str], Handler]] = []
+
+    def add(self, method: str, template: str, handler: Handler) -> None:
+        """Route ``/pools/{pool}`` and the like to a handler."""
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template.replace(".", r"\."))
+        self._routes.append((method, re.compile(f"^{pattern}/?$", re.IGNORECASE), handler))
+
+    def find(self, method: str, raw_path: str) -> tuple[Handler, dict[str, str]] | None:
+        """Return the handler and the decoded parameters of the path."""
+        for known, pattern, handler in self._routes:
+            if known == method and (match := pattern.match(raw_path)):
+                return handler, {name: unquote(value) for name, value in match.groupdict().items()}
+        return None
+
+
+def new_id() -> str:
+    """Return a request id."""
+    return str(uuid.uuid4())
+
+
+# --- times, ETags, durations -------------------------------------------------------------------------------
+
+
+def ticks(time: datetime) -> int:
+    """Return the time as .NET counts it, in tenths of a microsecond.
+
+    The seventh decimal, which Python's clock does not have, is made of the others and is never 0 (the service
+    drops zeros at the end), so that one time is always written in one way.
+    """
+    whole = (time - _DOT_NET_EPOCH) // timedelta(microseconds=1)
+    return whole * 10 + 1 + whole % 9
+
+
+@lru_cache(maxsize=4096)
+def wire_time(time: datetime) -> str:
+    """Write a time as the service does: seven decimals, in UTC."""
+    time = time.astimezone(timezone.utc)
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond:06d}{ticks(time) % 10}Z"
+
+
+def http_time(time: datetime) -> str:
+    """Write a time for an HTTP header. The names are English whatever the locale."""
+    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[time.weekday()]
+    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    return f"{day}, {time:%d} {months[time.month - 1]} {time:%Y %H:%M:%S} GMT"
+
+
+def etag_of(modified: datetime) -> str:
+    """Return the ETag of something that was modified then: the service uses the time itself."""
+    return f"0x{ticks(modified):X}"
+
+
+_DURATION = re.compile(
+    r"^P(?=.)(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<days>\d+(?:\.\d+)?)D)?"
+    r"(?:T(?=.)(?:(?P<hours>\d+(?:\.\d+)?)H)?(?:(?P<minutes>\d+(?:\.\d+)?)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?$"
+)
+
+
+def read_duration(text: str) -> timedelta | None:
+    """Read an ISO 8601 duration, or return None if it is none. A year has 365 days, a month 30."""
+    match = _DURATION.match(text)
+    if match is None:
+        return None
+    try:
+        found = {unit: float(value) for unit, value in match.groupdict().items() if value}
+        found["days"] = found.get("days", 0) + 365 * found.pop("years", 0) + 30 * found.pop("months", 0)
+        return timedelta(**found)
+    except OverflowError:
+        return None
+
+
+def write_duration(duration: timedelta) -> str:
+    """Write a duration in its shortest form, as the service does (PT06M00S becomes PT6M)."""
+    hours, rest = divmod(duration.seconds, 3600)
+    minutes, secs = divmod(rest, 60)
+    days = f"{duration.days}D" if duration.days else ""
+    fraction = f".{duration.microseconds:06d}".rstrip("0") if duration.microseconds else ""
+    clock = "".join(
+        (
+            f"{hours}H" if hours else "",
+            f"{minutes}M" if minutes else "",
+            f"{secs}{fraction}S" if secs or fraction else "",
+        )
+    )
+    if not days and not clock:
+        return "PT0S"
+    return f"P{days}T{clock}" if clock else f"P{days}"
+
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Handler",
+    "Json",
+    "RefusedError",
+    "Router",
+    "etag_of",
+    "http_time",
+    "new_id",
+    "read_duration",
+    "ticks",
+    "utc_now",
+    "wire_time",
+    "write_duration",
+]

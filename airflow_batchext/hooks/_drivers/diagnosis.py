@@ -1,0 +1,31 @@
+"""Why a pool could not be mended, in a few lines: known causes, for the text of an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_batchext.diagnosis import diagnose
+from airflow_batchext.hooks.health import aread_health, read_health
+
+if TYPE_CHECKING:
+    from airflow_batchext.health import PoolHealth
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from airflow_batchext.rules.gate import Rules
+
+
+def causes(hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None = None) -> str:
+    """The known causes of what the pool shows now; "" if there is none.
+
+    :param rules: of the gate by which its nodes are judged.
+    """
+    return _told(read_health(hook, pool_id, rules=rules))
+
+
+async def acauses(hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None = None) -> str:
+    """``causes`` on the hook's async client."""
+    return _told(await aread_health(hook, pool_id, rules=rules))
+
+
+def _told(health: PoolHealth) -> str:
+    diagnosis = diagnose(health)
+    return f"\n{diagnosis.short()}" if diagnosis.findings else ""

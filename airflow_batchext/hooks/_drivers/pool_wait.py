@@ -1,0 +1,43 @@
+"""Looks at a pool that is waited for (``pool_progress``), once, sync or async.
+
+What Azure refuses for good ends the wait; an outage is something seen, and may pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_batchext.exceptions import AccessRefusedError, BatchextError, NotFoundError, ServiceError
+from airflow_batchext.rules.pool_wait import Course, Look, judge
+
+if TYPE_CHECKING:
+    from airflow_batchext.hooks.pool import AzureBatchPoolHook
+    from airflow_batchext.rules.pool_wait import Wait
+
+
+def look(hook: AzureBatchPoolHook, pool_id: str, wait: Wait) -> Look:
+    """Read the pool and say how far it is; nothing that Azure says raises."""
+    try:
+        body = hook.get_pool(pool_id)
+    except BatchextError as error:
+        return _judge_error(wait, pool_id, error)
+    return judge(wait, pool_id, body)
+
+
+async def alook(hook: AzureBatchPoolHook, pool_id: str, wait: Wait) -> Look:
+    """``look`` on the hook's async client."""
+    try:
+        body = await hook.aget_pool(pool_id)
+    except BatchextError as error:
+        return _judge_error(wait, pool_id, error)
+    return judge(wait, pool_id, body)
+
+
+def _judge_error(wait: Wait, pool_id: str, error: BatchextError) -> Look:
+    match error:
+        case NotFoundError():
+            return judge(wait, pool_id, None)
+        case ServiceError() if not isinstance(error, AccessRefusedError):
+            return Look(Course.WAITING, error.reason, passing=True, retry_after=error.retry_after)
+        case _:
+            return Look(Course.REFUSED, str(error))

@@ -1,0 +1,380 @@
+"""In which order a repair reads, writes down and does things: one look at a time.
+
+``Repair.look`` is a generator in the manner of ``watch.Watch.look``: it yields what it wants read or done, is
+sent what came of it, and returns how far the repair is. All that has to be known at the next look is in the
+pool's journal, so the next look may be another process's.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.batch.data_plane import VOID_STATES
+from airflow_batchext.repair.journal import (
+    ITEM,
+    Journal,
+    JournalError,
+    node_key,
+    owner_key,
+    read_journal,
+    with_journal,
+)
+from airflow_batchext.repair.observed import PoolSeen, read_pool_seen
+from airflow_batchext.repair.planner import Act, Plan, Planner
+from airflow_batchext.repair.requests import (
+    ReadMachines,
+    ReadWholePool,
+    Remove,
+    RepairAnswer,
+    RepairAsk,
+    Resize,
+    Restart,
+    Trouble,
+    TroubleKind,
+    WriteMetadata,
+)
+from airflow_batchext.repair.status import DEFAULT_LEASE_SECONDS, Progress, Stage
+from airflow_batchext.rules.watch import Answer, Problem, ProblemKind, Read, ReadExtensions
+
+if TYPE_CHECKING:
+    from airflow_batchext.repair.policy import RepairPolicy
+    from airflow_batchext.repair.symptoms import Machine
+
+_MOST_HURRIED = 3
+_LONGEST_PAUSE_SECONDS = 300.0
+
+#: Conflicts that only say that something is on its way already, or was another thing a moment ago.
+_PASSING_CONFLICTS = frozenset(
+    {
+        "ConditionNotMet",
+        "NodeBeingCreated",
+        "NodeBeingRebooted",
+        "NodeBeingReimaged",
+        "NodeBeingStarted",
+        "PoolBeingCreated",
+        "PoolBeingResized",
+    }
+)
+
+Ask = RepairAsk | Read
+AnyAnswer = RepairAnswer | Answer
+Look = Generator[Ask, Any, "Progress"]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What one process remembers; nothing is lost with it but reads."""
+
+    extensions: dict[tuple[str, str, str], Sequence[Any]] = field(default_factory=dict)
+    node_ids: dict[str, str] = field(default_factory=dict)
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+class Repair:
+    """The repair of one pool.
+
+    :param pool_id: the pool.
+    :param policy: what may be done.
+    :param owner: who repairs it: the same text in each try of the same task, another one for anybody else.
+    :param node_ids: mend exactly these nodes, whatever they are like; None for those that the policy picks.
+    :param keeps_journal: leave the journal in the pool when it is done, until ``finish``.
+    :param dry_run: do nothing, and write nothing down.
+    :param lease: for so many seconds after each look nobody else repairs the pool.
+    """
+
+    def __init__(
+        self,
+        pool_id: str,
+        policy: RepairPolicy,
+        *,
+        owner: str,
+        node_ids: Sequence[str] | None = None,
+        keeps_journal: bool = False,
+        dry_run: bool = False,
+        lease: float = DEFAULT_LEASE_SECONDS,
+    ) -> None:
+        self.pool_id, self.policy, self.node_ids = pool_id, policy, node_ids
+        self.owner, self.owner_name = owner_key(owner), owner
+        self.keeps_journal, self.dry_run, self.lease = keeps_journal, dry_run, lease
+        self.pool_created: str | None = None
+        #: Whether the journal said at the last look that something is under way; None before the first one.
+        self.is_pending: bool | None = None
+        self._known = _Known()
+        self._hurried = self._unread = 0
+
+    def look(self, clock: Callable[[], float], *, seconds_left: float = float("inf")) -> Look:
+        """Look at the pool, and do what comes next.
+
+        :param clock: tells the service's time, in seconds since the epoch.
+        :param seconds_left: until somebody gives up.
+        """
+        opened = yield from self._open(clock)
+        if isinstance(opened, Progress):
+            return opened
+        seen, journal = opened
+        machines = yield from self._read_machines(seen)
+        if isinstance(machines, Trouble):
+            return _stopped(machines, f"the nodes of pool {self.pool_id}")
+        now = clock()
+        before = copy.deepcopy(journal)
+        journal.forget(now - self.policy.memory)
+        planner = Planner(
+            seen,
+            machines,
+            journal,
+            self.policy,
+            now,
+            refused=self._known.refused,
+            node_ids=self.node_ids,
+            seconds_left=seconds_left,
+        )
+        plan = planner.decide()
+        if self.dry_run:
+            return self._told(_stage(plan, journal), plan, journal)
+        return (yield from self._carry_out(plan, before, journal, seen, now))
+
+    def glance(self) -> Generator[Ask, Any, bool]:
+        """Whether a repair of ours is under way, by the pool's journal alone."""
+        body = yield ReadWholePool()
+        if isinstance(body, Trouble):
+            return self.is_pending or False
+        try:
+            journal = read_journal(read_pool_seen(body).metadata)
+        except JournalError:
+            journal = None
+        self.is_pending = journal is not None and journal.is_pending
+        return self.is_pending
+
+    def finish(self) -> Generator[Ask, Any, bool]:
+        """Take the journal out of the pool, if it is ours; return whether something is under way."""
+        body = yield ReadWholePool()
+        if isinstance(body, Trouble):
+            return False
+        seen = read_pool_seen(body)
+        try:
+            journal = read_journal(seen.metadata)
+        except JournalError:
+            return False
+        if journal is None or journal.is_pending:
+            return journal is not None
+        if journal.by in ("", self.owner):
+            yield WriteMetadata(with_journal(seen.metadata, None), seen.etag)
+        return False
+
+    def give_back(self, clock: Callable[[], float]) -> Look:
+        """Put the targets back if nodes are being replaced, and let others repair the pool."""
+        opened = yield from self._open(clock)
+        if isinstance(opened, Progress):
+            return opened
+        seen, journal = opened
+        if journal.by != self.owner:
+            return Progress(Stage.DONE)
+        etag = seen.etag
+        if journal.targets is None or seen.targets == journal.targets:
+            journal.by, journal.until = "", 0
+            yield WriteMetadata(with_journal(seen.metadata, journal), etag)
+            return Progress(Stage.DONE)
+        told = self._unrestored(seen, journal)
+        if seen.targets not in journal.lowered:
+            return Progress(Stage.FAILED, told)
+        if not seen.is_steady:
+            return Progress(Stage.WORKING, told)
+        trouble = yield Resize(*journal.targets, etag)
+        if isinstance(trouble, Trouble):
+            return Progress(Stage.WORKING, f"{told}: {trouble.text}", retry_after=trouble.retry_after)
+        return Progress(Stage.WORKING, soon=True)
+
+    def pause(self, interval: float, progress: Progress) -> float:
+        """How long to wait for the next look, in seconds; longer while nothing can be read."""
+        self._hurried = self._hurried + 1 if progress.soon else 0
+        self._unread = self._unread + 1 if progress.unread else 0
+        if 0 < self._hurried <= _MOST_HURRIED:
+            return progress.retry_after or 0.0
+        backed_off = min(interval * 2.0 ** min(self._unread, 10), max(interval, _LONGEST_PAUSE_SECONDS))
+        return max(backed_off if self._unread else interval, progress.retry_after or 0.0)
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    def _open(self, clock: Callable[[], float]) -> Generator[Ask, Any, tuple[PoolSeen, Journal] | Progress]:
+        body = yield ReadWholePool()
+        if isinstance(body, Trouble):
+            return _stopped(body, f"pool {self.pool_id}")
+        seen = read_pool_seen(body)
+        pool = seen.pool
+        if pool.state == "deleting":
+            return Progress(Stage.FAILED, f"pool {self.pool_id} is being deleted")
+        if self.pool_created and pool.created and self.pool_created != pool.created:
+            return Progress(Stage.FAILED, f"pool {self.pool_id} was deleted and created anew")
+        self.pool_created = self.pool_created or pool.created
+        try:
+            journal = read_journal(seen.metadata) or Journal()
+        except JournalError as error:
+            return Progress(Stage.FAILED, f"pool {self.pool_id}: {error}")
+        self.is_pending = journal.is_pending
+        if journal.is_others(self.owner, clock()):
+            return Progress(Stage.WORKING, f"pool {self.pool_id} is being repaired by {journal.by_name}")
+        return seen, journal
+
+    def _read_machines(self, seen: PoolSeen) -> Generator[Ask, Any, list[Machine] | Trouble]:
+        answer = yield ReadMachines()
+        if isinstance(answer, Trouble):
+            return answer
+        machines: list[Machine] = [machine for machine in answer if machine.node.id]
+        self._known.node_ids |= {node_key(machine.node.id): machine.node.id for machine in machines}
+        expected = self.policy.extension_names or seen.pool.extension_names
+        if not expected:
+            return [machine.with_extensions(()) for machine in machines]
+        asked = [m.node.id for m in machines if not m.node.leaving and m.node.state not in VOID_STATES]
+        read: Any = (yield ReadExtensions(tuple(asked))) if asked else {}
+        if not isinstance(read, Mapping):
+            read = dict.fromkeys(asked, read)
+        for problem in read.values():
+            if isinstance(problem, Problem) and problem.kind is ProblemKind.REFUSED:
+                return Trouble(TroubleKind.REFUSED, problem.text)
+        return [
+            machine.with_extensions(found)
+            if isinstance(found := read.get(machine.node.id), Sequence)
+            else machine
+            for machine in machines
+        ]
+
+    # --- doing ---------------------------------------------------------------------------------------------
+
+    def _carry_out(self, plan: Plan, before: Journal, journal: Journal, seen: PoolSeen, now: float) -> Look:
+        stage = _stage(plan, journal)
+        progress = self._told(stage, plan, journal)
+        kept: Journal | None = journal
+        if stage is Stage.WORKING:
+            is_long_enough = before.by == self.owner and before.until - now > self.lease / 2
+            journal.by, journal.by_name = self.owner, self.owner_name
+            journal.until = before.until if is_long_enough else int(now + self.lease)
+        else:
+            journal.by, journal.by_name, journal.until = "", "", 0
+            journal.is_over = stage is Stage.DONE
+            is_of_use = self.keeps_journal or stage is Stage.FAILED or self.node_ids is not None
+            kept = journal if is_of_use and journal.records else None
+        self.is_pending = journal.is_pending or bool(plan.acts)
+        metadata = with_journal(seen.metadata, kept)
+        etag = seen.etag
+        # Nothing is under way and nothing to be done: whoever only waits need not keep others out.
+        if stage is Stage.WORKING and not self.is_pending and not before.by and not before.records:
+            return progress
+        if metadata != seen.metadata:
+            written = yield WriteMetadata(metadata, etag)
+            if isinstance(written, Trouble):
+                return self._unwritten(written)
+            etag = written or etag
+        for act in plan.acts:
+            for key in _keys(act):
+                self._known.refused.pop(key, None)
+        for act in plan.acts:
+            trouble = yield _with_etag(act, etag)
+            if isinstance(trouble, Trouble):
+                stopped = self._not_done(act, trouble)
+                if stopped is not None:
+                    return stopped
+        has_refused = any(key in self._known.refused for act in plan.acts for key in _keys(act))
+        return replace(progress, soon=True) if has_refused else progress
+
+    def _unwritten(self, trouble: Trouble) -> Progress:
+        match trouble.kind:
+            case TroubleKind.CONFLICT:
+                text = f"pool {self.pool_id} was changed by somebody else meanwhile"
+                return Progress(Stage.WORKING, text, soon=True)
+            case TroubleKind.PASSING | TroubleKind.MISSING:
+                return Progress(Stage.WORKING, trouble.text, retry_after=trouble.retry_after, unread=True)
+            case _:
+                text = f'the metadata item "{ITEM}" could not be written, so nothing was done: {trouble.text}'
+                return Progress(Stage.FAILED, text)
+
+    def _not_done(self, act: Act, trouble: Trouble) -> Progress | None:
+        """Note why something was not done; return how the look ends, unless it goes on."""
+        match trouble.kind:
+            case TroubleKind.REFUSED:
+                return Progress(Stage.FAILED, trouble.text)
+            case TroubleKind.PASSING:
+                return Progress(Stage.WORKING, trouble.text, retry_after=trouble.retry_after, unread=True)
+            case TroubleKind.MISSING:
+                return None  # the node is gone: the next look sees that
+            case TroubleKind.CONFLICT if trouble.code in _PASSING_CONFLICTS:
+                return None
+        if isinstance(act, Resize):
+            return Progress(Stage.FAILED, trouble.text)
+        self._known.refused |= dict.fromkeys(_keys(act), trouble.text)
+        return None
+
+    # --- telling -------------------------------------------------------------------------------------------
+
+    def _told(self, stage: Stage, plan: Plan, journal: Journal) -> Progress:
+        acts = tuple(_described(act) for act in plan.acts)
+        reasons = plan.hopeless if stage is Stage.FAILED else [*acts, *plan.waiting, *plan.hopeless]
+        text = "; ".join(reasons[:12]) + (f"; and {len(reasons) - 12} more" if len(reasons) > 12 else "")
+        if journal.notes:
+            text = "; ".join([*filter(None, [text]), *journal.notes])
+        actions = tuple(
+            {
+                "node": self._known.node_ids.get(record.key, f"(gone) {record.key}"),
+                "step": record.step,
+                "for": record.failure,
+                "result": record.state,
+            }
+            for record in journal.records
+        )
+        return Progress(
+            stage,
+            text,
+            acts,
+            actions,
+            notes=tuple(journal.notes),
+        )
+
+    def _unrestored(self, seen: PoolSeen, journal: Journal) -> str:
+        wanted = journal.targets or seen.targets
+        return (
+            f"the targets of pool {self.pool_id} are {seen.targets[0]} dedicated and {seen.targets[1]} "
+            f"low-priority nodes instead of {wanted[0]} and {wanted[1]}, as nodes were being replaced; the "
+            "next repair of it puts them back"
+        )
+
+
+def _stage(plan: Plan, journal: Journal) -> Stage:
+    if plan.acts or plan.waiting or journal.is_pending:
+        return Stage.WORKING
+    return Stage.FAILED if plan.hopeless else Stage.DONE
+
+
+def _stopped(trouble: Trouble, what: str) -> Progress:
+    text = f"{what} could not be read: {trouble.text}"
+    if trouble.kind in (TroubleKind.REFUSED, TroubleKind.MISSING):
+        return Progress(Stage.FAILED, text)
+    return Progress(Stage.WORKING, text, retry_after=trouble.retry_after, unread=True)
+
+
+def _keys(act: Act) -> list[tuple[str, str]]:
+    """Which step on which nodes it is."""
+    match act:
+        case Restart():
+            return [(node_key(act.node_id), act.step)]
+        case Remove():
+            return [(node_key(node_id), "replace") for node_id in act.node_ids]
+        case Resize():
+            return []
+
+
+def _with_etag(act: Act, etag: str) -> Act:
+    if isinstance(act, Remove):
+        return Remove(act.node_ids, act.on_tasks, etag)
+    return Resize(act.dedicated, act.low_priority, etag) if isinstance(act, Resize) else act
+
+
+def _described(act: Act) -> str:
+    match act:
+        case Restart():
+            return f"{act.step} node {act.node_id}"
+        case Remove():
+            return f"replace {', '.join(act.node_ids)}"
+        case Resize():
+            return f"put the targets back to {act.dedicated} dedicated, {act.low_priority} low-priority nodes"

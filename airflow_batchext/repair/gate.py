@@ -1,0 +1,109 @@
+"""A repair behind a gate: where the gate would fail, nodes are mended, and then it is asked again.
+
+A ``Healing`` is looked with as a ``watch.Watch`` is. While a repair is under way the gate stays closed, also
+when another process has begun it: the pool itself remembers that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.repair.status import Stage
+from airflow_batchext.rules.gate import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from airflow_batchext.repair.controller import Repair
+    from airflow_batchext.repair.status import Progress
+    from airflow_batchext.rules.watch import Watch
+
+#: How often it is looked for nodes that are stuck, at least.
+_LEAST_STUCK_SECONDS = 60.0
+
+
+class Healing:
+    """A gate that has nodes mended before it fails.
+
+    :param watch: the gate.
+    :param repair: mends them; it has to keep its journal.
+    :param seconds_left: tells in how many seconds the gate gives up.
+    """
+
+    def __init__(self, watch: Watch, repair: Repair, *, seconds_left: Callable[[], float]) -> None:
+        self.watch, self.repair = watch, repair
+        self._seconds_left = seconds_left
+        self._is_mending: bool | None = None
+        self._last_search = float("-inf")
+        self._progress: Progress | None = None
+        self._seen = Verdict(Outcome.WAIT)
+
+    @property
+    def pool_id(self) -> str:
+        """The pool's id."""
+        return self.watch.pool_id
+
+    @property
+    def pool_created(self) -> str | None:
+        """The ``creationTime`` of the pool on which the gate was set, once it is known."""
+        return self.watch.pool_created
+
+    @pool_created.setter
+    def pool_created(self, created: str | None) -> None:
+        self.watch.pool_created = created
+
+    def look(self, clock: Callable[[], float], *, whole: bool = False) -> Generator[Any, Any, Verdict]:
+        """Look at the pool, and do what comes next; ``whole`` as for ``Watch.look``."""
+        if self._is_mending is None:
+            self._is_mending = yield from self.repair.glance()
+        if self._is_mending:
+            held = yield from self._mend(clock, whole=whole)
+            if held is not None:
+                return held
+            whole = True  # what the gate knew of the nodes was before they were mended
+        verdict = self._seen = yield from self.watch.look(clock, whole=whole)
+        if verdict.outcome is Outcome.OPEN:
+            self._is_mending = yield from self.repair.finish()
+            if self._is_mending:
+                return replace(verdict, outcome=Outcome.WAIT, reasons=("the pool is being repaired",))
+        elif verdict.nodes and (verdict.outcome is Outcome.FAIL or self._seeks_stuck(verdict, clock())):
+            self._last_search = clock()
+            held = yield from self._mend(clock, whole=whole)
+            if held is not None:
+                return held
+        return verdict
+
+    def pause(self, interval: float, verdict: Verdict) -> float:
+        """How long to wait for the next look, in seconds."""
+        if self._progress is not None and verdict.outcome is Outcome.WAIT:
+            return self.repair.pause(interval, self._progress)
+        return self.watch.pause(interval, verdict)
+
+    def _seeks_stuck(self, verdict: Verdict, now: float) -> bool:
+        stuck_after = self.repair.policy.stuck_after
+        if stuck_after is None or verdict.outcome is not Outcome.WAIT:
+            return False
+        return now - self._last_search >= max(_LEAST_STUCK_SECONDS, stuck_after / 4)
+
+    def _mend(self, clock: Callable[[], float], *, whole: bool) -> Generator[Any, Any, Verdict | None]:
+        """One look of the repair; None if nothing is to be mended (any more).
+
+        :param whole: it is the last look.
+        """
+        progress = self._progress = yield from self.repair.look(clock, seconds_left=self._seconds_left())
+        self._is_mending = progress.stage is Stage.WORKING
+        text = progress.text
+        if progress.stage is Stage.DONE:
+            self._progress = None
+            return None
+        if self._is_mending and whole and self._seconds_left() <= 0:
+            given_back = yield from self.repair.give_back(clock)
+            text = ". ".join(filter(None, (text, given_back.text)))
+        said = "the pool is being repaired" if self._is_mending else "a repair does not help"
+        return replace(
+            self._seen,
+            outcome=Outcome.WAIT if self._is_mending else Outcome.FAIL,
+            reasons=(f"{said}: {text}",),
+            retry_after=progress.retry_after,
+            unread=progress.unread,
+        )

@@ -1,0 +1,381 @@
+"""What comes next in a repair, from what is seen, what is remembered, and what the policy allows.
+
+=====================================================  ==============================================
+what is seen                                           what follows
+=====================================================  ==============================================
+a repair has taken nodes away                          the targets are put back as they were before
+somebody gave the pool other targets meanwhile         theirs are left, and that is told
+a node was rebooted, and is ready on its new boot      it helped
+it fails again, or is not back in time                 it did not help: the next step is tried
+a successor fails in the way its predecessor did       the replacement did not help
+a step helped nobody with this failure, twice          it is of no use against it
+a node to be mended runs tasks                         it is waited for, unless ``include_running``
+nothing can be done to a node that is ill              failed, once nothing else is under way
+nothing is ill, nothing under way                      done
+=====================================================  ==============================================
+
+A replacement needs a steady pool, and one batch of replacements is seen through before the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_batchext.batch.data_plane import JOINING_STATES, VOID_STATES
+from airflow_batchext.repair.journal import (
+    IN_VAIN,
+    UNDER_WAY,
+    Journal,
+    Record,
+    Targets,
+    node_key,
+)
+from airflow_batchext.repair.requests import Remove, Resize, Restart
+from airflow_batchext.repair.symptoms import ASKED, Ailment, Machine, condition, since_when
+from airflow_batchext.rules.gate import Rules, resize_failure
+
+if TYPE_CHECKING:
+    from airflow_batchext.repair.observed import PoolSeen
+    from airflow_batchext.repair.policy import RepairPolicy
+
+#: What has had no effect by then is asked for again: it may never have reached Azure.
+_ASK_AGAIN_SECONDS = 60
+#: So shortly before the end nobody takes nodes away: they could not be put back.
+LAST_REMOVAL_SECONDS = 300.0
+
+Act = Restart | Remove | Resize
+
+
+@dataclass(slots=True)
+class Plan:
+    """What comes next.
+
+    :param acts: what is to be done now.
+    :param hopeless: nodes that are ill and for which nothing is left to do, each with the reason.
+    :param waiting: what is waited for, in words.
+    """
+
+    acts: list[Act] = field(default_factory=list)
+    hopeless: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+
+
+class Planner:
+    """Decides once; notes in the journal what is found and what is to be done.
+
+    :param machines: the nodes that are listed, with their extensions.
+    :param refused: what Azure refused at the look before, by node and step, with its words.
+    :param node_ids: mend exactly these nodes, whatever they are like; None for those that the policy picks.
+    :param seconds_left: until somebody gives up.
+    """
+
+    def __init__(
+        self,
+        seen: PoolSeen,
+        machines: Sequence[Machine],
+        journal: Journal,
+        policy: RepairPolicy,
+        now: float,
+        *,
+        refused: Mapping[tuple[str, str], str],
+        node_ids: Sequence[str] | None = None,
+        seconds_left: float = float("inf"),
+    ) -> None:
+        self.seen, self.journal, self.policy, self.now = seen, journal, policy, now
+        self.refused, self.seconds_left = refused, seconds_left
+        self.wanted = None if node_ids is None else {node_key(node_id) for node_id in node_ids}
+        self.here = {node_key(m.node.id): m for m in machines if not m.node.leaving}
+        names = policy.extension_names
+        expected = seen.pool.extension_names if names is None else names
+        self.conditions = {k: condition(m, expected, policy, now) for k, m in self.here.items()}
+        self.plan = Plan()
+
+    def decide(self) -> Plan:
+        """Do it all, in the order that matters."""
+        self._judge_records()
+        self._judge_successors()
+        self._put_targets_back()
+        self._ask_again()
+        self._mend()
+        unread = sum(
+            machine.extensions is None and machine.node.state not in VOID_STATES
+            for machine in self.here.values()
+        )
+        if unread:
+            self.plan.waiting.append(f"the extensions of {_nodes(unread)} could not be read")
+        pool = self.seen.pool
+        is_short = sum(self.seen.nodes) < sum(self.seen.targets) and not pool.autoscale
+        if self.seen.is_steady and is_short and pool.resize_errors and not self.journal.is_pending:
+            self.plan.hopeless.append(resize_failure(pool, Rules()))
+        doubtful = sum(health.is_doubtful for health in self.conditions.values())
+        if doubtful:
+            self.plan.waiting.append(f"{_nodes(doubtful)} may become ready without help")
+        if not self.seen.is_steady:
+            self.plan.waiting.append(
+                f"pool {self.seen.pool.id} is {self.seen.pool.allocation_state or 'in no known state'}"
+            )
+        return self.plan
+
+    # --- what has come of it -------------------------------------------------------------------------------
+
+    def _judge_records(self) -> None:
+        for record in list(self.journal.records):
+            if record.state != "open":
+                continue
+            machine, passed = self.here.get(record.key), self.now - record.at
+            if (record.key, record.step) in self.refused:
+                record.state = "refused"
+            elif machine is None and record.step == "replace":
+                record.state = "gone"
+            elif machine is None:
+                self.journal.records.remove(record)  # somebody else has taken the node away
+            elif record.step != "replace":
+                self._judge_restart(record, machine, passed)
+            elif self.conditions[record.key].is_ready and record.failure != ASKED:
+                self.journal.records.remove(record)  # it has become ready by itself, and may stay
+            elif passed > self.policy.step_timeout:
+                record.state = "failed"
+
+    def _judge_restart(self, record: Record, machine: Machine, passed: float) -> None:
+        health = self.conditions[record.key]
+        has_booted = machine.booted not in (0, record.booted)
+        if health.is_ready and (has_booted or self.now - record.asked >= self.policy.settle):
+            record.state = "helped"
+        elif (health.ailment is not None and has_booted) or passed > self.policy.step_timeout:
+            record.state = "failed"
+
+    def _judge_successors(self) -> None:
+        """See what became of the nodes that came for those that were replaced."""
+        gone = [record for record in self.journal.records if record.state == "gone"]
+        if not gone or self.journal.targets is not None or not self.seen.is_steady:
+            return
+        since = min(record.asked for record in gone)
+        new = {k: self.conditions[k] for k, m in self.here.items() if (m.allocated or 0) > since}
+        on_time = self.now - since <= self.policy.step_timeout
+        unsettled = sum(not health.is_ready and health.ailment is None for health in new.values())
+        if sum(self.seen.nodes) < sum(self.seen.targets) and not self.seen.pool.resize_errors and on_time:
+            return
+        if unsettled and on_time:
+            self.plan.waiting.append(f"{unsettled} new nodes are not ready yet")
+            return
+        failures = [health.ailment.failure for health in new.values() if health.ailment is not None]
+        ready = sum(health.is_ready for health in new.values())
+        for record in gone:
+            if record.failure in failures:
+                failures.remove(record.failure)
+                record.state = "failed"
+            elif ready:
+                ready -= 1
+                record.state = "helped"
+            else:
+                record.state = "unknown"
+
+    def _put_targets_back(self) -> None:
+        journal, seen = self.journal, self.seen
+        if journal.targets is None:
+            return
+        to_go = [r for r in journal.records if r.step == "replace" and r.state == "open"]
+        wanted, has = _told(journal.targets), _told(seen.targets)
+        if seen.pool.autoscale:
+            self._note(
+                f"pool {seen.pool.id} scales itself by a formula since: how many nodes it has is up to that"
+            )
+        elif seen.targets == journal.targets:
+            if to_go:
+                return  # the removal has not happened (yet)
+        elif seen.targets not in journal.lowered:
+            self._note(
+                f"somebody has set the targets of pool {seen.pool.id} to {has} while nodes were replaced; "
+                f"they were {wanted} before, and are left as they are"
+            )
+        elif seen.is_steady:
+            self.plan.acts.append(Resize(*journal.targets, seen.etag))
+            return
+        else:
+            self.plan.waiting.append(f"nodes leave pool {seen.pool.id}; its targets will be {wanted} again")
+            return
+        journal.targets, journal.lowered = None, ()
+
+    def _note(self, text: str) -> None:
+        if text not in self.journal.notes:
+            self.journal.notes.append(text)
+
+    # --- what is to be done --------------------------------------------------------------------------------
+
+    def _ask_again(self) -> None:
+        """Ask for what has had no effect so far: perhaps it has never reached Azure."""
+        again: list[str] = []
+        for record in self.journal.records:
+            machine = self.here.get(record.key)
+            if record.state != "open" or machine is None:
+                continue
+            self.plan.waiting.append(f"node {machine.node.id} is being mended ({record.step})")
+            if self.now - record.asked < _ASK_AGAIN_SECONDS or machine.is_busy:
+                continue  # a node that ends its tasks first is still running
+            if record.step == "replace":
+                is_whole = self.seen.pool.autoscale or self.seen.targets == self.journal.targets
+                if self.seen.is_steady and is_whole:
+                    again.append(machine.node.id)
+                    record.asked = int(self.now)
+            elif (
+                machine.node.state not in VOID_STATES | JOINING_STATES
+                and machine.booted in (0, record.booted)
+                and not self.conditions[record.key].is_ready
+            ):
+                record.asked = int(self.now)
+                self.plan.acts.append(self._restart(record.step, machine))
+        if again:
+            self._remove(again)
+
+    def _mend(self) -> None:
+        to_replace: list[Machine] = []
+        under_way = self.journal.count(UNDER_WAY)
+        room = self.policy.most_at_once(max(len(self.here), sum(self.seen.targets))) - under_way
+        busy, held = 0, 0
+        # Nodes leave the pool before others are touched: successors are to be seen first.
+        is_replacing = self.journal.count(UNDER_WAY, step="replace") > 0 or self.journal.targets is not None
+        for key, machine, ailment in self._ill():
+            if self.journal.count(UNDER_WAY, key=key):
+                continue
+            step, why = self._next_step(key, ailment)
+            if step is None:
+                self.plan.hopeless.append(f"{ailment.text} [{why}]")
+                continue
+            if machine.is_busy and not self.policy.include_running:
+                busy += 1
+                continue
+            waits_for_pool = step == "replace" and (
+                is_replacing or not self.seen.is_steady or self.seconds_left < LAST_REMOVAL_SECONDS
+            )
+            if room <= 0 or waits_for_pool or not self._may_be_tried(step, ailment.failure):
+                held += 1
+                continue
+            room -= 1
+            self._record(step, key, machine, ailment)
+            if step == "replace":
+                to_replace.append(machine)
+            else:
+                self.plan.acts.append(self._restart(step, machine))
+        if to_replace:
+            self._begin_replacement(to_replace)
+        if busy:
+            self.plan.waiting.append(f"{_nodes(busy)} to be mended run tasks, and are waited for")
+        if held:
+            self.plan.waiting.append(f"{_nodes(held)} wait for their turn")
+
+    def _ill(self) -> list[tuple[str, Machine, Ailment]]:
+        found = []
+        for key, machine in sorted(self.here.items(), key=lambda item: item[1].node.id):
+            ailment = self.conditions[key].ailment or self._late(key, machine)
+            if self.wanted is not None and key not in self.wanted:
+                continue
+            if (
+                self.wanted is not None
+                and ailment is None
+                and not self.journal.count(("helped", "open"), key=key)
+            ):
+                if machine.node.state in VOID_STATES:
+                    continue
+                ailment = Ailment(ASKED, f"node {machine.node.id} ({machine.node.state}) was asked for")
+            if ailment is not None:
+                found.append((key, machine, ailment))
+        return found
+
+    def _late(self, key: str, machine: Machine) -> Ailment | None:
+        """What is wrong with a node that is not back in time after something was done to it in vain."""
+        last = next((record for record in reversed(self.journal.records) if record.key == key), None)
+        if last is None or last.state not in IN_VAIN or self.conditions[key].is_ready:
+            return None
+        passed = self.now - max(last.at, since_when(machine) or 0)
+        if passed < self.policy.step_timeout:
+            return None
+        node = machine.node
+        said = f"is not ready {passed:.0f} seconds after its {last.step}"
+        return Ailment(last.failure, f"node {node.id} ({node.state or 'no state'}) {said}")
+
+    def _next_step(self, key: str, ailment: Ailment) -> tuple[str | None, str]:
+        """What to try next on this node; or None, and what was tried."""
+        tried: list[str] = []
+        for step in self.policy.order:
+            mine = [
+                r for r in self.journal.records if (r.key, r.step) == (key, step) and r.state not in UNDER_WAY
+            ]
+            if len(mine) >= self.policy.attempts:
+                said = self.refused.get((key, step))
+                refused = f"{step} was refused" + (f": {said}" if said else "")
+                tried.append(refused if mine[-1].state == "refused" else f"{step} did not help")
+            elif self._is_useless(step, ailment.failure):
+                count = self.journal.count(IN_VAIN, step=step, failure=ailment.failure)
+                tried.append(f"{step} helped none of {_nodes(count)} with this failure")
+            elif self.journal.is_over and self.journal.rounds >= self.policy.rounds:
+                tried.append(f"it was mended {self.journal.rounds} times already")
+                break
+            elif len(self.journal.records) >= self.policy.max_actions:
+                tried.append(f"all {self.policy.max_actions} actions are used up")
+                break
+            else:
+                return step, ""
+        return None, "; ".join(tried)
+
+    def _is_useless(self, step: str, failure: str) -> bool:
+        in_vain = self.journal.count(IN_VAIN, step=step, failure=failure)
+        helped = self.journal.count(("helped",), step=step, failure=failure)
+        return failure != ASKED and not helped and in_vain >= self.policy.give_up_after
+
+    def _may_be_tried(self, step: str, failure: str) -> bool:
+        """Whether one more node may try this now: what has helped nobody yet is tried on few."""
+        if failure == ASKED or self.journal.count(("helped",), step=step, failure=failure):
+            return True
+        tried = self.journal.count((*IN_VAIN, *UNDER_WAY), step=step, failure=failure)
+        return tried < self.policy.give_up_after
+
+    def _record(self, step: str, key: str, machine: Machine, ailment: Ailment) -> None:
+        now = int(self.now)
+        if self.journal.is_over:
+            self.journal.rounds, self.journal.is_over = self.journal.rounds + 1, False
+        self.journal.records.append(
+            Record(key, step, ailment.failure, now, now, machine.booted, machine.is_dedicated)
+        )
+
+    def _restart(self, step: str, machine: Machine) -> Restart:
+        return Restart(step, machine.node.id, self._on_tasks)
+
+    def _begin_replacement(self, machines: list[Machine]) -> None:
+        if not self.seen.pool.autoscale:
+            self.journal.targets = self.seen.targets
+        self._remove([machine.node.id for machine in machines])
+
+    def _remove(self, node_ids: list[str]) -> None:
+        machines = [self.here[node_key(node_id)] for node_id in node_ids]
+        dedicated = sum(machine.is_dedicated for machine in machines)
+        less = (dedicated, len(machines) - dedicated)
+        # The service may count down from the targets, or (where it never reached them) from what is there.
+        self.journal.lowered = tuple(
+            dict.fromkeys(_minus(whole, less) for whole in (self.seen.targets, self.seen.nodes))
+        )
+        if self.seen.pool.autoscale:
+            self.journal.lowered = ()
+            self._note(
+                f"pool {self.seen.pool.id} scales itself by a formula: whether others come for the removed "
+                "nodes is up to that"
+            )
+        self.plan.acts.append(Remove(tuple(node_ids), self._on_tasks, self.seen.etag))
+
+    @property
+    def _on_tasks(self) -> str:
+        # A task may have started since the node was read: Azure lets it end.
+        return self.policy.on_tasks if self.policy.include_running else "taskcompletion"
+
+
+def _minus(whole: Targets, less: Targets) -> Targets:
+    return max(whole[0] - less[0], 0), max(whole[1] - less[1], 0)
+
+
+def _told(targets: Targets) -> str:
+    return f"{targets[0]} dedicated and {targets[1]} low-priority nodes"
+
+
+def _nodes(count: int) -> str:
+    return "1 node" if count == 1 else f"{count} nodes"

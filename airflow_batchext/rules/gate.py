@@ -1,0 +1,344 @@
+"""The rules of the gate: given what was read, does it open, wait or fail, and why?
+
+Pure: no I/O, no clock of its own, no Airflow. ``watch`` decides what to read and asks here what it means.
+
+=====================================================  ==============================================
+what is seen                                           verdict
+=====================================================  ==============================================
+sign-in or permission refused                          fail
+the pool does not exist, or is being deleted           fail
+the pool was created anew under the same name          fail
+its resize ended short of the nodes that are needed    fail: a fatal code at once, another after
+                                                       ``resize_grace``; wait: an autoscale pool
+an expected extension failed on a node that stays      fail (*)
+a node unusable, or its start task failed, for         fail (*)
+longer than ``node_grace``
+something could not be read                            wait
+the pool is not ``active``, or not ``steady``          wait
+fewer nodes than ``min_nodes``, or than the target     wait
+a repair has taken nodes away to replace them          wait, unless ``min_nodes``
+no nodes and none wanted, unless ``allow_empty``       wait
+a node in a state other than ``node_states``           wait
+an expected extension missing, not succeeded, unread   wait
+pool or nodes changed while they were read             wait
+otherwise                                              open
+=====================================================  ==============================================
+
+(*) With ``on_failure="wait"`` these, and a failed resize, are waited for until the deadline. Up to
+``max_failed_nodes`` nodes may fail so without closing the gate or holding it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
+from typing import Any, Literal
+
+from airflow_batchext.batch.data_plane import (
+    BROKEN_STATES,
+    CARRYING_STATES,
+    VOID_STATES,
+    Extension,
+    Node,
+    Phase,
+    Pool,
+    epoch_seconds,
+    find_extension,
+    one_line,
+)
+from airflow_batchext.defaults import DEFAULT_NODE_GRACE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a gate asks for.
+
+    :param extension_names: extensions to wait for; None means those that the pool itself asks for.
+    :param allow_empty: let a pool pass that has no nodes and wants none.
+    :param min_nodes: how many nodes are enough; None means the pool's target as it is now.
+    :param node_states: states in which a node may be when the gate opens; None means all in which it has
+        a usable machine (``readiness.CARRYING_STATES``).
+    :param on_failure: "fail" at once, or "wait": somebody may mend it before the deadline.
+    :param max_failed_nodes: how many nodes may fail without closing the gate.
+    :param node_grace: seconds for which a node may be unusable, or have a failed start task.
+    :param resize_grace: seconds for which a resize may have failed for a reason that may go away.
+    """
+
+    extension_names: tuple[str, ...] | None = None
+    allow_empty: bool = False
+    min_nodes: int | None = None
+    node_states: frozenset[str] | None = None
+    on_failure: Literal["fail", "wait"] = "fail"
+    max_failed_nodes: int = 0
+    node_grace: float = DEFAULT_NODE_GRACE_SECONDS
+    resize_grace: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The rules as plain JSON; ``Rules.from_json`` reads it back."""
+        return {
+            rule.name: sorted(value) if isinstance(value, (tuple, frozenset)) else value
+            for rule in fields(self)
+            if (value := getattr(self, rule.name)) != rule.default
+        }
+
+    @classmethod
+    def from_json(cls, rules: Mapping[str, Any]) -> Rules:
+        """The rules that ``to_json`` wrote; what it left out has its default."""
+        given = dict(rules)
+        if given.get("extension_names") is not None:
+            given["extension_names"] = tuple(given["extension_names"])
+        if given.get("node_states") is not None:
+            given["node_states"] = frozenset(given["node_states"])
+        return cls(**given)
+
+    def expected(self, pool: Pool) -> tuple[str, ...]:
+        """The extensions that every node of the pool must have."""
+        return pool.extension_names if self.extension_names is None else self.extension_names
+
+    def needed(self, pool: Pool) -> int | None:
+        """How many nodes the pool must have; None where it does not say."""
+        return pool.target if self.min_nodes is None else self.min_nodes
+
+    def allows(self, state: str) -> bool:
+        """Whether a node may be in this state when the gate opens."""
+        return state in (self.node_states or CARRYING_STATES)
+
+
+class Outcome(str, Enum):
+    """What one look at the pool comes to."""
+
+    OPEN = "open"
+    WAIT = "wait"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """One node as the verdict saw it.
+
+    ``codes`` has each expected extension's code, "" where none was seen. ``failed`` and ``missing`` say in
+    words why the node is not ready; it is if both are empty. ``unread`` says that nothing is known against
+    it, but that its extensions were not read.
+    """
+
+    state: str
+    codes: Mapping[str, str]
+    failed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unread: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the node owes the gate nothing more."""
+        return not self.failed and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one look came to: the outcome, every reason for it in words, and what was seen.
+
+    ``retry_after`` is how long the service asked to be left alone, in seconds; ``unread`` says that pool or
+    node list could not be read at all; ``moved`` that all was well, but something changed while it was read.
+    """
+
+    outcome: Outcome
+    reasons: tuple[str, ...] = ()
+    pool: Pool | None = None
+    expected: tuple[str, ...] = ()
+    nodes: Mapping[str, NodeReport] = field(default_factory=dict)
+    needed: int | None = None
+    retry_after: float | None = None
+    unread: bool = False
+    moved: bool = False
+
+    @property
+    def ready(self) -> int:
+        """How many nodes owe the gate nothing more."""
+        return sum(node.ready for node in self.nodes.values())
+
+    @property
+    def far_from_ready(self) -> bool:
+        """Whether more than a few nodes (one in twenty) are still to come or to become ready."""
+        wanted = max(self.needed or 0, len(self.nodes))
+        return wanted - self.ready > max(1, wanted // 20)
+
+    @property
+    def summary(self) -> str:
+        """How far it is and what it waits for, in one line; the same as long as nothing changes."""
+        wanted = "an unknown number of" if self.needed is None else max(self.needed, len(self.nodes))
+        progress = f"{self.ready} of {wanted} nodes ready"
+        return f"{progress}; {self.listed(3)}" if self.reasons else progress
+
+    def listed(self, most: int = 20) -> str:
+        """The reasons in one text: at most ``most`` of them, and how many more there are."""
+        shown = "; ".join(self.reasons[:most])
+        more = len(self.reasons) - most
+        return f"{shown}; and {more} more" if more > 0 else shown
+
+    def report(self) -> dict[str, object]:
+        """What was seen, as plain JSON."""
+        return {
+            "pool_id": self.pool.id if self.pool else "",
+            "pool_created": self.pool.created if self.pool else "",
+            "outcome": self.outcome.value,
+            "extensions": list(self.expected),
+            "nodes": {
+                node_id: {"state": node.state, "extensions": dict(node.codes)}
+                for node_id, node in self.nodes.items()
+            },
+        }
+
+
+def hopeless(pool: Pool, rules: Rules, now: float, known_created: str | None) -> str:
+    """Why this pool can never satisfy the gate, in words, or "".
+
+    :param now: the service's time, in seconds since the epoch.
+    :param known_created: the ``creationTime`` of the pool on which the gate was set, if it is known.
+    """
+    if pool.state == "deleting":
+        return f"pool {pool.id} is being deleted"
+    if known_created and pool.created and pool.created != known_created:
+        return (
+            f"pool {pool.id} was deleted and created anew: the gate was set on the one of {known_created}, "
+            f"this one is of {pool.created}"
+        )
+    if rules.on_failure == "fail" and _fails_for_good(pool, rules, now):
+        return resize_failure(pool, rules)
+    return ""
+
+
+def pool_misses(pool: Pool, rules: Rules, count: int) -> Iterator[str]:
+    """What the pool itself still lacks, with ``count`` nodes that stay."""
+    if pool.state != "active":
+        yield f"pool {pool.id} is {pool.state or 'in no known state'}, not active"
+    if pool.allocation_state != "steady":
+        yield f"pool {pool.id} is {pool.allocation_state or 'in no known allocation state'}"
+    needed = rules.needed(pool)
+    if _short(pool, rules) and pool.resize_errors:
+        yield resize_failure(pool, rules)
+    if needed is None:
+        yield f"pool {pool.id} does not say how many nodes it should have"
+    elif count < needed:
+        yield f"{needed - count} of {needed} nodes are not there yet"
+    before = pool.repair_target
+    if rules.min_nodes is None and before is not None and before > (needed or 0):
+        yield f"nodes of pool {pool.id} are being replaced: its target was {before}, meanwhile it is {needed}"
+    if count == 0 and needed == 0 and not rules.allow_empty:
+        yield f"pool {pool.id} has no nodes and its target is 0 (allow_empty=True lets it pass)"
+
+
+def node_report(
+    node: Node,
+    rules: Rules,
+    expected: Sequence[str],
+    extensions: Sequence[Extension],
+    now: float,
+    first_seen: float,
+) -> NodeReport:
+    """What a node's state and its extensions mean for the gate.
+
+    :param extensions: as last read on this boot of the node.
+    :param now: the service's time, in seconds since the epoch.
+    :param first_seen: when the node was first seen in this state, for states without a time.
+    """
+    failed: list[str] = []
+    missing: list[str] = []
+    where = f"node {node.id} ({node.state or 'no state'})"
+    if not rules.allows(node.state):
+        errors = f" ({'; '.join(node.errors)})" if node.errors else ""
+        said = f"node {node.id} is {node.state or 'in no known state'}{errors}"
+        broken_for = now - (epoch_seconds(node.state_since) or first_seen)
+        if node.state in BROKEN_STATES and max(broken_for, now - first_seen) >= rules.node_grace:
+            failed.append(f"{said} for more than {rules.node_grace:g} seconds")
+        else:
+            missing.append(said)
+    codes: dict[str, str] = {}
+    for name in expected:
+        extension = find_extension(extensions, name)
+        codes[name] = extension.code if extension else ""
+        if node.state in VOID_STATES:
+            continue  # what it reports is about a machine of the past: its state says all there is
+        if extension is None:
+            missing.append(f"{where} does not list extension {name} yet")
+            continue
+        message = f": {one_line(extension.message)}" if extension.message else ""
+        said = f"{where}: extension {name} reports {one_line(extension.code) or 'no status'}{message}"
+        if extension.phase is Phase.FAILED and node.state:  # without a state it may be one that leaves
+            failed.append(said)
+        elif extension.phase is not Phase.SUCCEEDED:
+            missing.append(said)
+    return NodeReport(node.state, codes, tuple(failed), tuple(missing))
+
+
+def unread_report(
+    node: Node, rules: Rules, expected: Sequence[str], now: float, first_seen: float, why: str = ""
+) -> NodeReport:
+    """The report on a node whose extensions nobody has read on this boot, or could not.
+
+    :param why: why they could not be read; "" if nobody has tried.
+    """
+    state = node_report(node, rules, (), (), now, first_seen)
+    said = f" could not be read: {why}" if why else " have not been read yet"
+    missing, unread = state.missing, state.ready
+    if node.state not in VOID_STATES:
+        missing += (f"extensions of node {node.id}{said}",)
+    return replace(state, codes=dict.fromkeys(expected, ""), missing=missing, unread=unread)
+
+
+def judge(
+    pool: Pool,
+    rules: Rules,
+    reports: Mapping[str, NodeReport],
+    *,
+    refused: Sequence[str] = (),
+    retry_after: float | None = None,
+) -> Verdict:
+    """Put what the pool lacks and what its nodes say together.
+
+    :param refused: reads that were refused for want of permission.
+    """
+    missing = list(pool_misses(pool, rules, len(reports)))
+    failed = [report for report in reports.values() if report.failed]
+    reasons = [reason for report in failed for reason in report.failed]
+    expected, needed = rules.expected(pool), rules.needed(pool)
+    too_many = rules.on_failure == "fail" and len(failed) > rules.max_failed_nodes
+    if refused or too_many:
+        if too_many and rules.max_failed_nodes:
+            reasons.insert(0, f"{len(failed)} nodes failed, {rules.max_failed_nodes} may")
+        return Verdict(Outcome.FAIL, (*refused, *reasons), pool, expected, reports, needed, retry_after)
+    tolerated = len(failed) <= rules.max_failed_nodes
+    for report in reports.values():
+        if not (report.failed and tolerated):
+            missing += (*report.failed, *report.missing)
+    outcome = Outcome.WAIT if missing else Outcome.OPEN
+    return Verdict(outcome, tuple(missing), pool, expected, reports, needed, retry_after)
+
+
+def _short(pool: Pool, rules: Rules) -> bool:
+    """Whether a resize has ended short of what the gate needs."""
+    needed = rules.needed(pool)
+    return (
+        pool.allocation_state == "steady"
+        and needed is not None
+        and pool.current is not None
+        and pool.current < needed
+    )
+
+
+def _fails_for_good(pool: Pool, rules: Rules, now: float) -> bool:
+    """Whether a failed resize is a reason to fail. Errors of an older, made-good resize stay listed."""
+    if not pool.resize_errors or not _short(pool, rules):
+        return False
+    if any(error.fatal for error in pool.resize_errors):
+        return True
+    if pool.autoscale:
+        return False  # the next evaluation of the formula resizes again
+    since = epoch_seconds(pool.allocation_since)
+    return rules.resize_grace <= 0 or (since is not None and now - since >= rules.resize_grace)
+
+
+def resize_failure(pool: Pool, rules: Rules) -> str:
+    """How a resize ended short of what is needed, and why, in a line."""
+    errors = "; ".join(error.text for error in pool.resize_errors)
+    return f"the resize of pool {pool.id} ended with {pool.current} of {rules.needed(pool)} nodes: {errors}"

@@ -1,0 +1,70 @@
+"""``batchext diagnose``: the text, the reports, a saved snapshot, and the exit status."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_batchext.cli.main import main
+from tests.diagnosis.faults import FAULTS, produce
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        capsys.readouterr()
+        ended = main(["diagnose", *arguments])
+        out, err = capsys.readouterr()
+        return ended, out, err
+
+    return run
+
+
+def test_the_cause_and_what_helps_are_printed(azure, run):
+    produce(azure, FAULTS["key-vault-no-role"])
+    ended, out, _ = run(azure.pool_id)
+    assert ended == 2
+    assert "- The identity may not read the vault's secrets (secretext on 3 nodes). Give the pool's" in out
+
+
+def test_reports_are_written_where_they_shall_be(azure, run, tmp_path):
+    produce(azure, FAULTS["quota-dedicated-cores"])
+    ended, _, err = run(azure.pool_id, "--output", str(tmp_path / "a" / "b"))
+    assert ended == 1
+    files = sorted(file.name for file in (tmp_path / "a" / "b").iterdir())
+    assert files == [f"{azure.pool_id}-diagnosis.{name}" for name in ("html", "json", "md")]
+    assert err.count("wrote ") == 3
+    ended, _, _ = run(azure.pool_id, "--output", str(tmp_path / "one"), "--format", "html")
+    assert [file.suffix for file in (tmp_path / "one").iterdir()] == [".html"]
+
+
+def test_a_saved_snapshot_is_diagnosed_without_asking_azure(azure, run, tmp_path):
+    produce(azure, FAULTS["key-vault-no-role"])
+    _, report, _ = run(azure.pool_id, "--json")
+    _, snapshot, _ = (None, json.dumps(json.loads(report)["health"]), None)
+    azure.emulator.requests.clear()
+    for text in (report, snapshot):
+        file = tmp_path / "saved.json"
+        file.write_text(text)
+        ended, out, _ = run("--snapshot", str(file))
+        assert ended == 2
+        assert "may not read the vault's secrets" in out
+    assert not azure.emulator.requests
+
+
+def test_what_cannot_be_told_ends_with_3(azure, run, tmp_path):
+    assert run()[0] == 3
+    assert "name a pool" in run()[2]
+    ended, out, _ = run(azure.pool_id)
+    assert ended == 3
+    assert "There is no such pool" in out
+    (tmp_path / "x.json").write_text("[]")
+    ended, _, err = run("--snapshot", str(tmp_path / "x.json"))
+    assert (ended, "holds no snapshot" in err) == (3, True)
+    (tmp_path / "file").write_text("")
+    produce(azure, FAULTS["disk-full"])
+    ended, out, err = run(azure.pool_id, "--output", str(tmp_path / "file" / "below"))
+    assert ended == 3
+    assert "A node's disk is full" in out
+    assert "could not be written" in err

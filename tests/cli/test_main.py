@@ -1,0 +1,50 @@
+"""The console script: what it offers, and what it says of bad options."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_batchext import __version__
+from airflow_batchext.cli.main import main
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"batchext {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "up", "emulator", "validate"])
+def test_help_explains_each_command(capsys, command):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert len(capsys.readouterr().out) > 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "required: COMMAND"),
+        (["nonsense"], "invalid choice: 'nonsense'"),
+        (["demo", "--nodes", "x"], "invalid int value"),
+    ],
+)
+def test_bad_arguments_are_a_line_and_status_two(capsys, arguments, said):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nodes", "0"], "--nodes is 0; it goes from 1 to 20."),
+        (["--fail", "nope"], "has the extensions secretext."),
+    ],
+)
+def test_the_demo_refuses_what_it_cannot_show(capsys, arguments, said):
+    assert main(["demo", *arguments]) == 2
+    assert said in capsys.readouterr().err

@@ -1,0 +1,225 @@
+"""The rules of the gate one by one: what closes it, what holds it up, what it tolerates."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_batchext.batch.data_plane import REPAIR_ITEM, Extension, Phase, read_node, read_pool
+from airflow_batchext.rules.gate import Outcome, Rules, hopeless, judge, node_report
+from tests import shapes
+
+NOW = 1_800_000_000.0
+LONG_AGO = "2026-01-01T00:00:00Z"
+QUOTA = [{"code": "AccountCoreQuotaReached", "message": "quota"}]
+FAILED = [{"code": "AllocationFailed", "message": "no capacity"}]
+
+
+def pool(**change):
+    return read_pool(shapes.pool(**change))
+
+
+def report(rules=None, *, state="idle", since=LONG_AGO, first_seen=NOW, phases=(Phase.SUCCEEDED,), name="n1"):
+    node = read_node(shapes.node(name, state, stateTransitionTime=since))
+    extensions = [
+        Extension(f"e{i}", f"e{i}", phase, f"code-{phase.value}", "why") for i, phase in enumerate(phases)
+    ]
+    names = [extension.name for extension in extensions]
+    return node_report(node, rules or Rules(), names, extensions, NOW, first_seen)
+
+
+def verdict(*reports, rules=None, **change):
+    change.setdefault("targetDedicatedNodes", len(reports))
+    change.setdefault("currentDedicatedNodes", len(reports))
+    return judge(pool(**change), rules or Rules(), {f"n{i}": r for i, r in enumerate(reports)})
+
+
+GOOD, BAD, BUSY = report(), report(phases=[Phase.FAILED]), report(phases=[Phase.PENDING])
+
+
+class TestResize:
+    short = {"currentDedicatedNodes": 1, "targetDedicatedNodes": 2}
+
+    @pytest.mark.parametrize("errors", [QUOTA, FAILED])
+    def test_a_failed_resize_is_hopeless_at_once(self, errors):
+        said = hopeless(pool(resizeErrors=errors, **self.short), Rules(), NOW, None)
+        assert said.startswith("the resize of pool p1 ended with 1 of 2 nodes: ")
+
+    def test_errors_of_an_older_resize_are_no_reason(self):
+        assert not hopeless(pool(resizeErrors=QUOTA), Rules(), NOW, None)
+        assert not hopeless(
+            pool(resizeErrors=QUOTA, **self.short, allocationState="resizing"), Rules(), NOW, None
+        )
+
+    def test_enough_nodes_are_enough(self):
+        short = pool(resizeErrors=QUOTA, **self.short)
+        assert not hopeless(short, Rules(min_nodes=1), NOW, None)
+        assert hopeless(short, Rules(min_nodes=2), NOW, None)
+
+    def test_a_grace_time_is_for_what_may_go_away(self):
+        rules = Rules(resize_grace=600)
+        for age, gone in ((599, False), (601, True)):
+            since = shapes_time(NOW - age)
+            short = {**self.short, "allocationStateTransitionTime": since}
+            assert bool(hopeless(pool(resizeErrors=FAILED, **short), rules, NOW, None)) is gone
+            assert hopeless(pool(resizeErrors=QUOTA, **short), rules, NOW, None), "a quota does not go away"
+        unknown = pool(resizeErrors=FAILED, **{**self.short, "allocationStateTransitionTime": None})
+        assert not hopeless(unknown, rules, NOW, None)
+        assert hopeless(unknown, Rules(), NOW, None), "without a grace time nobody needs to know since when"
+
+    def test_an_autoscale_pool_tries_again_by_itself(self):
+        short = {**self.short, "enableAutoScale": True}
+        assert not hopeless(pool(resizeErrors=FAILED, **short), Rules(), NOW, None)
+        assert hopeless(pool(resizeErrors=QUOTA, **short), Rules(), NOW, None)
+        held = verdict(GOOD, resizeErrors=FAILED, **short)
+        assert held.outcome is Outcome.WAIT
+        assert "AllocationFailed: no capacity" in held.listed()
+
+    def test_numbers_that_are_not_told_are_no_reason_to_fail(self):
+        untold = pool(resizeErrors=QUOTA, currentDedicatedNodes=None, currentLowPriorityNodes=None)
+        assert not hopeless(untold, Rules(), NOW, None)
+
+    def test_it_can_be_waited_for(self):
+        rules = Rules(on_failure="wait")
+        assert not hopeless(pool(resizeErrors=QUOTA, **self.short), rules, NOW, None)
+        held = verdict(GOOD, rules=rules, resizeErrors=QUOTA, **self.short)
+        assert held.outcome is Outcome.WAIT
+        assert "AccountCoreQuotaReached: quota" in held.listed()
+
+
+@pytest.mark.parametrize("rules", [Rules(), Rules(on_failure="wait")])
+def test_a_pool_that_goes_or_is_another_one_is_hopeless_in_any_case(rules):
+    assert hopeless(pool(state="deleting"), rules, NOW, None) == "pool p1 is being deleted"
+    assert "created anew" in hopeless(pool(), rules, NOW, "another time")
+    assert not hopeless(pool(), rules, NOW, None)
+    assert not hopeless(pool(creationTime=None), rules, NOW, "another time")
+
+
+class TestNodes:
+    @pytest.mark.parametrize("state", ["unusable", "starttaskfailed"])
+    def test_a_broken_node_fails_after_its_grace(self, state):
+        rules = Rules(node_grace=600)
+        for age in (599, 601):
+            told = report(rules, state=state, since=shapes_time(NOW - age))
+            untold = report(rules, state=state, since="", first_seen=NOW - age)
+            ahead = report(rules, state=state, since=shapes_time(NOW + 9999), first_seen=NOW - age)
+            for seen in (told, untold, ahead):
+                assert bool(seen.failed) is (age > 600)
+                assert bool(seen.missing) is (age < 600)
+                assert f"is {state}" in (*seen.failed, *seen.missing)[0]
+
+    @pytest.mark.parametrize("state", ["preempted", "rebooting", "unknown", "deallocated", "", "brandnew"])
+    def test_other_troubles_are_waited_for_however_long(self, state):
+        seen = report(Rules(node_grace=0), state=state)
+        assert not seen.failed
+        assert seen.missing
+
+    @pytest.mark.parametrize("state", ["preempted", "rebooting", "reimaging"])
+    def test_what_a_node_without_a_machine_reports_is_of_the_past(self, state):
+        assert not report(state=state, phases=[Phase.FAILED]).failed
+
+    @pytest.mark.parametrize(
+        "state", ["creating", "starting", "waitingforstarttask", "idle", "running", "offline"]
+    )
+    def test_states_with_a_machine_will_do(self, state):
+        assert report(state=state).ready
+
+    def test_node_states_may_ask_for_more(self):
+        rules = Rules(node_states=frozenset({"idle", "running"}))
+        assert report(rules, state="idle").ready
+        assert report(rules, state="creating").missing == ("node n1 is creating",)
+
+    def test_every_extension_counts(self):
+        assert not report(phases=[Phase.SUCCEEDED, Phase.PENDING]).ready
+        mixed = report(phases=[Phase.FAILED, Phase.PENDING])
+        assert len(mixed.failed) == len(mixed.missing) == 1
+        assert mixed.codes == {"e0": "code-failed", "e1": "code-pending"}
+
+
+class TestTolerance:
+    def test_one_failure_closes_the_gate(self):
+        closed = verdict(GOOD, BAD)
+        assert closed.outcome is Outcome.FAIL
+        assert closed.reasons == BAD.failed
+
+    def test_on_failure_wait_holds_it_up_instead(self):
+        held = verdict(GOOD, BAD, rules=Rules(on_failure="wait"))
+        assert held.outcome is Outcome.WAIT
+        assert held.reasons == BAD.failed
+
+    def test_tolerated_failures_neither_close_it_nor_hold_it_up(self):
+        two = Rules(max_failed_nodes=2)
+        assert verdict(GOOD, BAD, BAD, rules=two).outcome is Outcome.OPEN
+        assert verdict(GOOD, BUSY, BAD, BAD, rules=two).outcome is Outcome.WAIT
+        closed = verdict(GOOD, BAD, BAD, BAD, rules=two)
+        assert closed.outcome is Outcome.FAIL
+        assert closed.reasons[0] == "3 nodes failed, 2 may"
+        waiting = Rules(max_failed_nodes=1, on_failure="wait")
+        assert verdict(GOOD, BAD, rules=waiting).outcome is Outcome.OPEN
+        assert verdict(GOOD, BAD, BAD, rules=waiting).outcome is Outcome.WAIT
+
+    def test_refusals_close_it_whatever_else(self):
+        lenient = Rules(on_failure="wait", max_failed_nodes=9)
+        closed = judge(pool(), lenient, {"n1": GOOD, "n2": GOOD}, refused=["403"])
+        assert (closed.outcome, closed.reasons) == (Outcome.FAIL, ("403",))
+
+
+class TestCounts:
+    def test_min_nodes_takes_the_place_of_the_target(self):
+        change = {"targetDedicatedNodes": 5, "currentDedicatedNodes": 2}
+        assert verdict(GOOD, GOOD, **change).outcome is Outcome.WAIT
+        assert verdict(GOOD, GOOD, rules=Rules(min_nodes=2), **change).outcome is Outcome.OPEN
+        assert verdict(GOOD, GOOD, rules=Rules(min_nodes=3), **change).outcome is Outcome.WAIT
+        assert verdict(GOOD, rules=Rules(min_nodes=3), targetDedicatedNodes=1).outcome is Outcome.WAIT
+
+    @pytest.mark.parametrize(
+        ("journal", "opens"),
+        [
+            ('{"v":1,"targets":[2,1],"lowered":[[1,1]]}', False),
+            ('{"v":1,"targets":[2,0]}', True),
+            ('{"v":1}', True),
+            ("nonsense", True),
+            ('["targets"]', True),
+        ],
+    )
+    def test_nodes_that_a_repair_has_taken_away_are_waited_for(self, journal, opens):
+        metadata = [{"name": "team", "value": "x"}, {"name": REPAIR_ITEM, "value": journal}]
+        seen = verdict(GOOD, GOOD, metadata=metadata)
+        assert (seen.outcome is Outcome.OPEN) is opens
+        assert opens or "its target was 3, meanwhile it is 2" in seen.listed()
+        assert verdict(GOOD, GOOD, metadata=metadata, rules=Rules(min_nodes=2)).outcome is Outcome.OPEN
+
+    def test_every_node_has_to_be_ready_even_beyond_the_target(self):
+        assert verdict(GOOD, BUSY, targetDedicatedNodes=1).outcome is Outcome.WAIT
+
+    def test_low_priority_nodes_count_too(self):
+        assert verdict(GOOD, targetLowPriorityNodes=1).outcome is Outcome.WAIT
+
+    def test_an_autoscale_pool_of_none_passes_with_min_nodes_0_and_allow_empty_only(self):
+        empty = {"targetDedicatedNodes": 0, "currentDedicatedNodes": 0, "enableAutoScale": True}
+        assert verdict(**empty).outcome is Outcome.WAIT
+        assert verdict(rules=Rules(min_nodes=1, allow_empty=True), **empty).outcome is Outcome.WAIT
+        assert verdict(rules=Rules(allow_empty=True), **empty).outcome is Outcome.OPEN
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(),
+        Rules(("a", "b"), True, 3, frozenset({"idle", "running"}), "wait", 2, 1.5, 2.5),
+        Rules(extension_names=("a",), node_states=frozenset({"idle"})),
+    ],
+)
+def test_rules_survive_json(rules):
+    assert Rules.from_json(json.loads(json.dumps(rules.to_json()))) == rules
+
+
+def test_default_rules_are_nothing_to_store():
+    assert Rules().to_json() == {}
+
+
+def shapes_time(seconds):
+    from benchmarks.simulation import EPOCH, wire_time
+
+    return wire_time(seconds - EPOCH)
