@@ -94,7 +94,7 @@ MUTANTS = [
     ("rules/watch", "return last if replace(pool, id=last.pool.id) == last.pool else None", "return last"),
     ("rules/watch", "return last if Phase.PENDING in phases and Phase.FAILED not in phases else None", "return last if Phase.PENDING in phases else None"),
     ("rules/watch", "return last if Phase.PENDING in phases and Phase.FAILED not in phases else None", "return last"),
-    ("rules/watch", "if problem.kind is not ProblemKind.PASSING:\n        return None", "if False:\n        return None"),
+    ("rules/watch", "if problem.kind in (ProblemKind.REFUSED, ProblemKind.MISSING):\n        return None", "if False:\n        return None"),
     ("rules/watch", "retry_after=problem.retry_after, unread=True)\n\n\ndef _read_pool", "unread=True)\n\n\ndef _read_pool"),
     # --- pauses
     ("rules/watch", "if 0 < self._moved_looks <= _MOST_HURRIED:", "if 0 < self._moved_looks:"),

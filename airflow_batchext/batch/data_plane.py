@@ -92,13 +92,19 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One compute node. ``state`` is in lower case, "" where the service said none."""
+    """One compute node. ``state`` is in lower case, "" where the service said none.
+
+    ``is_busy`` says that it runs tasks.
+    """
 
     id: str
     state: str
     last_boot_time: str
     state_since: str
     errors: tuple[str, ...]
+    allocated: str = ""
+    is_dedicated: bool = True
+    is_busy: bool = False
 
     @property
     def leaving(self) -> bool:
@@ -224,12 +230,16 @@ def find_extension(extensions: Sequence[Extension], name: str) -> Extension | No
 def read_node(body: object) -> Node:
     """Read one item of a pool's node list."""
     item = _mapping(body)
+    state, running = _text(item.get("state")).lower(), item.get("runningTasksCount")
     return Node(
         id=_text(item.get("id")),
-        state=_text(item.get("state")).lower(),
+        state=state,
         last_boot_time=_text(item.get("lastBootTime")),
         state_since=_text(item.get("stateTransitionTime")),
         errors=tuple(_error_text(error) for error in _sequence(item.get("errors"))),
+        allocated=_text(item.get("allocationTime")),
+        is_dedicated=item.get("isDedicated") is not False,
+        is_busy=state == "running" or (isinstance(running, int) and running > 0),
     )
 
 

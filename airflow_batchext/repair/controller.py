@@ -25,23 +25,19 @@ from airflow_batchext.repair.journal import (
 from airflow_batchext.repair.observed import PoolSeen, read_pool_seen
 from airflow_batchext.repair.planner import Act, Plan, Planner
 from airflow_batchext.repair.requests import (
-    ReadMachines,
+    Ask,
     ReadWholePool,
     Remove,
-    RepairAnswer,
-    RepairAsk,
     Resize,
     Restart,
-    Trouble,
-    TroubleKind,
     WriteMetadata,
 )
 from airflow_batchext.repair.status import DEFAULT_LEASE_SECONDS, Progress, Stage
-from airflow_batchext.rules.watch import Answer, Problem, ProblemKind, Read, ReadExtensions
+from airflow_batchext.repair.symptoms import Machine
+from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, ReadNodes
 
 if TYPE_CHECKING:
     from airflow_batchext.repair.policy import RepairPolicy
-    from airflow_batchext.repair.symptoms import Machine
 
 _MOST_HURRIED = 3
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -59,8 +55,6 @@ _PASSING_CONFLICTS = frozenset(
     }
 )
 
-Ask = RepairAsk | Read
-AnyAnswer = RepairAnswer | Answer
 Look = Generator[Ask, Any, "Progress"]
 
 
@@ -116,7 +110,7 @@ class Repair:
             return opened
         seen, journal = opened
         machines = yield from self._read_machines(seen)
-        if isinstance(machines, Trouble):
+        if isinstance(machines, Problem):
             return _stopped(machines, f"the nodes of pool {self.pool_id}")
         now = clock()
         before = copy.deepcopy(journal)
@@ -139,7 +133,7 @@ class Repair:
     def glance(self) -> Generator[Ask, Any, bool]:
         """Whether a repair of ours is under way, by the pool's journal alone."""
         body = yield ReadWholePool()
-        if isinstance(body, Trouble):
+        if isinstance(body, Problem):
             return self.is_pending or False
         try:
             journal = read_journal(read_pool_seen(body).metadata)
@@ -151,7 +145,7 @@ class Repair:
     def finish(self) -> Generator[Ask, Any, bool]:
         """Take the journal out of the pool, if it is ours; return whether something is under way."""
         body = yield ReadWholePool()
-        if isinstance(body, Trouble):
+        if isinstance(body, Problem):
             return False
         seen = read_pool_seen(body)
         try:
@@ -182,9 +176,9 @@ class Repair:
             return Progress(Stage.FAILED, told)
         if not seen.is_steady:
             return Progress(Stage.WORKING, told)
-        trouble = yield Resize(*journal.targets, etag)
-        if isinstance(trouble, Trouble):
-            return Progress(Stage.WORKING, f"{told}: {trouble.text}", retry_after=trouble.retry_after)
+        problem = yield Resize(*journal.targets, etag)
+        if isinstance(problem, Problem):
+            return Progress(Stage.WORKING, f"{told}: {problem.text}", retry_after=problem.retry_after)
         return Progress(Stage.WORKING, soon=True)
 
     def pause(self, interval: float, progress: Progress) -> float:
@@ -200,7 +194,7 @@ class Repair:
 
     def _open(self, clock: Callable[[], float]) -> Generator[Ask, Any, tuple[PoolSeen, Journal] | Progress]:
         body = yield ReadWholePool()
-        if isinstance(body, Trouble):
+        if isinstance(body, Problem):
             return _stopped(body, f"pool {self.pool_id}")
         seen = read_pool_seen(body)
         pool = seen.pool
@@ -218,11 +212,11 @@ class Repair:
             return Progress(Stage.WORKING, f"pool {self.pool_id} is being repaired by {journal.by_name}")
         return seen, journal
 
-    def _read_machines(self, seen: PoolSeen) -> Generator[Ask, Any, list[Machine] | Trouble]:
-        answer = yield ReadMachines()
-        if isinstance(answer, Trouble):
+    def _read_machines(self, seen: PoolSeen) -> Generator[Ask, Any, list[Machine] | Problem]:
+        answer = yield ReadNodes()
+        if isinstance(answer, Problem):
             return answer
-        machines: list[Machine] = [machine for machine in answer if machine.node.id]
+        machines = [Machine(node) for node in answer if node.id]
         self._known.node_ids |= {node_key(machine.node.id): machine.node.id for machine in machines}
         expected = self.policy.extension_names or seen.pool.extension_names
         if not expected:
@@ -233,7 +227,7 @@ class Repair:
             read = dict.fromkeys(asked, read)
         for problem in read.values():
             if isinstance(problem, Problem) and problem.kind is ProblemKind.REFUSED:
-                return Trouble(TroubleKind.REFUSED, problem.text)
+                return problem
         return [
             machine.with_extensions(found)
             if isinstance(found := read.get(machine.node.id), Sequence)
@@ -264,46 +258,46 @@ class Repair:
             return progress
         if metadata != seen.metadata:
             written = yield WriteMetadata(metadata, etag)
-            if isinstance(written, Trouble):
+            if isinstance(written, Problem):
                 return self._unwritten(written)
             etag = written or etag
         for act in plan.acts:
             for key in _keys(act):
                 self._known.refused.pop(key, None)
         for act in plan.acts:
-            trouble = yield _with_etag(act, etag)
-            if isinstance(trouble, Trouble):
-                stopped = self._not_done(act, trouble)
+            problem = yield _with_etag(act, etag)
+            if isinstance(problem, Problem):
+                stopped = self._not_done(act, problem)
                 if stopped is not None:
                     return stopped
         has_refused = any(key in self._known.refused for act in plan.acts for key in _keys(act))
         return replace(progress, soon=True) if has_refused else progress
 
-    def _unwritten(self, trouble: Trouble) -> Progress:
-        match trouble.kind:
-            case TroubleKind.CONFLICT:
+    def _unwritten(self, problem: Problem) -> Progress:
+        match problem.kind:
+            case ProblemKind.CONFLICT:
                 text = f"pool {self.pool_id} was changed by somebody else meanwhile"
                 return Progress(Stage.WORKING, text, soon=True)
-            case TroubleKind.PASSING | TroubleKind.MISSING:
-                return Progress(Stage.WORKING, trouble.text, retry_after=trouble.retry_after, unread=True)
+            case ProblemKind.PASSING | ProblemKind.MISSING:
+                return Progress(Stage.WORKING, problem.text, retry_after=problem.retry_after, unread=True)
             case _:
-                text = f'the metadata item "{ITEM}" could not be written, so nothing was done: {trouble.text}'
+                text = f'the metadata item "{ITEM}" could not be written, so nothing was done: {problem.text}'
                 return Progress(Stage.FAILED, text)
 
-    def _not_done(self, act: Act, trouble: Trouble) -> Progress | None:
+    def _not_done(self, act: Act, problem: Problem) -> Progress | None:
         """Note why something was not done; return how the look ends, unless it goes on."""
-        match trouble.kind:
-            case TroubleKind.REFUSED:
-                return Progress(Stage.FAILED, trouble.text)
-            case TroubleKind.PASSING:
-                return Progress(Stage.WORKING, trouble.text, retry_after=trouble.retry_after, unread=True)
-            case TroubleKind.MISSING:
+        match problem.kind:
+            case ProblemKind.REFUSED:
+                return Progress(Stage.FAILED, problem.text)
+            case ProblemKind.PASSING:
+                return Progress(Stage.WORKING, problem.text, retry_after=problem.retry_after, unread=True)
+            case ProblemKind.MISSING:
                 return None  # the node is gone: the next look sees that
-            case TroubleKind.CONFLICT if trouble.code in _PASSING_CONFLICTS:
+            case ProblemKind.CONFLICT if problem.code in _PASSING_CONFLICTS:
                 return None
         if isinstance(act, Resize):
-            return Progress(Stage.FAILED, trouble.text)
-        self._known.refused |= dict.fromkeys(_keys(act), trouble.text)
+            return Progress(Stage.FAILED, problem.text)
+        self._known.refused |= dict.fromkeys(_keys(act), problem.text)
         return None
 
     # --- telling -------------------------------------------------------------------------------------------
@@ -346,11 +340,11 @@ def _stage(plan: Plan, journal: Journal) -> Stage:
     return Stage.FAILED if plan.hopeless else Stage.DONE
 
 
-def _stopped(trouble: Trouble, what: str) -> Progress:
-    text = f"{what} could not be read: {trouble.text}"
-    if trouble.kind in (TroubleKind.REFUSED, TroubleKind.MISSING):
+def _stopped(problem: Problem, what: str) -> Progress:
+    text = f"{what} could not be read: {problem.text}"
+    if problem.kind in (ProblemKind.REFUSED, ProblemKind.MISSING):
         return Progress(Stage.FAILED, text)
-    return Progress(Stage.WORKING, text, retry_after=trouble.retry_after, unread=True)
+    return Progress(Stage.WORKING, text, retry_after=problem.retry_after, unread=True)
 
 
 def _keys(act: Act) -> list[tuple[str, str]]:

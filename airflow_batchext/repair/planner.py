@@ -212,7 +212,7 @@ class Planner:
             if record.state != "open" or machine is None:
                 continue
             self.plan.waiting.append(f"node {machine.node.id} is being mended ({record.step})")
-            if self.now - record.asked < _ASK_AGAIN_SECONDS or machine.is_busy:
+            if self.now - record.asked < _ASK_AGAIN_SECONDS or machine.node.is_busy:
                 continue  # a node that ends its tasks first is still running
             if record.step == "replace":
                 is_whole = self.seen.pool.autoscale or self.seen.targets == self.journal.targets
@@ -243,7 +243,7 @@ class Planner:
             if step is None:
                 self.plan.hopeless.append(f"{ailment.text} [{why}]")
                 continue
-            if machine.is_busy and not self.policy.include_running:
+            if machine.node.is_busy and not self.policy.include_running:
                 busy += 1
                 continue
             waits_for_pool = step == "replace" and (
@@ -336,7 +336,7 @@ class Planner:
         if self.journal.is_over:
             self.journal.rounds, self.journal.is_over = self.journal.rounds + 1, False
         self.journal.records.append(
-            Record(key, step, ailment.failure, now, now, machine.booted, machine.is_dedicated)
+            Record(key, step, ailment.failure, now, now, machine.booted, machine.node.is_dedicated)
         )
 
     def _restart(self, step: str, machine: Machine) -> Restart:
@@ -349,7 +349,7 @@ class Planner:
 
     def _remove(self, node_ids: list[str]) -> None:
         machines = [self.here[node_key(node_id)] for node_id in node_ids]
-        dedicated = sum(machine.is_dedicated for machine in machines)
+        dedicated = sum(machine.node.is_dedicated for machine in machines)
         less = (dedicated, len(machines) - dedicated)
         # The service may count down from the targets, or (where it never reached them) from what is there.
         self.journal.lowered = tuple(

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
-from airflow_batchext.repair.symptoms import Machine
+from airflow_batchext.rules.watch import Answer, Problem, Read
 
 
 @dataclass(frozen=True, slots=True)
 class ReadWholePool:
     """Asks for the pool's body (``Pools_GetPool``), its metadata and ETag among it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadMachines:
-    """Asks for the pool's whole node list; answered by a sequence of ``Machine``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +49,5 @@ class Resize:
     etag: str
 
 
-class TroubleKind(str, Enum):
-    """Why something was not read or done, as far as a repair tells the cases apart."""
-
-    REFUSED = "refused"
-    """Sign-in or permission."""
-    MISSING = "missing"
-    CONFLICT = "conflict"
-    REJECTED = "rejected"
-    PASSING = "passing"
-    """It may have been done all the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that was not read or not done. ``retry_after`` is what the service asked for, in seconds."""
-
-    kind: TroubleKind
-    text: str
-    code: str = ""
-    retry_after: float | None = None
-
-
-RepairAsk = ReadWholePool | ReadMachines | WriteMetadata | Restart | Remove | Resize
-RepairAnswer = Mapping[str, Any] | Sequence[Machine] | str | None | Trouble
+Ask = Read | ReadWholePool | WriteMetadata | Restart | Remove | Resize
+AnyAnswer = Answer | Mapping[str, Any] | str | Problem

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_batchext.batch.data_plane import (
     BROKEN_STATES,
@@ -16,7 +16,6 @@ from airflow_batchext.batch.data_plane import (
     epoch_seconds,
     find_extension,
     one_line,
-    read_node,
 )
 from airflow_batchext.rules.gate import Rules, node_report
 
@@ -30,15 +29,15 @@ _NAME_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One node, and what was read of it. ``extensions`` is None where they could not be read, or were not."""
+    """One node with its extensions; these are None where they could not be read, or were not."""
 
     node: Node
-    is_dedicated: bool
-    is_busy: bool
-    """Whether it runs tasks."""
-    allocated: float | None
-    """When it came into the pool, in seconds since the epoch."""
     extensions: Sequence[Extension] | None = None
+
+    @property
+    def allocated(self) -> float | None:
+        """When it came into the pool, in seconds since the epoch."""
+        return epoch_seconds(self.node.allocated)
 
     @property
     def booted(self) -> int:
@@ -68,18 +67,6 @@ class Condition:
     is_ready: bool = False
     ailment: Ailment | None = None
     is_doubtful: bool = False
-
-
-def read_machine(body: Mapping[str, Any]) -> Machine:
-    """Read one item of a pool's node list."""
-    node = read_node(body)
-    running = body.get("runningTasksCount")
-    return Machine(
-        node=node,
-        is_dedicated=body.get("isDedicated") is not False,
-        is_busy=node.state == "running" or (isinstance(running, int) and running > 0),
-        allocated=epoch_seconds(str(body.get("allocationTime") or "")),
-    )
 
 
 def condition(machine: Machine, expected: Sequence[str], policy: RepairPolicy, now: float) -> Condition:

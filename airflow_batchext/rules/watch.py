@@ -76,20 +76,25 @@ class ReadExtensions:
 
 
 class ProblemKind(str, Enum):
-    """Why a read gave no answer, as far as the rules tell the cases apart."""
+    """Why something was not read or done, as far as the gate or a repair tells the cases apart."""
 
     REFUSED = "refused"
+    """Sign-in or permission."""
     MISSING = "missing"
+    CONFLICT = "conflict"
+    REJECTED = "rejected"
     PASSING = "passing"
+    """What was to be done may have been done all the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A read that gave no answer. ``retry_after`` is what the service asked for, in seconds."""
+    """Something that was not read or not done. ``retry_after`` is what the service asked for, in seconds."""
 
     kind: ProblemKind
     text: str
     retry_after: float | None = None
+    code: str = ""
 
 
 Read = ReadPool | ReadNodes | ReadExtensions
@@ -387,7 +392,7 @@ def _unread(problem: Problem, what: str, pool: Pool | None) -> Verdict:
 
 def _held_by(problem: Problem, last: Verdict) -> Verdict | None:
     """What a glance without an answer comes to: it waits if that may pass, else a whole look has to tell."""
-    if problem.kind is not ProblemKind.PASSING:
+    if problem.kind in (ProblemKind.REFUSED, ProblemKind.MISSING):
         return None
     return replace(last, retry_after=problem.retry_after, unread=True)
 

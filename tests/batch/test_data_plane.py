@@ -171,6 +171,29 @@ def test_boot_tells_a_new_vm_from_an_old_one():
     assert boot(state="creating", boot="b1") != boot(state="idle", boot="b1")
 
 
+@pytest.mark.parametrize(
+    ("said", "is_busy"),
+    [
+        ({"state": "Running"}, True),
+        ({"state": "idle", "runningTasksCount": 2}, True),
+        ({"state": "offline", "runningTasksCount": 0}, False),
+        ({"state": "idle", "runningTasksCount": "2"}, False),
+        ({"state": "idle"}, False),
+    ],
+)
+def test_a_node_is_busy_while_it_runs_tasks(said, is_busy):
+    assert read_node({"id": "n1", **said}).is_busy is is_busy
+
+
+def test_a_node_is_dedicated_unless_it_is_said_not_to_be():
+    assert [read_node({"isDedicated": said}).is_dedicated for said in (True, False, None)] == [
+        True,
+        False,
+        True,
+    ]
+    assert read_node({"allocationTime": "t1"}).allocated == "t1"
+
+
 @given(st.text())
 def test_machine_text_becomes_one_harmless_line(text):
     line = one_line(text, 50)

@@ -423,6 +423,8 @@ def test_a_glance_that_shows_news_becomes_a_whole_look():
     ("problem", "outcome"),
     [
         (Problem(ProblemKind.PASSING, "429", retry_after=70), Outcome.WAIT),
+        (Problem(ProblemKind.CONFLICT, "409", retry_after=70), Outcome.WAIT),
+        (Problem(ProblemKind.REJECTED, "400", retry_after=70), Outcome.WAIT),
         (Problem(ProblemKind.MISSING, "404"), Outcome.WAIT),
         (Problem(ProblemKind.REFUSED, "403"), Outcome.FAIL),
     ],
@@ -434,7 +436,7 @@ def test_a_glance_that_is_not_answered_waits_or_looks_into_it(problem, outcome):
     world.asked.clear()
     verdict = look(world, watch, now=30, whole=False)
     assert verdict.outcome is outcome
-    if problem.kind is ProblemKind.PASSING:
+    if problem.retry_after:
         assert len(world.asked) == 1, "who is told to wait does not ask on"
         assert verdict.unread
         assert watch.pause(30, verdict) == 70

@@ -12,7 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import read_extension, read_node, read_pool
-from airflow_batchext.exceptions import AccessRefusedError, NotFoundError, ServiceError
+from airflow_batchext.exceptions import (
+    AccessRefusedError,
+    ConflictError,
+    NotFoundError,
+    ServiceError,
+    UnavailableError,
+)
 from airflow_batchext.hooks._drivers import repair
 from airflow_batchext.metrics import look_span, note_verdict
 from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
@@ -20,8 +26,9 @@ from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, R
 if TYPE_CHECKING:
     from airflow_batchext.hooks._reading import Body
     from airflow_batchext.hooks.node import AzureBatchNodeHook
-    from airflow_batchext.repair.controller import AnyAnswer, Ask, Repair
+    from airflow_batchext.repair.controller import Repair
     from airflow_batchext.repair.gate import Healing
+    from airflow_batchext.repair.requests import AnyAnswer, Ask
     from airflow_batchext.rules.gate import Verdict
     from airflow_batchext.rules.watch import NodeAnswer, Watch
 
@@ -47,7 +54,16 @@ _POOL_MEMBERS = [
     "virtualMachineConfiguration",
     "metadata",
 ]
-_NODE_MEMBERS = ["id", "state", "stateTransitionTime", "lastBootTime", "errors"]
+_NODE_MEMBERS = [
+    "id",
+    "state",
+    "stateTransitionTime",
+    "lastBootTime",
+    "errors",
+    "allocationTime",
+    "isDedicated",
+    "runningTasksCount",
+]
 
 
 def look(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
@@ -227,11 +243,17 @@ def _note(error: ServiceError, told_off: list[Problem]) -> Problem:
 
 
 def problem_of(error: ServiceError) -> Problem:
-    """What an error of the service means for the rules."""
+    """What an error of the service means for the rules of the gate, and for a repair."""
+    code = "ConditionNotMet" if error.status == 412 else error.code
     match error:
         case AccessRefusedError():
-            return Problem(ProblemKind.REFUSED, str(error))
+            return Problem(ProblemKind.REFUSED, str(error), error.retry_after, code)
         case NotFoundError():
-            return Problem(ProblemKind.MISSING, error.reason)
+            kind = ProblemKind.MISSING
+        case ConflictError():
+            kind = ProblemKind.CONFLICT
+        case UnavailableError():
+            kind = ProblemKind.PASSING
         case _:
-            return Problem(ProblemKind.PASSING, error.reason, error.retry_after)
+            kind = ProblemKind.REJECTED
+    return Problem(kind, error.reason, error.retry_after, code)
