@@ -31,7 +31,7 @@ def _number(label: str, description: str, least: float, most: float) -> dict[str
     return {"label": label, "description": description, "schema": schema}
 
 
-# Beside login and password; read by airflow_batchext.connection.
+# Beside login and password; read by airflow_batchext.connection. Airflow hides a secret by its field's name.
 _FORM: dict[str, Any] = {
     "auth": _choice(
         "Sign-in",
@@ -51,7 +51,7 @@ _FORM: dict[str, Any] = {
     "account_url": _text(
         "Batch account URL", "Optional: https://<account>.<region>.batch.azure.com. Looked up if empty."
     ),
-    "account_key": _secret(
+    "account_key_secret": _secret(
         "Batch account key", "Optional: shared key for the data plane; needs no client secret."
     ),
     "list_keys": {
@@ -59,7 +59,7 @@ _FORM: dict[str, Any] = {
         "description": "Optional: ask the management plane for the key, and sign the data plane with it.",
         "schema": {"type": ["boolean", "null"]},
     },
-    "certificate": _secret(
+    "certificate_secret": _secret(
         "Certificate",
         "For auth certificate: PEM text with its key, or the path of a PEM or PKCS12 file on the workers.",
     ),

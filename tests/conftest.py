@@ -155,6 +155,7 @@ def azure(running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterat
     forget_keys()
     running_emulator.scenario = Scenario()
     running_emulator.requests.clear()
+    running_emulator.faults.clear()
     azure = Azure(running_emulator, monkeypatch, f"pool-{next(_numbers)}")
     azure.connect("azure_batchext_default", own_connection(running_emulator))
     azure.connect("official", official_connection(running_emulator))

@@ -55,7 +55,12 @@ _NEEDED: Mapping[SignInKind, Mapping[str, str]] = {
     },
     SignInKind.ACCOUNT_KEY: {"account_name": "", "account_key": ""},
 }
-_NAMES = {"client_id": "client_id (login)", "client_secret": "client_secret (password)"}
+_NAMES = {
+    "client_id": "client_id (login)",
+    "client_secret": "client_secret (password)",
+    "account_key": "account_key_secret",
+    "certificate": "certificate_secret",
+}
 _ARM_FIELDS = ("subscription_id", "resource_group", "account_name")
 
 
@@ -79,6 +84,8 @@ class BatchConnection:
     :param connect_timeout: seconds.
     :param read_timeout: seconds.
     :param retries: how often the SDK repeats a call by itself; None leaves it to the caller.
+    :param shown_secrets: fields of the extra that hold a secret under a name by which Airflow does not know
+        it, each with the name that it should have.
     """
 
     conn_id: str
@@ -106,6 +113,16 @@ class BatchConnection:
     connect_timeout: float = _CONNECT_TIMEOUT_SECONDS
     read_timeout: float = _READ_TIMEOUT_SECONDS
     retries: int | None = None
+    shown_secrets: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def warning(self) -> str:
+        """What its owner should mend, though it works; "" if nothing."""
+        return " ".join(
+            f"Connection {self.conn_id!r}: Airflow shows the extra's field {earlier} to everybody who sees "
+            f"connections; name it {name}, and take another secret."
+            for earlier, name in self.shown_secrets
+        )
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -171,8 +188,8 @@ class BatchConnection:
             base64.b64decode(self.account_key, validate=True)
         except ValueError:
             raise ConnectionFieldsError(
-                f"Connection {self.conn_id!r}: account_key is not a key of a Batch account (which is base64 "
-                "text); copy it again from the account's page of keys."
+                f"Connection {self.conn_id!r}: account_key_secret is not a key of a Batch account (which is "
+                "base64 text); copy it again from the account's page of keys."
             ) from None
 
     def require_own_host(self, url: str) -> None:

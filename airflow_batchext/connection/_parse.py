@@ -38,6 +38,8 @@ EXCLUDABLE = (
 
 # How Airflow's Azure provider spells what we call otherwise.
 _OTHER_NAMES = {"tenant_id": "tenantId", "subscription_id": "subscriptionId"}
+# Airflow's API hides a field of the extra by its name, and these earlier ones say nothing to it.
+_CLEAR_NAMES = {"account_key_secret": "account_key", "certificate_secret": "certificate"}
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 _PEM_LINE = 64
 
@@ -49,7 +51,7 @@ def parse_connection(connection: Connection) -> BatchConnection:
     """
     extra = _Extra(connection.conn_id, connection.conn_type, connection.extra)
     login, password = connection.login or "", connection.password or ""
-    account_name, account_key = extra.text("account_name"), extra.text("account_key")
+    account_name, account_key = extra.text("account_name"), extra.text("account_key_secret")
     if connection.conn_type == OFFICIAL_CONN_TYPE:
         account_name, account_key = login or account_name, password or account_key
         login, password = extra.text("client_id"), extra.text("client_secret")
@@ -59,6 +61,7 @@ def parse_connection(connection: Connection) -> BatchConnection:
     cloud = _cloud(extra)
     fields = BatchConnection(
         conn_id=connection.conn_id,
+        shown_secrets=extra.shown_secrets(),
         client_id=login,
         client_secret=password,
         tenant_id=extra.text("tenant_id"),
@@ -88,7 +91,7 @@ def parse_connection(connection: Connection) -> BatchConnection:
         read_timeout=extra.number("read_timeout", fields.read_timeout, 0.1, 600),
     )
     if fields.list_keys and account_key:
-        extra.refuse("list_keys asks for the account's key, and account_key gives one: set one of them.")
+        extra.refuse("list_keys asks for the key, and account_key_secret gives one: set one of them.")
     if fields.list_keys and fields.auth is SignInKind.ACCOUNT_KEY:
         extra.refuse("list_keys has to sign in first: give an auth other than 'account_key'.")
     return fields
@@ -166,9 +169,19 @@ class _Extra:
             )
         return url
 
+    def shown_secrets(self) -> tuple[tuple[str, str], ...]:
+        """Fields of earlier names that hold a secret, which Airflow shows, each with its name of today."""
+        return tuple(
+            (earlier, name)
+            for name, earlier in _CLEAR_NAMES.items()
+            for value in (self._fields.get(earlier) or self._fields.get(f"{self._prefix}{earlier}"),)
+            # The path of a certificate is no secret.
+            if value and (name != "certificate_secret" or "-----BEGIN" in str(value))
+        )
+
     def _value(self, name: str) -> object:
         # Older forms of Airflow stored fields under a long name.
-        for key in (name, _OTHER_NAMES.get(name, name)):
+        for key in (name, _OTHER_NAMES.get(name, name), _CLEAR_NAMES.get(name, name)):
             for spelt in (key, f"{self._prefix}{key}"):
                 if self._fields.get(spelt) not in (None, ""):
                     return self._fields[spelt]
@@ -228,7 +241,7 @@ def _exclusions(extra: _Extra) -> tuple[str, ...]:
 
 def _certificate(extra: _Extra) -> str:
     """A path, or PEM text whose lines are lines again: a form's password field swallows them."""
-    given = extra.text("certificate")
+    given = extra.text("certificate_secret")
     if "-----BEGIN" not in given:
         return given
     text = given.replace("\\n", "\n")

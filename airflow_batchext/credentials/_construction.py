@@ -49,8 +49,8 @@ def unusable_fields_told(connection: BatchConnection) -> Iterator[None]:
 
 _HINTS = {
     SignInKind.CERTIFICATE: (
-        "certificate has to be PEM text with certificate and private key, or the path of such a file (or of "
-        "a PKCS12 file) that the worker can read; certificate_password is its password, if it has one."
+        "certificate_secret has to be PEM text with certificate and private key, or the path of such a file "
+        "(or of a PKCS12 file) that the worker can read; certificate_password is its password, if it has one."
     ),
     SignInKind.WORKLOAD_IDENTITY: "Check tenant_id, and that the worker can read token_file.",
 }

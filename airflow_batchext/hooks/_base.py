@@ -81,6 +81,7 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
             self._connection = parse_connection(self.get_connection(self.azure_batchext_conn_id))
             for secret in self._connection.secrets:
                 mask_secret(secret)
+            self._warn()
         return self._connection
 
     async def aconnection(self) -> BatchConnection:
@@ -93,7 +94,12 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
             self._connection = parse_connection(await get_async_connection(self.azure_batchext_conn_id))
             await amask(self._connection.secrets)
+            self._warn()
         return self._connection
+
+    def _warn(self) -> None:
+        if self._connection and self._connection.warning:
+            self.log.warning("%s", self._connection.warning)
 
     def _read_again(self) -> BatchConnection | None:
         """The connection as it is now, after a refusal: its secrets may have been rotated."""

@@ -46,7 +46,7 @@ def probe(hook: AzureBatchNodeHook, patience: float = PATIENCE_SECONDS) -> tuple
         planes["Management plane"] = lambda: _try_management_plane(hurried)
     findings = _all(planes, patience)
     texts = [f"{plane}: {problem or 'works.'}" for plane, problem in findings.items()]
-    return not any(findings.values()), " ".join(filter(None, (*texts, passed_over)))
+    return not any(findings.values()), " ".join(filter(None, (*texts, passed_over, connection.warning)))
 
 
 def _try_data_plane(hook: AzureBatchNodeHook) -> None:

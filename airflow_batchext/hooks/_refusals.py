@@ -63,7 +63,7 @@ _BY_CODE = {
     ),
     "AccountIsDisabled": "The Batch account is disabled: look at its page in the portal.",
     "SharedKeyNotAllowed": (
-        "The Batch account takes no shared keys (allowedAuthenticationModes): remove account_key or "
+        "The Batch account takes no shared keys (allowedAuthenticationModes): remove account_key_secret or "
         "list_keys from the connection and sign in at Microsoft Entra."
     ),
 }
@@ -117,7 +117,7 @@ def advice(status: int, code: str, text: str, needs: str = "") -> str:
     if code in _BY_CODE:
         return _BY_CODE[code]
     if status == 403 and code == "AuthenticationFailed":
-        return "The account's key is wrong, or of another account: check account_key and account_name."
+        return "The account's key is wrong, or of another account: check account_key_secret and account_name."
     if status == 403 and needs:
         return f"{_BY_STATUS[status]} The action that this needs is {needs} (docs/permissions.md)."
     return _BY_STATUS[status]

@@ -108,18 +108,18 @@ class Secrets:
         proxy = {"proxy": f"http://me@{nobody}", "proxy_password": self.proxy_password, "retries": 0}
         extras: dict[str, dict[str, Any]] = {
             "by_secret": {},
-            "by_certificate": {"certificate": self.certificate},
+            "by_certificate": {"certificate_secret": self.certificate},
             "by_locked_certificate": {
-                "certificate": self.locked_certificate.replace("\n", ""),
+                "certificate_secret": self.locked_certificate.replace("\n", ""),
                 "certificate_password": self.passphrase,
             },
             "by_workload": {"auth": "workload_identity", "token_file": info.federated_token_file},
-            "by_key": {"account_key": info.key, **http},
+            "by_key": {"account_key_secret": info.key, **http},
             "by_listed_key": {"list_keys": True, **url},
-            "wrong_key": {"account_key": self.wrong_key, **http},
-            "wrong_certificate": {"certificate": self.wrong_certificate, **url},
+            "wrong_key": {"account_key_secret": self.wrong_key, **http},
+            "wrong_certificate": {"certificate_secret": self.wrong_certificate, **url},
             "behind_proxy": {**proxy, **url},
-            "broken": {"certificate": self.certificate[:400], **url},
+            "broken": {"certificate_secret": self.certificate[:400], **url},
         }
         wrong = own_connection(service, password=self.wrong_secret, extra=url)
         return {"wrong_secret": wrong} | {
@@ -133,7 +133,7 @@ def _private_key(pem: str) -> str:
 
 
 def data_plane(service: Emulator) -> dict[str, str]:
-    return {"account_url": service.info.http_endpoint, "account_key": service.info.key}
+    return {"account_url": service.info.http_endpoint, "account_key_secret": service.info.key}
 
 
 @pytest.fixture(scope="session")

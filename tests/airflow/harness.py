@@ -171,6 +171,12 @@ class Airflow:
         answer.raise_for_status()
         return answer.json()
 
+    def send(self, method: str, path: str, body: Any) -> str:
+        """Any other request of the REST API; the text of its answer."""
+        answer = self._client.request(method, f"/api/v2/{path}", json=body)
+        assert answer.is_success, f"{method} {path}: {answer.status_code}"
+        return answer.text
+
     def text(self, path: str) -> str:
         """The text of any page or API answer."""
         return self._client.get(path).text

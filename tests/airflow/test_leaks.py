@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from tests.airflow.conftest import CONTROL, Secrets
 from tests.airflow.harness import wait_until
 from tests.airflow.leaks import files, forms, leaks
 from tests.airflow_names import airflow_is
+from tests.conftest import official_connection
 
 if TYPE_CHECKING:
     from airflow_batchext.emulator import Emulator
@@ -91,6 +93,41 @@ def test_what_the_emulator_wrote_down_has_no_secret(service: Emulator, run: str,
     log = "\n".join(f"{r.method} {r.path} {r.status}" for r in service.requests)
     assert "/oauth2/v2.0/token" in log
     assert leaks(planted.all(), [("requests", log.encode())]) == []
+
+
+def connections_shown(airflow: Airflow, given: dict[str, dict[str, Any]]) -> list[tuple[str, bytes]]:
+    """What every endpoint says of connections that it is given for Airflow's database, old and new."""
+    shown: dict[str, str] = {}
+    bodies = {
+        conn_id: {"connection_id": conn_id, **connection, "extra": json.dumps(connection["extra"])}
+        for conn_id, connection in given.items()
+    }
+    for conn_id, body in bodies.items():
+        shown[f"POST {conn_id}"] = airflow.send("POST", "connections", body)
+        shown[f"GET {conn_id}"] = airflow.text(f"/api/v2/connections/{conn_id}")
+        stars = json.loads(shown[f"GET {conn_id}"])["extra"]
+        change = {**body, "extra": stars, "password": "***", "description": "changed"}
+        shown[f"PATCH {conn_id}"] = airflow.send("PATCH", f"connections/{conn_id}", change)
+    bulk = {"action": "update", "entities": list(bodies.values()), "action_on_non_existence": "fail"}
+    shown["bulk"] = airflow.send("PATCH", "connections", {"actions": [bulk]})
+    for path in ("connections?limit=100", "eventLogs?limit=200&order_by=-id"):
+        shown[path] = airflow.text(f"/api/v2/{path}")
+    shown["list"] = airflow.run("connections", "list", "--output", "json")
+    return [(where, text.encode()) for where, text in shown.items()]
+
+
+def test_no_endpoint_shows_a_secret_of_a_connection_in_the_database(
+    airflow: Airflow, service: Emulator, planted: Secrets, secret_runs: dict[str, str]
+):
+    official = official_connection(service)
+    official["extra"] |= {"client_secret": planted.wrong_secret, "proxy_password": planted.proxy_password}
+    own = {f"db_{name}": connection for name, connection in planted.connections(service).items()}
+    assert leaks(planted.all(), connections_shown(airflow, {**own, "db_official": official})) == []
+    by_key = own["db_by_key"]["extra"]
+    earlier = {**by_key, "account_key": by_key["account_key_secret"], "account_key_secret": ""}
+    shown = connections_shown(airflow, {"db_earlier": {**own["db_by_key"], "extra": earlier}})
+    found = set(leaks(planted.all(), shown))
+    assert {"account key in GET db_earlier", "account key in connections?limit=100"} <= found, "the hunt can"
 
 
 class TestTheHuntCanFail:

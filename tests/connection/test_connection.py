@@ -25,7 +25,7 @@ FULL = {
     "subscription_id": "s",
     "resource_group": "g",
     "account_name": "acct",
-    "account_key": KEY,
+    "account_key_secret": KEY,
     "account_url": "acct.region.batch.azure.com/",
 }
 
@@ -57,7 +57,7 @@ def test_official_type_serves_the_data_plane_and_says_what_the_management_plane_
 
 def test_official_type_without_a_key_signs_in_with_an_identity():
     extra = {"managed_identity_client_id": "mi", "workload_identity_tenant_id": "wt", **FULL}
-    connection = parse_connection(given("azure_batch", extra={**extra, "account_key": ""}))
+    connection = parse_connection(given("azure_batch", extra={**extra, "account_key_secret": ""}))
     assert not connection.signs_with_key
     assert connection.auth is SignInKind.DEFAULT
     assert connection.managed_identity_client_id == "mi"
@@ -104,12 +104,12 @@ def test_half_a_service_principal_is_an_error_not_a_fallback(login, password, ex
     [
         (None, {}, "default"),
         ("app", {}, "client_secret"),
-        ("app", {"certificate": "/c.pem"}, "certificate"),
+        ("app", {"certificate_secret": "/c.pem"}, "certificate"),
         ("app", {"token_file": "/t"}, "workload_identity"),
         ("app", {"auth": "managed_identity"}, "managed_identity"),
         (None, {"auth": "Azure_CLI"}, "azure_cli"),
-        (None, {"account_key": KEY}, "default"),
-        (None, {"account_key": KEY, "auth": "account_key"}, "account_key"),
+        (None, {"account_key_secret": KEY}, "default"),
+        (None, {"account_key_secret": KEY, "auth": "account_key"}, "account_key"),
     ],
 )
 def test_how_to_sign_in_is_named_or_follows_from_the_fields(login, extra, kind):
@@ -120,7 +120,7 @@ def test_how_to_sign_in_is_named_or_follows_from_the_fields(login, extra, kind):
     ("auth", "missing"),
     [
         ("client_secret", r"client_id \(login\), client_secret \(password\), tenant_id"),
-        ("certificate", r"client_id \(login\), tenant_id, certificate"),
+        ("certificate", r"client_id \(login\), tenant_id, certificate_secret"),
         ("workload_identity", r"client_id \(login\), tenant_id, token_file.*AZURE_FEDERATED_TOKEN_FILE"),
     ],
 )
@@ -144,8 +144,8 @@ def test_a_key_alone_does_not_open_the_management_plane():
 
 
 def test_a_key_has_to_be_one():
-    connection = parse_connection(given(extra={**FULL, "account_key": SECRET}))
-    with pytest.raises(ConnectionFieldsError, match="account_key is not a key") as caught:
+    connection = parse_connection(given(extra={**FULL, "account_key_secret": SECRET}))
+    with pytest.raises(ConnectionFieldsError, match="account_key_secret is not a key") as caught:
         connection.require_shared_key()
     assert SECRET not in str(caught.value)
 
@@ -164,7 +164,7 @@ def test_a_certificate_as_text_keeps_its_lines_wherever_it_was_typed():
         assert all(len(line) <= 64 for line in body)
         assert set(body) <= set(connection.secrets), "each line is masked: logs have lines"
         assert "U0VOVElORUw" not in repr(connection)
-    assert not parse_connection(given(extra={"certificate": "/etc/c.pem"})).has_certificate_text
+    assert not parse_connection(given(extra={"certificate_secret": "/etc/c.pem"})).has_certificate_text
 
 
 def test_the_password_of_a_proxy_is_a_secret_wherever_it_stands():
@@ -230,7 +230,7 @@ def test_no_token_is_sent_to_a_host_of_another_cloud():
 
 
 def test_a_key_needs_the_name_it_signs_for():
-    connection = parse_connection(given(extra={"account_key": KEY, "account_url": "https://a.b"}))
+    connection = parse_connection(given(extra={"account_key_secret": KEY, "account_url": "https://a.b"}))
     with pytest.raises(ConnectionFieldsError, match="lacks account_name"):
         connection.require_shared_key()
 
@@ -238,7 +238,7 @@ def test_a_key_needs_the_name_it_signs_for():
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ('{"account_key": "' + SECRET, "not a JSON object"),
+        ('{"account_key_secret": "' + SECRET, "not a JSON object"),
         (json.dumps([SECRET]), "not a JSON object"),
         ({"account_name": 7}, "'account_name' must be text"),
         ({"account_url": "http://acct.region.batch.azure.com"}, "plain http"),
@@ -250,7 +250,7 @@ def test_a_key_needs_the_name_it_signs_for():
         ({"cloud": SECRET}, "cloud is none of public, usgovernment, china"),
         ({"exclude": f"cli,{SECRET}"}, "exclude is a list, separated by commas, of environment,"),
         ({"list_keys": SECRET}, "'list_keys' must be true or false"),
-        ({"list_keys": True, "account_key": KEY}, "set one of them"),
+        ({"list_keys": True, "account_key_secret": KEY}, "set one of them"),
         ({"list_keys": "true", "auth": "account_key"}, "list_keys has to sign in first"),
         ({"read_timeout": SECRET}, "'read_timeout' must be a number from 0.1 to 600"),
         ({"retries": -1}, "'retries' must be a number from 0 to 100"),

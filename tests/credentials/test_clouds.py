@@ -148,7 +148,7 @@ def test_a_certificate_of_nobody_is_not_trusted(azure, asynchronous):
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_the_connections_timeouts_and_retries_are_obeyed(azure, asynchronous):
-    extra = {"read_timeout": 0.3, "retries": "1", "account_key": azure.emulator.info.key}
+    extra = {"read_timeout": 0.3, "retries": "1", "account_key_secret": azure.emulator.info.key}
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(8)
@@ -193,7 +193,7 @@ def test_every_request_names_the_package_and_its_version(azure):
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        extra = {"account_key": azure.emulator.info.key, "account_url": url}
+        extra = {"account_key_secret": azure.emulator.info.key, "account_url": url}
         azure.connect("seen", own_connection(azure.emulator, extra=extra))
         for asynchronous in (False, True):
             assert call(AzureBatchNodeHook, "seen", asynchronous) == {"id": "p"}

@@ -67,12 +67,12 @@ def conn_id(request, azure, monkeypatch, tmp_path):
     if kind == "client_secret":
         login = {}
     elif kind == "certificate_path":
-        extra = {"certificate": info.client_certificate}
+        extra = {"certificate_secret": info.client_certificate}
     elif kind == "certificate_text":
-        extra = {"certificate": Path(info.client_certificate).read_text().replace("\n", "")}
+        extra = {"certificate_secret": Path(info.client_certificate).read_text().replace("\n", "")}
     elif kind == "certificate_pkcs12":
         path = as_pkcs12(info.client_certificate, tmp_path)
-        extra = {"certificate": path, "certificate_password": PASSWORD}
+        extra = {"certificate_secret": path, "certificate_password": PASSWORD}
     elif kind == "workload_identity":
         extra = {"auth": "workload_identity", "token_file": info.federated_token_file}
     elif kind == "workload_identity_from_environment":
@@ -114,7 +114,7 @@ def test_the_azure_cli(read, azure, monkeypatch, tmp_path):
 
 
 def test_a_key_that_is_given(read, azure):
-    extra = {"auth": "account_key", "account_key": azure.emulator.info.key}
+    extra = {"auth": "account_key", "account_key_secret": azure.emulator.info.key}
     extra["account_url"] = azure.emulator.info.http_endpoint
     azure.connect("key", own_connection(azure.emulator, login=None, password=None, extra=extra))
     pool = azure.create()
@@ -176,8 +176,11 @@ def test_a_ready_credential_or_a_callable_that_makes_one(azure):
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ({"certificate": "/no/such/file.pem"}, "auth 'certificate' cannot be used"),
-        ({"certificate": "-----BEGIN PRIVATE KEY-----\nU0VOVElORUw=\n-----END PRIVATE KEY-----"}, "PEM text"),
+        ({"certificate_secret": "/no/such/file.pem"}, "auth 'certificate' cannot be used"),
+        (
+            {"certificate_secret": "-----BEGIN PRIVATE KEY-----\nU0VOVElORUw=\n-----END PRIVATE KEY-----"},
+            "PEM text",
+        ),
         ({"tenant_id": "not a tenant!"}, "auth 'client_secret' cannot be used"),
         ({"token_file": "/no/such/file"}, "auth 'workload_identity' cannot be used"),
     ],

@@ -39,12 +39,12 @@ def wrong_tenant(azure, other):
 
 def expired_certificate(azure, other):
     scenario(azure, sign_in={"certificate_expired": True})
-    extra = {"certificate": azure.emulator.info.client_certificate}
+    extra = {"certificate_secret": azure.emulator.info.client_certificate}
     return {"extra": extra}, "certificate is not registered for the application, or it has expired"
 
 
 def unknown_certificate(azure, other):
-    return {"extra": {"certificate": other.info.client_certificate}}, "certificate is not registered"
+    return {"extra": {"certificate_secret": other.info.client_certificate}}, "certificate is not registered"
 
 
 def foreign_federated_token(azure, other):
@@ -99,7 +99,7 @@ def test_the_sentence_names_the_cause(read, azure, other, plane, cause):
 
 def with_key(azure, key: str) -> str:
     info = azure.emulator.info
-    extra = {"account_key": key, "account_url": info.http_endpoint}
+    extra = {"account_key_secret": key, "account_url": info.http_endpoint}
     return azure.connect("keyed", own_connection(azure.emulator, extra=extra))
 
 

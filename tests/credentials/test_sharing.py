@@ -180,7 +180,7 @@ def test_a_rotated_key_is_picked_up_by_a_hook_that_lives_on(azure):
     info = azure.emulator.info
 
     def connection():
-        extra = {"account_key": azure.emulator.info.key, "account_url": info.http_endpoint}
+        extra = {"account_key_secret": azure.emulator.info.key, "account_url": info.http_endpoint}
         return own_connection(azure.emulator, extra=extra)
 
     azure.connect("keyed", connection())

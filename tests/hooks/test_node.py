@@ -94,7 +94,10 @@ def test_the_url_is_looked_up_only_where_it_is_not_given(read, azure):
 def test_a_key_in_our_own_connection_signs_in_by_shared_key(read, azure, endpoint):
     azure.create()
     azure.emulator.requests.clear()
-    extra = {"account_key": azure.emulator.info.key, "account_url": getattr(azure.emulator.info, endpoint)}
+    extra = {
+        "account_key_secret": azure.emulator.info.key,
+        "account_url": getattr(azure.emulator.info, endpoint),
+    }
     azure.connect("keyed", own_connection(azure.emulator, login="", password="", extra=extra))
     assert read("keyed", "get_pool", azure.pool_id)["id"] == azure.pool_id
     assert azure.reads("oauth2") == []

@@ -38,7 +38,7 @@ def test_what_is_for_the_data_plane_alone_is_not_blamed(azure):
     assert ok
     assert text == "Data plane: works. Management plane: not tried, the connection has no subscription."
     info = azure.emulator.info
-    extra = {"auth": "account_key", "account_key": info.key, "account_url": info.http_endpoint}
+    extra = {"auth": "account_key", "account_key_secret": info.key, "account_url": info.http_endpoint}
     azure.connect("key", own_connection(azure.emulator, login=None, password=None, extra=extra))
     ok, text = probe("key")
     assert ok
@@ -47,7 +47,7 @@ def test_what_is_for_the_data_plane_alone_is_not_blamed(azure):
 
 def test_each_plane_is_judged_by_itself(azure):
     info = azure.emulator.info
-    extra = {"account_key": info.key, "account_url": info.http_endpoint}
+    extra = {"account_key_secret": info.key, "account_url": info.http_endpoint}
     azure.connect("half", own_connection(azure.emulator, password=SECRET, extra=extra))
     ok, text = probe("half")
     assert not ok
@@ -77,13 +77,19 @@ def test_a_missing_role_is_named_with_its_scope(azure):
     ("connection", "said"),
     [
         pytest.param(
-            {"extra": '{"account_key": "' + SECRET},
+            {"extra": '{"account_key_secret": "' + SECRET},
             "its extra is not a JSON object",
             marks=needs_airflow("3.2", "before, such a connection counted as one that is not there"),
         ),
         ({"extra": {"auth": SECRET}}, "auth is none of"),
-        ({"extra": {"account_key": SECRET, "account_name": "a", "account_url": "https://a.b"}}, "not a key"),
-        ({"extra": {"account_key": "x"}}, "lacks subscription_id, resource_group, account_name, needed for"),
+        (
+            {"extra": {"account_key_secret": SECRET, "account_name": "a", "account_url": "https://a.b"}},
+            "not a key",
+        ),
+        (
+            {"extra": {"account_key_secret": "x"}},
+            "lacks subscription_id, resource_group, account_name, needed for",
+        ),
         (
             {"login": "app", "password": SECRET, "extra": {"account_url": "https://a.r.batch.azure.com"}},
             "lacks tenant_id",
@@ -105,7 +111,7 @@ def test_silence_is_told_after_a_while(azure, monkeypatch):
         silent.listen(8)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         info = azure.emulator.info
-        extra = {"auth": "account_key", "account_key": info.key, "account_url": url}
+        extra = {"auth": "account_key", "account_key_secret": info.key, "account_url": url}
         azure.connect("silent", own_connection(azure.emulator, extra=extra))
         began = time.monotonic()
         ok, text = _probe.probe(AzureBatchNodeHook("silent"), patience=0.5)
