@@ -150,6 +150,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "60",
                         "default": "30",
                     },
+                    "test_hosts": {
+                        "description": "Hosts (or host:port) outside of Azure, separated by commas, that the "
+                        "Test button of a connection may use: of a cloud of your own, or a proxy.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "proxy.example,arm.corp.example:8443",
+                        "default": "",
+                    },
                     "metrics_pool_id": {
                         "description": "Whether the package's metrics carry the pool's id as a tag. Only for "
                         "a backend that knows tags, and pools whose ids are few: each is a time series.",

@@ -156,6 +156,7 @@ def azure(running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterat
     running_emulator.scenario = Scenario()
     running_emulator.requests.clear()
     running_emulator.faults.clear()
+    monkeypatch.setenv("AIRFLOW__BATCHEXT__TEST_HOSTS", "127.0.0.1, localhost")
     azure = Azure(running_emulator, monkeypatch, f"pool-{next(_numbers)}")
     azure.connect("azure_batchext_default", own_connection(running_emulator))
     azure.connect("official", official_connection(running_emulator))

@@ -16,6 +16,7 @@ Three connection types are understood:
 Nothing here signs in or sends anything: see ``airflow_batchext.credentials``.
 """
 
+from airflow_batchext.connection._endpoints import Origin, is_below, origin_of
 from airflow_batchext.connection._fields import (
     CONN_TYPE,
     BatchConnection,
@@ -29,7 +30,10 @@ __all__ = [
     "CONN_TYPE",
     "OFFICIAL_CONN_TYPE",
     "BatchConnection",
+    "Origin",
     "SignInKind",
     "account_endpoint_url",
+    "is_below",
+    "origin_of",
     "parse_connection",
 ]

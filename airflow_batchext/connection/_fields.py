@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from airflow_batchext import __version__
-from airflow_batchext.batch.clouds import PUBLIC, Cloud
+from airflow_batchext.batch.clouds import CLOUDS, PUBLIC, Cloud
+from airflow_batchext.connection._endpoints import Origin, is_below, origin_of
 from airflow_batchext.exceptions import ConnectionFieldsError
 
 CONN_TYPE = "azure_batchext"
@@ -29,7 +30,6 @@ _READ_TIMEOUT_SECONDS = 60.0
 # A wait of ours is ended by its own deadline; the SDK's patience below it has to be short.
 _LONGEST_RETRY_DELAY_SECONDS = 10
 _SHORTEST_MASKED_LINE = 16
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class SignInKind(str, Enum):
@@ -79,6 +79,7 @@ class BatchConnection:
         with it.
     :param cloud: where everything is.
     :param is_own_authority: whether the authority is one that Microsoft's directory of clouds does not know.
+    :param is_own_cloud: whether the connection itself says where a part of its cloud is.
     :param ca_bundle: path of a PEM file with the certificates to trust.
     :param proxy: URL of the proxy for https, without its password.
     :param connect_timeout: seconds.
@@ -107,6 +108,7 @@ class BatchConnection:
     list_keys: bool = False
     cloud: Cloud = PUBLIC
     is_own_authority: bool = False
+    is_own_cloud: bool = False
     ca_bundle: str = ""
     proxy: str = ""
     proxy_password: str = field(default="", repr=False)
@@ -192,19 +194,56 @@ class BatchConnection:
                 "base64 text); copy it again from the account's page of keys."
             ) from None
 
-    def require_own_host(self, url: str) -> None:
-        """Check that a token may be sent there: the host is one of the connection's cloud, or this machine.
+    def require_own_host(self, url: str) -> Origin:
+        """Check that the data plane's requests may be sent there, whoever named the place.
 
-        :raises ConnectionFieldsError: if it is not.
+        In a known cloud that is a host of Batch, by https at its usual port; or this machine, if the
+        connection names it and gives the key. In a cloud of one's own it is the ``account_url`` given, what
+        ends in ``batch_suffix``, or the host of the management plane.
+
+        :return: where that is.
+        :raises ConnectionFieldsError: if they may not.
         """
-        host, suffix = urlsplit(url).hostname or "", self.cloud.batch_suffix
-        if host in _LOOPBACK or not suffix or host.endswith(suffix):
-            return
+        suffix = self.cloud.batch_suffix
+        try:
+            origin = origin_of(url)
+        except ValueError as error:
+            shown = f"is odd ({error})"
+        else:
+            if self._may_go_to(origin):
+                return origin
+            shown = f"{str(origin)[:300]!r} is none of the cloud {self.cloud.name!r}"
+        known = f", whose hosts end in {suffix!r}" if suffix else ""
         raise ConnectionFieldsError(
-            f"Connection {self.conn_id!r}: the account's host {host!r} is none of the cloud "
-            f"{self.cloud.name!r}, whose hosts end in {suffix!r}; no token is sent there. Correct "
-            "account_url or cloud, or set batch_suffix for a cloud of your own."
+            f"Connection {self.conn_id!r}: the account's address {shown}{known}; no token is sent there, and "
+            "no signature. Correct account_url or cloud, or set batch_suffix for a cloud of your own."
         )
+
+    def _may_go_to(self, origin: Origin) -> bool:
+        suffix = self.cloud.batch_suffix
+        if suffix and is_below(origin.host, suffix) and origin.scheme == "https":
+            return self.is_own_cloud or origin.is_usual_https
+        if self.account_url and origin == origin_of(self.account_url):
+            return self.is_own_cloud or (origin.is_loopback and bool(self.account_key))
+        arm = origin_of(self.cloud.arm_url)
+        alike = origin.host == arm.host or (origin.is_loopback and arm.is_loopback)
+        return self.is_own_cloud and origin.scheme == "https" and alike
+
+    @property
+    def own_addresses(self) -> tuple[tuple[str, Origin], ...]:
+        """The addresses that the connection names and that are no part of Azure, each with its field."""
+        named = {"arm_url": self.cloud.arm_url, "authority": self.cloud.authority}
+        known = {url for cloud in CLOUDS.values() for url in (cloud.arm_url, cloud.authority)}
+        own = [(field, origin_of(url)) for field, url in named.items() if url not in known]
+        if self.account_url:
+            account = origin_of(self.account_url)
+            is_known = any(is_below(account.host, cloud.batch_suffix) for cloud in CLOUDS.values())
+            if not (is_known and account.is_usual_https):
+                own.append(("account_url", account))
+        if self.proxy:
+            parts = urlsplit(self.proxy)
+            own.append(("proxy", origin_of(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")))
+        return tuple(own)
 
     @property
     def signs_with_key(self) -> bool:
@@ -292,8 +331,3 @@ class BatchConnection:
 def account_endpoint_url(endpoint: str) -> str:
     """The URL of an ``accountEndpoint`` as the management plane gives it: without a scheme."""
     return endpoint.rstrip("/") if "://" in endpoint else f"https://{endpoint.rstrip('/')}"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine."""
-    return host in _LOOPBACK

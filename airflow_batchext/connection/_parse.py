@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from airflow_batchext.batch.clouds import CLOUDS, PUBLIC, Cloud
+from airflow_batchext.connection._endpoints import origin_of
 from airflow_batchext.connection._fields import (
     BatchConnection,
     SignInKind,
     account_endpoint_url,
-    is_loopback,
 )
 from airflow_batchext.exceptions import ConnectionFieldsError
 
@@ -74,11 +74,12 @@ def parse_connection(connection: Connection) -> BatchConnection:
         subscription_id=extra.text("subscription_id"),
         resource_group=extra.text("resource_group"),
         account_name=account_name,
-        account_url=extra.url("account_url"),
+        account_url=extra.url("account_url", with_path=False),
         account_key=account_key,
         list_keys=extra.flag("list_keys"),
         cloud=cloud,
         is_own_authority=bool(extra.url("authority")),
+        is_own_cloud=extra.given("arm_url", "authority", "batch_suffix"),
         ca_bundle=extra.text("ca_bundle"),
         proxy=proxy,
         proxy_password=proxy_password,
@@ -149,24 +150,23 @@ class _Extra:
             self.refuse(f"extra field {name!r} must be a number from {least:g} to {most:g}.")
         return number
 
-    def url(self, name: str) -> str:
+    def url(self, name: str, *, with_path: bool = True) -> str:
         """A field that is an https URL, or http to this machine, with its scheme and no trailing slash."""
         value = self.text(name)
         if not value:
             return ""
         url = account_endpoint_url(value)
         try:
-            parts = urlsplit(url)
-            host = parts.hostname
-            usable = parts.scheme in ("https", "http") and bool(host) and "@" not in parts.netloc
-        except ValueError:
-            usable = False
-        if not usable:
-            self.refuse(f"{name} is not an https URL.")
-        if parts.scheme == "http" and not is_loopback(host or ""):
+            origin = origin_of(url)
+        except ValueError as error:
+            self.refuse(f"{name} is not an https URL: it is {error}.")
+        if origin.scheme == "http" and not origin.is_loopback:
             self.refuse(
                 f"{name} is plain http, which is allowed to this machine's loopback address alone. Use https."
             )
+        _, _, path = url.partition("://")[2].partition("/")
+        if "?" in url or "#" in url or (path and not with_path):
+            self.refuse(f"{name} has more than scheme, host and port.")
         return url
 
     def shown_secrets(self) -> tuple[tuple[str, str], ...]:
@@ -263,7 +263,8 @@ def _proxy(extra: _Extra) -> tuple[str, str]:
         return "", password
     try:
         parts = urlsplit(given if "://" in given else f"http://{given}")
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        origin_of(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+        usable = parts.port != 0
     except ValueError:
         usable = False
     if not usable:

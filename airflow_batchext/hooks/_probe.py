@@ -2,6 +2,10 @@
 
 It runs in the API server or on a worker, while somebody waits: both planes are tried at once, nothing is
 repeated, and after a while the answer is that there was none.
+
+Whoever asks for the test may bring addresses of his own, and Airflow adds the stored secrets to them (it
+compares host and port of a connection alone). So nothing is sent to an address outside of Azure unless
+Airflow's own configuration names it, which no request can change.
 """
 
 from __future__ import annotations
@@ -11,7 +15,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from airflow_batchext.connection import SignInKind
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_batchext.connection import BatchConnection, SignInKind
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._errors import translated
 
@@ -34,6 +40,9 @@ def probe(hook: AzureBatchNodeHook, patience: float = PATIENCE_SECONDS) -> tuple
         connection = hook.connection.hurried(_CALL_SECONDS)
     except BatchextError as error:
         return False, str(error)
+    foreign = _foreign_addresses(connection)
+    if foreign:
+        return False, foreign
     hurried = type(hook)(hook.azure_batchext_conn_id, retries=0, credential=hook._given_credential)
     hurried._connection = connection
     planes = {"Data plane": lambda: _try_data_plane(hurried)}
@@ -47,6 +56,23 @@ def probe(hook: AzureBatchNodeHook, patience: float = PATIENCE_SECONDS) -> tuple
     findings = _all(planes, patience)
     texts = [f"{plane}: {problem or 'works.'}" for plane, problem in findings.items()]
     return not any(findings.values()), " ".join(filter(None, (*texts, passed_over, connection.warning)))
+
+
+def _foreign_addresses(connection: BatchConnection) -> str:
+    """Why nothing is tried: addresses that nobody but the connection vouches for; "" if there are none."""
+    listed = {host.strip().lower() for host in conf.get("batchext", "test_hosts", fallback="").split(",")}
+    foreign = [
+        f"{field} ({origin})"
+        for field, origin in connection.own_addresses
+        if not {origin.host, f"{origin.host}:{origin.port}"} & listed
+    ]
+    if not foreign:
+        return ""
+    return (
+        f"Not tried: {', '.join(foreign)} is outside of Azure. Whoever tests a connection can change its "
+        "addresses, and the stored secrets would be sent there. If they are right, have their hosts listed "
+        "in Airflow's configuration ([batchext] test_hosts, separated by commas)."
+    )
 
 
 def _try_data_plane(hook: AzureBatchNodeHook) -> None:

@@ -57,9 +57,10 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         if not url:
             with self._management() as management:
                 url = management.account_url()
-        credential, policy = self._signing(url)
+        where = str(connection.require_own_host(url))
+        credential, policy = self._signing()
         self._client = BatchClient(
-            url, credential, authentication_policy=policy, **self._client_options(connection)
+            where, credential, authentication_policy=policy, **self._client_options(connection)
         )
         return self._client
 
@@ -75,9 +76,10 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
             if not url:
                 async with self._management() as management:
                     url = await management.aaccount_url()
-            credential, policy = await self._asigning(url)
-            options["proxies"] = proxies(connection, url)
-            return BatchClient(url, credential, authentication_policy=policy, **options)
+            where = str(connection.require_own_host(url))
+            credential, policy = await self._asigning()
+            options["proxies"] = proxies(connection, where)
+            return BatchClient(where, credential, authentication_policy=policy, **options)
 
         return await self._alease(make)
 
@@ -89,25 +91,20 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         hook._connection = self._connection
         return hook
 
-    def _signing(self, url: str) -> tuple[Any, Any]:
-        """What the client is told of its credential, and the policy that signs its requests.
-
-        :param url: where the requests go.
-        """
+    def _signing(self) -> tuple[Any, Any]:
+        """What the client is told of its credential, and the policy that signs its requests."""
         connection = self.connection
         if self._given_credential is None and connection.signs_with_key:
             key = AccountKey(connection, look_up=self._look_up_key, read_again=self._read_again)
             return _NO_CREDENTIAL, SignsWithKey(key)
-        connection.require_own_host(url)
         credential = self._credential()
         return credential, SignsWithToken(credential, connection.cloud.batch_scope)
 
-    async def _asigning(self, url: str) -> tuple[Any, Any]:
+    async def _asigning(self) -> tuple[Any, Any]:
         connection = await self.aconnection()
         if self._given_credential is None and connection.signs_with_key:
             key = AsyncAccountKey(connection, look_up=self._alook_up_key, read_again=self._aread_again)
             return _NO_CREDENTIAL, AsyncSignsWithKey(key)
-        connection.require_own_host(url)
         credential = await self._acredential()
         return credential, AsyncSignsWithToken(credential, connection.cloud.batch_scope)
 

@@ -43,6 +43,7 @@ def airflow(service: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iter
     running = Airflow(home, home / "dags", connections)
     running.environment |= {
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__BATCHEXT__TEST_HOSTS": "127.0.0.1",
         "AIRFLOW__BATCHEXT__POLL_INTERVAL": "5",
     }
     try:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from airflow_batchext.batch.clouds import CLOUDS
 from airflow_batchext.credentials import forget_tokens
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.hooks import _probe
@@ -83,7 +84,13 @@ def test_a_missing_role_is_named_with_its_scope(azure):
         ),
         ({"extra": {"auth": SECRET}}, "auth is none of"),
         (
-            {"extra": {"account_key_secret": SECRET, "account_name": "a", "account_url": "https://a.b"}},
+            {
+                "extra": {
+                    "account_key_secret": SECRET,
+                    "account_name": "a",
+                    "account_url": "https://a.batch.azure.com",
+                }
+            },
             "not a key",
         ),
         (
@@ -129,3 +136,35 @@ def test_an_unexpected_failure_shows_its_kind_alone(azure, monkeypatch):
     assert not ok
     assert text.startswith("Data plane: failed (RuntimeError); try it in a task")
     assert "SENTINEL" not in text
+
+
+@pytest.mark.parametrize("field", ["authority", "arm_url", "account_url", "proxy"])
+def test_a_stored_secret_is_not_tried_at_an_address_that_only_the_request_names(azure, field, monkeypatch):
+    """Airflow compares host and port of the connection, and adds the stored secrets to any other field."""
+    monkeypatch.setenv("AIRFLOW__BATCHEXT__TEST_HOSTS", "127.0.0.1, other.example:8443")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.2", 0))
+        listener.listen(8)
+        listener.settimeout(0.2)
+        port = listener.getsockname()[1]
+        scheme = "http" if field == "proxy" else "https"
+        extra = {field: f"{scheme}://127.0.0.2:{port}", "proxy_password": SECRET}
+        azure.connect("overridden", own_connection(azure.emulator, extra=extra))
+        ok, text = probe("overridden")
+        assert not ok
+        assert text.startswith(f"Not tried: {field} ({scheme}://127.0.0.2:{port}) is outside of Azure.")
+        assert "[batchext] test_hosts" in text
+        assert "SENTINEL" not in text
+        with pytest.raises(TimeoutError):
+            listener.accept()
+        monkeypatch.setenv("AIRFLOW__BATCHEXT__TEST_HOSTS", f"127.0.0.1,127.0.0.2:{port}")
+        assert "Not tried" not in _probe._foreign_addresses(AzureBatchNodeHook("overridden").connection)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_is_in_azure_needs_no_list(azure, cloud, monkeypatch):
+    monkeypatch.delenv("AIRFLOW__BATCHEXT__TEST_HOSTS")
+    where = CLOUDS[cloud]
+    extra = {"cloud": cloud, "account_url": f"https://a.r{where.batch_suffix}", "arm_url": where.arm_url}
+    azure.connect("there", {"conn_type": "azure_batchext", "extra": {**extra, "authority": where.authority}})
+    assert _probe._foreign_addresses(AzureBatchNodeHook("there").connection) == ""

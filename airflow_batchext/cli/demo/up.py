@@ -116,6 +116,7 @@ def _run(arguments: argparse.Namespace, told_to_stop: threading.Event) -> None:
             airflow_variables = airflow_environment(home, dags, emulator.info) | {
                 "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
                 "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+                "AIRFLOW__BATCHEXT__TEST_HOSTS": "127.0.0.1,localhost",
                 "AIRFLOW__BATCHEXT__POLL_INTERVAL": str(POLL_SECONDS),
             }
             airflow = Standalone(home, clean_environment() | airflow_variables, port, home / "airflow.log")
