@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -12,6 +15,7 @@ from airflow_batchext.connection import CONN_TYPE, BatchConnection, parse_connec
 from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.hooks._async_clients import ServiceClock, SharedClient, lease, release, transport
+from airflow_batchext.hooks._requests import AtOnce, ReadConnection, Request, adrive, drive
 from airflow_batchext.metrics import answered
 
 if TYPE_CHECKING:
@@ -19,17 +23,23 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-SyncClient = TypeVar("SyncClient", bound="_Closing")
-AsyncClient = TypeVar("AsyncClient", bound="_AsyncClosing")
+    from airflow_batchext.hooks._requests import Call, Plane
+
+SyncClient = TypeVar("SyncClient", bound="_Client")
+AsyncClient = TypeVar("AsyncClient", bound="_AsyncClient")
+AnyHook = TypeVar("AnyHook", bound="BatchHook[Any, Any]")
+Result = TypeVar("Result")
 
 DEFAULT_RETRIES = 3
 
 
-class _Closing(Protocol):
+class _Client(Protocol):
+    def send_request(self, request: Any) -> Any: ...
     def close(self) -> None: ...
 
 
-class _AsyncClosing(Protocol):
+class _AsyncClient(Protocol):
+    def send_request(self, request: Any) -> Awaitable[Any]: ...
     async def close(self) -> None: ...
 
 
@@ -53,7 +63,7 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     default_conn_name = DEFAULT_CONN_ID
     conn_type = CONN_TYPE
     hook_name = "Azure Batch with extensions"
-    plane = ""
+    plane: Plane
 
     def __init__(
         self,
@@ -103,34 +113,36 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
     def _read_again(self) -> BatchConnection | None:
         """The connection as it is now, after a refusal: its secrets may have been rotated."""
-        before, self._connection = self._connection, None
-        try:
-            return self.connection
-        except Exception:  # whatever is wrong now, the refusal is what has to be told
-            self._connection = before
-            return None
+        with self._forgotten() as found:
+            found.append(self.connection)
+        return found[0] if found else None
 
     async def _aread_again(self) -> BatchConnection | None:
+        with self._forgotten() as found:
+            found.append(await self.aconnection())
+        return found[0] if found else None
+
+    @contextmanager
+    def _forgotten(self) -> Iterator[list[BatchConnection]]:
+        """Within, the connection's fields are not known; if they cannot be fetched, they stay."""
         before, self._connection = self._connection, None
         try:
-            return await self.aconnection()
-        except Exception:  # as above
+            yield []
+        except Exception:  # whatever is wrong now, the refusal is what has to be told
             self._connection = before
-            return None
 
-    def _credential(self) -> Any:
+    def _credential(self, connection: BatchConnection) -> Any:
         """What gives the sync client its tokens.
 
         :raises ConnectionFieldsError: if the connection lacks what its way of signing in needs.
         """
         if self._given_credential is not None:
             return _ready(self._given_credential)
-        return SharedCredential(self.connection, retries=self._patience, read_again=self._read_again)
+        return SharedCredential(connection, retries=self._patience, read_again=self._read_again)
 
-    async def _acredential(self) -> Any:
+    def _acredential(self, connection: BatchConnection) -> Any:
         if self._given_credential is not None:
             return _ready(self._given_credential)
-        connection = await self.aconnection()
         return AsyncSharedCredential(connection, retries=self._patience, read_again=self._aread_again)
 
     @property
@@ -146,13 +158,72 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
     def _noting(self, clock: ServiceClock) -> Callable[[Any], None]:
         """What is done with each answer of Azure."""
-        plane = self.plane
+        plane = self.plane.name
 
         def note(response: Any) -> None:
             clock.note(response)
             answered(response, plane)
 
         return note
+
+    def run(self, call: Call[Result]) -> Result:
+        """Send what a call asks for until it comes to its result.
+
+        :raises ServiceError: what Azure refuses, unless the call makes something else of it.
+        """
+        return drive(
+            call,
+            {
+                Request: self._send,
+                AtOnce: self._run_at_once,
+                ReadConnection: lambda _: self.connection,
+            },
+        )
+
+    async def arun(self, call: Call[Result]) -> Result:
+        """``run`` on the async client."""
+        return await adrive(
+            call,
+            {
+                Request: self._asend,
+                AtOnce: self._arun_at_once,
+                ReadConnection: lambda _: self.aconnection(),
+            },
+        )
+
+    def _send(self, request: Request[Result]) -> Result:
+        client = cast("SyncClient", self.get_conn())
+        with request.translated():
+            return request.result(client.send_request(request.http()))
+
+    async def _asend(self, request: Request[Result]) -> Result:
+        client = await self.aget_conn()
+        with request.translated():
+            return request.result(await client.send_request(request.http()))
+
+    def _run_at_once(self, asked: AtOnce) -> list[Any]:
+        self.get_conn()  # made here, not by several threads at once
+        with ThreadPoolExecutor(max(1, len(asked.calls))) as threads:
+            return list(threads.map(self.run, asked.calls))
+
+    async def _arun_at_once(self, asked: AtOnce) -> list[Any]:
+        await self.aget_conn()  # Airflow hands out connections to the trigger's own task alone
+        return await asyncio.gather(*map(self.arun, asked.calls))
+
+    async def aget_conn(self) -> AsyncClient:
+        """The SDK's async client."""
+        raise NotImplementedError
+
+    def hurried(self, seconds: float) -> Self:
+        """Another hook, on the same connection, that repeats nothing and waits for so long at most."""
+        hook = self._on_same_connection(type(self), 0)
+        hook._connection = self.connection.hurried(seconds)
+        return hook
+
+    def _on_same_connection(self, kind: type[AnyHook], retries: int | None) -> AnyHook:
+        hook = kind(self.azure_batchext_conn_id, retries=retries, credential=self._given_credential)
+        hook._connection = self._connection
+        return hook
 
     def service_time(self) -> float:
         """The time by the service's clock, in seconds since the epoch; by our own before it has answered."""
@@ -192,10 +263,12 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     ) -> None:
         await self.aclose()
 
-    async def _alease(self, make: Callable[[dict[str, Any]], Awaitable[Any]]) -> AsyncClient:
+    async def _alease(
+        self, make: Callable[[BatchConnection, dict[str, Any]], Awaitable[AsyncClient]]
+    ) -> AsyncClient:
         """The shared async client of this hook's kind, connection and retries.
 
-        :param make: makes it from the options that all clients have.
+        :param make: makes it from the connection and the options that all clients have.
         """
         if self._leased is None:
             connection = await self.aconnection()
@@ -204,7 +277,8 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
                 options = connection.client_options(retries=self._patience, on_response=self._noting(clock))
                 options.pop("connection_verify", None)  # the transport knows
                 timeouts = {name: options.pop(name) for name in ("connection_timeout", "read_timeout")}
-                return await make({**options, "transport": await transport(connection, **timeouts)})
+                options["transport"] = await transport(connection, **timeouts)
+                return await make(connection, options)
 
             key = (type(self), connection, self._patience, self._given_credential)
             shared = await lease(key, make_client)

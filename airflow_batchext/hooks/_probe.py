@@ -13,22 +13,40 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_batchext.connection import BatchConnection, SignInKind
+from airflow_batchext.connection import SignInKind
 from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks._errors import translated
+from airflow_batchext.hooks._node_requests import first_pool
 
 if TYPE_CHECKING:
-    from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from typing_extensions import Self
+
+    from airflow_batchext.connection import BatchConnection
+    from airflow_batchext.hooks._requests import Body, Call
 
 PATIENCE_SECONDS = 20.0
 _CALL_SECONDS = 8.0
 
 
-def probe(hook: AzureBatchNodeHook, patience: float = PATIENCE_SECONDS) -> tuple[bool, str]:
+class _Management(AbstractContextManager["_Management"], Protocol):
+    def get_account(self) -> Body: ...
+
+
+class Probed(AbstractContextManager["Probed"], Protocol):
+    """What is asked of a hook of the data plane."""
+
+    @property
+    def connection(self) -> BatchConnection: ...
+    def hurried(self, seconds: float) -> Self: ...
+    def run(self, call: Call[Any]) -> Any: ...
+    def management(self) -> _Management: ...
+
+
+def probe(hook: Probed, patience: float = PATIENCE_SECONDS) -> tuple[bool, str]:
     """Try both planes of a hook's connection; return whether all that it is for works, and the findings.
 
     A connection without a subscription, or with a key alone, is for the data plane alone; that is said,
@@ -37,14 +55,13 @@ def probe(hook: AzureBatchNodeHook, patience: float = PATIENCE_SECONDS) -> tuple
     :param patience: seconds after which a plane counts as silent.
     """
     try:
-        connection = hook.connection.hurried(_CALL_SECONDS)
+        hurried = hook.hurried(_CALL_SECONDS)
     except BatchextError as error:
         return False, str(error)
+    connection = hurried.connection
     foreign = _foreign_addresses(connection)
     if foreign:
         return False, foreign
-    hurried = type(hook)(hook.azure_batchext_conn_id, retries=0, credential=hook._given_credential)
-    hurried._connection = connection
     planes = {"Data plane": lambda: _try_data_plane(hurried)}
     passed_over = ""
     if not connection.subscription_id:
@@ -75,15 +92,13 @@ def _foreign_addresses(connection: BatchConnection) -> str:
     )
 
 
-def _try_data_plane(hook: AzureBatchNodeHook) -> None:
+def _try_data_plane(hook: Probed) -> None:
     with hook:
-        client = hook.get_conn()
-        with translated("list pools", needs="Microsoft.Batch/batchAccounts/pools/read"):
-            next(iter(client.list_pools(max_results=1)), None)
+        hook.run(first_pool())
 
 
-def _try_management_plane(hook: AzureBatchNodeHook) -> None:
-    with hook._management() as management:
+def _try_management_plane(hook: Probed) -> None:
+    with hook.management() as management:
         management.get_account()
 
 

@@ -1,101 +1,210 @@
-"""Requests of the data plane that change a pool or handle nodes, as they go through the SDK's client.
+"""REST calls as values, and what drives them: the only place where our requests leave and answers come in.
 
-The SDK's own methods for most of these (``begin_reboot_node``, ``begin_remove_nodes``, …) start a thread that
-reads the pool every five seconds until it is done, and none tells the new ETag. Nothing here waits.
+A ``Request`` says what is sent, what an answer to it is and how its refusal reads. Where a call takes several
+requests it is a ``Flow``, a generator in the manner of httpx's auth flow: it yields what it wants, is sent
+what came of it (or thrown the error), and returns the result. ``yield from`` takes either.
+
+They go through the SDK's client of a plane by ``send_request``, the SDK's own way for requests that others
+build: they are signed, repeated and logged as all are. Its models would take as much of the processor as the
+rest of a read does, which counts with a thousand gates, and lose what they do not know; its own methods for
+changes (``begin_reboot_node``, …) start a thread that polls, and tell no ETag.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from airflow_batchext.hooks._reading import API_VERSION
+from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.hooks._errors import translated
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from azure.core.rest import HttpRequest
 
-_CONTENT_TYPE = "application/json; odata=minimalmetadata"
+Body = dict[str, Any]
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+
+#: The version of both REST APIs whose answers we read: that of azure-batch 15 and azure-mgmt-batch 19.
+API_VERSION = "2025-06-01"
 
 
 @dataclass(frozen=True)
-class Change:
-    """One request.
+class Plane:
+    """One of the account's two REST APIs, as far as they differ on the wire."""
 
+    name: str
+    accept: str
+    content_type: str
+    next_link: str
+
+
+DATA = Plane(
+    "data",
+    "application/json;odata=minimalmetadata",
+    "application/json; odata=minimalmetadata",
+    "odata.nextLink",
+)
+MANAGEMENT = Plane("management", "application/json", "application/json", "nextLink")
+
+
+def body_of(response: Any) -> Body:
+    """The JSON object in an answer."""
+    body = response.json()
+    if not isinstance(body, dict):
+        raise TypeError("not a JSON object")  # told as an answer that was not understood
+    return body
+
+
+def page_of(response: Any) -> Body:
+    """The page of a list in an answer."""
+    page = body_of(response)
+    if not all(isinstance(item, dict) for item in page["value"]):
+        raise TypeError("not a list of JSON objects")
+    return page
+
+
+def etag_of(response: Any) -> str:
+    """The ETag in an answer, or ""."""
+    return str(response.headers.get("ETag") or "")
+
+
+def path(*segments: str) -> str:
+    """A path from its segments, not yet quoted."""
+    return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+
+
+@dataclass(frozen=True)
+class Request(Generic[Result]):
+    """One REST call.
+
+    :param plane: where it goes.
     :param does: what it does, for the text of an error: "reboot node n1 of pool p1".
-    :param etag: only if the pool is still the one that was read with this ETag.
+    :param url: its path on the plane, or, for a further page, the whole URL; without a query.
+    :param read: what is made of an answer; what it raises is told as an answer that was not understood.
+    :param expected: the statuses that are no refusals.
+    :param needs: the Azure action that the call needs, for the text of a refusal.
+    :param secrets: values in it that must not show in an error.
     """
 
+    plane: Plane
     does: str
     method: str
-    path: str
-    body: Mapping[str, Any]
-    etag: str = ""
+    url: str
+    read: Callable[[Any], Result]
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    expected: Collection[int] = (200,)
+    needs: str = ""
+    secrets: Collection[str] = ()
 
-    def request(self) -> HttpRequest:
-        """The request as azure-core sends it; the client puts its endpoint before the path."""
+    def __iter__(self) -> Generator[Request[Result], Any, Result]:
+        result: Result = yield self
+        return result
+
+    def http(self) -> HttpRequest:
+        """The request as azure-core sends it; the client puts its endpoint before a path."""
         from azure.core.rest import HttpRequest
 
-        headers = {"Content-Type": _CONTENT_TYPE, "Accept": "application/json"}
-        if self.etag:
-            headers["If-Match"] = self.etag
-        return HttpRequest(
-            self.method,
-            f"{{endpoint}}{self.path}",
-            params={"api-version": API_VERSION},
-            headers=headers,
-            json=dict(self.body),
-        )
+        headers = {"Accept": self.plane.accept, **self.headers}
+        if self.body is not None:
+            headers["Content-Type"] = self.plane.content_type
+        query = urlencode({**self.query, "api-version": API_VERSION})
+        body = None if self.body is None else dict(self.body)
+        return HttpRequest(self.method, f"{self.url}?{query}", headers=headers, json=body)
 
-    def etag_of(self, response: Any) -> str:
-        """The ETag in the answer, or "".
+    def result(self, response: Any) -> Result:
+        """What came of it.
 
-        :raises HttpResponseError: if it is a refusal.
+        :raises HttpResponseError: for an answer that is not expected.
         """
-        response.raise_for_status()
-        return str(response.headers.get("ETag") or "")
+        if response.status_code not in self.expected:
+            from azure.core.exceptions import HttpResponseError
+
+            raise HttpResponseError(response=response)
+        return self.read(response)
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Within, whatever the SDK raises leaves as a ``ServiceError``."""
+        return translated(self.does, secrets=self.secrets, needs=self.needs)
 
 
-def replace_metadata(pool_id: str, items: Sequence[tuple[str, str]], *, etag: str = "") -> Change:
-    """Give a pool these metadata instead of those it has (``Pools_UpdatePool``)."""
-    body = {"metadata": [{"name": name, "value": value} for name, value in items]}
-    return Change(f"update the metadata of pool {pool_id}", "PATCH", _pool(pool_id), body, etag)
+@dataclass(frozen=True)
+class AtOnce:
+    """Asks for several calls at the same time; answered by the list of their results."""
+
+    calls: Sequence[Call[Any]]
 
 
-def reboot_node(pool_id: str, node_id: str, *, on_tasks: str = "requeue") -> Change:
-    """Reboot a node (``Nodes_RebootNode``); Azure lets that be done to idle and running nodes.
+@dataclass(frozen=True)
+class ReadConnection:
+    """Asks for the fields of the Airflow connection; answered by a ``BatchConnection``."""
 
-    :param on_tasks: what becomes of its tasks: ``requeue``, ``terminate``, ``taskcompletion`` (it ends them
-        first, and takes no other) or ``retaineddata``.
+
+Step = Request[Any] | AtOnce | ReadConnection
+Flow = Generator[Step, Any, Result]
+
+
+class Call(Protocol[Result_co]):
+    """A ``Request`` or a ``Flow``."""
+
+    def __iter__(self) -> Generator[Step, Any, Result_co]: ...
+
+
+def pages(first: Request[Body]) -> Flow[list[Body]]:
+    """Read a list over all of its pages.
+
+    :param first: asks for the first page; has to be read by ``page_of``.
     """
-    return _restart("reboot", pool_id, node_id, {"nodeRebootOption": on_tasks})
+    found: list[Body] = []
+    page = yield from first
+    while True:
+        found += page["value"]
+        link = page.get(first.plane.next_link)
+        if not link:
+            return found
+        parts = urlsplit(link)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        page = yield from replace(first, url=parts._replace(query="").geturl(), query=query)
 
 
-def reimage_node(pool_id: str, node_id: str, *, on_tasks: str = "requeue") -> Change:
-    """Install a node anew (``Nodes_ReimageNode``); for pools of virtual machines Azure may refuse that."""
-    return _restart("reimage", pool_id, node_id, {"nodeReimageOption": on_tasks})
+def drive(call: Call[Result], answers: Mapping[type, Callable[[Any], Any]]) -> Result:
+    """Run a call to its result.
+
+    :param answers: what does each kind of step.
+    :raises BatchextError: what an answer raises, unless the flow catches it.
+    """
+    flow = iter(call)
+    step: Callable[[], Step] = partial(next, flow)
+    try:
+        while True:
+            asked = step()
+            try:
+                step = partial(flow.send, answers[type(asked)](asked))
+            except BatchextError as error:
+                step = partial(flow.throw, error)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
 
 
-def remove_nodes(
-    pool_id: str, node_ids: Sequence[str], *, on_tasks: str = "requeue", etag: str = ""
-) -> Change:
-    """Take nodes out of a steady pool (``Pools_RemoveNodes``), a hundred at most; its targets fall."""
-    body = {"nodeList": list(node_ids), "nodeDeallocationOption": on_tasks}
-    does = f"remove nodes {', '.join(node_ids)} of pool {pool_id}"
-    return Change(does, "POST", f"{_pool(pool_id)}/removenodes", body, etag)
-
-
-def resize_pool(pool_id: str, dedicated: int, low_priority: int, *, etag: str = "") -> Change:
-    """Give a steady pool of fixed size other targets (``Pools_ResizePool``)."""
-    body = {"targetDedicatedNodes": dedicated, "targetLowPriorityNodes": low_priority}
-    return Change(f"resize pool {pool_id}", "POST", f"{_pool(pool_id)}/resize", body, etag)
-
-
-def _restart(step: str, pool_id: str, node_id: str, body: Mapping[str, str]) -> Change:
-    path = f"{_pool(pool_id)}/nodes/{quote(node_id, safe='')}/{step}"
-    return Change(f"{step} node {node_id} of pool {pool_id}", "POST", path, body)
-
-
-def _pool(pool_id: str) -> str:
-    return f"/pools/{quote(pool_id, safe='')}"
+async def adrive(call: Call[Result], answers: Mapping[type, Callable[[Any], Awaitable[Any]]]) -> Result:
+    """``drive`` where answers are awaited."""
+    flow = iter(call)
+    step: Callable[[], Step] = partial(next, flow)
+    try:
+        while True:
+            asked = step()
+            try:
+                step = partial(flow.send, await answers[type(asked)](asked))
+            except BatchextError as error:
+                step = partial(flow.throw, error)
+    except StopIteration as end:
+        result: Result = end.value
+        return result

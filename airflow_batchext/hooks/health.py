@@ -7,16 +7,17 @@ pass as often as it was told to, so give it ``retries`` where a gap would hurt.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.data_plane import LEAVING_STATE, VOID_STATES
 from airflow_batchext.exceptions import ServiceError
 from airflow_batchext.health import PoolHealth, pool_health
-from airflow_batchext.hooks._drivers.gate import aread_extensions, problem_of, read_extensions
+from airflow_batchext.hooks import _node_requests as requests
+from airflow_batchext.hooks._drivers.gate import problem_of, read_extensions
 
 if TYPE_CHECKING:
-    from airflow_batchext.hooks._reading import Body
+    from airflow_batchext.hooks._requests import Body, Flow
     from airflow_batchext.hooks.node import AzureBatchNodeHook
     from airflow_batchext.rules.gate import Rules
     from airflow_batchext.rules.watch import Problem
@@ -72,21 +73,7 @@ def read_health(
     :param only: read the extensions of these nodes alone; the others are said not to have been read.
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
-    pool: Body | Problem
-    nodes: list[Body] | Problem = []
-    extensions: dict[str, Sequence[Body] | Problem] = {}
-    try:
-        pool = hook.get_pool(pool_id, select=_POOL_MEMBERS)
-    except ServiceError as error:
-        pool = problem_of(error)
-    else:
-        try:
-            nodes = hook.list_nodes(pool_id, select=_NODE_MEMBERS)
-        except ServiceError as error:
-            nodes = problem_of(error)
-        else:
-            extensions = read_extensions(hook, pool_id, _asked(nodes, only), at_once=CONCURRENT_READS)
-    return pool_health(pool_id, pool, nodes, extensions, now=hook.service_time(), rules=rules)
+    return hook.run(_read_health(pool_id, rules, only, hook.service_time))
 
 
 async def aread_health(
@@ -97,22 +84,28 @@ async def aread_health(
     only: Collection[str] | None = None,
 ) -> PoolHealth:
     """``read_health`` on the hook's async client."""
+    return await hook.arun(_read_health(pool_id, rules, only, hook.service_time))
+
+
+def _read_health(
+    pool_id: str, rules: Rules | None, only: Collection[str] | None, clock: Callable[[], float]
+) -> Flow[PoolHealth]:
     pool: Body | Problem
     nodes: list[Body] | Problem = []
     extensions: dict[str, Sequence[Body] | Problem] = {}
     try:
-        pool = await hook.aget_pool(pool_id, select=_POOL_MEMBERS)
+        pool = yield from requests.get_pool(pool_id, select=_POOL_MEMBERS)
     except ServiceError as error:
         pool = problem_of(error)
     else:
         try:
-            nodes = await hook.alist_nodes(pool_id, select=_NODE_MEMBERS)
+            nodes = yield from requests.list_nodes(pool_id, select=_NODE_MEMBERS)
         except ServiceError as error:
             nodes = problem_of(error)
         else:
             asked = _asked(nodes, only)
-            extensions = await aread_extensions(hook, pool_id, asked, at_once=CONCURRENT_READS)
-    return pool_health(pool_id, pool, nodes, extensions, now=hook.service_time(), rules=rules)
+            extensions = yield from read_extensions(pool_id, asked, at_once=CONCURRENT_READS)
+    return pool_health(pool_id, pool, nodes, extensions, now=clock(), rules=rules)
 
 
 def _asked(nodes: Sequence[dict[str, Any]], only: Collection[str] | None) -> list[str]:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_batchext.batch.data_plane import one_line
 from airflow_batchext.diagnosis import NodeLogs
 from airflow_batchext.exceptions import ParameterError, ServiceError
-from airflow_batchext.hooks._errors import translated
-from airflow_batchext.hooks.node import WRITE_ACTION
+from airflow_batchext.hooks import _node_requests as requests
 from airflow_batchext.secret_references import look_up_secrets
 from airflow_batchext.secrets.redact import veiled_text
 
@@ -58,20 +57,18 @@ def upload_logs(
 def _upload(
     hook: AzureBatchNodeHook, pool_id: str, node_id: str, url: str, identity: str | None, start: datetime
 ) -> NodeLogs:
-    from azure.batch.models import BatchNodeIdentityReference, UploadBatchServiceLogsOptions
-
-    reference = BatchNodeIdentityReference(resource_id=identity) if identity else None
-    options = UploadBatchServiceLogsOptions(container_url=url, start_time=start, identity_reference=reference)
+    body: dict[str, Any] = {"containerUrl": url, "startTime": start.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    if identity:
+        body["identityReference"] = {"resourceId": identity}
     query = url.partition("?")[2]
     secrets = [url, *(part.partition("=")[2] for part in query.split("&") if part.startswith("sig="))]
     try:
-        client = hook.get_conn()
-        with translated(f"upload the logs of node {node_id}", secrets=secrets, needs=WRITE_ACTION):
-            found = client.upload_node_logs(pool_id, node_id, options)
+        found = hook.run(requests.upload_node_logs(pool_id, node_id, body, secrets=secrets))
     except ServiceError as error:
         return NodeLogs(node_id, problem=veiled_text(str(error)))
-    folder = one_line(str(found.virtual_directory_name or ""))
-    return NodeLogs(node_id, folder, int(found.number_of_files_uploaded or 0))
+    count = found.get("numberOfFilesUploaded")
+    folder = one_line(str(found.get("virtualDirectoryName") or ""))
+    return NodeLogs(node_id, folder, count if isinstance(count, int) else 0)
 
 
 def hook_time(hook: AzureBatchNodeHook) -> datetime:

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.connection import account_endpoint_url
 from airflow_batchext.credentials import AsyncSignsWithToken, SignsWithToken
-from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError
+from airflow_batchext.hooks import _pool_requests as requests
 from airflow_batchext.hooks._async_clients import proxies
 from airflow_batchext.hooks._base import BatchHook
-from airflow_batchext.hooks._errors import translated
-from airflow_batchext.hooks._refusals import advice
+from airflow_batchext.hooks._requests import MANAGEMENT, Body
 
 if TYPE_CHECKING:
     from azure.mgmt.batch import BatchManagementClient
     from azure.mgmt.batch.aio import BatchManagementClient as AsyncBatchManagementClient
 
-Body = dict[str, Any]
-
-
-_LIST_KEYS = "ask for the Batch account's key"
-LIST_KEYS_ACTION = "Microsoft.Batch/batchAccounts/listKeys/action"
-
-
-class _Place(TypedDict):
-    resource_group_name: str
-    account_name: str
+    from airflow_batchext.connection import BatchConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,54 +39,32 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
     connection lacks what the call needs.
     """
 
-    plane = "management"
+    plane = MANAGEMENT
 
     def get_conn(self) -> BatchManagementClient:
         """The SDK's sync client; kept until ``close``."""
-        if self._client is not None:
-            return self._client
-        from azure.mgmt.batch import BatchManagementClient
+        if self._client is None:
+            from azure.mgmt.batch import BatchManagementClient
 
-        connection = self.connection
-        connection.require_management_plane()
-        credential, scope = self._credential(), connection.cloud.arm_scope
-        self._client = BatchManagementClient(
-            credential,
-            connection.subscription_id,
-            base_url=connection.cloud.arm_url,
-            credential_scopes=[scope],
-            authentication_policy=SignsWithToken(credential, scope),
-            **self._client_options(connection),
-        )
+            options = {**_place(self.connection), **self._client_options(self.connection)}
+            credential = self._credential(self.connection)
+            policy = SignsWithToken(credential, self.connection.cloud.arm_scope)
+            self._client = BatchManagementClient(credential, authentication_policy=policy, **options)
         return self._client
 
     async def aget_conn(self) -> AsyncBatchManagementClient:
         """The SDK's async client, shared; leased until ``aclose``."""
-        connection = await self.aconnection()
-        connection.require_management_plane()
+        return await self._alease(self._amake)
 
-        async def make(options: dict[str, Any]) -> AsyncBatchManagementClient:
-            from azure.mgmt.batch.aio import BatchManagementClient
+    async def _amake(
+        self, connection: BatchConnection, options: dict[str, Any]
+    ) -> AsyncBatchManagementClient:
+        from azure.mgmt.batch.aio import BatchManagementClient
 
-            credential, cloud = await self._acredential(), connection.cloud
-            return BatchManagementClient(
-                credential,
-                connection.subscription_id,
-                base_url=cloud.arm_url,
-                credential_scopes=[cloud.arm_scope],
-                authentication_policy=AsyncSignsWithToken(credential, cloud.arm_scope),
-                **{**options, "proxies": proxies(connection, cloud.arm_url)},
-            )
-
-        return await self._alease(make)
-
-    @property
-    def _place(self) -> _Place:
-        connection = self.connection
-        return {
-            "resource_group_name": connection.resource_group,
-            "account_name": connection.account_name,
-        }
+        options |= {**_place(connection), "proxies": proxies(connection, connection.cloud.arm_url)}
+        credential = self._acredential(connection)
+        policy = AsyncSignsWithToken(credential, connection.cloud.arm_scope)
+        return BatchManagementClient(credential, authentication_policy=policy, **options)
 
     def create_pool(self, pool_id: str, body: Mapping[str, Any], *, secrets: Collection[str] = ()) -> PutPool:
         """Create a pool unless one of that name exists, which is then left untouched.
@@ -112,74 +78,32 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         :param secrets: values in it that must not show in an error.
         :raises ConflictError: if the pool of that name is being deleted, or a quota is used up.
         """
-        from azure.core import MatchConditions
-
-        try:
-            client = self.get_conn()
-            with translated(f"create pool {pool_id}", secrets=secrets):
-                pool = client.pool.create(
-                    **self._place,
-                    pool_name=pool_id,
-                    parameters=dict(body),
-                    match_condition=MatchConditions.IfMissing,
-                )
-                return PutPool(pool.as_dict(), created=True)
-        except ConflictError as refusal:
-            try:
-                return _adopted(pool_id, self.get_pool(pool_id))
-            except NotFoundError:
-                raise refusal from None
+        return PutPool(*self.run(requests.create_pool(pool_id, body, secrets)))
 
     async def acreate_pool(
         self, pool_id: str, body: Mapping[str, Any], *, secrets: Collection[str] = ()
     ) -> PutPool:
         """``create_pool`` on the async client."""
-        from azure.core import MatchConditions
-
-        try:
-            client = await self.aget_conn()
-            with translated(f"create pool {pool_id}", secrets=secrets):
-                pool = await client.pool.create(
-                    **self._place,
-                    pool_name=pool_id,
-                    parameters=dict(body),
-                    match_condition=MatchConditions.IfMissing,
-                )
-                return PutPool(pool.as_dict(), created=True)
-        except ConflictError as refusal:
-            try:
-                return _adopted(pool_id, await self.aget_pool(pool_id))
-            except NotFoundError:
-                raise refusal from None
+        return PutPool(*await self.arun(requests.create_pool(pool_id, body, secrets)))
 
     def get_pool(self, pool_id: str) -> Body:
         """Read a pool (``Pool_Get``).
 
         :raises NotFoundError: if there is none.
         """
-        client = self.get_conn()
-        with translated(f"read pool {pool_id}"):
-            body: Body = client.pool.get(**self._place, pool_name=pool_id).as_dict()
-        return body
+        return self.run(requests.get_pool(pool_id))
 
     async def aget_pool(self, pool_id: str) -> Body:
         """``get_pool`` on the async client."""
-        client = await self.aget_conn()
-        with translated(f"read pool {pool_id}"):
-            body: Body = (await client.pool.get(**self._place, pool_name=pool_id)).as_dict()
-        return body
+        return await self.arun(requests.get_pool(pool_id))
 
     def delete_pool(self, pool_id: str) -> None:
         """Ask for a pool's deletion (``Pool_Delete``) and do not wait; it may be going, or gone, already."""
-        client = self.get_conn()
-        with _going_already(), translated(f"delete pool {pool_id}"):
-            client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
+        self.run(requests.delete_pool(pool_id))
 
     async def adelete_pool(self, pool_id: str) -> None:
         """``delete_pool`` on the async client."""
-        client = await self.aget_conn()
-        with _going_already(), translated(f"delete pool {pool_id}"):
-            await client.pool.begin_delete(**self._place, pool_name=pool_id, polling=False)
+        await self.arun(requests.delete_pool(pool_id))
 
     def update_pool(
         self, pool_id: str, body: Mapping[str, Any], *, etag: str = "", secrets: Collection[str] = ()
@@ -192,132 +116,66 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         :return: the pool as it is now.
         :raises ConflictError: if the pool is another one by now, or its state forbids the change.
         """
-        client = self.get_conn()
-        with translated(f"update pool {pool_id}", secrets=secrets):
-            pool = client.pool.update(
-                **self._place, pool_name=pool_id, parameters=dict(body), **_only_if(etag)
-            )
-            changed: Body = pool.as_dict()
-        return changed
+        return self.run(requests.update_pool(pool_id, body, etag, secrets))
 
     async def aupdate_pool(
         self, pool_id: str, body: Mapping[str, Any], *, etag: str = "", secrets: Collection[str] = ()
     ) -> Body:
         """``update_pool`` on the async client."""
-        client = await self.aget_conn()
-        with translated(f"update pool {pool_id}", secrets=secrets):
-            pool = await client.pool.update(
-                **self._place, pool_name=pool_id, parameters=dict(body), **_only_if(etag)
-            )
-            changed: Body = pool.as_dict()
-        return changed
+        return await self.arun(requests.update_pool(pool_id, body, etag, secrets))
 
     def stop_resize(self, pool_id: str) -> Body:
         """Stop a resize (``Pool_StopResize``): the pool keeps the nodes that it has by now."""
-        client = self.get_conn()
-        with translated(f"stop the resize of pool {pool_id}"):
-            body: Body = client.pool.stop_resize(**self._place, pool_name=pool_id).as_dict()
-        return body
+        return self.run(requests.stop_resize(pool_id))
 
     async def astop_resize(self, pool_id: str) -> Body:
         """``stop_resize`` on the async client."""
-        client = await self.aget_conn()
-        with translated(f"stop the resize of pool {pool_id}"):
-            body: Body = (await client.pool.stop_resize(**self._place, pool_name=pool_id)).as_dict()
-        return body
+        return await self.arun(requests.stop_resize(pool_id))
 
     def get_account(self) -> Body:
         """Read the Batch account (``BatchAccount_Get``)."""
-        client = self.get_conn()
-        with translated(f"read Batch account {self.connection.account_name}"):
-            body: Body = client.batch_account.get(**self._place).as_dict()
-        return body
+        return self.run(requests.get_account())
 
     async def aget_account(self) -> Body:
         """``get_account`` on the async client."""
-        client = await self.aget_conn()
-        with translated(f"read Batch account {self.connection.account_name}"):
-            body: Body = (await client.batch_account.get(**self._place)).as_dict()
-        return body
+        return await self.arun(requests.get_account())
 
     def account_url(self) -> str:
         """The URL of the account's data plane, as the management plane tells it."""
-        return _endpoint(self.get_account())
+        return self.run(requests.account_url())
 
     async def aaccount_url(self) -> str:
         """``account_url`` on the async client."""
-        return _endpoint(await self.aget_account())
+        return await self.arun(requests.account_url())
 
     def account_key(self) -> str:
         """The account's primary key (``BatchAccount_GetKeys``).
 
         :raises AccessRefusedError: if the identity may not read it, or the account takes no keys.
         """
-        client = self.get_conn()
-        with _no_keys_refused(), translated(_LIST_KEYS, needs=LIST_KEYS_ACTION):
-            return str(client.batch_account.get_keys(**self._place).primary)
+        return self.run(requests.account_key())
 
     async def aaccount_key(self) -> str:
         """``account_key`` on the async client."""
-        client = await self.aget_conn()
-        with _no_keys_refused(), translated(_LIST_KEYS, needs=LIST_KEYS_ACTION):
-            return str((await client.batch_account.get_keys(**self._place)).primary)
+        return await self.arun(requests.account_key())
 
     def list_pools(self) -> list[Body]:
         """Read all pools of the account (``Pool_ListByBatchAccount``)."""
-        client = self.get_conn()
-        with translated(f"list the pools of Batch account {self.connection.account_name}"):
-            return [pool.as_dict() for pool in client.pool.list_by_batch_account(**self._place)]
+        return self.run(requests.list_pools())
 
     def list_sizes(self, location: str) -> list[Body]:
         """Read which sizes of machines Batch offers (``Location_ListSupportedVirtualMachineSkus``).
 
         :param location: the region, such as ``westeurope``.
         """
-        client = self.get_conn()
-        with translated(f"list the sizes of virtual machines in {location}"):
-            return [size.as_dict() for size in client.location.list_supported_virtual_machine_skus(location)]
+        return self.run(requests.list_sizes(location))
 
 
-@contextmanager
-def _no_keys_refused() -> Iterator[None]:
-    """A 409 says that the account takes no keys: that is a refusal, not a conflict that may pass."""
-    try:
-        yield
-    except ConflictError as error:
-        mend = advice(403, "SharedKeyNotAllowed", "")
-        raise AccessRefusedError(f"{error.reason} {mend}", status=error.status, code=error.code) from None
-
-
-def _endpoint(account: Body) -> str:
-    return account_endpoint_url(str(account["properties"]["accountEndpoint"]))
-
-
-@contextmanager
-def _going_already() -> Iterator[None]:
-    try:
-        yield
-    except NotFoundError:
-        return
-    except ConflictError as refusal:
-        if refusal.code != "PoolBeingDeleted":
-            raise
-
-
-def _only_if(etag: str) -> dict[str, Any]:
-    if not etag:
-        return {}
-    from azure.core import MatchConditions
-
-    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-
-def _adopted(pool_id: str, body: Body) -> PutPool:
-    if str(body.get("properties", {}).get("provisioningState", "")).lower() == "deleting":
-        raise ConflictError(
-            f"Could not create pool {pool_id}: a pool of that name is still being deleted. "
-            "Wait until it is gone, or take another name.",
-            status=409,
-            code="PoolBeingDeleted",
-        )
-    return PutPool(body, created=False)
+def _place(connection: BatchConnection) -> dict[str, Any]:
+    """Where a client's requests go, and what its tokens are for."""
+    connection.require_management_plane()
+    return {
+        "subscription_id": connection.subscription_id,
+        "base_url": connection.cloud.arm_url,
+        "credential_scopes": [connection.cloud.arm_scope],
+    }

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import NotFoundError
-from airflow_batchext.hooks._reading import API_VERSION
+from airflow_batchext.hooks._requests import API_VERSION
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 
 

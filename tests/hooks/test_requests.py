@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError, ServiceError
-from airflow_batchext.hooks import _requests
+from airflow_batchext.hooks import _node_requests as _requests
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 
 

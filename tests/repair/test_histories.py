@@ -155,7 +155,7 @@ class World:
         try:
             wanted = next(flow)
             while True:
-                answer = gate._answer(hook, repair.pool_id, wanted)
+                answer = hook.run(gate.answer_of(repair.pool_id, wanted))
                 answers += 1
                 if answers == 2:
                     self.let_happen()

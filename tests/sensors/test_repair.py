@@ -14,7 +14,7 @@ from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_batchext.exceptions import GateFailedError, GateTimeoutError, ParameterError
-from airflow_batchext.hooks._requests import replace_metadata
+from airflow_batchext.hooks._node_requests import replace_metadata
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger

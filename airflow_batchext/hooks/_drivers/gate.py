@@ -1,14 +1,14 @@
 """Drives the rules of the gate (``watch.Watch``), and of repairs, with a hook: one look, sync or async.
 
-The rules say what to read; here it is read, and what Azure refuses becomes a ``Problem`` that the rules
+The rules say what to read; here that becomes requests, and what Azure refuses a ``Problem`` that the rules
 can judge. Extensions of several nodes are read at the same time, within a limit.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import read_extension, read_node, read_pool
@@ -19,18 +19,20 @@ from airflow_batchext.exceptions import (
     ServiceError,
     UnavailableError,
 )
-from airflow_batchext.hooks._drivers import repair
+from airflow_batchext.hooks import _node_requests as requests
+from airflow_batchext.hooks._drivers.repair import request_of
+from airflow_batchext.hooks._requests import AtOnce
 from airflow_batchext.metrics import look_span, note_verdict
 from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
 
 if TYPE_CHECKING:
-    from airflow_batchext.hooks._reading import Body
+    from airflow_batchext.hooks._requests import Body, Flow
     from airflow_batchext.hooks.node import AzureBatchNodeHook
     from airflow_batchext.repair.controller import Repair
     from airflow_batchext.repair.gate import Healing
     from airflow_batchext.repair.requests import AnyAnswer, Ask
     from airflow_batchext.rules.gate import Verdict
-    from airflow_batchext.rules.watch import NodeAnswer, Watch
+    from airflow_batchext.rules.watch import Watch
 
 Result = TypeVar("Result")
 
@@ -112,68 +114,52 @@ async def agive_back(hook: AzureBatchNodeHook, repair: Repair, *, interval: floa
     return text
 
 
-def drive(hook: AzureBatchNodeHook, pool_id: str, flow: Generator[Ask, Any, Result]) -> Result:
+def drive(hook: AzureBatchNodeHook, pool_id: str, rules: Generator[Ask, Any, Result]) -> Result:
     """Read, and do, what the rules ask for until they come to a result."""
-    try:
-        wanted = next(flow)
-        while True:
-            wanted = flow.send(_answer(hook, pool_id, wanted))
-    except StopIteration as end:
-        result: Result = end.value
-        return result
+    return hook.run(_answered(pool_id, rules))
 
 
-async def adrive(hook: AzureBatchNodeHook, pool_id: str, flow: Generator[Ask, Any, Result]) -> Result:
+async def adrive(hook: AzureBatchNodeHook, pool_id: str, rules: Generator[Ask, Any, Result]) -> Result:
     """``drive`` on the hook's async client."""
+    return await hook.arun(_answered(pool_id, rules))
+
+
+def _answered(pool_id: str, rules: Generator[Ask, Any, Result]) -> Flow[Result]:
+    """What the rules ask for, as requests."""
     try:
-        wanted = next(flow)
+        ask = next(rules)
         while True:
-            wanted = flow.send(await _aanswer(hook, pool_id, wanted))
+            answer = yield from answer_of(pool_id, ask)
+            ask = rules.send(answer)
     except StopIteration as end:
         result: Result = end.value
         return result
 
 
-def _answer(hook: AzureBatchNodeHook, pool_id: str, wanted: Ask) -> AnyAnswer:
+def answer_of(pool_id: str, ask: Ask) -> Flow[AnyAnswer]:
+    """Read or do one thing that the rules ask for; nothing that Azure says raises."""
     try:
-        match wanted:
+        match ask:
             case ReadPool():
-                return read_pool(hook.get_pool(pool_id, select=_POOL_MEMBERS))
+                return read_pool((yield from requests.get_pool(pool_id, select=_POOL_MEMBERS)))
             case ReadNodes():
-                return [read_node(body) for body in hook.list_nodes(pool_id, select=_NODE_MEMBERS)]
+                return [*map(read_node, (yield from requests.list_nodes(pool_id, select=_NODE_MEMBERS)))]
             case ReadExtensions(node_ids):
-                return _read_all(read_extensions(hook, pool_id, node_ids))
+                bodies = yield from read_extensions(pool_id, node_ids, at_once=CONCURRENT_READS)
+                return {
+                    node_id: found if isinstance(found, Problem) else tuple(map(read_extension, found))
+                    for node_id, found in bodies.items()
+                }
             case _:
-                return repair.answer(hook, pool_id, wanted)
+                answer: AnyAnswer = yield from request_of(pool_id, ask)
+                return answer
     except ServiceError as error:
         return problem_of(error)
-
-
-async def _aanswer(hook: AzureBatchNodeHook, pool_id: str, wanted: Ask) -> AnyAnswer:
-    try:
-        match wanted:
-            case ReadPool():
-                return read_pool(await hook.aget_pool(pool_id, select=_POOL_MEMBERS))
-            case ReadNodes():
-                return [read_node(body) for body in await hook.alist_nodes(pool_id, select=_NODE_MEMBERS)]
-            case ReadExtensions(node_ids):
-                return _read_all(await aread_extensions(hook, pool_id, node_ids))
-            case _:
-                return await repair.aanswer(hook, pool_id, wanted)
-    except ServiceError as error:
-        return problem_of(error)
-
-
-def _read_all(bodies: Mapping[str, Sequence[Body] | Problem]) -> dict[str, NodeAnswer]:
-    return {
-        node_id: found if isinstance(found, Problem) else tuple(map(read_extension, found))
-        for node_id, found in bodies.items()
-    }
 
 
 def read_extensions(
-    hook: AzureBatchNodeHook, pool_id: str, node_ids: Sequence[str], *, at_once: int = CONCURRENT_READS
-) -> dict[str, Sequence[Body] | Problem]:
+    pool_id: str, node_ids: Sequence[str], *, at_once: int
+) -> Flow[dict[str, Sequence[Body] | Problem]]:
     """Read the extensions of several nodes at the same time.
 
     Once a read is throttled, the nodes that are left are not asked any more.
@@ -181,65 +167,32 @@ def read_extensions(
     :param at_once: how many reads at the same time.
     :return: by node id, what the node lists, or why that could not be read; nothing that Azure says raises.
     """
-    if not node_ids:
-        return {}
-    told_off: list[Problem] = []
-    hook.get_conn()  # made here, not by several threads at once
-    with ThreadPoolExecutor(min(at_once, len(node_ids))) as threads:
-        answers = threads.map(lambda i: _extensions(hook, pool_id, i, told_off), node_ids)
-        return dict(zip(node_ids, answers, strict=True))
+    todo, found = deque(node_ids), dict[str, "Sequence[Body] | Problem"]()
+    throttled: list[Problem] = []
+    readers = min(at_once, len(todo))
+    if readers:
+        yield AtOnce([_read_each(pool_id, todo, found, throttled) for _ in range(readers)])
+    return {node_id: found[node_id] for node_id in node_ids}
 
 
-async def aread_extensions(
-    hook: AzureBatchNodeHook, pool_id: str, node_ids: Sequence[str], *, at_once: int = CONCURRENT_READS
-) -> dict[str, Sequence[Body] | Problem]:
-    """``read_extensions`` on the hook's async client."""
-    if not node_ids:
-        return {}
-    told_off: list[Problem] = []
-    found: dict[str, Sequence[Body] | Problem] = {}
-    await hook.aget_conn()  # Airflow hands out connections to the trigger's own task alone
-    todo = iter(node_ids)
-    readers = min(at_once, len(node_ids))
-    await asyncio.gather(*(_aextensions(hook, pool_id, todo, found, told_off) for _ in range(readers)))
-    return found
-
-
-def _extensions(
-    hook: AzureBatchNodeHook, pool_id: str, node_id: str, told_off: list[Problem]
-) -> Sequence[Body] | Problem:
-    """Read one node, unless a read before it was throttled: then the rest is left out."""
-    if told_off:
-        return told_off[0]
-    try:
-        return hook.list_node_extensions(pool_id, node_id)
-    except ServiceError as error:
-        return _note(error, told_off)
-
-
-async def _aextensions(
-    hook: AzureBatchNodeHook,
-    pool_id: str,
-    node_ids: Iterator[str],
-    found: dict[str, Sequence[Body] | Problem],
-    told_off: list[Problem],
-) -> None:
-    """Read one node after the other until the shared iterator is used up."""
-    for node_id in node_ids:
-        if told_off:
-            found[node_id] = told_off[0]
+def _read_each(
+    pool_id: str, todo: deque[str], found: dict[str, Sequence[Body] | Problem], throttled: list[Problem]
+) -> Flow[None]:
+    """Read one node after the other until none is left; several readers share what is to be done."""
+    while True:
+        try:
+            node_id = todo.popleft()
+        except IndexError:
+            return
+        if throttled:
+            found[node_id] = throttled[0]
             continue
         try:
-            found[node_id] = await hook.alist_node_extensions(pool_id, node_id)
+            found[node_id] = yield from requests.list_node_extensions(pool_id, node_id)
         except ServiceError as error:
-            found[node_id] = _note(error, told_off)
-
-
-def _note(error: ServiceError, told_off: list[Problem]) -> Problem:
-    problem = problem_of(error)
-    if error.status in _THROTTLED:
-        told_off.append(problem)
-    return problem
+            found[node_id] = problem = problem_of(error)
+            if error.status in _THROTTLED:
+                throttled.append(problem)
 
 
 def problem_of(error: ServiceError) -> Problem:

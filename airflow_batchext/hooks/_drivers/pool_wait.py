@@ -8,26 +8,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_batchext.exceptions import AccessRefusedError, BatchextError, NotFoundError, ServiceError
+from airflow_batchext.hooks._pool_requests import get_pool
 from airflow_batchext.rules.pool_wait import Course, Look, judge
 
 if TYPE_CHECKING:
+    from airflow_batchext.hooks._requests import Flow
     from airflow_batchext.hooks.pool import AzureBatchPoolHook
     from airflow_batchext.rules.pool_wait import Wait
 
 
 def look(hook: AzureBatchPoolHook, pool_id: str, wait: Wait) -> Look:
     """Read the pool and say how far it is; nothing that Azure says raises."""
-    try:
-        body = hook.get_pool(pool_id)
-    except BatchextError as error:
-        return _judge_error(wait, pool_id, error)
-    return judge(wait, pool_id, body)
+    return hook.run(_looked(pool_id, wait))
 
 
 async def alook(hook: AzureBatchPoolHook, pool_id: str, wait: Wait) -> Look:
     """``look`` on the hook's async client."""
+    return await hook.arun(_looked(pool_id, wait))
+
+
+def _looked(pool_id: str, wait: Wait) -> Flow[Look]:
     try:
-        body = await hook.aget_pool(pool_id)
+        body = yield from get_pool(pool_id)
     except BatchextError as error:
         return _judge_error(wait, pool_id, error)
     return judge(wait, pool_id, body)
