@@ -134,12 +134,13 @@ def look_span(pool_id: str) -> Iterator[Span]:
         yield span
 
 
-def note_verdict(span: Span, verdict: Verdict) -> None:
-    """Write on the span what the look came to."""
+def note_verdict(span: Span, verdict: Verdict) -> Verdict:
+    """Write on the span what the look came to, and return that."""
     if span.is_recording():
         span.set_attribute("batchext.outcome", verdict.outcome.value)
         span.set_attribute("batchext.nodes_ready", verdict.ready)
         span.set_attribute("batchext.nodes_wanted", max(verdict.needed or 0, len(verdict.nodes)))
+    return verdict
 
 
 @cache

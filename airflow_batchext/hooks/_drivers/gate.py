@@ -75,17 +75,15 @@ def look(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = Fals
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
     with look_span(watch.pool_id) as span:
-        verdict = drive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
-        note_verdict(span, verdict)
-        return verdict
+        flow = watch.look(hook.service_time, whole=whole)
+        return note_verdict(span, drive(hook, watch.pool_id, flow))
 
 
 async def alook(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
     """``look`` on the hook's async client."""
     with look_span(watch.pool_id) as span:
-        verdict = await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole))
-        note_verdict(span, verdict)
-        return verdict
+        flow = watch.look(hook.service_time, whole=whole)
+        return note_verdict(span, await adrive(hook, watch.pool_id, flow))
 
 
 def give_back(hook: AzureBatchNodeHook, repair: Repair) -> str:
