@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 
 from airflow_batchext.batch.data_plane import CARRYING_STATES, VOID_STATES, Extension, Node, Phase, Pool
+from airflow_batchext.batch.extension_catalog import BATCH_OWN_EXTENSION
 from airflow_batchext.rules.gate import Outcome, Verdict
 from airflow_batchext.rules.watch import Problem, Read, ReadExtensions, ReadNodes, ReadPool, Watch
 
@@ -34,7 +35,8 @@ class Boot:
     """One boot of a node, all times in seconds from the start of the history.
 
     ``down``: the machine goes (``void_state`` until ``up``); ``up``: a machine is there, joining;
-    ``booted``: the node agent reports (idle); ``done``: the extension ends in ``phase``.
+    ``booted``: the node agent reports (idle); ``done``: the extension ends in ``phase``; ``agent_done``:
+    Batch's own extension ends in ``agent``. Where that is a failure the agent never reports.
     """
 
     up: float
@@ -44,6 +46,8 @@ class Boot:
     down: float = NEVER
     void_state: str = "preempted"
     broken: float = NEVER
+    agent_done: float = 0.0
+    agent: Phase = Phase.SUCCEEDED
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,16 @@ class SimulatedNode:
             return boot.void_state, boot.down
         if t >= boot.broken:
             return "unusable", boot.broken
-        return ("idle", boot.booted) if t >= boot.booted else ("creating", boot.up)
+        has_joined = t >= boot.booted and boot.agent is not Phase.FAILED
+        return ("idle", boot.booted) if has_joined else ("creating", boot.up)
 
     def phase_at(self, t: float) -> Phase:
         boot = self.boot_at(t)
         return boot.phase if boot is not None and t >= boot.done else Phase.PENDING
+
+    def agent_at(self, t: float) -> Phase:
+        boot = self.boot_at(t)
+        return boot.agent if boot is not None and t >= boot.agent_done else Phase.PENDING
 
     def read_at(self, t: float) -> Node | None:
         state = self.state_at(t)
@@ -124,7 +133,11 @@ class SimulatedPool:
                 answer = {}
                 for i, node_id in enumerate(node_ids):
                     at = self.now + self.read_seconds * (i // self.concurrent_reads)
-                    answer[node_id] = fault or (extension(self.by_id[node_id].phase_at(at)),)
+                    node = self.by_id[node_id]
+                    answer[node_id] = fault or (
+                        extension(node.phase_at(at)),
+                        extension(node.agent_at(at), BATCH_OWN_EXTENSION),
+                    )
                 self.now += self.read_seconds * (-(-len(node_ids) // self.concurrent_reads) - 1)
         self.now += self.read_seconds
         return answer
@@ -150,11 +163,12 @@ class SimulatedPool:
             self.steady <= t < self.deleted
             and 0 < len(states) >= self.target
             and all(state in CARRYING_STATES and n.phase_at(t) is Phase.SUCCEEDED for n, state in states)
+            and all(state == "idle" or n.agent_at(t) is Phase.SUCCEEDED for n, state in states)
         )
 
 
-def extension(phase: Phase) -> Extension:
-    return Extension(NAME, NAME, phase, _CODES[phase], "said so")
+def extension(phase: Phase, name: str = NAME) -> Extension:
+    return Extension(name, name, phase, _CODES[phase], "said so")
 
 
 def wire_time(t: float) -> str:

@@ -68,6 +68,19 @@ def how_to() -> Body:
     }
 
 
+def fresh(name: str = "secretext", **change: Any) -> Body:
+    """What a node lists seconds after it became visible (recorded in 2025)."""
+    extension = recorded(name)["vmExtension"] | {"enableAutomaticUpgrade": False}
+    return {"provisioningState": "Creating", "instanceView": {}, "vmExtension": extension, **change}
+
+
+def agent(code: str = "ProvisioningState/succeeded", **change: Any) -> Body:
+    """Batch's own extension, as recorded; with "" as fresh as ``fresh``."""
+    own = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "typeHandlerVersion": "2.0"}
+    body = recorded("batchNodeExtension", code) if code else fresh("batchNodeExtension")
+    return {**body, "vmExtension": body["vmExtension"] | own, **change}
+
+
 def specified(name: str = "batchNodeExtension") -> Body:
     return {
         "instanceView": {

@@ -60,6 +60,15 @@ FATAL_RESIZE_CODES = frozenset(
     }
 )
 
+#: Joining, and without a sign yet that Batch's agent runs there: in later states it has reported to Batch.
+AGENTLESS_STATES = frozenset({"creating", "starting"})
+
+#: Errors of a node after which it runs no task, whatever its state says: Microsoft's pages "Node in unusable
+#: state" (agent, disk, mounts; the first one ``starting``, too) and "Pool and node errors" (packages).
+FATAL_NODE_CODES = frozenset(
+    {"batchagentinstallationfailure", "diskfull", "mountconfigurationerror", "applicationpackageerror"}
+)
+
 #: The item of a pool's metadata in which a repair (``airflow_batchext.repair``) writes down what it is at.
 REPAIR_ITEM = "batchext-repair"
 
@@ -91,6 +100,19 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeError:
+    """An error that a node tells: the code, and all of it in a line."""
+
+    code: str
+    text: str
+
+    @property
+    def fatal(self) -> bool:
+        """Whether no task will run on the node, whatever its state says."""
+        return self.code.lower() in FATAL_NODE_CODES
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One compute node. ``state`` is in lower case, "" where the service said none.
 
@@ -101,7 +123,7 @@ class Node:
     state: str
     last_boot_time: str
     state_since: str
-    errors: tuple[str, ...]
+    errors: tuple[NodeError, ...]
     allocated: str = ""
     is_dedicated: bool = True
     is_busy: bool = False
@@ -236,7 +258,10 @@ def read_node(body: object) -> Node:
         state=state,
         last_boot_time=_text(item.get("lastBootTime")),
         state_since=_text(item.get("stateTransitionTime")),
-        errors=tuple(_error_text(error) for error in _sequence(item.get("errors"))),
+        errors=tuple(
+            NodeError(_text(_mapping(error).get("code")), _error_text(error))
+            for error in _sequence(item.get("errors"))
+        ),
         allocated=_text(item.get("allocationTime")),
         is_dedicated=item.get("isDedicated") is not False,
         is_busy=state == "running" or (isinstance(running, int) and running > 0),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from airflow_batchext.batch.data_plane import VOID_STATES, Phase, epoch_seconds, one_line
+from airflow_batchext.batch.data_plane import AGENTLESS_STATES, VOID_STATES, Phase, epoch_seconds, one_line
 
 if TYPE_CHECKING:
     from airflow_batchext.health import ExtensionHealth, Fault, NodeHealth, PoolHealth
@@ -184,7 +184,10 @@ def stuck(health: PoolHealth, *types: str) -> Iterator[tuple[NodeHealth, Extensi
 
 def is_stuck(health: PoolHealth, node: NodeHealth, extension: ExtensionHealth) -> bool:
     """Whether an extension that is not ready failed, or has been on its way for long."""
-    return extension.phase is Phase.FAILED or pending_for(health, node, extension) >= STUCK_SECONDS
+    # The first boot of a Windows node has been seen to take nine minutes, before anything could report.
+    is_booting = node.state in AGENTLESS_STATES and not node.last_boot
+    limit = 2 * STUCK_SECONDS if is_booting else STUCK_SECONDS
+    return extension.phase is Phase.FAILED or pending_for(health, node, extension) >= limit
 
 
 def pending_for(health: PoolHealth, node: NodeHealth, extension: ExtensionHealth) -> float:
@@ -215,12 +218,14 @@ def said_by(extension: ExtensionHealth) -> str:
 
 def hit(node: NodeHealth, extension: ExtensionHealth, why: str = "") -> Hit:
     """An extension in the gate's words, with what makes it a sign."""
-    message = f": {one_line(extension.message, 300)}" if extension.message else ""
-    said = (
-        f"node {node.id} ({node.state or 'no state'}): extension {extension.name} reports "
-        f"{one_line(extension.code) or 'no status'}{message}"
-    )
+    said = f"node {node.id} ({node.state or 'no state'}): {said_of(extension)}"
     return Hit(f"{said}; {why}" if why else said, node.id, extension.name)
+
+
+def said_of(extension: ExtensionHealth) -> str:
+    """What an extension reports, in the gate's words."""
+    message = f": {one_line(extension.message, 300)}" if extension.message else ""
+    return f"extension {extension.name} reports {one_line(extension.code) or 'no status'}{message}"
 
 
 def fault_text(fault: Fault) -> str:

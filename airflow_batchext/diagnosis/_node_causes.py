@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from airflow_batchext.batch.data_plane import epoch_seconds, one_line
+from airflow_batchext.batch.data_plane import VOID_STATES, Phase, epoch_seconds, one_line
+from airflow_batchext.batch.extension_catalog import BATCH_OWN_EXTENSION
 from airflow_batchext.diagnosis._cause import (
     STUCK_SECONDS,
     Hit,
     Look,
     fault_text,
     node_error,
+    said_of,
     states,
     staying,
 )
 
 if TYPE_CHECKING:
     from airflow_batchext.health import NodeHealth, PoolHealth
+
+
+_AGENT_ERROR: Final = "batchagentinstallationfailure"
 
 
 def _start_task_failed(health: PoolHealth) -> Iterator[Hit]:
@@ -43,6 +48,20 @@ def _joining_for_long(health: PoolHealth) -> Iterator[Hit]:
             yield Hit(f"node {node.id} is {node.state} since {node.state_since}", node.id)
 
 
+def _no_agent(health: PoolHealth) -> Iterator[Hit]:
+    """A node without Batch's agent, told once: Batch's own extension failed, or the node says so itself."""
+    for node in staying(health):
+        own = [] if node.state in VOID_STATES else node.extensions
+        said = [
+            said_of(extension)
+            for extension in own
+            if extension.phase is Phase.FAILED and extension.name.lower() == BATCH_OWN_EXTENSION.lower()
+        ]
+        said += [fault_text(error) for error in node.errors if error.code.lower() == _AGENT_ERROR]
+        if said:
+            yield Hit(f"node {node.id} ({node.state or 'no state'}): {one_line('; '.join(said))}", node.id)
+
+
 def _for(health: PoolHealth, node: NodeHealth) -> float:
     since = epoch_seconds(node.state_since)
     return 0.0 if since is None else health.taken_at - since
@@ -54,7 +73,7 @@ NODE_LOOKS: Final[Mapping[str, Look]] = {
     "disk-full": node_error("DiskFull"),
     "application-package": node_error("ApplicationPackageError"),
     "container-image": node_error(saying="container ?image|docker|registry"),
-    "batch-agent": node_error("BatchAgentInstallationFailure"),
+    "batch-agent": _no_agent,
     "node-unreachable": states("unusable", but_for_errors=True),
     "contact-lost": states("unknown"),
     "joining-for-long": _joining_for_long,

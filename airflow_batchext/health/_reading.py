@@ -239,10 +239,10 @@ def _node(
 ) -> tuple[NodeHealth, NodeReport]:
     bodies = answer if isinstance(answer, Sequence) else ()
     why = answer.text if isinstance(answer, Problem) else ""
-    if asked and not isinstance(answer, Sequence):
+    if not isinstance(answer, Sequence):
         report = unread_report(node, rules, asked, now, now, why)
     else:
-        report = node_report(node, rules, asked, [read_extension(item) for item in bodies], now, now)
+        report = node_report(node, rules, asked, [read_extension(item) for item in answer], now, now)
     unread = ""
     if not isinstance(answer, Sequence) and node.state not in VOID_STATES and not node.leaving:
         unread = veiled_text(why) or "nobody has read them"

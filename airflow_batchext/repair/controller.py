@@ -218,9 +218,6 @@ class Repair:
             return answer
         machines = [Machine(node) for node in answer if node.id]
         self._known.node_ids |= {node_key(machine.node.id): machine.node.id for machine in machines}
-        expected = self.policy.extension_names or seen.pool.extension_names
-        if not expected:
-            return [machine.with_extensions(()) for machine in machines]
         asked = [m.node.id for m in machines if not m.node.leaving and m.node.state not in VOID_STATES]
         read: Any = (yield ReadExtensions(tuple(asked))) if asked else {}
         if not isinstance(read, Mapping):

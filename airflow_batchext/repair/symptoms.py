@@ -17,7 +17,7 @@ from airflow_batchext.batch.data_plane import (
     find_extension,
     one_line,
 )
-from airflow_batchext.rules.gate import Rules, node_report
+from airflow_batchext.rules.gate import Rules, agent_troubles, node_report
 
 if TYPE_CHECKING:
     from airflow_batchext.repair.policy import RepairPolicy
@@ -83,13 +83,21 @@ def condition(machine: Machine, expected: Sequence[str], policy: RepairPolicy, n
         if ("unusable" if node.state == "unusable" else "start_task_failed") not in policy.pick:
             return Condition()
         said = next((text for text in report.failed if f"is {node.state}" in text), "")
-        code = node.errors[0].partition(":")[0] if node.errors else ""
+        code = node.errors[0].code if node.errors else ""
         ailment = Ailment(_failure(node.state, code), said)
         return Condition(ailment=ailment) if said else Condition(is_doubtful=True)
     if node.state not in CARRYING_STATES:
         return Condition()
     since = since_when(machine)
     lasted = None if since is None else now - since
+    if troubles := agent_troubles(node, expected, machine.extensions or ()):
+        if "unusable" not in policy.pick:
+            return Condition()
+        said = next((text for text in report.failed if troubles[0] in text), "")
+        if not said or lasted is None or lasted < policy.settle:
+            return Condition(is_doubtful=True)  # the status may still be that of the boot before
+        code = next((error.code for error in node.errors if error.fatal), "")
+        return Condition(ailment=Ailment(_failure("agent", code), said))
     bad = next((e for e in _found(machine, expected) if e and e.phase is Phase.FAILED), None)
     if bad is not None:
         if "failed" not in policy.pick:

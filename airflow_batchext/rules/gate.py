@@ -11,18 +11,27 @@ the pool was created anew under the same name          fail
 its resize ended short of the nodes that are needed    fail: a fatal code at once, another after
                                                        ``resize_grace``; wait: an autoscale pool
 an expected extension failed on a node that stays      fail (*)
-a node unusable, or its start task failed, for         fail (*)
-longer than ``node_grace``
+a node unusable, its start task failed, or a sign      fail (*)
+that it will never run a task (below), for longer
+than ``node_grace``
 something could not be read                            wait
 the pool is not ``active``, or not ``steady``          wait
 fewer nodes than ``min_nodes``, or than the target     wait
 a repair has taken nodes away to replace them          wait, unless ``min_nodes``
 no nodes and none wanted, unless ``allow_empty``       wait
 a node in a state other than ``node_states``           wait
+a node that joins tells of another error, or Batch's   wait
+own extension has not succeeded on it yet
 an expected extension missing, not succeeded, unread   wait
 pool or nodes changed while they were read             wait
 otherwise                                              open
 =====================================================  ==============================================
+
+A node never runs a task where Batch's agent could not be installed: Batch's own extension
+(``batchNodeExtension``) failed on it, or one of its errors is among ``data_plane.FATAL_NODE_CODES``; its
+state may be any. Once a node is ``waitingforstarttask``, ``idle`` or ``running``, its agent has reported to
+Batch: an own extension that is not done is waited for no longer there (who wants it to be names it among
+``extension_names``).
 
 (*) With ``on_failure="wait"`` these, and a failed resize, are waited for until the deadline. Up to
 ``max_failed_nodes`` nodes may fail so without closing the gate or holding it up.
@@ -36,6 +45,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from airflow_batchext.batch.data_plane import (
+    AGENTLESS_STATES,
     BROKEN_STATES,
     CARRYING_STATES,
     VOID_STATES,
@@ -47,6 +57,7 @@ from airflow_batchext.batch.data_plane import (
     find_extension,
     one_line,
 )
+from airflow_batchext.batch.extension_catalog import BATCH_OWN_EXTENSION
 from airflow_batchext.defaults import DEFAULT_NODE_GRACE_SECONDS
 
 
@@ -61,7 +72,8 @@ class Rules:
         a usable machine (``readiness.CARRYING_STATES``).
     :param on_failure: "fail" at once, or "wait": somebody may mend it before the deadline.
     :param max_failed_nodes: how many nodes may fail without closing the gate.
-    :param node_grace: seconds for which a node may be unusable, or have a failed start task.
+    :param node_grace: seconds for which a node may be unusable, have a failed start task, or be without
+        Batch's agent.
     :param resize_grace: seconds for which a resize may have failed for a reason that may go away.
     """
 
@@ -245,14 +257,12 @@ def node_report(
     failed: list[str] = []
     missing: list[str] = []
     where = f"node {node.id} ({node.state or 'no state'})"
-    if not rules.allows(node.state):
-        errors = f" ({'; '.join(node.errors)})" if node.errors else ""
-        said = f"node {node.id} is {node.state or 'in no known state'}{errors}"
-        broken_for = now - (epoch_seconds(node.state_since) or first_seen)
-        if node.state in BROKEN_STATES and max(broken_for, now - first_seen) >= rules.node_grace:
-            failed.append(f"{said} for more than {rules.node_grace:g} seconds")
-        else:
-            missing.append(said)
+    broken, said = _state_misses(node, rules, expected, extensions)
+    broken_for = max(now - (epoch_seconds(node.state_since) or first_seen), now - first_seen)
+    if broken and broken_for >= rules.node_grace:
+        failed.append(f"{said} for more than {rules.node_grace:g} seconds")
+    elif said:
+        missing.append(said)
     codes: dict[str, str] = {}
     for name in expected:
         extension = find_extension(extensions, name)
@@ -262,13 +272,69 @@ def node_report(
         if extension is None:
             missing.append(f"{where} does not list extension {name} yet")
             continue
-        message = f": {one_line(extension.message)}" if extension.message else ""
-        said = f"{where}: extension {name} reports {one_line(extension.code) or 'no status'}{message}"
+        said = f"{where}: {_reports(replace(extension, name=name))}"
         if extension.phase is Phase.FAILED and node.state:  # without a state it may be one that leaves
             failed.append(said)
         elif extension.phase is not Phase.SUCCEEDED:
             missing.append(said)
     return NodeReport(node.state, codes, tuple(failed), tuple(missing))
+
+
+def agent_troubles(node: Node, expected: Sequence[str], extensions: Sequence[Extension]) -> tuple[str, ...]:
+    """Why no task will ever run on a node that has a machine, in words; empty if nothing says so.
+
+    :param expected: the extensions that the gate waits for; Batch's own is judged like any other among them.
+    """
+    if not node.state or node.state in VOID_STATES:
+        return ()  # without a state it may be one that leaves
+    own = _own_extension(expected, extensions)
+    said = [_reports(own)] if own is not None and own.phase is Phase.FAILED else []
+    return (*said, *(error.text for error in node.errors if error.fatal))
+
+
+def extensions_phase(state: str, expected: Sequence[str], extensions: Sequence[Extension]) -> Phase:
+    """How far a node is by its extensions: as far as the least advanced of those that count in its state."""
+    found = [find_extension(extensions, name) for name in expected]
+    phases = [extension.phase if extension else Phase.PENDING for extension in found]
+    own = _own_extension(expected, extensions)
+    if own is not None and (own.phase is Phase.FAILED or state in AGENTLESS_STATES):
+        phases.append(own.phase)
+    return next((phase for phase in (Phase.FAILED, Phase.PENDING) if phase in phases), Phase.SUCCEEDED)
+
+
+def _own_extension(expected: Sequence[str], extensions: Sequence[Extension]) -> Extension | None:
+    """Batch's own extension, unless the gate waits for it as for the others."""
+    if BATCH_OWN_EXTENSION.lower() in map(str.lower, expected):
+        return None
+    return find_extension(extensions, BATCH_OWN_EXTENSION)
+
+
+def _reports(extension: Extension) -> str:
+    message = f": {one_line(extension.message)}" if extension.message else ""
+    code = one_line(extension.code) or "no status"
+    return f"extension {extension.name} reports {code}{message}"
+
+
+def _state_misses(
+    node: Node, rules: Rules, expected: Sequence[str], extensions: Sequence[Extension]
+) -> tuple[bool, str]:
+    """What a node's state, its errors and Batch's own extension have against it, and whether it is broken."""
+    where = f"node {node.id} ({node.state or 'no state'})"
+    troubles = agent_troubles(node, expected, extensions)
+    others = [error.text for error in node.errors if error.text not in troubles]
+    if not rules.allows(node.state) and (node.state in BROKEN_STATES or not troubles):
+        told = [*troubles, *others]
+        said = f"node {node.id} is {node.state or 'in no known state'}"
+        return node.state in BROKEN_STATES, f"{said} ({'; '.join(told)})" if told else said
+    if troubles:
+        return True, f"{where} will never run a task: {'; '.join(troubles)}"
+    if node.state in AGENTLESS_STATES:
+        if others:
+            return False, f"{where} tells of an error: {'; '.join(others)}"
+        own = _own_extension(expected, extensions)
+        if own is not None and own.phase is not Phase.SUCCEEDED:
+            return False, f"{where}: {_reports(own)}"
+    return False, ""
 
 
 def unread_report(

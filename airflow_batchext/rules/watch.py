@@ -27,13 +27,13 @@ from airflow_batchext.batch.data_plane import (
     Node,
     Phase,
     Pool,
-    find_extension,
 )
 from airflow_batchext.rules.gate import (
     NodeReport,
     Outcome,
     Rules,
     Verdict,
+    extensions_phase,
     hopeless,
     judge,
     node_report,
@@ -180,7 +180,7 @@ class Watch:
             return last if replace(pool, id=last.pool.id) == last.pool else None
         expected = self.rules.expected(last.pool) if last.pool else ()
         due = self._share(self._pending(self._seen), now, matters=True)
-        if not expected or not due:
+        if not due:
             return None
         fresh: set[str] = set()
         yield from self._read(due, expected, now, fresh)
@@ -210,11 +210,11 @@ class Watch:
         nodes = [node for node in listed if not node.leaving]
         self._settle(nodes, now)
         fresh: set[str] = set()
-        if expected:
-            if whole and len(nodes) <= _FIRST_BATCH:
-                yield from self._read(self._pending([node.id for node in nodes]), expected, now, fresh)
-            else:
-                yield from self._read_what_matters(pool, nodes, expected, now, fresh)
+        # Also where nobody asks for extensions: Batch's own says whether its agent is there.
+        if whole and len(nodes) <= _FIRST_BATCH:
+            yield from self._read(self._pending([node.id for node in nodes]), expected, now, fresh)
+        else:
+            yield from self._read_what_matters(pool, nodes, expected, now, fresh)
         verdict = self._judge(pool, nodes, expected, now)
         if verdict.outcome is Outcome.OPEN and pool.upgrades_itself.intersection(map(str.lower, expected)):
             # What has upgraded itself since may be unready again, though node and boot are the same.
@@ -277,7 +277,7 @@ class Watch:
     ) -> Generator[Read, Answer, None]:
         """Read extensions until it is plain that the gate cannot open, or that it can."""
         pending = self._pending([node.id for node in nodes])
-        matters = self._judge(pool, nodes, (), now).outcome is Outcome.OPEN  # but for the extensions
+        matters = self._judge(pool, nodes, None, now).outcome is Outcome.OPEN
         yield from self._read(self._share(pending, now, matters=matters), expected, now, fresh)
         if not matters:
             return
@@ -336,16 +336,21 @@ class Watch:
         for node_id in node_ids:
             seen = self._seen[node_id]
             seen.answer = answers.get(node_id, ())
-            seen.phase, seen.read_at = _phase(seen.answer, expected), now
+            seen.phase, seen.read_at = _phase(seen.answer, expected, seen.state), now
         fresh.update(node_ids)
 
-    def _judge(self, pool: Pool, nodes: Sequence[Node], expected: Sequence[str], now: float) -> Verdict:
+    def _judge(
+        self, pool: Pool, nodes: Sequence[Node], expected: Sequence[str] | None, now: float
+    ) -> Verdict:
+        """What it comes to; with None expected, but for what the extensions say."""
         reports: dict[str, NodeReport] = {}
         refused: list[str] = []
         retry_after = 0.0
         for node in nodes:
             seen = self._seen[node.id]
-            if expected and not isinstance(seen.answer, Sequence):
+            if expected is None:
+                reports[node.id] = node_report(node, self.rules, (), (), now, seen.state_from)
+            elif not isinstance(seen.answer, Sequence):
                 problem = seen.answer if isinstance(seen.answer, Problem) else None
                 why = problem.text if problem else ""
                 reports[node.id] = unread_report(node, self.rules, expected, now, seen.state_from, why)
@@ -354,8 +359,7 @@ class Watch:
                     if problem.kind is ProblemKind.REFUSED:
                         refused.append(problem.text)
             else:
-                extensions = seen.answer if isinstance(seen.answer, Sequence) else ()
-                reports[node.id] = node_report(node, self.rules, expected, extensions, now, seen.state_from)
+                reports[node.id] = node_report(node, self.rules, expected, seen.answer, now, seen.state_from)
         return judge(pool, self.rules, reports, refused=refused[:1], retry_after=retry_after or None)
 
     def _moments(self, nodes: Sequence[Node]) -> frozenset[tuple[object, ...]]:
@@ -363,13 +367,10 @@ class Watch:
         return frozenset((*n.boot, self.rules.allows(n.state)) for n in nodes if not n.leaving)
 
 
-def _phase(answer: NodeAnswer, expected: Sequence[str]) -> Phase:
-    """How far a node is: as far as the least advanced of the expected extensions."""
+def _phase(answer: NodeAnswer, expected: Sequence[str], state: str) -> Phase:
     if isinstance(answer, Problem):
         return Phase.PENDING
-    found = [find_extension(answer, name) for name in expected]
-    phases = [extension.phase if extension else Phase.PENDING for extension in found]
-    return next((p for p in (Phase.FAILED, Phase.PENDING) if p in phases), Phase.SUCCEEDED)
+    return extensions_phase(state, expected, answer)
 
 
 def pool_unread(problem: Problem, pool_id: str) -> Verdict:

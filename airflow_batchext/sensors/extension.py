@@ -51,8 +51,8 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     :param on_failure: "fail" at once when an extension, a node or a resize failed; or "wait", as somebody
         may mend it before the deadline.
     :param max_failed_nodes: how many nodes may fail without closing the gate or holding it up.
-    :param node_grace: seconds (or a timedelta) for which a node may be unusable, or have a failed start
-        task, before it counts as failed; by default 15 minutes.
+    :param node_grace: seconds (or a timedelta) for which a node may be unusable, have a failed start
+        task, or be without Batch's agent, before it counts as failed; by default 15 minutes.
     :param resize_grace: seconds (or a timedelta) for which a resize may have failed for a reason that may
         go away (an allocation that failed or timed out); by default none.
     :param repair: have nodes mended before the gate fails: a ``RepairPolicy`` or a dict with its members,

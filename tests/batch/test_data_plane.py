@@ -46,6 +46,7 @@ def test_success_is_seen_in_every_shape(body, name):
     "body",
     [
         shapes.recorded(code="ProvisioningState/failed"),
+        shapes.agent("ProvisioningState/failed/1"),
         reporting(status("ProvisioningState/failed/1")),
         reporting(status("ProvisioningState/failed/VMExtensionProvisioningError")),
         reporting(status("provisioningstate/FAILED")),
@@ -204,3 +205,28 @@ def test_machine_text_becomes_one_harmless_line(text):
 def test_line_ends_and_direction_marks_are_shown_as_escapes():
     assert one_line("a\nb\u202ec\td") == "a\\nb\\u202ec d"
     assert one_line("x" * 5000).endswith("(5,000 characters in all)")
+
+
+@pytest.mark.parametrize("body", [shapes.fresh(), shapes.agent("")])
+def test_what_a_fresh_node_lists_is_neither_done_nor_failed(body):
+    extension = read_extension(body)
+    assert (extension.phase, extension.code, extension.message) == (Phase.PENDING, "Creating", "")
+    assert extension.name == body["vmExtension"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("code", "fatal"),
+    [
+        ("BatchAgentInstallationFailure", True),
+        ("batchagentinstallationFAILURE", True),
+        ("DiskFull", True),
+        ("MountConfigurationError", True),
+        ("ApplicationPackageError", True),
+        ("SomethingElse", False),
+        ("", False),
+    ],
+)
+def test_errors_after_which_a_node_runs_no_task(code, fatal):
+    (error,) = read_node({"id": "n1", "errors": [{"code": code, "message": "m"}]}).errors
+    assert (error.code, error.fatal) == (code, fatal)
+    assert error.text == f"{code or 'no code'}: m"

@@ -148,3 +148,29 @@ def test_hostile_texts_stay_text_in_the_table():
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "<script>" in text.replace("\n", "")
+
+
+OWN_FAILED = {"extension": "batchNodeExtension", "outcome": "fail", "code": "1", "message": "actual=403"}
+NO_AGENT = "BatchAgentInstallationFailure"
+
+
+@pytest.mark.parametrize("extensions", [None, []])
+@pytest.mark.parametrize("form", ["extension", "error", "both"])
+def test_a_node_without_an_agent_is_not_ready(azure, status, capsys, form, extensions):
+    azure.create(nodes=2, extensions=extensions)
+    if form != "error":
+        azure.emulator.account.set_extension(azure.pool_id, 0, **OWN_FAILED)
+    if form != "extension":
+        azure.emulator.account.mark_node(azure.pool_id, 0, "starting", code=NO_AGENT, message="m")
+    ended, out, _ = status()
+    assert ended == 2, "for the time being"
+    assert "1 of 2 nodes ready" in out
+    azure.pass_time(3600)
+    ended, out, _ = status()
+    assert ended == 1
+    assert "1 failed  0 pending  1 ready" in out
+    assert main(["diagnose", azure.pool_id]) == 1
+    told = capsys.readouterr().out
+    assert "1 of 2 nodes ready" in told
+    first = next(line for line in told.splitlines() if line.startswith("- "))
+    assert first.startswith("- Batch's own agent could not be installed on a node (1 node)")

@@ -346,3 +346,49 @@ def test_a_pool_that_is_gone_or_goes_ends_it(azure, mend):
     azure.emulator.account.delete_pool(azure.pool_id)
     progress = mend()
     assert (progress.stage, "is being deleted" in progress.text) == (Stage.FAILED, True)
+
+
+OWN_FAILED = {"extension": "batchNodeExtension", "outcome": "fail", "code": "1", "message": "actual=403"}
+NO_AGENT = "BatchAgentInstallationFailure"
+
+
+@pytest.mark.parametrize("extensions", [None, []])
+def test_an_idle_node_whose_agent_failed_is_mended(azure, mend, books, extensions):
+    azure.create(2, extensions=extensions)
+    azure.pass_time(3600)
+    azure.emulator.account.set_extension(azure.pool_id, 1, **OWN_FAILED)
+    before = node_ids(azure)
+    progress = mend()
+    assert progress.stage is Stage.DONE
+    (action,) = progress.actions
+    assert (action["node"], action["step"], action["for"]) == (before[1], "reboot", "agent")
+    assert action["result"] == "helped"
+
+
+def test_a_node_that_tells_of_its_missing_agent_while_it_starts_is_replaced(azure, mend, books):
+    azure.create(2)
+    before = node_ids(azure)
+    azure.emulator.account.mark_node(azure.pool_id, 0, "starting", code=NO_AGENT, message="m")
+    assert mend(looks=1).stage is Stage.WORKING, "not before broken_after"
+    assert books.done == []
+    azure.pass_time(3600)
+    progress = mend(policy={"order": ["replace"]})
+    assert progress.stage is Stage.DONE
+    assert before[0] not in node_ids(azure)
+    assert [a["for"] for a in progress.actions] == ["agent batchagentinstallationfailure"]
+
+
+def test_it_is_left_alone_where_the_policy_does_not_pick_unusable_nodes(azure, mend, books):
+    azure.create(2)
+    azure.emulator.account.set_extension(azure.pool_id, 1, **OWN_FAILED)
+    azure.pass_time(3600)
+    progress = mend(policy={"pick": ["failed"]})
+    assert (progress.stage, books.done) == (Stage.DONE, [])
+
+
+def test_a_slow_first_boot_is_no_trouble(azure, mend, books):
+    azure.emulator.scenario = Scenario.model_validate({"timings": {"starting": 480, "extension": 470}})
+    azure.create(2, ready=False)
+    azure.pass_time(500)
+    assert mend().stage is Stage.DONE
+    assert books.done == []

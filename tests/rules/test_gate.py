@@ -6,7 +6,14 @@ import json
 
 import pytest
 
-from airflow_batchext.batch.data_plane import REPAIR_ITEM, Extension, Phase, read_node, read_pool
+from airflow_batchext.batch.data_plane import (
+    REPAIR_ITEM,
+    Extension,
+    Phase,
+    read_extension,
+    read_node,
+    read_pool,
+)
 from airflow_batchext.rules.gate import Outcome, Rules, hopeless, judge, node_report
 from tests import shapes
 
@@ -135,6 +142,104 @@ class TestNodes:
         mixed = report(phases=[Phase.FAILED, Phase.PENDING])
         assert len(mixed.failed) == len(mixed.missing) == 1
         assert mixed.codes == {"e0": "code-failed", "e1": "code-pending"}
+
+
+AGENT = "BatchAgentInstallationFailure"
+OWN_FAILED = shapes.agent("ProvisioningState/failed/1", instanceView={
+    "statuses": [{"code": "ProvisioningState/failed/1", "message": "actual=403 expected=200"}]
+})  # fmt: skip
+ERROR = [{"code": AGENT, "message": "The batch agent extension provisioning has failed on compute node"}]
+
+
+def seen(*extensions, rules=None, state="idle", age=3600.0, errors=(), expected=("secretext",)):
+    """The report on a node that is in its state for so many seconds, and lists these extensions."""
+    node = read_node(shapes.node("n1", state, stateTransitionTime=shapes_time(NOW - age), errors=[*errors]))
+    read = [read_extension(body) for body in extensions]
+    return node_report(node, rules or Rules(), expected, read, NOW, NOW)
+
+
+class TestAgent:
+    """A node without Batch's agent runs no task, whatever its state and its other extensions say."""
+
+    @pytest.mark.parametrize("state", ["creating", "starting", "waitingforstarttask", "idle", "running"])
+    @pytest.mark.parametrize(
+        ("own", "errors", "words"),
+        [
+            (OWN_FAILED, [], ["batchNodeExtension", "failed/1", "actual=403 expected=200"]),
+            (shapes.agent(), ERROR, [AGENT, "provisioning has failed"]),
+            (OWN_FAILED, ERROR, ["batchNodeExtension", "failed/1", "actual=403", AGENT]),
+            (shapes.fresh("batchNodeExtension"), ERROR, [AGENT]),
+        ],
+        ids=["extension", "error", "both", "error before the extension"],
+    )
+    def test_each_sign_alone_counts_like_unusable(self, state, own, errors, words):
+        for order in ((shapes.recorded(), own), (own, shapes.recorded())):
+            for age, over in ((899, False), (901, True)):
+                report = seen(*order, state=state, errors=errors, age=age)
+                told = report.failed if over else report.missing
+                assert [bool(report.failed), bool(report.missing)] == [over, not over]
+                assert len(told) == 1, "told once for the node"
+                assert all(word in told[0] for word in ("node n1", "will never run a task", *words))
+            assert seen(*order, state=state, errors=errors, age=0, rules=Rules(node_grace=0)).failed
+
+    @pytest.mark.parametrize("code", ["DiskFull", "MountConfigurationError", "ApplicationPackageError"])
+    def test_other_errors_that_are_documented_as_fatal_do_too(self, code):
+        for state in ("starting", "idle"):
+            failed = seen(shapes.recorded(), shapes.agent(), state=state, errors=[{"code": code}]).failed
+            assert code in failed[0]
+
+    def test_an_unusable_node_tells_its_agents_failure_in_the_same_breath(self):
+        report = seen(OWN_FAILED, shapes.recorded(), state="unusable", errors=ERROR)
+        assert len(report.failed) == 1
+        assert all(w in report.failed[0] for w in ("is unusable", "actual=403", AGENT, "for more than 900"))
+
+    @pytest.mark.parametrize("state", ["preempted", "rebooting", "deallocated", "reimaging", "upgradingos"])
+    def test_on_a_node_without_a_machine_they_are_of_the_past(self, state):
+        report = seen(OWN_FAILED, state=state, errors=ERROR)
+        assert not report.failed
+        assert f"is {state}" in report.missing[0]
+
+    def test_a_node_without_a_state_may_be_one_that_leaves(self):
+        assert not seen(OWN_FAILED, shapes.recorded(), state="", errors=ERROR).failed
+
+    @pytest.mark.parametrize("state", ["creating", "starting"])
+    def test_a_node_that_joins_waits_for_its_agent(self, state):
+        report = seen(shapes.recorded(), shapes.agent(""), state=state, age=9e9)
+        assert (report.failed, len(report.missing)) == ((), 1)
+        assert "extension batchNodeExtension reports Creating" in report.missing[0]
+
+    @pytest.mark.parametrize("state", ["waitingforstarttask", "idle", "running", "offline"])
+    def test_a_node_that_has_joined_has_shown_that_its_agent_runs(self, state):
+        assert seen(shapes.recorded(), shapes.agent(""), state=state).ready
+        named = seen(
+            shapes.recorded(), shapes.agent(""), state=state, expected=("secretext", "BATCHnodeextension")
+        )
+        assert not named.ready, "who names it among the extensions waits for it"
+
+    def test_who_names_it_hears_of_its_failure_once_and_without_grace(self):
+        report = seen(OWN_FAILED, expected=("batchNodeExtension",), age=0)
+        assert len(report.failed) == 1
+        assert "will never" not in report.failed[0]
+
+    def test_another_error_holds_up_a_node_that_joins_and_none_that_has_joined(self):
+        odd = [{"code": "SomethingNew", "message": "m"}]
+        report = seen(shapes.recorded(), state="starting", errors=odd)
+        assert not report.failed
+        assert "SomethingNew: m" in report.missing[0]
+        assert seen(shapes.recorded(), state="idle", errors=odd).ready
+
+    @pytest.mark.parametrize("state", ["creating", "starting"])
+    def test_a_fresh_node_says_nothing_yet(self, state):
+        for order in ((shapes.agent(""), shapes.fresh()), (shapes.fresh(), shapes.agent(""))):
+            report = seen(*order, state=state, age=540, rules=Rules(node_grace=0))
+            assert not report.failed
+            assert report.missing
+            assert report.codes == {"secretext": "Creating"}
+
+    def test_a_pool_without_extensions_needs_its_agents_too(self):
+        assert seen(OWN_FAILED, expected=()).failed
+        assert seen(shapes.agent(""), expected=(), state="starting").missing
+        assert seen(shapes.agent(""), expected=()).ready
 
 
 class TestTolerance:

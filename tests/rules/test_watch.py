@@ -172,6 +172,59 @@ def test_names_decide_which_extensions_count():
     assert "node n1 (idle) does not list extension gpu yet" in verdict.listed()
 
 
+BAD_AGENT = read_extension(shapes.agent("ProvisioningState/failed/1"))
+FRESH_AGENT = read_extension(shapes.agent(""))
+
+
+@pytest.mark.parametrize("extensions", [[], [{"name": "secretext"}]])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_failed_agent_closes_the_gate_also_where_nobody_asks_for_extensions(extensions, whole):
+    world = World(pool=shapes.pool(virtualMachineConfiguration={"extensions": extensions}))
+    good = world.extensions("n1")
+    world.extensions = lambda node_id: (*good[1:], BAD_AGENT) if node_id == "n2" else good
+    verdict = look(world, Watch("p1", Rules(node_grace=0)), whole=whole)
+    assert verdict.outcome is Outcome.FAIL
+    assert "node n2 (idle) will never run a task: extension batchNodeExtension" in verdict.listed()
+    for node in world.nodes:
+        node["stateTransitionTime"] = "1970-01-02T00:00:00Z"
+    held = look(world, Watch("p1"), now=86400 + 899.0, whole=whole)
+    assert (held.outcome, "will never run a task" in held.listed()) == (Outcome.WAIT, True)
+    tolerant = Watch("p1", Rules(max_failed_nodes=1))
+    assert look(world, tolerant, now=86400 + 901.0, whole=whole).outcome is Outcome.OPEN
+
+
+def test_an_agent_that_fails_late_on_a_node_that_joins_is_noticed():
+    world, watch = World(), Watch("p1", Rules(node_grace=0))
+    good = world.extensions("n1")
+    world.nodes[0]["state"] = "starting"
+    world.extensions = lambda node_id: (FRESH_AGENT, good[1]) if node_id == "n1" else good
+    assert look(world, watch, whole=False).outcome is Outcome.WAIT
+    world.extensions = lambda node_id: (BAD_AGENT, good[1]) if node_id == "n1" else good
+    assert look(world, watch, now=1e9 + 30, whole=False).outcome is Outcome.FAIL
+
+
+def test_a_tolerated_node_without_an_agent_does_not_keep_the_others_unread():
+    nodes = [shapes.node(f"n{i}") for i in range(20)]
+    world = World(nodes=nodes, pool=shapes.pool(targetDedicatedNodes=20, currentDedicatedNodes=20))
+    good = world.extensions("n1")
+    world.extensions = lambda node_id: (BAD_AGENT, good[1]) if node_id == "n0" else good
+    verdict = look(world, Watch("p1", Rules(node_grace=0, max_failed_nodes=1)), whole=False)
+    assert verdict.outcome is Outcome.OPEN
+
+
+def test_a_fresh_node_opens_nothing_and_fails_nothing():
+    world, watch = World(), Watch("p1", Rules(node_grace=0))
+    for node in world.nodes:
+        node["state"] = "creating"
+    fresh = (read_extension(shapes.fresh()), FRESH_AGENT)
+    world.extensions = lambda node_id: fresh
+    for minute in range(12):
+        assert look(world, watch, now=1e9 + 60 * minute).outcome is Outcome.WAIT
+    good = World().extensions("n1")
+    world.extensions = lambda node_id: good
+    assert look(world, watch, now=1e9 + 800).outcome is Outcome.OPEN
+
+
 def test_a_recorded_node_counts_while_it_is_still_creating():
     nodes = [shapes.node("n1", "creating", boot=None), shapes.node("n2", "Starting", boot=None)]
     assert look(World(nodes=nodes)).outcome is Outcome.OPEN
@@ -324,7 +377,7 @@ def all_is_well(world: World) -> bool:
     )  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(st.tuples(worlds(), st.booleans()), min_size=1, max_size=6))
 def test_over_any_history_the_gate_opens_exactly_when_all_is_well(history):
     watch = Watch("p1")

@@ -41,7 +41,10 @@ def random_node(random, name, *, phases=(Phase.SUCCEEDED,), broken=False):
         done = up + random.choice([0, 900]) * random.random()
         down = booted + 900 * random.random()
         breaks = booted + 900 * random.random() if broken and random.random() < 0.5 else NEVER
-        boots.append(Boot(up, booted, done, random.choice(phases), down, random.choice(VOID), breaks))
+        agent_done = up + random.choice([0, 0, 60, 700]) * random.random()
+        agent = Phase.FAILED if broken and random.random() < 0.1 else Phase.SUCCEEDED
+        void = random.choice(VOID)
+        boots.append(Boot(up, booted, done, random.choice(phases), down, void, breaks, agent_done, agent))
         up = down + 120 * random.random()
     boots[-1] = replace(boots[-1], down=NEVER)  # the last machine stays
     return SimulatedNode(name, tuple(boots), random.choice([NEVER] * 6 + [200.0, 700.0]))
@@ -61,7 +64,9 @@ def settled(pool: SimulatedPool) -> float:
     """From when on nothing happens any more."""
     moments = [pool.steady]
     for node in pool.nodes:
-        moments += [t for b in node.boots for t in (b.up, b.booted, b.done, b.broken) if t < NEVER]
+        moments += [
+            t for b in node.boots for t in (b.up, b.booted, b.done, b.broken, b.agent_done) if t < NEVER
+        ]
         moments += [node.leaves + 30] if node.leaves < NEVER else []
     return max(moments)
 
@@ -91,10 +96,12 @@ def fails_exactly_when_something_failed(random):
     ending = play(pool, Watch("p", Rules(node_grace=300)), INTERVAL, deadline=settled(pool) + 2_000)
     check_never_early(pool, ending)
     if ending.verdict.outcome is Outcome.FAIL:
-        assert any("reports ProvisioningState/failed" in r or "unusable" in r for r in ending.verdict.reasons)
+        signs = ("reports ProvisioningState/failed", "unusable")
+        assert any(sign in reason for sign in signs for reason in ending.verdict.reasons)
     elif ending.at > settled(pool) + 1000:
         staying = [node.boots[-1] for node in pool.nodes if node.leaves == NEVER]
-        assert not [b for b in staying if b.phase is Phase.FAILED or b.broken < NEVER], "not noticed"
+        bad = [b for b in staying if Phase.FAILED in (b.phase, b.agent) or b.broken < NEVER]
+        assert not bad, "not noticed"
     return ending.verdict.outcome
 
 

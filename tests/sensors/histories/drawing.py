@@ -139,7 +139,7 @@ def _pool(random: Random, count: int, names: list[str]) -> Json:
 def _scenario(random: Random, count: int, names: list[str], pool: Json) -> Json:
     allocation = random.choice([0.0, 60.0, 124.0])
     timings = {"allocation": allocation, "extension": random.choice([0.0, 0.0, 30.0, 200.0])}
-    rules_wanted = random.choice([0, 0, 1, 1, 2, 3]) if names and count else 0
+    rules_wanted = random.choice([0, 0, 1, 1, 2, 3]) if count else 0
     rules = [_fate(random, count, names) for _ in range(rules_wanted)]
     machine = pool["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
     if any(extension.get("enableAutomaticUpgrade") for extension in machine["extensions"]):
@@ -162,7 +162,10 @@ def _scenario(random: Random, count: int, names: list[str], pool: Json) -> Json:
 
 
 def _fate(random: Random, count: int, names: list[str]) -> Json:
-    rule: Json = {"node": random.randrange(count), "extension": random.choice([*names, "*"])}
+    rule: Json = {
+        "node": random.randrange(count),
+        "extension": random.choice([*names, *names, "*", "batchNodeExtension"]),
+    }
     rule["after"] = random.choice([20.0, 100.0, 600.0]) * random.random()
     rule["boots"] = random.choice(["all", "all", "first", "later"])
     rule["outcome"] = random.choice(["succeed", "succeed", "fail", "fail", "hang"])
@@ -202,7 +205,9 @@ def _happenings(random: Random, count: int, names: list[str]) -> list[Happening]
         if what == "preempt_node":
             words["back_after"] = random.choice([None, 30.0, 200.0])
         elif what == "mark_node":
-            words["state"] = random.choice(["unusable", "unusable", "starttaskfailed", "unknown"])
+            words["state"] = random.choice(["unusable", "unusable", "starttaskfailed", "unknown", "starting"])
+            if words["state"] == "starting":
+                words["code"] = random.choice(["BatchAgentInstallationFailure", "DiskFull", "Odd"])
             if random.random() < 0.4:
                 happenings.append(
                     Happening(at + random.choice([20, 400]), what, {"node": node, "state": "idle"})

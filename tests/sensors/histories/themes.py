@@ -11,7 +11,15 @@ Json = dict[str, Any]
 
 #: A node is visible this long after the creation, and idle half a minute later.
 _ALLOCATION = 60.0
-THEMES = ("boots again", "upgrades", "leaves", "created anew", "not in its state", "allocated late")
+THEMES = (
+    "boots again",
+    "upgrades",
+    "leaves",
+    "created anew",
+    "not in its state",
+    "allocated late",
+    "has no agent",
+)
 
 
 def lay(random: Random, theme: str) -> Json:
@@ -53,6 +61,17 @@ def lay(random: Random, theme: str) -> Json:
         words = {"node": 0, "enabled": False}
         happenings.append((late - random.uniform(0, 60), "set_scheduling", words))
         happenings.append((late + 400, "set_scheduling", {**words, "enabled": True}))
+    elif theme == "has no agent":
+        gate["node_grace"] = random.choice([0.0, 60.0, 300.0, 3000.0])
+        if random.random() < 0.3:
+            extensions = []
+        if random.random() < 0.6:
+            rules.insert(0, {"node": 0, "extension": "batchNodeExtension", "outcome": "fail", "code": "1"})
+            timings["starting"] = random.choice([17.4, 3000.0])
+        if random.random() < 0.5:
+            code = random.choice(["BatchAgentInstallationFailure", "MountConfigurationError"])
+            words = {"node": 0, "state": random.choice(["starting", "idle"]), "code": code}
+            happenings.append((_ALLOCATION + random.uniform(5, 0.8 * late), "mark_node", words))
     else:
         gate["resize_grace"] = random.choice([300.0, 600.0])
         pools.append({"resize_error": random.choice(["AllocationFailed", "AllocationTimedout"])})

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 _USABLE = {"creating", "starting", "waitingforstarttask", "idle", "running", "offline"}
 _ABOUT_THE_PAST = {"preempted", "deallocating", "deallocated", "rebooting", "reimaging", "upgradingos"}
 _BROKEN = {"unusable", "starttaskfailed"}
+_JOINING = {"creating", "starting"}
+_NO_TASKS = {
+    "BatchAgentInstallationFailure",
+    "DiskFull",
+    "MountConfigurationError",
+    "ApplicationPackageError",
+}
 _FATAL = {"AccountCoreQuotaReached", "UnsupportedVMSize", "FailedIdentityOperation"}
 
 Words = tuple[str, ...]
@@ -65,6 +72,7 @@ def truth(
         if not nodes and not needed and not gate.get("allow_empty"):
             missing.append(("has no nodes",))
 
+        is_named = "batchnodeextension" in map(str.lower, gate.get("extension_names") or [])
         shown = {node.node.id: _extensions(account, pool, node, gate) for node in nodes}
         failed_nodes, late_nodes = [], []
         for node in nodes:
@@ -76,12 +84,21 @@ def truth(
                 if outcome == "fail"
             ]
             broken_for = (now - node.now.since).total_seconds()
-            if not is_allowed and state in _BROKEN and broken_for >= gate.get("node_grace", 900.0) + slack:
-                bad.append((node_id, state, "for more than"))
+            agent = own_extension(account, pool, node)
+            has_no_agent = state not in _ABOUT_THE_PAST and (
+                (agent == "fail" and not is_named) or any(code in _NO_TASKS for code, _ in node.node.errors)
+            )
+            is_broken = has_no_agent or (not is_allowed and state in _BROKEN)
+            if is_broken and broken_for >= gate.get("node_grace", 900.0) + slack:
+                # What an extension says is known only when it is read.
+                last = "extension batchNodeExtension" if agent == "fail" and not is_named else state
+                bad.append((node_id, "for more than", last))
             if bad:
                 failed_nodes.append((node_id, bad))
-            elif not is_allowed:
+            elif not is_allowed or is_broken or (state in _JOINING and node.node.errors):
                 late_nodes.append((node_id, state))
+            elif state in _JOINING and agent != "succeed" and not is_named:
+                late_nodes.append((node_id, "batchNodeExtension"))
             elif late := [name for name, outcome in shown[node_id].items() if outcome != "succeed"]:
                 late_nodes.append((node_id, late[0]))
         too_many = len(failed_nodes) > gate.get("max_failed_nodes", 0)
@@ -95,6 +112,7 @@ def truth(
             *(pool.created, pool.definition.scale, pool.resize.state(now), pool.resize.errors_at(now)),
             [(n.node.id, n.now.state, n.now.since, n.now.boot.number, n.now.last_boot) for n in nodes],
             [sorted(extensions.items(), key=str) for extensions in shown.values()],
+            [(own_extension(account, pool, n), n.node.errors) for n in nodes],
             (outcome := "fail" if failures else "wait" if missing else "open"),
         )
         return Truth(outcome, tuple(failures), tuple(missing), _ids(nodes), pool.created, everything)
@@ -102,6 +120,11 @@ def truth(
 
 def _ids(nodes: list[VisibleNode]) -> frozenset[str]:
     return frozenset(node.node.id for node in nodes)
+
+
+def own_extension(account: Account, pool: Pool, node: VisibleNode) -> str | None:
+    """What has become of Batch's own extension on a node."""
+    return account.extensions_of(pool, node)["batchNodeExtension"].outcome
 
 
 def _extensions(
