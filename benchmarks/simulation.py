@@ -14,8 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 
-from airflow_batchext.batch.data_plane import CARRYING_STATES, VOID_STATES, Extension, Node, Phase, Pool
-from airflow_batchext.batch.extension_catalog import BATCH_OWN_EXTENSION
+from airflow_batchext.batch.data_plane import (
+    BATCH_OWN_EXTENSION,
+    CARRYING_STATES,
+    VOID_STATES,
+    Extension,
+    Node,
+    Phase,
+    Pool,
+)
 from airflow_batchext.rules.gate import Outcome, Verdict
 from airflow_batchext.rules.watch import Problem, Read, ReadExtensions, ReadNodes, ReadPool, Watch
 

@@ -60,6 +60,9 @@ FATAL_RESIZE_CODES = frozenset(
     }
 )
 
+#: The extension that Batch itself puts on every node, to install its agent; nobody else may use its name.
+BATCH_OWN_EXTENSION = "batchNodeExtension"
+
 #: Joining, and without a sign yet that Batch's agent runs there: in later states it has reported to Batch.
 AGENTLESS_STATES = frozenset({"creating", "starting"})
 

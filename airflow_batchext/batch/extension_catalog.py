@@ -21,9 +21,6 @@ SUPPORTED_EXTENSIONS_PAGE = "https://learn.microsoft.com/azure/batch/create-pool
 _VM = "https://learn.microsoft.com/azure/virtual-machines/extensions"
 _AGENT = "https://learn.microsoft.com/azure/azure-monitor/agents/azure-monitor-agent-requirements"
 
-BATCH_OWN_EXTENSION = "batchNodeExtension"
-"""The extension that Batch itself puts on every node; nobody else may use its name."""
-
 RESERVED_TYPES = frozenset({"customscript", "customscriptextension"})
 """Types, in lower case, that Batch keeps for its own start of a node.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from airflow_batchext.batch.data_plane import VOID_STATES, Phase, epoch_seconds, one_line
-from airflow_batchext.batch.extension_catalog import BATCH_OWN_EXTENSION
+from airflow_batchext.batch.data_plane import BATCH_OWN_EXTENSION, VOID_STATES, Phase, epoch_seconds, one_line
 from airflow_batchext.diagnosis._cause import (
     STUCK_SECONDS,
     Hit,

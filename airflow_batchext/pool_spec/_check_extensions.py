@@ -11,6 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from airflow_batchext.batch import extension_catalog as catalog
+from airflow_batchext.batch.data_plane import BATCH_OWN_EXTENSION
 from airflow_batchext.pool_spec._check_settings import check_settings
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
@@ -62,8 +63,8 @@ def _check_name(name: str, path: str, first_of: Mapping[str, int]) -> Findings:
     if first is not None:
         what = f"the name {quote(name)} is taken by extensions[{first}]"
         yield error(path, what, "Give each extension another name")
-    if name.casefold() == catalog.BATCH_OWN_EXTENSION.casefold():
-        what = f"{catalog.BATCH_OWN_EXTENSION} is the extension that Batch itself puts on every node"
+    if name.casefold() == BATCH_OWN_EXTENSION.casefold():
+        what = f"{BATCH_OWN_EXTENSION} is the extension that Batch itself puts on every node"
         yield error(path, what, "Choose another name")
 
 

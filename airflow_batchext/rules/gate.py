@@ -46,6 +46,7 @@ from typing import Any, Literal
 
 from airflow_batchext.batch.data_plane import (
     AGENTLESS_STATES,
+    BATCH_OWN_EXTENSION,
     BROKEN_STATES,
     CARRYING_STATES,
     VOID_STATES,
@@ -57,7 +58,6 @@ from airflow_batchext.batch.data_plane import (
     find_extension,
     one_line,
 )
-from airflow_batchext.batch.extension_catalog import BATCH_OWN_EXTENSION
 from airflow_batchext.defaults import DEFAULT_NODE_GRACE_SECONDS
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_batchext.batch.data_plane import (
+    BATCH_OWN_EXTENSION,
     Phase,
     epoch_seconds,
     find_extension,
@@ -230,3 +231,7 @@ def test_errors_after_which_a_node_runs_no_task(code, fatal):
     (error,) = read_node({"id": "n1", "errors": [{"code": code, "message": "m"}]}).errors
     assert (error.code, error.fatal) == (code, fatal)
     assert error.text == f"{code or 'no code'}: m"
+
+
+def test_batch_own_extension_is_named():
+    assert BATCH_OWN_EXTENSION == "batchNodeExtension"

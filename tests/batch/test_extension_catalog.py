@@ -7,7 +7,6 @@ import dataclasses
 import pytest
 
 from airflow_batchext.batch.extension_catalog import (
-    BATCH_OWN_EXTENSION,
     EXTENSION_MEMBERS,
     KNOWN_EXTENSIONS,
     RESERVED_TYPES,
@@ -125,7 +124,3 @@ def test_the_same_product_for_the_other_system():
 )
 def test_the_system_of_a_node_agent(agent, system):
     assert node_operating_system(agent) == system
-
-
-def test_batch_own_extension_is_named():
-    assert BATCH_OWN_EXTENSION == "batchNodeExtension"
