@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
 from airflow.sdk.log import mask_secret
@@ -20,6 +21,7 @@ from airflow_batchext.metrics import answered
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Concatenate
 
     from typing_extensions import Self
 
@@ -29,6 +31,7 @@ SyncClient = TypeVar("SyncClient", bound="_Client")
 AsyncClient = TypeVar("AsyncClient", bound="_AsyncClient")
 AnyHook = TypeVar("AnyHook", bound="BatchHook[Any, Any]")
 Result = TypeVar("Result")
+Params = ParamSpec("Params")
 
 DEFAULT_RETRIES = 3
 
@@ -171,25 +174,19 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
         :raises ServiceError: what Azure refuses, unless the call makes something else of it.
         """
-        return drive(
-            call,
-            {
-                Request: self._send,
-                AtOnce: self._run_at_once,
-                ReadConnection: lambda _: self.connection,
-            },
-        )
+        fields = self._read_connection
+        return drive(call, {Request: self._send, AtOnce: self._run_at_once, ReadConnection: fields})
 
     async def arun(self, call: Call[Result]) -> Result:
         """``run`` on the async client."""
-        return await adrive(
-            call,
-            {
-                Request: self._asend,
-                AtOnce: self._arun_at_once,
-                ReadConnection: lambda _: self.aconnection(),
-            },
-        )
+        fields = self._aread_connection
+        return await adrive(call, {Request: self._asend, AtOnce: self._arun_at_once, ReadConnection: fields})
+
+    def _read_connection(self, asked: ReadConnection) -> BatchConnection:
+        return self.connection
+
+    async def _aread_connection(self, asked: ReadConnection) -> BatchConnection:
+        return await self.aconnection()
 
     def _send(self, request: Request[Result]) -> Result:
         client = cast("SyncClient", self.get_conn())
@@ -292,6 +289,29 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 def _ready(given: Any) -> Any:
     """A credential, from itself or from a callable that returns one."""
     return given if hasattr(given, "get_token") or hasattr(given, "get_token_info") else given()
+
+
+def both(
+    call: Callable[Params, Call[Result]],
+) -> tuple[
+    Callable[Concatenate[BatchHook[Any, Any], Params], Result],
+    Callable[Concatenate[BatchHook[Any, Any], Params], Coroutine[Any, Any, Result]],
+]:
+    """Two methods of a hook that run a call: one on the sync client, one on the async client."""
+
+    def method(self: BatchHook[Any, Any], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
+        return self.run(call(*args, **kwargs))
+
+    async def amethod(self: BatchHook[Any, Any], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
+        return await self.arun(call(*args, **kwargs))
+
+    signature = inspect.signature(call)
+    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    shown = signature.replace(parameters=[this, *signature.parameters.values()])
+    for function, name in ((method, call.__name__), (amethod, f"a{call.__name__}")):
+        vars(function)["__signature__"] = shown
+        function.__name__, function.__qualname__, function.__doc__ = name, name, call.__doc__
+    return method, amethod
 
 
 async def amask(secrets: Iterable[str]) -> None:

@@ -12,35 +12,55 @@ WRITE_ACTION = "Microsoft.Batch/batchAccounts/pools/write"
 
 
 def get_pool(pool_id: str, *, select: Sequence[str] | None = None) -> Request[Body]:
-    """Read a pool (``Pools_GetPool``)."""
+    """Read a pool (``Pools_GetPool``).
+
+    :param select: members to ask for; None means all.
+    :raises NotFoundError: if there is none.
+    """
     return _read(f"read pool {pool_id}", "pools", pool_id, select=select)
 
 
 def list_nodes(pool_id: str, *, select: Sequence[str] | None = None) -> Flow[list[Body]]:
-    """List the nodes of a pool (``Nodes_ListNodes``)."""
+    """List all nodes of a pool, over all pages (``Nodes_ListNodes``).
+
+    :param select: members to ask for; None means all.
+    """
     return pages(_page(f"list nodes of pool {pool_id}", "pools", pool_id, "nodes", select=select))
 
 
 def list_node_extensions(pool_id: str, node_id: str) -> Flow[list[Body]]:
-    """List the extensions of a node (``Nodes_ListNodeExtensions``)."""
+    """List the extensions of a node (``Nodes_ListNodeExtensions``), Batch's own among them."""
     does = f"list extensions of node {node_id} of pool {pool_id}"
     return pages(_page(does, "pools", pool_id, "nodes", node_id, "extensions"))
 
 
 def get_node_extension(pool_id: str, node_id: str, extension_name: str) -> Request[Body]:
-    """Read one extension of a node (``Nodes_GetNodeExtension``)."""
+    """Read one extension of a node (``Nodes_GetNodeExtension``).
+
+    :raises NotFoundError: if there is none of that name, or none yet.
+    """
     does = f"read extension {extension_name} of node {node_id} of pool {pool_id}"
     return _read(does, "pools", pool_id, "nodes", node_id, "extensions", extension_name)
 
 
 def list_supported_images() -> Flow[list[Body]]:
-    """List the images that the account may use (``Pools_ListSupportedImages``)."""
+    """Read which images the account may use, each with its node agent (``Pools_ListSupportedImages``)."""
     return pages(_page("list the supported images", "supportedimages", needs=""))
 
 
 def first_pool() -> Request[Body]:
     """Read a list of one pool, if there is one (``Pools_ListPools``): whether the data plane can be read."""
     return _page("list pools", "pools", query={"maxresults": "1"})
+
+
+def change(change: Request[str]) -> Request[str]:
+    """Change a pool or handle nodes, and do not wait for what comes of it.
+
+    :param change: what to do, as the functions below write it.
+    :return: the pool's new ETag, or "" where the service tells none.
+    :raises ConflictError: if the pool is another one than the ETag is of, or a state forbids it.
+    """
+    return change
 
 
 def replace_metadata(pool_id: str, items: Sequence[tuple[str, str]], *, etag: str = "") -> Request[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,29 @@ _DELETED = (200, 202, 204)
 _request = partial(Request[Any], MANAGEMENT)
 
 
-def create_pool(pool_id: str, body: Mapping[str, Any], secrets: Collection[str]) -> Flow[tuple[Body, bool]]:
-    """Create a pool (``Pool_Create``) unless one of that name exists.
+@dataclass(frozen=True, slots=True)
+class PutPool:
+    """What became of a request to create a pool.
 
-    :return: the pool, and whether it was created.
+    :param body: the pool as the management plane shows it now.
+    :param created: False if a pool of that name was there already and was left untouched.
+    """
+
+    body: Body
+    created: bool
+
+
+def create_pool(pool_id: str, body: Mapping[str, Any], *, secrets: Collection[str] = ()) -> Flow[PutPool]:
+    """Create a pool unless one of that name exists, which is then left untouched.
+
+    ``Pool_Create`` with ``If-None-Match: *``. What the service answers if the pool exists is not documented
+    beyond that header (412 is expected, 409 happens in practice), so the pool is looked up then: if it is
+    there, it was adopted; if not, the refusal stands.
+
+    :param pool_id: the pool's name.
+    :param body: the request's body (``properties``, ``identity``, ``tags``).
+    :param secrets: values in it that must not show in an error.
+    :raises ConflictError: if the pool of that name is being deleted, or a quota is used up.
     """
     url, headers = (yield from _url("pools", pool_id)), {"If-None-Match": "*"}
     try:
@@ -44,19 +64,22 @@ def create_pool(pool_id: str, body: Mapping[str, Any], secrets: Collection[str])
             found = yield from get_pool(pool_id)
         except NotFoundError:
             raise refusal from None
-        return _adopted(pool_id, found), False
-    return created, True
+        return _adopted(pool_id, found)
+    return PutPool(created, created=True)
 
 
 def get_pool(pool_id: str) -> Flow[Body]:
-    """Read a pool (``Pool_Get``)."""
+    """Read a pool (``Pool_Get``).
+
+    :raises NotFoundError: if there is none.
+    """
     url = yield from _url("pools", pool_id)
     body: Body = yield _request(f"read pool {pool_id}", "GET", url, body_of)
     return body
 
 
 def delete_pool(pool_id: str) -> Flow[None]:
-    """Ask for a pool's deletion (``Pool_Delete``); it may be going, or gone, already."""
+    """Ask for a pool's deletion (``Pool_Delete``) and do not wait; it may be going, or gone, already."""
     url = yield from _url("pools", pool_id)
     try:
         yield _request(f"delete pool {pool_id}", "DELETE", url, lambda response: None, expected=_DELETED)
@@ -67,8 +90,17 @@ def delete_pool(pool_id: str) -> Flow[None]:
             raise
 
 
-def update_pool(pool_id: str, body: Mapping[str, Any], etag: str, secrets: Collection[str]) -> Flow[Body]:
-    """Change members of a pool (``Pool_Update``)."""
+def update_pool(
+    pool_id: str, body: Mapping[str, Any], *, etag: str = "", secrets: Collection[str] = ()
+) -> Flow[Body]:
+    """Change members of a pool (``Pool_Update``); those that are not given stay as they are.
+
+    :param body: the request's body: ``properties`` with whole members.
+    :param etag: only if the pool is still the one that was read with this ETag.
+    :param secrets: values in the body that must not show in an error.
+    :return: the pool as it is now.
+    :raises ConflictError: if the pool is another one by now, or its state forbids the change.
+    """
     url, headers = (yield from _url("pools", pool_id)), {"If-Match": etag} if etag else {}
     changed: Body = yield _request(
         f"update pool {pool_id}", "PATCH", url, body_of, body=body, headers=headers, secrets=secrets
@@ -77,7 +109,7 @@ def update_pool(pool_id: str, body: Mapping[str, Any], etag: str, secrets: Colle
 
 
 def stop_resize(pool_id: str) -> Flow[Body]:
-    """Stop a resize (``Pool_StopResize``)."""
+    """Stop a resize (``Pool_StopResize``): the pool keeps the nodes that it has by now."""
     url = yield from _url("pools", pool_id, "stopResize")
     body: Body = yield _request(f"stop the resize of pool {pool_id}", "POST", url, body_of)
     return body
@@ -98,13 +130,16 @@ def get_account() -> Flow[Body]:
 
 
 def account_url() -> Flow[str]:
-    """Look up the URL of the account's data plane."""
+    """The URL of the account's data plane, as the management plane tells it."""
     found = yield from get_account()
     return account_endpoint_url(str(found["properties"]["accountEndpoint"]))
 
 
 def account_key() -> Flow[str]:
-    """Ask for the account's primary key (``BatchAccount_GetKeys``)."""
+    """The account's primary key (``BatchAccount_GetKeys``).
+
+    :raises AccessRefusedError: if the identity may not read it, or the account takes no keys.
+    """
     does, url = "ask for the Batch account's key", (yield from _url("listKeys"))
     try:
         key: str = yield _request(does, "POST", url, _primary_key, needs=LIST_KEYS_ACTION)
@@ -116,7 +151,10 @@ def account_key() -> Flow[str]:
 
 
 def list_sizes(location: str) -> Flow[list[Body]]:
-    """Read which sizes of machines Batch offers (``Location_ListSupportedVirtualMachineSkus``)."""
+    """Read which sizes of machines Batch offers (``Location_ListSupportedVirtualMachineSkus``).
+
+    :param location: the region, such as ``westeurope``.
+    """
     subscription = path("subscriptions", (yield from _connection()).subscription_id)
     url = subscription + path("providers", "Microsoft.Batch", "locations", location, "virtualMachineSkus")
     does = f"list the sizes of virtual machines in {location}"
@@ -146,7 +184,7 @@ def _primary_key(response: Any) -> str:
     return str(body_of(response)["primary"])
 
 
-def _adopted(pool_id: str, body: Body) -> Body:
+def _adopted(pool_id: str, body: Body) -> PutPool:
     if str(body.get("properties", {}).get("provisioningState", "")).lower() == "deleting":
         raise ConflictError(
             f"Could not create pool {pool_id}: a pool of that name is still being deleted. "
@@ -154,4 +192,4 @@ def _adopted(pool_id: str, body: Body) -> Body:
             status=409,
             code="PoolBeingDeleted",
         )
-    return body
+    return PutPool(body, created=False)

@@ -25,39 +25,17 @@ if TYPE_CHECKING:
 #: Reads at the same time.
 CONCURRENT_READS = 12
 
-_POOL_MEMBERS = [
-    "id",
-    "state",
-    "stateTransitionTime",
-    "creationTime",
-    "allocationState",
-    "allocationStateTransitionTime",
-    "resizeErrors",
-    "resizeTimeout",
-    "vmSize",
-    "enableAutoScale",
-    "autoScaleRun",
-    "targetDedicatedNodes",
-    "targetLowPriorityNodes",
-    "currentDedicatedNodes",
-    "currentLowPriorityNodes",
-    "virtualMachineConfiguration",
-    "networkConfiguration",
-    "identity",
-    "metadata",
-]
-_NODE_MEMBERS = [
-    "id",
-    "state",
-    "stateTransitionTime",
-    "allocationTime",
-    "lastBootTime",
-    "isDedicated",
-    "schedulingState",
-    "runningTasksCount",
-    "errors",
-    "startTaskInfo",
-]
+_POOL_MEMBERS = (
+    *("id", "state", "stateTransitionTime", "creationTime", "allocationState"),
+    *("allocationStateTransitionTime", "resizeErrors", "resizeTimeout", "vmSize", "enableAutoScale"),
+    *("autoScaleRun", "targetDedicatedNodes", "targetLowPriorityNodes", "currentDedicatedNodes"),
+    *("currentLowPriorityNodes", "virtualMachineConfiguration", "networkConfiguration"),
+    *("identity", "metadata"),
+)
+_NODE_MEMBERS = (
+    *("id", "state", "stateTransitionTime", "allocationTime", "lastBootTime", "isDedicated"),
+    *("schedulingState", "runningTasksCount", "errors", "startTaskInfo"),
+)
 
 
 def read_health(

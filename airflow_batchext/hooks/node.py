@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.log import mask_secret
@@ -17,9 +16,9 @@ from airflow_batchext.credentials import (
 )
 from airflow_batchext.hooks import _node_requests as requests
 from airflow_batchext.hooks._async_clients import proxies
-from airflow_batchext.hooks._base import BatchHook, amask
+from airflow_batchext.hooks._base import BatchHook, amask, both
 from airflow_batchext.hooks._probe import probe
-from airflow_batchext.hooks._requests import DATA, Body, Request
+from airflow_batchext.hooks._requests import DATA
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     ``.settings`` of those raises where the service sends a string, and silently rewrites the model where
     it sends an object. Every method raises ``ServiceError`` or one of its subclasses for what Azure
     refuses, and ``ConnectionFieldsError`` if the connection lacks what the call needs.
+    The methods are the functions of ``hooks._node_requests``, run.
     """
 
     plane = DATA
@@ -112,68 +112,16 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         await amask([key])
         return key
 
-    def get_pool(self, pool_id: str, *, select: Sequence[str] | None = None) -> Body:
-        """Read a pool (``Pools_GetPool``).
-
-        :param select: members to ask for; None means all.
-        :raises NotFoundError: if there is none.
-        """
-        return self.run(requests.get_pool(pool_id, select=select))
-
-    async def aget_pool(self, pool_id: str, *, select: Sequence[str] | None = None) -> Body:
-        """``get_pool`` on the async client."""
-        return await self.arun(requests.get_pool(pool_id, select=select))
-
-    def list_nodes(self, pool_id: str, *, select: Sequence[str] | None = None) -> list[Body]:
-        """List all nodes of a pool, over all pages (``Nodes_ListNodes``).
-
-        :param select: members to ask for; None means all.
-        """
-        return self.run(requests.list_nodes(pool_id, select=select))
-
-    async def alist_nodes(self, pool_id: str, *, select: Sequence[str] | None = None) -> list[Body]:
-        """``list_nodes`` on the async client."""
-        return await self.arun(requests.list_nodes(pool_id, select=select))
-
-    def list_node_extensions(self, pool_id: str, node_id: str) -> list[Body]:
-        """List the extensions of a node (``Nodes_ListNodeExtensions``), Batch's own among them."""
-        return self.run(requests.list_node_extensions(pool_id, node_id))
-
-    async def alist_node_extensions(self, pool_id: str, node_id: str) -> list[Body]:
-        """``list_node_extensions`` on the async client."""
-        return await self.arun(requests.list_node_extensions(pool_id, node_id))
-
-    def get_node_extension(self, pool_id: str, node_id: str, extension_name: str) -> Body:
-        """Read one extension of a node (``Nodes_GetNodeExtension``).
-
-        :raises NotFoundError: if there is none of that name, or none yet.
-        """
-        return self.run(requests.get_node_extension(pool_id, node_id, extension_name))
-
-    async def aget_node_extension(self, pool_id: str, node_id: str, extension_name: str) -> Body:
-        """``get_node_extension`` on the async client."""
-        return await self.arun(requests.get_node_extension(pool_id, node_id, extension_name))
-
-    def change(self, change: Request[str]) -> str:
-        """Change a pool or handle nodes, and do not wait for what comes of it.
-
-        :param change: what to do, as the functions of ``hooks._node_requests`` write it.
-        :return: the pool's new ETag, or "" where the service tells none.
-        :raises ConflictError: if the pool is another one than the ETag is of, or a state forbids it.
-        """
-        return self.run(change)
-
-    async def achange(self, change: Request[str]) -> str:
-        """``change`` on the async client."""
-        return await self.arun(change)
+    get_pool, aget_pool = both(requests.get_pool)
+    list_nodes, alist_nodes = both(requests.list_nodes)
+    list_node_extensions, alist_node_extensions = both(requests.list_node_extensions)
+    get_node_extension, aget_node_extension = both(requests.get_node_extension)
+    list_supported_images, alist_supported_images = both(requests.list_supported_images)
+    change, achange = both(requests.change)
 
     def test_connection(self) -> tuple[bool, str]:
         """Try both planes and say what works (Airflow's "Test" button); see ``hooks._probe``."""
         return probe(self)
-
-    def list_supported_images(self) -> list[Body]:
-        """Read which images the account may use, each with its node agent (``Pools_ListSupportedImages``)."""
-        return self.run(requests.list_supported_images())
 
 
 def _signed_by(policy: Any, credential: Any = _NO_CREDENTIAL) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import NotFoundError
 from airflow_batchext.hooks._requests import API_VERSION
 from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
 
 def test_the_version_of_the_api_is_the_sdks(azure):
-    with AzureBatchNodeHook() as hook:
-        assert hook.get_conn()._config.api_version == API_VERSION
+    for plane in (AzureBatchNodeHook, AzureBatchPoolHook):
+        with plane() as hook:
+            assert hook.get_conn()._config.api_version == API_VERSION
 
 
 def test_what_the_sdks_models_give_is_what_is_read(azure):

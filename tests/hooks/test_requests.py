@@ -1,71 +1,80 @@
-"""Changes of the data plane, through the SDK's client, sync and async."""
+"""One driver, in two ways: what a call asks for is answered in turn, what that raises thrown into it."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError, ServiceError
-from airflow_batchext.hooks import _node_requests as _requests
-from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.exceptions import ConflictError, NotFoundError
+from airflow_batchext.hooks._requests import (
+    DATA,
+    AtOnce,
+    ReadConnection,
+    Request,
+    adrive,
+    body_of,
+    drive,
+    pages,
+)
+
+FIRST = Request(DATA, "list", "GET", "/pools", body_of)
 
 
-def states(azure):
-    return [visible.now.state.value for visible in azure.emulator.account.nodes(azure.pool_id)]
+def run(call, answer):
+    return drive(call, dict.fromkeys((Request, AtOnce, ReadConnection), answer))
 
 
-@pytest.mark.parametrize("conn_id", ["official", "azure_batchext_default"])
-def test_nodes_are_rebooted_and_removed_and_pools_resized(azure, conn_id):
-    azure.create(3)
-    first, second, _ = (visible.node.id for visible in azure.emulator.account.nodes(azure.pool_id))
-    with AzureBatchNodeHook(conn_id) as hook:
-        assert hook.change(_requests.reboot_node(azure.pool_id, first)) == ""
-        assert states(azure)[0] == "rebooting"
-        etag = hook.change(_requests.remove_nodes(azure.pool_id, [second], on_tasks="taskcompletion"))
-        assert etag == hook.get_pool(azure.pool_id)["eTag"]
-        azure.pass_time(60)
-        hook.change(_requests.resize_pool(azure.pool_id, 4, 0, etag=etag))
-        assert hook.get_pool(azure.pool_id)["targetDedicatedNodes"] == 4
-    paths = [request.path for request in azure.emulator.requests if request.method == "GET"]
-    assert not [path for path in paths if "/nodes/" in path], "nothing polls behind our back"
+def arun(call, answer):
+    async def answered(step):
+        return answer(step)
+
+    return asyncio.run(adrive(call, dict.fromkeys((Request, AtOnce, ReadConnection), answered)))
 
 
-def test_metadata_are_replaced_only_in_the_pool_that_was_read(azure):
-    azure.create(1)
-    with AzureBatchNodeHook("official") as hook:
-        etag = hook.get_pool(azure.pool_id)["eTag"]
-        new = hook.change(_requests.replace_metadata(azure.pool_id, [("a", "1")], etag=etag))
-        assert hook.get_pool(azure.pool_id)["metadata"] == [{"name": "a", "value": "1"}]
-        assert hook.get_pool(azure.pool_id)["eTag"] == new
-        for change in (
-            _requests.replace_metadata(azure.pool_id, [], etag=etag),
-            _requests.remove_nodes(azure.pool_id, ["n"], etag=etag),
-            _requests.resize_pool(azure.pool_id, 0, 0, etag=etag),
-        ):
-            with pytest.raises(ConflictError) as caught:
-                hook.change(change)
-            assert caught.value.status == 412
+@pytest.fixture(params=[run, arun])
+def driven(request):
+    return request.param
 
 
-async def test_the_async_client_does_the_same(azure):
-    azure.create(1)
-    node_id = azure.emulator.account.nodes(azure.pool_id)[0].node.id
-    async with AzureBatchNodeHook("official") as hook:
-        await hook.achange(_requests.reboot_node(azure.pool_id, node_id))
-        assert states(azure) == ["rebooting"]
-        with pytest.raises(ConflictError, match=f"Could not reimage node {node_id} of pool {azure.pool_id}"):
-            await hook.achange(_requests.reimage_node(azure.pool_id, node_id))
+def test_a_request_is_sent_and_gives_its_answer(driven):
+    sent = []
+    assert driven(FIRST, lambda step: sent.append(step) or {"a": 1}) == {"a": 1}
+    assert sent == [FIRST]
 
 
-def test_what_azure_refuses_is_one_of_our_errors(azure):
-    azure.create(1)
-    with AzureBatchNodeHook("official") as hook:
-        with pytest.raises(NotFoundError, match="reboot node a/b"):
-            hook.change(_requests.reboot_node(azure.pool_id, "a/b"))
-        with pytest.raises(ServiceError, match="nodeList"):
-            hook.change(_requests.remove_nodes(azure.pool_id, []))
-    azure.connect("wrong", {**OFFICIAL, "extra": {"account_url": azure.emulator.info.http_endpoint}})
-    with AzureBatchNodeHook("wrong") as hook, pytest.raises(AccessRefusedError):
-        hook.change(_requests.resize_pool(azure.pool_id, 1, 0))
+def test_a_refusal_is_thrown_into_the_flow_which_may_make_something_of_it(driven):
+    def flow():
+        try:
+            yield from FIRST
+        except NotFoundError:
+            return (yield ReadConnection())
+
+    def answer(step):
+        if isinstance(step, Request):
+            raise NotFoundError("gone")
+        return "the fields"
+
+    assert driven(flow(), answer) == "the fields"
 
 
-OFFICIAL = {"conn_type": "azure_batch", "login": "batchaccount", "password": "d3Jvbmc="}
+def test_a_refusal_that_no_flow_catches_is_the_callers(driven):
+    def refuse(step):
+        raise ConflictError("no")
+
+    with pytest.raises(ConflictError, match="no"):
+        driven(FIRST, refuse)
+
+
+def test_pages_follow_the_link_with_its_own_query_and_ours_version(driven):
+    answers = {
+        "/pools": {
+            "value": [{"id": "a"}],
+            "odata.nextLink": "https://host/pools?$skiptoken=x%26y&api-version=1",
+        },
+        "https://host/pools": {"value": [{"id": "b"}]},
+    }
+    sent = []
+    found = driven(pages(FIRST), lambda step: sent.append(step) or answers[step.url])
+    assert found == [{"id": "a"}, {"id": "b"}]
+    assert sent[1].http().url == "https://host/pools?%24skiptoken=x%26y&api-version=2025-06-01"

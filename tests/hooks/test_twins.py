@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import airflow_batchext.hooks
+from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
 HOOKS = Path(airflow_batchext.hooks.__file__).parent
 MOST_LINES_IN_COMMON = 3
@@ -55,11 +58,25 @@ def test_no_twins_have_more_than_three_lines_in_common():
     assert not long
 
 
-def test_there_are_twins_and_one_driver():
-    counted = Counter(name for path in HOOKS.rglob("*.py") for name in twins(path.read_text()))
-    assert counted["aget_pool"] == 2
-    assert counted["adrive"] == 2, "one for requests; one for the rules, of a line"
+def test_the_one_driver_is_found_and_so_are_twins():
     assert twins((HOOKS / "_requests.py").read_text())["adrive"] > MOST_LINES_IN_COMMON
+    assert {"arun", "_asend", "_aread_again"} <= twins((HOOKS / "_base.py").read_text()).keys()
+
+
+@pytest.mark.parametrize("hook", [AzureBatchPoolHook, AzureBatchNodeHook])
+def test_each_call_is_a_method_in_both_ways_with_its_docstring_and_parameters(hook):
+    calls = [name for name in vars(hook) if hasattr(hook, f"a{name}") and name != "get_conn"]
+    assert {"get_pool"} < set(calls)
+    for name in calls:
+        method, amethod = getattr(hook, name), getattr(hook, f"a{name}")
+        assert (method.__name__, amethod.__name__) == (name, f"a{name}")
+        assert method.__doc__ == amethod.__doc__
+        assert method.__doc__
+        assert inspect.signature(method) == inspect.signature(amethod)
+        assert inspect.iscoroutinefunction(amethod)
+        assert not inspect.iscoroutinefunction(method)
+    parameters = [*inspect.signature(AzureBatchNodeHook.get_pool).parameters]
+    assert parameters == ["self", "pool_id", "select"]
 
 
 PLANTED = '''

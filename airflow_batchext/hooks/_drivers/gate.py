@@ -41,31 +41,15 @@ CONCURRENT_READS = 8
 _THROTTLED = (429, 503)
 
 # Only what the rules use is asked for: a node's body is large, a pool's holds more than we want to see.
-_POOL_MEMBERS = [
-    "id",
-    "state",
-    "creationTime",
-    "allocationState",
-    "allocationStateTransitionTime",
-    "resizeErrors",
-    "enableAutoScale",
-    "targetDedicatedNodes",
-    "targetLowPriorityNodes",
-    "currentDedicatedNodes",
-    "currentLowPriorityNodes",
-    "virtualMachineConfiguration",
-    "metadata",
-]
-_NODE_MEMBERS = [
-    "id",
-    "state",
-    "stateTransitionTime",
-    "lastBootTime",
-    "errors",
-    "allocationTime",
-    "isDedicated",
-    "runningTasksCount",
-]
+_POOL_MEMBERS = (
+    *("id", "state", "creationTime", "allocationState", "allocationStateTransitionTime"),
+    *("resizeErrors", "enableAutoScale", "targetDedicatedNodes", "targetLowPriorityNodes"),
+    *("currentDedicatedNodes", "currentLowPriorityNodes", "virtualMachineConfiguration", "metadata"),
+)
+_NODE_MEMBERS = (
+    *("id", "state", "stateTransitionTime", "lastBootTime", "errors", "allocationTime"),
+    *("isDedicated", "runningTasksCount"),
+)
 
 
 def look(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
