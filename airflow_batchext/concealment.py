@@ -12,12 +12,15 @@ from typing import Any
 
 from airflow.sdk.log import mask_secret
 
+from airflow_batchext.batch.documents import Place, rewritten, walk
 from airflow_batchext.batch.sdk_models import plain
-from airflow_batchext.secrets.names import is_secret_member
-from airflow_batchext.secrets.references import literal_leaves, only_references
+from airflow_batchext.secrets.names import may_hold_secret
+from airflow_batchext.secrets.references import is_secret, leaves, literal_leaves
 
 _SHOWN = "***"
 _TEMPLATE = ("{{", "{%", "{#")
+_BLANKS = "\ufeff \t\r\n"
+_FILES = (".json", ".yaml", ".yml")
 
 
 class Concealed:
@@ -31,9 +34,14 @@ class Concealed:
 
     template_fields = ("value",)
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, value: object, *, shown: str = _SHOWN) -> None:
+        """Conceal a value.
+
+        :param shown: what is shown instead: of a text that is secret in parts, all but those.
+        """
         #: Whether the secret itself was given, not a template or a reference; rendering does not change it.
         self.is_literal = any(literal_leaves(value))
+        self._shown = shown
         self.value = value
 
     @property
@@ -44,83 +52,68 @@ class Concealed:
     @value.setter
     def value(self, value: object) -> None:
         self._value = value
-        for leaf in _leaves(value):
-            mask_secret(leaf)
+        for secret in leaves(value) if self._shown == _SHOWN else _secrets_in(value):
+            mask_secret(secret)
 
     def serialize(self) -> str:
         """What Airflow shows and stores instead."""
-        return _SHOWN
+        return self._shown
 
     def __repr__(self) -> str:
-        return _SHOWN
+        return self._shown
 
 
 def conceal(document: Any) -> Any:
-    """A copy of a document in which every secret member's value is ``Concealed``.
+    """A copy of a document in which everything that is secret, or looks like it, is ``Concealed``.
 
     A model of the SDK becomes its body. A text that is itself a document (it begins with ``{`` or ``[``, or
     has several lines) is concealed as a whole: what is secret in it shows only once it is rendered. Anything
     else (a template, an XComArg, a path) is returned as it is.
     """
     document = plain(document)
-    if is_inline(document):
-        return Concealed(document)
-    return _conceal(document)
+    return Concealed(document) if is_inline(document) else rewritten(document, _concealed)
 
 
 def is_inline(document: object) -> bool:
     """Whether a text is itself a document, not the path of one, nor a template that gives one."""
-    text = document.strip() if isinstance(document, str) else ""
-    return (text.startswith(("{", "[")) and not text.startswith(_TEMPLATE)) or "\n" in text
+    text = document.strip(_BLANKS) if isinstance(document, str) else ""
+    if text.startswith(_TEMPLATE) and "\n" not in text:
+        return False
+    return text.startswith(("{", "[", '"')) or "\n" in text or (": " in text and not text.endswith(_FILES))
 
 
-def _conceal(document: Any) -> Any:
-    document = plain(document)
-    if isinstance(document, Mapping):
-        return {
-            key: Concealed(value)
-            if is_secret_member(key)
-            and value
-            and not isinstance(value, Concealed)
-            and not only_references(value)
-            else _conceal(value)
-            for key, value in document.items()
-        }
-    if isinstance(document, list):
-        return [_conceal(item) for item in document]
-    return document
+def _concealed(value: Any, place: Place) -> Any:
+    if (
+        isinstance(value, Concealed)
+        or value is None
+        or (isinstance(value, (str, Mapping, list, tuple)) and not value)
+    ):
+        return value
+    if is_secret(value, place):
+        return Concealed(value)
+    if isinstance(value, str) and may_hold_secret(value):
+        from airflow_batchext.secrets.redact import redact_text  # many DAG files need it not
+
+        shown = redact_text(value)
+        return value if shown == value else Concealed(value, shown=shown)
+    return value
 
 
-def literal_secrets(document: Any, path: str = "") -> Iterator[str]:
+def literal_secrets(document: Any) -> Iterator[str]:
     """The paths of the secrets in a concealed document that were given themselves."""
-    if isinstance(document, Concealed):
-        if document.is_literal and path:
-            yield path
-    elif isinstance(document, Mapping):
-        for key, value in document.items():
-            yield from literal_secrets(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(document, list):
-        for index, item in enumerate(document):
-            yield from literal_secrets(item, f"{path}[{index}]")
+    for place, value in walk(document):
+        if isinstance(value, Concealed) and value.is_literal and place.path:
+            yield place.path
 
 
 def reveal(document: Any) -> Any:
     """The reverse of ``conceal``, for the request."""
-    if isinstance(document, Concealed):
-        return reveal(document.value)
-    if isinstance(document, Mapping):
-        return {key: reveal(value) for key, value in document.items()}
-    if isinstance(document, list):
-        return [reveal(item) for item in document]
-    return document
+    return rewritten(
+        document, lambda value, _: reveal(value.value) if isinstance(value, Concealed) else value
+    )
 
 
-def _leaves(value: object) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _leaves(item)
-    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "":
-        yield str(value)
+def _secrets_in(value: object) -> list[str]:
+    from airflow_batchext.secrets.redact import secrets_in
+
+    return secrets_in(value) if isinstance(value, str) else list(leaves(value))

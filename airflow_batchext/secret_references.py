@@ -9,11 +9,11 @@ What Azure itself shall fetch is written as Azure has it: ``protectedSettingsFro
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk.log import mask_secret
 
+from airflow_batchext.batch.documents import Place, rewritten
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.secrets.references import REFERENCE_MEMBER, is_reference
 
@@ -50,17 +50,16 @@ def look_up_secrets(document: Any, path: str = "") -> Any:
     :param path: where the document stands, for texts.
     :raises ParameterError: if a reference is malformed, or leads to nothing.
     """
-    if is_reference(document):
-        value = _look_up(document[REFERENCE_MEMBER], path or "the document")
-        for part in (value, *value.splitlines()):
-            mask_secret(part)
+    return rewritten(document, _looked_up, path=path)
+
+
+def _looked_up(value: Any, place: Place) -> Any:
+    if not is_reference(value):
         return value
-    if isinstance(document, Mapping):
-        inside = f"{path}." if path else ""
-        return {key: look_up_secrets(item, f"{inside}{key}") for key, item in document.items()}
-    if isinstance(document, list):
-        return [look_up_secrets(item, f"{path}[{index}]") for index, item in enumerate(document)]
-    return document
+    found = _look_up(value[REFERENCE_MEMBER], place.path or "the document")
+    for part in (found, *found.splitlines()):
+        mask_secret(part)
+    return found
 
 
 def _look_up(reference: object, path: str) -> str:

@@ -91,6 +91,7 @@ LIGHT = {
     "airflow_batchext.secrets.references",
     "airflow_batchext.repair",
     "airflow_batchext.repair.policy",
+    "airflow_batchext.batch.documents",
     "airflow_batchext.batch.sdk_models",
     "airflow_batchext.secrets.names",
     "airflow_batchext.secret_references",
@@ -201,8 +202,11 @@ def test_watching_pools_needs_the_watchers_parameters_and_no_more():
     }
 
 
-REDACT = ("secrets", "secrets.redact", "secrets.names")
-SAID = ("batch", "batch.data_plane", *REDACT)
+REDACT = (
+    *("secrets", "secrets.redact", "secrets.names", "secrets.references"),
+    *("batch", "batch.documents", "batch.sdk_models"),
+)
+SAID = ("batch.data_plane", *REDACT)
 RULES = ("rules", "rules.gate", "defaults", *SAID)
 HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
 
@@ -224,8 +228,8 @@ HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
         (
             "pool_spec",
             (
-                *("pool_spec", "batch", "batch.extension_catalog", "batch.sdk_models"),
-                *("secrets", "secrets.names", "secrets.references"),
+                *("pool_spec", "batch.extension_catalog"),
+                *REDACT,
             ),
         ),
     ],

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from airflow_batchext.secrets.redact import veiled_text
+from airflow_batchext.secrets.redact import redact_text
 
 #: A node in one of these states has a VM whose extensions' success counts. ``creating`` is among them:
 #: recorded nodes were still ``creating`` when their extensions had all succeeded.
@@ -329,7 +329,7 @@ def one_line(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
     """
     shown = "".join(
         c if c.isprintable() else " " if c == "\t" else c.encode("unicode_escape").decode("ascii")
-        for c in veiled_text(text.strip())
+        for c in redact_text(text.strip())
     )
     if len(shown) <= limit:
         return shown

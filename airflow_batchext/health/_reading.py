@@ -43,7 +43,7 @@ from airflow_batchext.rules.gate import (
     unread_report,
 )
 from airflow_batchext.rules.watch import Problem, ProblemKind, nodes_unread, pool_unread
-from airflow_batchext.secrets.redact import veiled, veiled_text
+from airflow_batchext.secrets.redact import redact, redact_text
 
 Body = Mapping[str, Any]
 
@@ -75,14 +75,14 @@ def pool_health(
     if isinstance(pool, Problem):
         verdict = pool_unread(pool, pool_id)
         return PoolHealth(
-            pool_id, now, unread=veiled_text(pool.text), refused=_is_refused(pool), **_judged(verdict)
+            pool_id, now, unread=redact_text(pool.text), refused=_is_refused(pool), **_judged(verdict)
         )
     read = replace(read_pool(pool), id=pool_id)
     asked = rules.expected(read)
     shown = replace(_pool(pool_id, pool, now), expected=asked)
     if isinstance(nodes, Problem):
         verdict = nodes_unread(nodes, read)
-        return replace(shown, unread=veiled_text(nodes.text), refused=_is_refused(nodes), **_judged(verdict))
+        return replace(shown, unread=redact_text(nodes.text), refused=_is_refused(nodes), **_judged(verdict))
     healths, reports, refused = [], {}, []
     for body in nodes:
         node = read_node(body)
@@ -129,8 +129,8 @@ def _verdict(
 def _judged(verdict: Verdict) -> dict[str, Any]:
     return {
         "outcome": verdict.outcome.value,
-        "summary": veiled_text(verdict.summary),
-        "reasons": tuple(map(veiled_text, verdict.reasons)),
+        "summary": redact_text(verdict.summary),
+        "reasons": tuple(map(redact_text, verdict.reasons)),
     }
 
 
@@ -187,7 +187,7 @@ def _pool(pool_id: str, body: Body, now: float) -> PoolHealth:
         autoscale=body.get("enableAutoScale") is True,
         autoscale_error=_fault(_mapping(body.get("autoScaleRun")).get("error")),
         resize_errors=tuple(
-            replace(fault, unfolded=veiled_text(read_resize_error(_mapping(error)).text))
+            replace(fault, unfolded=redact_text(read_resize_error(_mapping(error)).text))
             for error in _items(body.get("resizeErrors"))
             if (fault := _fault(error))
         ),
@@ -222,11 +222,11 @@ def _asked(value: object) -> ExtensionAsked:
 
 
 def shown_settings(settings: object) -> Any:
-    """Settings of an extension, fit for showing: parsed where they are text, and veiled."""
+    """Settings of an extension, fit for showing: parsed where they are text, and redacted."""
     if isinstance(settings, str):
         with suppress(ValueError, RecursionError):
-            return veiled(json.loads(settings))
-    return veiled(settings)
+            return redact(json.loads(settings))
+    return redact(settings)
 
 
 def _node(
@@ -245,7 +245,7 @@ def _node(
         report = node_report(node, rules, asked, [read_extension(item) for item in answer], now, now)
     unread = ""
     if not isinstance(answer, Sequence) and node.state not in VOID_STATES and not node.leaving:
-        unread = veiled_text(why) or "nobody has read them"
+        unread = redact_text(why) or "nobody has read them"
     dedicated = body.get("isDedicated")
     return (
         NodeHealth(
@@ -261,8 +261,8 @@ def _node(
             start_task=_start_task(body.get("startTaskInfo")),
             extensions=_extensions(bodies, asked),
             unread=unread,
-            failed=() if node.leaving else tuple(map(veiled_text, report.failed)),
-            missing=() if node.leaving else tuple(map(veiled_text, report.missing)),
+            failed=() if node.leaving else tuple(map(redact_text, report.failed)),
+            missing=() if node.leaving else tuple(map(redact_text, report.missing)),
         ),
         report,
     )
@@ -340,8 +340,8 @@ def _fault(value: object) -> Fault | None:
 
 
 def _message(text: str) -> str:
-    """A text of others, veiled and bounded; its lines stay."""
-    shown = veiled_text(text)
+    """A text of others, redacted and bounded; its lines stay."""
+    shown = redact_text(text)
     if len(shown) <= _LONGEST_MESSAGE:
         return shown
     return f"{shown[:_LONGEST_MESSAGE]}… ({len(text):,} characters in all)"

@@ -65,7 +65,7 @@ class ExtensionHealth:
     """One extension on one node.
 
     :param code: the code that decided the phase, as the service spelt it.
-    :param message: what the extension says, veiled, in all its lines: not safe for a log line as it is.
+    :param message: what the extension says, redacted, in all its lines: not safe for a log line as it is.
     :param expected: whether the gate waits for it; Batch's own extension it does not wait for.
     :param time: of the status that decided, where the service says so.
     """

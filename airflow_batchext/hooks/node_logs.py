@@ -15,7 +15,7 @@ from airflow_batchext.diagnosis import NodeLogs
 from airflow_batchext.exceptions import ParameterError, ServiceError
 from airflow_batchext.hooks import _node_requests as requests
 from airflow_batchext.secret_references import look_up_secrets
-from airflow_batchext.secrets.redact import veiled_text
+from airflow_batchext.secrets.redact import redact_text
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks.node import AzureBatchNodeHook
@@ -65,7 +65,7 @@ def _upload(
     try:
         found = hook.run(requests.upload_node_logs(pool_id, node_id, body, secrets=secrets))
     except ServiceError as error:
-        return NodeLogs(node_id, problem=veiled_text(str(error)))
+        return NodeLogs(node_id, problem=redact_text(str(error)))
     count = found.get("numberOfFilesUploaded")
     folder = one_line(str(found.get("virtualDirectoryName") or ""))
     return NodeLogs(node_id, folder, count if isinstance(count, int) else 0)

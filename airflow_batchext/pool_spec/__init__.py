@@ -21,9 +21,9 @@ from airflow_batchext.pool_spec._forms import (
 from airflow_batchext.pool_spec._positions import Positions
 from airflow_batchext.pool_spec._request import expected_extensions, request_body
 from airflow_batchext.pool_spec._schema import Member, Schema, Shape
-from airflow_batchext.pool_spec._secrets import find_secrets, without_secrets
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
 from airflow_batchext.secrets.names import SECRET_MEMBERS, is_secret_member
+from airflow_batchext.secrets.redact import find_secrets
 from airflow_batchext.secrets.references import (
     REFERENCE_MEMBER,
     is_reference,
@@ -61,5 +61,4 @@ __all__ = [
     "request_body",
     "updates",
     "with_stand_ins",
-    "without_secrets",
 ]

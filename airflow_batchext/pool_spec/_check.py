@@ -6,11 +6,11 @@ Here is what concerns the pool as a whole, and what is made of the findings of t
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Generator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.batch.documents import at, is_container, kind_of, quote, rewritten, walk
 from airflow_batchext.batch.extension_catalog import node_operating_system
 from airflow_batchext.pool_spec._check_leaks import check_leaks
 from airflow_batchext.pool_spec._check_machine import check_machine
@@ -31,7 +31,6 @@ from airflow_batchext.pool_spec._finding import (
     text_of,
     warning,
 )
-from airflow_batchext.pool_spec._paths import at, kind_of, quote
 from airflow_batchext.secrets.names import is_secret_member
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def check_document(
     if not isinstance(document, Mapping):
         what = f"the document is {kind_of(document)}, not an object"
         return [error("", what, "Give the body of a pool", ARM_PAGE)]
-    pool = document if pool_id is None else {**document, "name": pool_id}
+    pool = rewritten(document if pool_id is None else {**document, "name": pool_id})
     found = list(islice(_check_templates(pool), _ENOUGH))
     # Of such a value nothing else is told: what else is wrong there shows once it is rendered.
     silent = {finding.path for finding in found if finding.severity == "error"}
@@ -93,25 +92,26 @@ def _check_templates(pool: Mapping[str, Any]) -> Findings:
     ``docker ps --format {{.Names}}``. Below a secret member only that member is named.
     """
     whole_at: dict[str, bool] = {}  # whether the whole text is a template, by the place of the text
-    seen: set[int] = set()  # a value that holds itself would have no end
-    waiting: deque[tuple[str, object, bool]] = deque([("", pool, False)])
-    while waiting:
-        path, value, secret = waiting.popleft()
-        if isinstance(value, str):
-            text = value.strip()
-            for start, end in (("{{", "}}"), ("{%", "%}")):
-                if 0 <= text.find(start) < text.rfind(end):
-                    whole = text.startswith(start) and text.endswith(end)
-                    whole_at[path] = whole or whole_at.get(path, False)
-        elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
-            seen.add(id(value))
-            for step, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-                place = path if secret else at(path, step)
-                hidden = secret or is_secret_member(step)
-                waiting += [(place, step, hidden), (place, item, hidden)]
+    below: dict[int, object] = {}  # what stands below a secret member is told of as one
+    for place, value in walk(pool, into=lambda value: id(value) not in below):
+        texts = [place.step, value]
+        if is_secret_member(place.step) and is_container(value):
+            below[id(value)] = value
+            texts += [text for inner, item in walk(value) for text in (inner.step, item)]
+        for text in texts:
+            if isinstance(text, str) and (whole := _is_template(text)) is not None:
+                whole_at[place.path] = whole or whole_at.get(place.path, False)
     for path, whole in whole_at.items():
         mend = "Have the document rendered before it is read, or write the value itself"
         yield (error if whole else warning)(path, "this looks like an unrendered template", mend)
+
+
+def _is_template(text: str) -> bool | None:
+    """Whether a text is a template as a whole, None if there is none in it."""
+    text = text.strip()
+    pairs = (("{{", "}}"), ("{%", "%}"))
+    found = [pair for pair in pairs if 0 <= text.find(pair[0]) < text.rfind(pair[1])]
+    return any(text.startswith(start) and text.endswith(end) for start, end in found) if found else None
 
 
 def _is_foreign(pool: Mapping[str, Any]) -> bool:

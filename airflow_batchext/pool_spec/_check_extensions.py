@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_batchext.batch import extension_catalog as catalog
 from airflow_batchext.batch.data_plane import BATCH_OWN_EXTENSION
+from airflow_batchext.batch.documents import at, kind_of, quote
 from airflow_batchext.pool_spec._check_settings import check_settings
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
@@ -21,7 +22,7 @@ from airflow_batchext.pool_spec._finding import (
     text_member,
     warning,
 )
-from airflow_batchext.pool_spec._paths import MACHINE, at, kind_of, quote
+from airflow_batchext.pool_spec._members import MACHINE
 
 _BASE = f"{MACHINE}.extensions"
 _PAGE = catalog.SUPPORTED_EXTENSIONS_PAGE

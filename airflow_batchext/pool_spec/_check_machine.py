@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_batchext.batch import extension_catalog as catalog
+from airflow_batchext.batch.documents import at, quote
 from airflow_batchext.pool_spec._check_extensions import check_extensions
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
@@ -20,7 +21,7 @@ from airflow_batchext.pool_spec._finding import (
     text_of,
     warning,
 )
-from airflow_batchext.pool_spec._paths import MACHINE, at, quote
+from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.pool_spec._request import whole_number
 
 _IMAGES_PAGE = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"

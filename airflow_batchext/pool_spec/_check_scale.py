@@ -18,7 +18,7 @@ from airflow_batchext.pool_spec._finding import (
     text_of,
     warning,
 )
-from airflow_batchext.pool_spec._paths import MACHINE
+from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.pool_spec._request import whole_number
 
 _SCALE = "properties.scaleSettings"

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.batch.documents import at, kind_of
 from airflow_batchext.pool_spec._finding import Findings, object_at, text_of, warning
-from airflow_batchext.pool_spec._paths import at, kind_of
 
 if TYPE_CHECKING:
     from airflow_batchext.batch.extension_catalog import KnownExtension

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.batch.documents import at, quote
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     Findings,
@@ -16,7 +17,6 @@ from airflow_batchext.pool_spec._finding import (
     text_of,
     warning,
 )
-from airflow_batchext.pool_spec._paths import at, quote
 from airflow_batchext.pool_spec._request import whole_number
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_batchext.batch.documents import at, quote
 from airflow_batchext.pool_spec._durations import parse_duration
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
@@ -15,7 +16,6 @@ from airflow_batchext.pool_spec._finding import (
     objects,
     text_of,
 )
-from airflow_batchext.pool_spec._paths import at, quote
 from airflow_batchext.pool_spec._request import whole_number
 
 _NETWORK = "properties.networkConfiguration"

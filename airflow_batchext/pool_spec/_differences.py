@@ -13,23 +13,25 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from airflow_batchext.batch.documents import at, rewritten
 from airflow_batchext.pool_spec._members import (
     DEFAULTS,
     KEYS,
+    MACHINE,
     NEVER_ADDED,
     OTHERS_MAY_SET,
     READ_ONLY,
     UNSHOWN,
     VERBATIM,
 )
-from airflow_batchext.pool_spec._paths import MACHINE, at
 from airflow_batchext.pool_spec._sameness import ABSENT, is_nothing, is_signed, parsed, same, same_json
-from airflow_batchext.pool_spec._secrets import without_secrets
-from airflow_batchext.secrets.names import is_secret_member
+from airflow_batchext.secrets.names import is_secret_member, sounds_secret
+from airflow_batchext.secrets.redact import HIDDEN, redact_text
+from airflow_batchext.secrets.references import VALUE_OF_PAIR, name_of_pair
 
 _SHOWN_CHARACTERS = 80
 _ANYTIME = ("applicationPackages", "metadata", "scaleSettings", "startTask")
@@ -93,7 +95,7 @@ def find_differences(
     :param asked: what ``request_body`` made of a document.
     :param part: whether the body is of an update: what it does not mention is to stay as it is then.
     """
-    return tuple(_compared(asked, existing, _Place(part=part)))
+    return tuple(_compared(rewritten(asked), rewritten(existing), _Place(part=part)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,11 @@ class _Place:
     exact: bool = False
     """In what is the user's own (settings) every member counts."""
     secret: bool = False
+    """Below a secret member: Azure does not tell what is there."""
+    hidden: bool = False
+    """Below a name that sounds like a secret."""
+    told: bool = False
+    """In a pair of name and value whose name sounds like a secret."""
     unshown: bool = False
 
     def member(self, name: object) -> _Place:
@@ -115,22 +122,24 @@ class _Place:
         part = self.part and known in ("properties", "tags")
         is_value = name == "value" and self.known.endswith(".environmentSettings[]")
         return _Place(
-            shown=at(self.shown, name),
+            shown=at(self.shown, redact_text(name) if isinstance(name, str) else name),
             known=known,
             part=part,
             verbatim=self.verbatim or name in VERBATIM,
             exact=self.exact or known == f"{MACHINE}.extensions[].settings",
             secret=self.secret or is_secret_member(name),
+            hidden=self.hidden or sounds_secret(name) or (self.told and name in VALUE_OF_PAIR),
             unshown=self.unshown or name in UNSHOWN or is_value,
         )
 
     def item(self, key: object) -> _Place:
         return _Place(
-            shown=f"{self.shown}[{_one_line(str(key))}]",
+            shown=f"{self.shown}[{_one_line(redact_text(str(key)))}]",
             known=f"{self.known}[]",
             verbatim=self.verbatim,
             exact=self.exact,
             secret=self.secret,
+            hidden=self.hidden,
             unshown=self.unshown,
         )
 
@@ -158,6 +167,8 @@ def _compared(asked: Any, existing: Any, here: _Place) -> Iterator[Difference]:
 
 
 def _members(asked: Mapping[str, Any], existing: Mapping[str, Any], here: _Place) -> Iterator[Difference]:
+    if any(sounds_secret(name_of_pair(pair)) for pair in (asked, existing)):
+        here = replace(here, told=True)
     theirs = {str(name).casefold(): item for name, item in existing.items()}
     for name, item in asked.items():
         place = here.member(name)
@@ -300,12 +311,11 @@ def _remedy(here: _Place, asked: Any) -> Remedy:
 def _shown(value: Any, here: _Place) -> str:
     if value is ABSENT:
         return "not set"
-    if here.secret:
-        return "***"
+    if here.secret or (here.hidden and value is not None and not isinstance(value, (bool, Mapping, list))):
+        return HIDDEN
     if here.unshown or isinstance(value, (Mapping, list)):
         return "set" if not here.unshown else "another text (not shown)"
-    text = without_secrets(value) if isinstance(value, str) else json.dumps(value, default=str)
-    return _one_line(f"{text!r}" if isinstance(value, str) else text)
+    return _one_line(repr(redact_text(value)) if isinstance(value, str) else json.dumps(value, default=str))
 
 
 def _one_line(text: str) -> str:

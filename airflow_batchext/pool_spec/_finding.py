@@ -10,7 +10,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from airflow_batchext.pool_spec._paths import at, kind_of, quote
+from airflow_batchext.batch.documents import at, is_list, kind_of, quote
 from airflow_batchext.secrets.names import squash
 
 ARM_PAGE = "https://learn.microsoft.com/rest/api/batchmanagement/pool/create"
@@ -72,7 +72,7 @@ def explained(finding: Finding, meant: Collection[str]) -> bool:
 
 def objects(value: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield the objects in a list, each with its index; that other entries are wrong is told elsewhere."""
-    for index, entry in enumerate(value if isinstance(value, (list, tuple)) else ()):
+    for index, entry in enumerate(value if is_list(value) else ()):
         if isinstance(entry, Mapping):
             yield index, entry
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_batchext.batch.documents import at, kind_of
 from airflow_batchext.batch.sdk_models import plain
-from airflow_batchext.pool_spec._paths import at, kind_of
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, Part, parse_texts
 
 _BODIES = ("parameters", "pool")

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from airflow_batchext.pool_spec._paths import MACHINE
+MACHINE: Final = "properties.deploymentConfiguration.virtualMachineConfiguration"
+"""The place of what virtual machines and their extensions are to be like."""
+
 
 #: Members that the service alone writes.
 READ_ONLY: Final = frozenset(

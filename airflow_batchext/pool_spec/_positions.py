@@ -13,15 +13,10 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
-from airflow_batchext.pool_spec._paths import at
-from airflow_batchext.pool_spec._text import yaml_nodes
+from airflow_batchext.batch.documents import at
+from airflow_batchext.pool_spec._text import JSON_TOKEN, yaml_nodes
 
 Place = tuple[int, int]
-
-_TOKEN = re.compile(
-    r'(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")(?P<colon>\s*:)?|(?P<open>[{\[])|(?P<close>[}\]])|(?P<other>[^\s,:{}\[\]"]+)',
-    re.DOTALL,
-)
 
 
 class Positions:
@@ -62,7 +57,7 @@ def _json_places(body: str) -> Iterator[tuple[str, Place]]:
     levels: list[tuple[str, bool]] = []  # path, and whether it is a list
     counts: list[int] = []
     member = ""  # the path of the value that comes next
-    for token in _TOKEN.finditer(body):
+    for token in JSON_TOKEN.finditer(body):
         if token["close"]:
             levels.pop()
             counts.pop()

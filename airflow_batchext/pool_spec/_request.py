@@ -6,13 +6,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from airflow_batchext.pool_spec._paths import MACHINE
+from airflow_batchext.batch.documents import rewritten
+from airflow_batchext.pool_spec._durations import plain_duration
+from airflow_batchext.pool_spec._finding import objects
+from airflow_batchext.pool_spec._members import MACHINE
 
 _READ_ONLY = ("name", "type", "id", "etag", "systemData")
 _NAT_POOLS = "properties.networkConfiguration.endpointConfiguration.inboundNatPools.[]"
 _ROLLING = "properties.upgradePolicy.rollingUpgradePolicy"
 _AUTOMATIC = "properties.upgradePolicy.automaticOSUpgradePolicy"
-# A test compares both lists with the models of the SDK.
+# A test compares the lists with the models of the SDK.
 INTEGER_MEMBERS = (
     "properties.taskSlotsPerNode",
     "properties.scaleSettings.fixedScale.targetDedicatedNodes",
@@ -52,19 +55,27 @@ BOOLEAN_MEMBERS = (
     f"{MACHINE}.securityProfile.uefiSettings.vTpmEnabled",
     f"{MACHINE}.securityProfile.proxyAgentSettings.enabled",
 )
+DURATION_MEMBERS = (
+    "properties.scaleSettings.fixedScale.resizeTimeout",
+    "properties.scaleSettings.autoScale.evaluationInterval",
+    f"{_ROLLING}.pauseTimeBetweenBatches",  # a plain text in the models
+)
 
 
 def request_body(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is PUT for this document: a deep copy without the read-only members at its top.
+    """What is PUT for this document: a deep copy without the read-only members at its top.
 
     Jinja renders texts only, so whole numbers and booleans given as text become numbers and booleans
-    where Azure knows nothing else. Everything else stays as it is, empty ``protectedSettings`` too.
+    where Azure knows nothing else; durations that .NET does not read (``P1W``) are written anew. Everything
+    else stays as it is, empty ``protectedSettings`` too.
     """
-    body = {key: _copy(item) for key, item in document.items() if key not in _READ_ONLY}
+    body: dict[str, Any] = rewritten({key: item for key, item in document.items() if key not in _READ_ONLY})
     for path in INTEGER_MEMBERS:
         _convert(body, path.split("."), whole_number)
     for path in BOOLEAN_MEMBERS:
         _convert(body, path.split("."), boolean)
+    for path in DURATION_MEMBERS:
+        _convert(body, path.split("."), plain_duration)
     return body
 
 
@@ -76,8 +87,7 @@ def expected_extensions(document: Mapping[str, Any]) -> tuple[str, ...]:
     node: Any = document
     for member in (*MACHINE.split("."), "extensions"):
         node = node.get(member) if isinstance(node, Mapping) else None
-    entries = node if isinstance(node, (list, tuple)) else ()
-    names = (entry.get("name") for entry in entries if isinstance(entry, Mapping))
+    names = (entry.get("name") for _, entry in objects(node))
     return tuple(name for name in names if isinstance(name, str) and name)
 
 
@@ -92,15 +102,6 @@ def boolean(value: object) -> bool | None:
     """Return the boolean that a text spells, None for anything else."""
     spelt = value.strip().lower() if isinstance(value, str) else ""
     return {"true": True, "false": False}.get(spelt)
-
-
-def _copy(value: object) -> Any:
-    """Copy what JSON can hold; what `copy.deepcopy` cannot copy, such as a read-only mapping, too."""
-    if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_copy(item) for item in value]
-    return value
 
 
 def _convert(node: Any, steps: Sequence[str], to: Callable[[object], object]) -> None:

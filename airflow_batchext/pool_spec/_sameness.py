@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
-_DURATION = re.compile(
-    r"P(?=.)(?:(?P<days>\d+)D)?"
-    r"(?:T(?=.)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
-)
+from airflow_batchext.pool_spec._durations import parse_duration
+
 _SIGNED = re.compile(r"[?&]sig=", re.IGNORECASE)
 
 #: Stands for a member that is not there.
@@ -32,9 +29,9 @@ def same(asked: Any, existing: Any, *, verbatim: bool) -> bool:
         return True
     if verbatim:
         return ours.strip() == theirs.strip()
-    duration = _seconds(ours)
+    duration = parse_duration(ours)
     if duration is not None:
-        return duration == _seconds(theirs)
+        return duration == parse_duration(theirs)
     return ours.strip().casefold() == theirs.strip().casefold()
 
 
@@ -58,15 +55,6 @@ def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "" if value is None else str(value)
-
-
-def _seconds(text: str) -> Decimal | None:
-    """How long an ISO 8601 duration of days and less is, or None for another text."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        return None
-    units = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
-    return sum((Decimal(match[name] or 0) * unit for name, unit in units.items()), Decimal(0))
 
 
 def is_nothing(value: Any) -> bool:

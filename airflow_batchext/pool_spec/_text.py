@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from airflow_batchext.pool_spec._paths import kind_of, quote
+from airflow_batchext.batch.documents import kind_of, quote
 from airflow_batchext.secrets.names import is_secret_member
 
 _MAX_BYTES = 1024 * 1024
@@ -129,18 +129,19 @@ def _read_json(body: str) -> object:
     return document
 
 
-_TOKEN = re.compile(
-    r'(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")(?P<colon>\s*:)?'
-    r"|(?P<open>[{\[])|(?P<close>[}\]])|(?P<number>-?(?:NaN|Infinity|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?))",
+JSON_TOKEN = re.compile(
+    r'(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")(?P<colon>\s*:)?|(?P<open>[{\[])|(?P<close>[}\]])|(?P<other>[^\s,:{}\[\]"]+)',
     re.DOTALL,
 )
+"""The tokens of valid JSON that say something; ``colon`` makes a text the key of a member."""
+_LITERALS = ("true", "false", "null")
 
 
 def _scan_json(body: str) -> None:
     """Find in valid JSON what ``json.loads`` lets pass: keys given twice, depth, numbers beyond JSON."""
     levels: list[tuple[set[str], bool]] = []
     hidden = False  # whether the value that comes next lies below a secret member
-    for token in _TOKEN.finditer(body):
+    for token in JSON_TOKEN.finditer(body):
         if token["open"]:
             levels.append((set(), hidden))
             if len(levels) > _MAX_DEPTH:
@@ -154,8 +155,12 @@ def _scan_json(body: str) -> None:
                 raise _Flaw(_twice(key, hidden=below), *_place(body, token.start()))
             keys.add(key)
             hidden = below or is_secret_member(key)
-        elif token["number"] and not (len(token[0]) <= _LONGEST_NUMBER and math.isfinite(float(token[0]))):
+        elif token["other"] and token[0] not in _LITERALS and not _is_number(token[0]):
             raise _Flaw(_NO_NUMBER, *_place(body, token.start()))
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= _LONGEST_NUMBER and math.isfinite(float(text))
 
 
 def _place(body: str, offset: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Which members of a pool document hold secrets, told by their names.
+"""The one list of names that tell a secret: members that hold one for sure, and names that sound like it.
 
 It stands by itself as operators need it when a DAG is parsed, which is hot. Pure: data in, data out.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import Final
 
 SECRET_MEMBERS: Final = frozenset(
@@ -26,10 +27,26 @@ SECRET_MEMBERS: Final = frozenset(
 
 Values of ``environmentSettings`` are not among them: Azure shows those to every reader of the pool.
 """
+# How names end whose values are secrets as a rule, squashed; "publicKey" and the like are none.
+_ENDINGS: Final = (
+    *("password", "passwd", "passphrase", "secret", "token", "signature", "authorization", "cookie"),
+    *("accountkey", "accesskey", "apikey", "sharedkey", "secretkey", "workspacekey", "privatekey"),
+    *("primarykey", "secondarykey", "masterkey", "storagekey", "encryptionkey", "signingkey"),
+    *("sastoken", "sasurl", "sasuri", "saskey", "connectionstring", "connstr"),
+)
+# Too short for an ending: "texas" is no signature.
+_LAST_WORDS: Final = frozenset({"pwd", "sas", "sig"})
+_LONGEST_NAME: Final = 100
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_HINT: Final = re.compile(
+    "secret|passw|passphrase|pwd|token|signature|sig|sas|authorization|cookie|key|conn"
+    "|prot|setting|://|eyJ|bearer|basic|negotiate|code=|Q~|gh[pousr]_|github_|==|-u ",
+    re.IGNORECASE,
+)
 
 
 def squash(key: str) -> str:
-    """Return what is left of a name when its spelling does not matter: ``protected_settings`` and such."""
+    """What is left of a name when its spelling does not matter: ``protected_settings`` and such."""
     return re.sub(r"[^a-z0-9]", "", key.casefold())
 
 
@@ -40,17 +57,43 @@ _ALIKE = 0.85
 
 
 def is_secret_member(key: object) -> bool:
-    """Say whether a member of this name holds a secret.
+    """Whether a member of this name holds a secret.
 
     Spelling does not matter (``protected_settings``), and a misspelt ``protectedSettings`` is one too:
     what was meant to be protected must not be shown because of a typing error.
     """
-    name = squash(key) if isinstance(key, str) else ""
+    return isinstance(key, str) and _is_secret_member(key[:_LONGEST_NAME])
+
+
+def sounds_secret(key: object) -> bool:
+    """Whether a name (of a member, a variable, an option) tells that its value is probably a secret.
+
+    ``DB_PASSWORD``, ``azureClientSecret``, ``X-Amz-Signature``; whatever is a secret member sounds so too.
+    """
+    return isinstance(key, str) and (is_secret_member(key) or _sounds_secret(key[-_LONGEST_NAME:]))
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether it is worth looking for secrets in a text: a quick look that passes over most texts."""
+    return _HINT.search(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def _is_secret_member(name: str) -> bool:
+    name = squash(name)
     return name in _SQUASHED or _is_misspelt(name)
 
 
+@lru_cache(maxsize=1024)
+def _sounds_secret(name: str) -> bool:
+    if squash(name).endswith(_ENDINGS):
+        return True
+    words = _WORDS.findall(name)
+    return bool(words) and words[-1].lower() in _LAST_WORDS
+
+
 def _is_misspelt(name: str) -> bool:
-    """Say whether it is nearly ``protectedSettings``.
+    """Whether it is nearly ``protectedSettings``.
 
     ``protectedSettingsFromKeyVault`` is not: that only says where a secret lies.
     """

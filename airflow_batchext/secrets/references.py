@@ -6,64 +6,88 @@ itself as operators need it when a DAG is parsed, which is hot. Pure: data in, d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
+
+from airflow_batchext.batch.documents import Place, is_container, rewritten, walk
+from airflow_batchext.secrets.names import is_secret_member, sounds_secret
 
 REFERENCE_MEMBER: Final = "$secret"
 """The one member of a reference."""
+VALUE_OF_PAIR: Final = ("value", "Value")
+_LONGEST: Final = 4096
+_WORDS_OF_NO: Final = frozenset({"", "true", "false", "null", "none", "yes", "no", "undefined", "0", "1"})
+# A variable of the shell, a template, a place to be filled in, a secret in a key vault.
+_STAND_IN: Final = re.compile(
+    r"\$\{\w+\}|\$[A-Za-z_]\w*|%\w+%|\{\{[^{}]*\}\}|<[^<>]*>|@Microsoft\.KeyVault\([^()]*\)"
+    r"|https://[\w.-]+\.vault\.[\w.]+(?:/[\w/-]*)?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
-def is_reference(value: object) -> bool:
-    """Say whether a value is a reference, not a secret."""
+def is_reference(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value is a reference, not a secret."""
     return isinstance(value, Mapping) and set(value) == {REFERENCE_MEMBER}
 
 
 def only_references(value: object) -> bool:
-    """Say whether all that a value holds are references, so that it may be shown."""
-    if is_reference(value):
-        return True
-    if isinstance(value, Mapping):
-        return bool(value) and all(only_references(item) for item in value.values())
-    return isinstance(value, list) and bool(value) and all(only_references(item) for item in value)
+    """Whether all that a value holds are references, so that it may be shown."""
+    return all(
+        is_reference(item) or (is_container(item) and bool(item)) for _, item in walk(value, into=_is_open)
+    )
+
+
+def is_secret(value: object, place: Place) -> bool:
+    """Whether a value, with all below it, is a secret, as the name of its member or its pair tells.
+
+    A reference is none, nor is what a guess from a name cannot mean: a boolean, a variable of the shell.
+    """
+    if (
+        value is None
+        or is_reference(value)
+        or (place.step == REFERENCE_MEMBER and isinstance(value, Mapping))
+    ):
+        return False
+    if not is_secret_member(place.step):
+        told = place.step in VALUE_OF_PAIR and sounds_secret(name_of_pair(place.within))
+        if not told and not sounds_secret(place.step):
+            return False
+        if isinstance(value, bool) or (isinstance(value, str) and is_stand_in(value)):
+            return False
+    return not only_references(value)
+
+
+def is_stand_in(text: str) -> bool:
+    """Whether a text in a secret's place only says where the secret lies, or that there is none."""
+    bare = text[:_LONGEST].strip()
+    return bare.lower() in _WORDS_OF_NO or _STAND_IN.fullmatch(bare) is not None
+
+
+def name_of_pair(pair: object) -> object:
+    """What a pair of name and value is called: ``{"name": …, "value": …}``; None if it is none."""
+    given = pair if isinstance(pair, Mapping) else {}
+    return next((given[name] for name in ("name", "key", "Name", "Key") if name in given), None)
 
 
 def with_stand_ins(document: Any) -> Any:
-    """Return a copy of a document with a text in place of each reference, as there will be in its place.
-
-    What stands in many places, or within itself (YAML's anchors make both), is copied once.
-    """
-    return _stand_ins(document, {})
-
-
-def _stand_ins(document: Any, done: dict[int, Any]) -> Any:
-    if id(document) in done:
-        return done[id(document)]
-    if is_reference(document):
-        return "***"
-    if isinstance(document, Mapping):
-        copied: dict[Any, Any] = {}
-        done[id(document)] = copied
-        copied |= {key: _stand_ins(item, done) for key, item in document.items()}
-        return copied
-    if isinstance(document, list):
-        items: list[Any] = []
-        done[id(document)] = items
-        items += [_stand_ins(item, done) for item in document]
-        return items
-    return document
+    """A copy of a document with a text in place of each reference, as there will be in its place."""
+    return rewritten(document, lambda value, place: "***" if is_reference(value) else value)
 
 
 def literal_leaves(value: object) -> Iterator[str]:
     """Every text and number of a value that is there itself: no template, no reference."""
-    if is_reference(value):
-        return
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from literal_leaves(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from literal_leaves(item)
-    elif isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "":
-        text = str(value)
+    for text in leaves(value):
         if "{{" not in text and "{%" not in text:
             yield text
+
+
+def leaves(value: object) -> Iterator[str]:
+    """Every text and number of a value, as text; nothing of references."""
+    for _, item in walk(value, into=_is_open):
+        if isinstance(item, (str, int, float)) and not isinstance(item, bool) and item != "":
+            yield str(item)
+
+
+def _is_open(value: object) -> bool:
+    return not is_reference(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import os
@@ -16,6 +17,7 @@ from airflow_batchext.pool_spec import Remedy, find_differences, request_body, u
 from tests.conftest import document
 from tests.pool_spec.bodies import BODIES, read_back
 from tests.pool_spec.documents import MACHINE, steps, with_change
+from tests.secrets.kinds import SECRET, values
 
 EXAMPLES = Path(
     os.environ.get("BATCHEXT_EXAMPLES", Path(__file__).parents[3] / "shared" / "azure-batch" / "examples")
@@ -295,3 +297,72 @@ def test_a_recorded_pool_compares_equal_with_what_was_sent():
     assert counting(patched["ResponseBody"], put["RequestBody"]) == [
         "properties.scaleSettings: is autoScale, asked for is fixedScale (update)"
     ]
+
+
+SECRET_PLACES = {
+    "settings": f"{EXTENSION}.settings",
+    "deep in settings": f"{EXTENSION}.settings.a",
+    "environment": "properties.startTask.environmentSettings",
+    "metadata": "properties.metadata",
+    "tags": "tags",
+    "displayName": "properties.displayName",
+    "command line": "properties.startTask.commandLine",
+    "resource file": "properties.startTask.resourceFiles[0].httpUrl",
+    "container": "properties.startTask.resourceFiles[0].storageContainerUrl",
+    "run options": "properties.startTask.containerSettings.containerRunOptions",
+    "mount options": "properties.mountConfiguration[0].cifsMountConfiguration.mountOptions",
+    "blobfuse options": "properties.mountConfiguration[0].azureBlobFileSystemConfiguration.blobfuseOptions",
+    "mount source": "properties.mountConfiguration[0].nfsMountConfiguration.source",
+    "protected": f"{EXTENSION}.protectedSettings",
+    "account": "properties.userAccounts[0].password",
+    "registry": f"{MACHINE}.containerConfiguration.containerRegistries[0].registryServer",
+    "name of a member": f"{EXTENSION}.settings",
+}
+
+
+def forms_of(value: Any, place: str) -> list[Any]:
+    """A secret as it may stand in a place: as it is, in a list, in a pair, as a member."""
+    if not isinstance(value, str):
+        in_pairs = place in ("environment", "metadata")
+        return [value] if not in_pairs or isinstance(value, list) else [[{"name": "a", "value": str(value)}]]
+    return {
+        "settings": [{"script": value}, {"fileUris": [value]}, {"a": {"b": (value,)}}, value],
+        "environment": [[{"name": "A", "value": value}]],
+        "metadata": [[{"name": "A", "value": value}]],
+        "tags": [{"a": value}],
+        "name of a member": [{value: "x"}],
+    }.get(place, [value])
+
+
+def put(path: str, value: Any) -> dict[str, Any]:
+    """The base document with a value in a place; the lists and objects on the way are made."""
+    document = copy.deepcopy(BASE)
+    node: Any = document
+    *way, last = steps(path)
+    for step, then in zip(way, [*way, last][1:], strict=True):
+        empty: Any = [{}] if isinstance(then, int) else {}
+        node = node.setdefault(step, empty) if isinstance(node, dict) else node[step]
+    node[last] = value
+    return document
+
+
+@pytest.mark.parametrize("kind", values(SECRET))
+def test_a_changed_secret_of_any_kind_shows_nowhere(kind):
+    other = "0TH3R" + SECRET[5:]
+    hunted = spellings(other) | spellings(SECRET)
+    for place, path in SECRET_PLACES.items():
+        plain = put(path, forms_of("plain", place)[0])
+        forms = zip(forms_of(values(other)[kind], place), forms_of(values(SECRET)[kind], place), strict=True)
+        for old, new in forms:
+            document = put(path, new)
+            pairs = ((put(path, old), document), (document, plain), (plain, document), (BASE, document))
+            for existing, asked in pairs:
+                found = find_differences(existing, asked)
+                said = " ".join(
+                    [*map(str, found), json.dumps([difference.to_json() for difference in found])]
+                )
+                assert not [secret for secret in hunted if secret in said], (place, said)
+
+
+def spellings(secret: str) -> set[str]:
+    return {secret[:8], base64.b64encode(b"user:" + secret.encode()).decode()[:14]}

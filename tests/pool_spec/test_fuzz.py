@@ -21,9 +21,9 @@ from airflow_batchext.pool_spec import (
     Positions,
     parse_pools,
     request_body,
-    without_secrets,
 )
 from airflow_batchext.pool_spec._sdk_schema import check_pool
+from airflow_batchext.secrets.redact import redact
 from tests.pool_spec.documents import ANYTHING, GOOD, SENTINEL, paths_of, with_change
 
 LONGEST_SECONDS = 20.0
@@ -116,7 +116,7 @@ def read_and_check(text: str, source: str) -> None:
                 assert column >= 1
             if isinstance(pool.body, dict):
                 json.dumps(request_body(pool.body))
-                json.dumps(without_secrets(pool.body))
+                json.dumps(redact(pool.body))
     assert time.monotonic() - started < LONGEST_SECONDS
 
 

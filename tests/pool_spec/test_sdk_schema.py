@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_batchext.pool_spec import Schema, Shape, _sdk_schema
-from airflow_batchext.pool_spec._request import BOOLEAN_MEMBERS, INTEGER_MEMBERS
+from airflow_batchext.pool_spec._request import BOOLEAN_MEMBERS, DURATION_MEMBERS, INTEGER_MEMBERS
 from airflow_batchext.pool_spec._sdk_schema import check_pool, pool_schema
 from tests.pool_spec.documents import ABSENT, EXTENSION, GOOD, MACHINE, with_change
 
@@ -72,6 +72,8 @@ def paths(schema: Schema, kind: str, type_name: str, path: str = "") -> Iterator
 def test_the_request_converts_every_number_and_boolean_that_the_sdk_knows(schema):
     assert sorted(paths(schema, "integer", schema.root)) == sorted(INTEGER_MEMBERS)
     assert sorted(paths(schema, "boolean", schema.root)) == sorted(BOOLEAN_MEMBERS)
+    as_text = "properties.upgradePolicy.rollingUpgradePolicy.pauseTimeBetweenBatches"
+    assert sorted([*paths(schema, "duration", schema.root), as_text]) == sorted(DURATION_MEMBERS)
 
 
 def test_a_good_document_has_no_findings():

@@ -14,8 +14,8 @@ from airflow_batchext.pool_spec import (
     find_secrets,
     is_secret_member,
     request_body,
-    without_secrets,
 )
+from airflow_batchext.secrets.redact import redact
 from tests.pool_spec.documents import DOCUMENTS, EXTENSION, GOOD, SECRET_PLACES, SENTINEL, with_change
 
 
@@ -25,9 +25,9 @@ def test_a_secret_shows_nowhere(path, secret):
     document = with_change(path, secret)
     assert SENTINEL not in f"{check_document(document)}{[str(f) for f in check_document(document)]}"
     for shown in (
-        without_secrets(document),
-        without_secrets([[document]]),
-        without_secrets({"d": (document,)}),
+        redact(document),
+        redact([[document]]),
+        redact({"d": (document,)}),
     ):
         assert SENTINEL not in json.dumps(shown)
         assert "***" in json.dumps(shown)
@@ -40,10 +40,10 @@ def test_a_secret_shows_nowhere(path, secret):
 
 def test_what_is_shown_keeps_names_and_everything_else():
     document = with_change(f"{EXTENSION}.protectedSettings", {"a": 1, "b": [True, None, "x"], "c": {}})
-    shown = without_secrets(document)
+    shown = redact(document)
     expected = {"a": "***", "b": ["***", None, "***"], "c": {}}
     assert shown == with_change(f"{EXTENSION}.protectedSettings", expected)
-    assert without_secrets(GOOD) == GOOD
+    assert redact(GOOD) == GOOD
 
 
 def test_a_secret_text_that_is_json_is_found_whole_and_in_parts():
@@ -63,7 +63,7 @@ def test_the_signature_of_a_shared_access_url_is_a_secret():
     assert list(find_secrets(document)) == [
         ("properties.startTask.resourceFiles[0].httpUrl", f"{SENTINEL}%3D")
     ]
-    shown = without_secrets(document)["properties"]["startTask"]["resourceFiles"][0]["httpUrl"]
+    shown = redact(document)["properties"]["startTask"]["resourceFiles"][0]["httpUrl"]
     assert shown == "https://x.blob.core.windows.net/c/f?sv=2024&sig=***&se=2030"
 
 
@@ -89,7 +89,7 @@ def test_no_secret_shows_wherever_it_was_planted(document):
     findings = check_document(document)
     assert SENTINEL not in repr(findings)
     assert SENTINEL not in "".join(map(str, findings))
-    assert SENTINEL not in repr(without_secrets(document))
+    assert SENTINEL not in repr(redact(document))
     count = repr(document).count(SENTINEL)
     assert sum(value == SENTINEL for _, value in find_secrets(document)) == count
 
@@ -97,7 +97,7 @@ def test_no_secret_shows_wherever_it_was_planted(document):
 @given(DOCUMENTS)
 def test_nothing_makes_showing_or_sending_raise_or_change_its_input(document):
     before = repr(document)
-    without_secrets(document)
+    redact(document)
     for _, value in find_secrets(document):
         assert isinstance(value, (str, int, float))
         assert not isinstance(value, bool)

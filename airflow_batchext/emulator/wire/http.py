@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -153,21 +154,43 @@ def etag_of(modified: datetime) -> str:
     return f"0x{ticks(modified):X}"
 
 
-_DURATION = re.compile(
-    r"^P(?=.)(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<days>\d+(?:\.\d+)?)D)?"
-    r"(?:T(?=.)(?:(?P<hours>\d+(?:\.\d+)?)H)?(?:(?P<minutes>\d+(?:\.\d+)?)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?$"
-)
+_PARTS = re.compile(r"([0-9]+(?:[.,][0-9]+)?)([A-Z])")
+_DAYS = {"Y": 365, "M": 30, "W": 7, "D": 1}
+_CLOCK = {"H": 3600, "M": 60, "S": 1}
+_LONGEST_DURATION = 100
 
 
 def read_duration(text: str) -> timedelta | None:
-    """Read an ISO 8601 duration, or return None if it is none. A year has 365 days, a month 30."""
-    match = _DURATION.match(text)
-    if match is None:
+    """Read an ISO 8601 duration, or return None if it is none.
+
+    As .NET counts, a year has 365 days, twelve months are a year, and a month beyond has 30. Weeks, and
+    fractions of the last number, are taken too; whether Azure takes those is not known.
+    """
+    text = text.strip()
+    if len(text) > _LONGEST_DURATION or not text.startswith("P"):
+        return None
+    date, has_clock, clock = text[1:].partition("T")
+    parts = [(part, units) for part, units in ((date, _DAYS), (clock, _CLOCK)) if part]
+    if not parts or (has_clock and not clock):
+        return None
+    total, numbers = Fraction(0), []
+    for part, units in parts:
+        found = _PARTS.findall(part)
+        letters = [letter for _, letter in found]
+        if "".join(map("".join, found)) != part or letters != [unit for unit in units if unit in letters]:
+            return None
+        for number, letter in found:
+            numbers.append(number)
+            value = Fraction(number.replace(",", "."))
+            if units is _DAYS:
+                days = value * units[letter]
+                total += 86400 * (days + 5 * (value // 12) if letter == "M" else days)
+            else:
+                total += value * units[letter]
+    if any(not number.isdigit() for number in numbers[:-1]):
         return None
     try:
-        found = {unit: float(value) for unit, value in match.groupdict().items() if value}
-        found["days"] = found.get("days", 0) + 365 * found.pop("years", 0) + 30 * found.pop("months", 0)
-        return timedelta(**found)
+        return timedelta(microseconds=round(total * 1_000_000))
     except OverflowError:
         return None
 

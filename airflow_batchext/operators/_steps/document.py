@@ -16,6 +16,7 @@ from airflow_batchext.pool_spec import (
     pools_in,
 )
 from airflow_batchext.secret_references import look_up_secrets
+from airflow_batchext.secrets.redact import redact_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
@@ -77,8 +78,8 @@ def _load(operator: BaseOperator, context: Context, path: str) -> list[PoolDocum
     """
     if not path.endswith(_SUFFIXES):
         raise ParameterError(
-            f"pool_document is the text {path[:80]!r}; give a dict, the path of a file that ends in "
-            f"{', '.join(_SUFFIXES)}, or a whole document in JSON or YAML."
+            f"pool_document is the text {redact_text(path[:80])!r}; give a dict, the path of a file that "
+            f"ends in {', '.join(_SUFFIXES)}, or a whole document in JSON or YAML."
         )
     from jinja2 import TemplateError, TemplateNotFound
 

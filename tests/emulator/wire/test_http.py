@@ -73,6 +73,11 @@ def test_http_times_are_english() -> None:
         ("PT36H", "P1DT12H"),
         ("PT0S", "PT0S"),
         ("PT1.5S", "PT1.5S"),
+        ("P1W", "P7D"),
+        ("PT168H", "P7D"),
+        ("P0Y0M0DT0H15M0S", "PT15M"),
+        ("PT0,25H", "PT15M"),
+        ("P13M", "P395D"),
     ],
 )
 def test_durations_are_written_in_their_shortest_form(given_: str, written: str) -> None:
@@ -81,7 +86,9 @@ def test_durations_are_written_in_their_shortest_form(given_: str, written: str)
     assert write_duration(duration) == written
 
 
-@pytest.mark.parametrize("text", ["", "P", "PT", "15M", "PT15", "P1W", "PT-5M", "P99999999999D"])
+@pytest.mark.parametrize(
+    "text", ["", "P", "PT", "15M", "PT15", "P1H", "P1DT", "PT0.5H30M", "PT1H2H", "PT-5M", "P99999999999D"]
+)
 def test_what_is_no_duration(text: str) -> None:
     assert read_duration(text) is None
 
