@@ -227,10 +227,7 @@ HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
         ("repair.gate", ("repair", "rules.watch", *RULES)),
         (
             "pool_spec",
-            (
-                *("pool_spec", "batch.extension_catalog"),
-                *REDACT,
-            ),
+            ("pool_spec", "batch.extension_catalog", *SAID),
         ),
     ],
 )
