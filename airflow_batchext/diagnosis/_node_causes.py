@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from airflow_batchext.batch.data_plane import BATCH_OWN_EXTENSION, VOID_STATES, Phase, epoch_seconds, one_line
+from airflow_batchext.batch.data_plane import (
+    AGENTLESS_STATES,
+    BATCH_OWN_EXTENSION,
+    VOID_STATES,
+    Phase,
+    epoch_seconds,
+    one_line,
+)
 from airflow_batchext.diagnosis._cause import (
     STUCK_SECONDS,
     Hit,
@@ -26,7 +33,8 @@ _AGENT_ERROR: Final = "batchagentinstallationfailure"
 
 def _start_task_failed(health: PoolHealth) -> Iterator[Hit]:
     for node in staying(health):
-        task = node.start_task
+        # While a node joins or is down it shows the start task of the boot before.
+        task = None if node.state in VOID_STATES | AGENTLESS_STATES else node.start_task
         if node.state == "starttaskfailed" or (task is not None and task.result == "failure"):
             code = f" with exit code {task.exit_code}" if task and task.exit_code is not None else ""
             why = f": {one_line(fault_text(task.failure), 300)}" if task and task.failure else ""

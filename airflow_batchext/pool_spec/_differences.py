@@ -34,6 +34,9 @@ from airflow_batchext.secrets.redact import HIDDEN, redact_text
 from airflow_batchext.secrets.references import VALUE_OF_PAIR, name_of_pair
 
 _SHOWN_CHARACTERS = 80
+_SETTINGS = f"{MACHINE}.extensions[].settings"
+# Settings without a member are no settings, however they are written.
+_NONE: tuple[Any, ...] = (None, "", {})
 _ANYTIME = ("applicationPackages", "metadata", "scaleSettings", "startTask")
 # Only these can be taken away by what is given; other members that are not asked for stay.
 _EMPTIABLE = ("applicationPackages", "metadata")
@@ -188,6 +191,8 @@ def _members(asked: Mapping[str, Any], existing: Mapping[str, Any], here: _Place
 
 
 def _one_member(asked: Any, existing: Any, place: _Place) -> Iterator[Difference]:
+    if place.known == _SETTINGS and parsed(asked) in _NONE and parsed(existing) in _NONE:
+        return
     default = DEFAULTS.get(place.known)
     if default is None and asked in (None, "", []):
         # Nothing is asked for: what is there may be the service's own.

@@ -65,7 +65,7 @@ OPERATIONS: dict[str, Any] = {
     "spared": ["offline", "disabled"],
     "taken_back": "enabled",
     "taken_back_again": [409, "NodeAlreadyInTargetSchedulingState"],
-    "reimage": [409, "OperationNotValidOnNode"],
+    "reimage": [None, None],
     "login": ["remoteLoginIPAddress", "remoteLoginPort"],
     "logs": ["numberOfFilesUploaded", "virtualDirectoryName"],
     "stopped": ["ResizeStopped"],

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_batchext.emulator import Scenario
+
 from .pool_documents import account_path, data_pool, extension, management_pool, raw, raw_data
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ def assert_headers(answer: Any, expected: dict[str, Any]) -> None:
 def recorded(emulator: Emulator, name: str) -> str:
     """The pool of the recording, as soon as its node is visible and it is steady."""
     document = data_pool(name, 1, extension(), networkConfiguration=NETWORK)
+    # The recording of 2023 shows extensions that have succeeded by then; those of 2025 are below.
+    emulator.scenario = Scenario.model_validate({"timings": {"reporting": 0}})
     assert raw_data(emulator, "POST", "/pools", OLD, json=document).status_code == 201
     emulator.clock.advance(125.2)
     return name
@@ -266,6 +270,7 @@ def test_the_settings_of_a_node_extension(emulator: Emulator, name: str) -> None
         body["vmExtension"],
         {
             **VM_EXTENSION,
+            "enableAutomaticUpgrade": False,
             "settings": '{\r\n  "secretsManagementSettings": {\r\n    "pollingIntervalInS": "300",\r\n'
             '    "requireInitialSync": true,\r\n    "observedCertificates": [\r\n'
             '      "https://vault.example/secrets/a"\r\n    ]\r\n  }\r\n}',
@@ -392,3 +397,110 @@ def test_an_error_of_the_management_plane(emulator: Emulator, name: str) -> None
     assert re.fullmatch(rf"[^\n]+\nRequestId:{request_id}\nTime:{TIME.pattern}", error["message"])
     assert error["target"] == "BatchAccount"
     assert all(set(detail) == {"code", "message"} for detail in error["details"])
+
+
+# --- what recordings of 2024 to 2026 show ------------------------------------------------------------------
+
+NEW = "2025-06-01"
+
+
+def test_the_extensions_of_a_fresh_node(emulator: Emulator, name: str) -> None:
+    """Four seconds after the pool was steady; restated from two recorded pools of 2025."""
+    raw_data(emulator, "POST", "/pools", NEW, json=data_pool(name, 2, extension()))
+    emulator.clock.advance(124 + 4)
+    shown = {"provisioningState": "Creating", "instanceView": {}}
+    for place, node in enumerate(emulator.account.nodes(name)):
+        assert node.now.state.value == "creating"
+        path = f"/pools/{name}/nodes/{node.node.id}/extensions"
+        listed = raw_data(emulator, "GET", path, "2024-07-01.20.0").json()["value"]
+        wanted = [
+            {**shown, "vmExtension": {**vm, "enableAutomaticUpgrade": False}}
+            for vm in (VM_EXTENSION, SYSTEM_EXTENSION)
+        ]
+        assert_shape(listed, wanted if place == 0 else wanted[::-1])
+        one = raw_data(emulator, "GET", f"{path}/batchNodeExtension", NEW).json()
+        assert (one["provisioningState"], one["instanceView"]) == ("Creating", {})
+
+
+def test_a_node_of_2025(emulator: Emulator, name: str) -> None:
+    """No endpoints where the pool asks for none, no start task before it ran, ``latest`` as version."""
+    document = data_pool(name, 1, startTask={"commandLine": "true", "waitForSuccess": True})
+    raw_data(emulator, "POST", "/pools", NEW, json=document)
+    emulator.clock.advance(126)
+    (body,) = raw_data(emulator, "GET", f"/pools/{name}/nodes", NEW).json()["value"]
+    assert {"endpointConfiguration", "startTask", "startTaskInfo"}.isdisjoint(body)
+    assert body["virtualMachineInfo"]["imageReference"]["exactVersion"] == "latest"
+    emulator.clock.advance(60)
+    (body,) = raw_data(emulator, "GET", f"/pools/{name}/nodes", NEW).json()["value"]
+    assert (body["startTaskInfo"]["result"], "startTask" in body) == ("success", True)
+    raw_data(emulator, "POST", f"/pools/{name}/nodes/{body['id']}/deallocate", NEW)
+    for state in ("deallocating", "deallocated"):
+        (body,) = raw_data(emulator, "GET", f"/pools/{name}/nodes", NEW).json()["value"]
+        assert (body["state"], body["schedulingState"]) == (state, "disabled")
+        emulator.clock.advance(30)
+
+
+def test_defaults_that_newer_answers_spell_out(emulator: Emulator, name: str) -> None:
+    document = data_pool(
+        name, 0, networkConfiguration={"endpointConfiguration": {"inboundNATPools": [NAT_POOL]}}
+    )
+    raw_data(emulator, "POST", "/pools", NEW, json=document)
+    body = raw_data(emulator, "GET", f"/pools/{name}", NEW).json()
+    assert body["taskSchedulingPolicy"] == {"nodeFillType": "Spread", "jobDefaultOrder": "none"}
+    assert body["networkConfiguration"]["dynamicVNetAssignmentScope"] == "none"
+    assert body["networkConfiguration"]["enableAcceleratedNetworking"] is False
+    older = raw_data(emulator, "GET", f"/pools/{name}", OLD).json()
+    assert older["taskSchedulingPolicy"] == {"nodeFillType": "Spread"}
+    assert "enableAcceleratedNetworking" not in older["networkConfiguration"]
+
+
+def test_a_pool_that_is_being_deleted(emulator: Emulator, recorded: str) -> None:
+    before = raw_data(emulator, "GET", f"/pools/{recorded}", NEW).json()
+    emulator.clock.advance(1)
+    assert raw_data(emulator, "DELETE", f"/pools/{recorded}", NEW).status_code == 202
+    after = raw_data(emulator, "GET", f"/pools/{recorded}", NEW).json()
+    assert (after["state"], after["allocationState"]) == ("deleting", "resizing")
+    assert (after["targetDedicatedNodes"], after["resizeTimeout"]) == (0, "PT7M9.497S")
+    assert after["eTag"] != before["eTag"]
+    assert after["lastModified"] > before["lastModified"]
+
+
+def test_refusals_come_before_the_pool_is_looked_for(emulator: Emulator) -> None:
+    answer = raw_data(emulator, "POST", "/pools/nowhere/resize", NEW, json={})
+    assert (answer.status_code, answer.json()["code"]) == (400, "MissingRequiredProperty")
+    whole = raw_data(emulator, "POST", "/pools/nowhere/resize", NEW, json={"targetDedicatedNodes": 1})
+    assert (whole.status_code, whole.json()["code"]) == (404, "PoolNotFound")
+
+
+def test_a_head_of_what_is_missing(emulator: Emulator) -> None:
+    answer = raw_data(emulator, "HEAD", "/pools/nowhere", NEW)
+    assert (answer.status_code, answer.content) == (404, b"")
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert {"Content-Type", "Content-Length"}.isdisjoint(answer.headers)
+
+
+def test_no_usage_is_an_empty_list(emulator: Emulator) -> None:
+    assert raw_data(emulator, "GET", "/poolusagemetrics", NEW).json()["value"] == []
+
+
+def test_autoscale_is_enabled_while_the_pool_is_resized(emulator: Emulator, name: str) -> None:
+    raw_data(emulator, "POST", "/pools", NEW, json=data_pool(name, 0))
+    before = raw_data(emulator, "GET", f"/pools/{name}", NEW).json()
+    body = {"autoScaleFormula": "$TargetDedicatedNodes = 2;"}
+    answer = raw_data(emulator, "POST", f"/pools/{name}/enableautoscale", NEW, json=body)
+    assert (answer.status_code, answer.headers["ETag"]) == (200, before["eTag"])
+    after = raw_data(emulator, "GET", f"/pools/{name}", NEW).json()
+    assert (after["targetDedicatedNodes"], "autoScaleRun" in after) == (0, False)
+    emulator.clock.advance(5)
+    assert raw_data(emulator, "GET", f"/pools/{name}", NEW).json()["targetDedicatedNodes"] == 2
+
+
+def test_an_empty_start_task_takes_it_away(emulator: Emulator, name: str) -> None:
+    path = f"{account_path(emulator)}/pools/{name}"
+    document = management_pool(1)
+    document["properties"]["startTask"] = {"commandLine": "true"}
+    raw(emulator, "PUT", path, json=document)
+    assert "startTask" in raw(emulator, "GET", path).json()["properties"]
+    answer = raw(emulator, "PATCH", path, json={"properties": {"startTask": {}}})
+    assert answer.status_code == 200
+    assert "startTask" not in answer.json()["properties"]

@@ -41,7 +41,7 @@ def test_a_failure_of_one_machine_is_mended_by_another_machine(azure, mend, book
     assert progress.stage is Stage.DONE
     assert [(a["step"], a["result"]) for a in progress.actions] == [
         ("reboot", "failed"),
-        ("reimage", "refused"),
+        ("reimage", "failed"),
         ("replace", "helped"),
     ]
     after = node_ids(azure)
@@ -392,3 +392,23 @@ def test_a_slow_first_boot_is_no_trouble(azure, mend, books):
     azure.pass_time(500)
     assert mend().stage is Stage.DONE
     assert books.done == []
+
+
+def test_a_reimage_mends_and_the_marks_of_the_boot_before_mislead_nobody(azure, mend, books):
+    azure.emulator.scenario = fails({"node": 1, "boots": "first"})
+    azure.create(3)
+    progress = mend(policy={"order": ["reimage", "replace"]})
+    assert progress.stage is Stage.DONE
+    assert [(a["step"], a["result"]) for a in progress.actions] == [("reimage", "helped")]
+    assert (books.count("reimage"), books.wrong) == (1, [])
+
+
+def test_a_reimage_that_azure_refuses_counts_as_tried(azure, mend, books):
+    azure.emulator.scenario = fails({"node": 1}, answers={"reimage": "refused"})
+    azure.create(3)
+    progress = mend()
+    assert [(a["step"], a["result"]) for a in progress.actions] == [
+        ("reboot", "failed"),
+        ("reimage", "refused"),
+        ("replace", "helped"),
+    ]

@@ -205,14 +205,15 @@ class Account(Fleet):
         leaving = bool(pool.nodes)
         for node in pool.nodes.values():
             self._leave(node, now)
+        deletion = f"delete-{pool.name}-{pool.etag.removeprefix('0x')}"
         pool.deleted, pool.evaluates = now, None
+        pool.modified = self._next_stamp(now)  # recorded: ETag and lastModified are new
         pool.gone = now + seconds(max(timings.deletion, timings.leaving if leaving else 0.0))
         if at_once:
             pool.gone = now
         ends = now + seconds(timings.leaving) if leaving else pool.resize.cut(now).steady
         started = now if leaving else pool.resize.started
         pool.resize = Resize(started, ends, 0, 0)
-        deletion = f"delete-{pool.name}-{pool.etag.removeprefix('0x')}"
         self._deletions[deletion.casefold()] = pool.gone
         while len(self._deletions) > _REMEMBERED_DELETIONS:
             del self._deletions[next(iter(self._deletions))]

@@ -30,6 +30,8 @@ class ExtensionNow:
     """It had succeeded, and an upgrade is on its way."""
     code: str | None = None
     message: str | None = None
+    is_untold: bool = False
+    """The machine is so new that it says nothing of it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,9 @@ class _Run:
                 return self._upgraded(end, course.seconds)
             outcome = None if course.outcome == "hang" else course.outcome
             return ExtensionNow(outcome, end, code=course.code, message=course.message)
+        boot = self._node.boot
+        if boot.is_new and as_of < self._node.booted + seconds(boot.scenario.timings.reporting):
+            return ExtensionNow(None, self._node.booted, is_untold=True)
         _, after = self._wanted[name.casefold()]
         waits_for = tuple(other for other in after if not self._has_succeeded(other, as_of))
         start = self._start(name)

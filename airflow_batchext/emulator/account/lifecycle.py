@@ -84,6 +84,8 @@ class Boot:
     number: int
     scenario: Scenario
     start_task: StartTask | None = None
+    is_new: bool = False
+    """Whether it is the first of its machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class NodeNow:
     """The time for which the extensions are to be computed: they stand still while the machine is down."""
     task_started: datetime | None = None
     """When the start task of this boot began."""
+    task_before: tuple[StartTask, datetime, datetime] | None = None
+    """That of the boot before, which is shown until then: when it began, and when it was seen last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ class StartTaskNow:
 
 def first_boot(at: datetime, scenario: Scenario, start_task: StartTask | None = None) -> History:
     """Write the history of a machine that becomes visible at that time."""
-    return _machine(at, Boot(0, scenario, start_task))
+    return _machine(at, Boot(0, scenario, start_task, is_new=True))
 
 
 def restart(
@@ -151,7 +155,9 @@ def restart(
     """Reboot or reimage the machine, now or ``at`` a later time."""
     when = at or now
     boot = Boot(boots(history, now), scenario, start_task)
-    again = when + seconds(scenario.timings.rebooting)
+    timings = scenario.timings
+    length = timings.reimaging if state is NodeState.REIMAGING else timings.rebooting
+    again = when + seconds(length)
     return (*so_far(history, now), Moment(when, state), *_starting(again, boot, scenario.timings.starting))
 
 
@@ -186,7 +192,7 @@ def preempt(
     lost = (*so_far(history, now), Moment(now, NodeState.PREEMPTED))
     if back_after is None:
         return lost
-    boot = Boot(boots(history, now), scenario, start_task)
+    boot = Boot(boots(history, now), scenario, start_task, is_new=True)
     return (*lost, *_machine(now + seconds(back_after), boot))
 
 
@@ -251,13 +257,15 @@ def node_at(history: History, now: datetime) -> NodeNow | None:
     if not past or past[-1].state is None:
         return None
     boot, booted, last_boot, down_since = past[0].boot, past[0].at, None, None
-    since, state, task_started = past[0].at, past[0].state, None
+    since, state, task_started, task_before = past[0].at, past[0].state, None, None
     for moment in past:
         if moment.boot is not None:
+            if boot is not None and boot.start_task is not None and task_started is not None:
+                task_before = (boot.start_task, task_started, down_since or moment.at)
             boot, booted, task_started = moment.boot, moment.at, None
             if moment.state is NodeState.CREATING:
                 # Another machine, or the first: it shows no boot time before its agent has reported.
-                last_boot = None
+                last_boot, task_before = None, None
         if moment.reports:
             last_boot = moment.at
         if moment.starts_task:
@@ -279,16 +287,23 @@ def node_at(history: History, now: datetime) -> NodeNow | None:
         booted=booted,
         extensions_as_of=down_since or now,
         task_started=task_started,
+        task_before=task_before,
     )
 
 
 def start_task_at(node: NodeNow, now: datetime) -> StartTaskNow | None:
-    """Return what the start task of a node shows, or None if it has none or has not begun it in this boot."""
+    """Return what the start task of a node shows, or None if it has none or has never begun it.
+
+    After a reboot or a reimaging that of the boot before is shown until the new one begins, as recorded.
+    """
     task, started = node.boot.start_task, node.task_started
+    # A machine that is down makes no progress.
+    end = min(node.extensions_as_of, now)
+    if started is None and node.task_before is not None:
+        task, started, end = node.task_before
     if task is None or started is None:
         return None
-    # A machine that is down makes no progress.
-    passed = (min(node.extensions_as_of, now) - started).total_seconds()
+    passed = (end - started).total_seconds()
     if task.exit_code is None:
         return StartTaskNow(started, None, None, 0, None)
     done = int(passed // task.length) if task.length else task.attempts or 1

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 PUBLIC_ADDRESS, LOGIN_PORT = "192.0.2.1", 50000
 _SIMPLIFIED = "2025-06-01"
 """From this version on the service knows only simplified node communication, and no certificates."""
+_SINCE_2024 = "2024-07-01"
+"""From this version on nodes list the endpoints that the pool asks for alone."""
+_LAST_TIMEOUT = "PT7M9.497S"
+"""What was recorded, more than once, of pools that are being deleted."""
 _DEALLOCATES = "2024-07-01"
 """Since this version nodes can be deallocated."""
 _COUNTED = (
@@ -50,6 +54,7 @@ def pool_body(
     if "osDisk" in written["virtualMachineConfiguration"]:
         disk = written["virtualMachineConfiguration"]["osDisk"]
         written["virtualMachineConfiguration"]["osDisk"] = {"ephemeralOSDiskSettings": {}, **disk}
+    written |= _told_by_version(written, version)
     if answers.pool_settings == "string":
         for extension in written["virtualMachineConfiguration"].get("extensions", []):
             if "settings" in extension:
@@ -67,11 +72,11 @@ def pool_body(
         "allocationState": resize.state(now),
         "allocationStateTransitionTime": wire_time(resize.changed(now)),
         "vmSize": written.pop("vmSize").lower(),
-        "resizeTimeout": write_duration(scale.timeout),
+        "resizeTimeout": _LAST_TIMEOUT if pool.deleted else write_duration(scale.timeout),
         "currentDedicatedNodes": counts[0],
-        "targetDedicatedNodes": scale.dedicated,
+        "targetDedicatedNodes": 0 if pool.deleted else scale.dedicated,
         "currentLowPriorityNodes": counts[1],
-        "targetLowPriorityNodes": scale.low_priority,
+        "targetLowPriorityNodes": 0 if pool.deleted else scale.low_priority,
     }
     errors = resize.errors_at(now)
     if errors:
@@ -82,7 +87,10 @@ def pool_body(
         body["autoScaleEvaluationInterval"] = write_duration(scale.interval)
         if pool.evaluation is not None:
             body["autoScaleRun"] = evaluation_body(pool.evaluation)
-    body |= {"enableInterNodeCommunication": internode, **written}
+    body["enableInterNodeCommunication"] = internode
+    if _SINCE_2024 <= version[:10] < _SIMPLIFIED:
+        body["certificateReferences"] = []
+    body |= written
     if pool.definition.identity is not None:
         identity = pool.definition.identity
         known = [{"resourceId": name, **ids} for name, ids in identity["userAssignedIdentities"].items()]
@@ -90,6 +98,25 @@ def pool_body(
     if version[:10] < _SIMPLIFIED and any(counts):
         body["currentNodeCommunicationMode"] = "classic"
     return body
+
+
+def _told_by_version(written: Json, version: str) -> Json:
+    """The service's defaults that an answer spells out since a version, each recorded."""
+    told: Json = {}
+    if version[:10] >= _SIMPLIFIED:
+        told["taskSchedulingPolicy"] = {"jobDefaultOrder": "none"} | written["taskSchedulingPolicy"]
+        told["taskSchedulingPolicy"] = {
+            name: told["taskSchedulingPolicy"][name] for name in ("nodeFillType", "jobDefaultOrder")
+        }
+    network = written.get("networkConfiguration")
+    if network is not None or _SINCE_2024 <= version[:10] < _SIMPLIFIED:
+        usual: Json = {"dynamicVNetAssignmentScope": "none"}
+        later = {"enableAcceleratedNetworking": False} if version[:10] >= _SINCE_2024 else {}
+        told["networkConfiguration"] = {**usual, **(network or {})}
+        told["networkConfiguration"] |= {
+            name: value for name, value in later.items() if name not in told["networkConfiguration"]
+        }
+    return told
 
 
 def counts_body(states: Counter[str], version: str) -> dict[str, int]:
@@ -113,6 +140,10 @@ def _error(code: str, message: str, values: Iterable[tuple[str, str]]) -> Json:
     return {"code": code, "message": message, **({"values": written} if written else {})}
 
 
+_TAKE_NO_TASK = frozenset({NodeState.OFFLINE, NodeState.DEALLOCATING, NodeState.DEALLOCATED})
+"""States in which a node's scheduling shows as disabled; the latter two were recorded so."""
+
+
 class NodeWriter:
     """Writes the nodes of one pool at one time. What they have in common is written once."""
 
@@ -123,13 +154,17 @@ class NodeWriter:
         self._now = now
         self._url = f"{base}/pools/{pool.name}/nodes/"
         self._is_old = version[:10] < _SIMPLIFIED
+        self._shows_start_task = version[:10] < _SINCE_2024
         properties = pool.definition.properties
         self._size = properties["vmSize"].lower()
         task = properties.get("startTask")
         self._start_task = None if task is None else write(DATA_POOL.members["startTask"], task, "data")
         image = write(IMAGE, pool.definition.machine["imageReference"], "data")
-        self._machine = {"imageReference": {**image, "exactVersion": _exact(image)}}
-        self._endpoints = _endpoints(properties, pool.definition.machine["nodeAgentSkuId"])
+        is_of_2024 = version[:10] >= _SINCE_2024
+        exact = image.get("version", "latest") if is_of_2024 else _exact(image)
+        self._machine = {"imageReference": {**image, "exactVersion": exact}}
+        agent = pool.definition.machine["nodeAgentSkuId"]
+        self._endpoints = _endpoints(properties, agent, with_login=not is_of_2024)
         self._alike: dict[tuple[int, bool], tuple[NodeNow, str]] = {}
 
     def write(self, visible: VisibleNode) -> Json:
@@ -174,19 +209,20 @@ class NodeWriter:
         body["url"] = self._url + node_id
         body["ipAddress"] = address
         body["affinityId"] = f"TVM:{node_id}"
-        body["endpointConfiguration"] = {
-            "inboundEndpoints": [
-                {**endpoint, "name": f"{name}.{number}", "frontendPort": port(front)}
-                for name, front, endpoint in self._endpoints
-            ]
-        }
+        if self._endpoints:
+            body["endpointConfiguration"] = {
+                "inboundEndpoints": [
+                    {**endpoint, "name": f"{name}.{number}", "frontendPort": port(front)}
+                    for name, front, endpoint in self._endpoints
+                ]
+            }
         return body
 
     def _common(self, visible: VisibleNode) -> Json:
         """Write everything in its order, with room for what tells one node from another."""
         node, now = visible.node, visible.now
         running = node.work.running(self._now) if node.work.runs else ()
-        is_offline = now.state is NodeState.OFFLINE or node.work.disabled is not None
+        is_offline = now.state in _TAKE_NO_TASK or node.work.disabled is not None
         body: Json = {
             "id": "",
             "url": "",
@@ -209,15 +245,18 @@ class NodeWriter:
         if running:
             body["recentTasks"] = [_recent(self._base, run) for run in running]
         if self._start_task is not None:
-            body["startTask"] = self._start_task
             task = start_task_at(now, self._now)
+            if task is not None or self._shows_start_task:
+                body["startTask"] = self._start_task
             if task is not None:
                 body["startTaskInfo"] = _start_task_info(task)
         if now.last_boot is not None and self._is_old:
             body["certificateReferences"] = []
         if node.errors:
             body["errors"] = [{"code": code, "message": message} for code, message in node.errors]
-        body |= {"isDedicated": node.is_dedicated, "endpointConfiguration": {}}
+        body["isDedicated"] = node.is_dedicated
+        if self._endpoints:
+            body["endpointConfiguration"] = {}
         if now.last_boot is not None:
             body["nodeAgentInfo"] = {"lastUpdateTime": wire_time(now.last_boot), "version": "1.10.0"}
         body["virtualMachineInfo"] = self._machine
@@ -261,7 +300,7 @@ def failure_info(code: str, message: str, detail: str | None) -> Json:
     return info if detail is None else {**info, "details": [{"name": "Message", "value": detail}]}
 
 
-def _endpoints(properties: Json, agent: str) -> list[tuple[str, int, Json]]:
+def _endpoints(properties: Json, agent: str, *, with_login: bool) -> list[tuple[str, int, Json]]:
     """Return the endpoints of every node, each with a name and a port to which a node adds its number."""
 
     def endpoint(name: str, protocol: str, front: int, back: int) -> tuple[str, int, Json]:
@@ -280,6 +319,8 @@ def _endpoints(properties: Json, agent: str) -> list[tuple[str, int, Json]]:
         endpoint(nat["name"], nat["protocol"].lower(), nat["frontendPortRangeStart"], nat["backendPort"])
         for nat in pools.get("inboundNatPools", [])
     ]
+    if not with_login:
+        return endpoints
     login = 3389 if "windows" in agent.casefold() else 22
     return [*endpoints, endpoint("SSHRule", "tcp", LOGIN_PORT, login)]
 

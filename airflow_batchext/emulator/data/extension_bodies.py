@@ -37,9 +37,17 @@ _UPDATING = ("updating", 0, "Updating", "Updating")
 _LEVELS = ("Info", "Warning", "Error")
 
 
-def extension_body(pool: Pool, name: str, now: ExtensionNow, answers: Answers) -> Json:
+_TELLS_OF_UPGRADES = "2024-07-01"
+"""Since this version a node says of each extension whether it is upgraded automatically."""
+
+
+def extension_body(pool: Pool, name: str, now: ExtensionNow, answers: Answers, version: str) -> Json:
     """Write one extension of a node. Protected settings are not known any more and so cannot be told."""
     wanted = next((item for item in pool.definition.extensions if item["name"] == name), {})
+    usual = {"enableAutomaticUpgrade": False} if version[:10] >= _TELLS_OF_UPGRADES else {}
+    described = _SYSTEM | usual if name == SYSTEM_EXTENSION else _described(usual | wanted, answers)
+    if now.is_untold:
+        return {"provisioningState": "Creating", "instanceView": {}, "vmExtension": described}
     word, level, display, provisioning = _UPDATING if now.is_updating else _WORDS[now.outcome]
     code = f"ProvisioningState/{word}"
     if now.outcome == "fail" and now.code:
@@ -53,7 +61,7 @@ def extension_body(pool: Pool, name: str, now: ExtensionNow, answers: Answers) -
     return {
         "provisioningState": provisioning,
         "instanceView": {"name": name, "statuses": [status]},
-        "vmExtension": dict(_SYSTEM) if name == SYSTEM_EXTENSION else _described(wanted, answers),
+        "vmExtension": described,
     }
 
 

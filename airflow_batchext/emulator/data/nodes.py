@@ -38,6 +38,8 @@ _REFUSED = {
 }
 _NOT_REIMAGED = "Operation reimage can be invoked only on pools created with cloudServiceConfiguration"
 _LOG_FILES = 4
+_OWN_CAME_LAST = "2024-07-01"
+"""The version of the recording in which it did, on the first node."""
 
 
 class NodeOperations:
@@ -152,8 +154,8 @@ class NodeOperations:
         refuse_parameters(call, "$filter")
         visible, bodies = self._extensions(call)
         names = list(bodies)
-        if visible.node.index % 2:
-            # The real order is not fixed, so clients must not lean on it.
+        # The real order is not fixed, so clients must not lean on it: Batch's own was seen first, and last.
+        if (visible.node.index % 2 == 1) is (call.query["api-version"][:10] < _OWN_CAME_LAST):
             names = [name for name in names if name != SYSTEM_EXTENSION] + [SYSTEM_EXTENSION]
         place = {name: f"{number:06d}" for number, name in enumerate(names)}
         return items_answer(call, "extensions", names, lambda name: place[name], lambda name: bodies[name]())
@@ -174,7 +176,7 @@ class NodeOperations:
         now = self._account.extensions_of(pool, visible)
 
         def writer(name: str) -> Callable[[], Json]:
-            return lambda: extension_body(pool, name, now[name], answers)
+            return lambda: extension_body(pool, name, now[name], answers, call.query["api-version"])
 
         return visible, {name: writer(name) for name in now}
 

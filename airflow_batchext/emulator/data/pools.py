@@ -47,7 +47,7 @@ _ENABLING_PAUSE = timedelta(seconds=30)
 
 
 class PoolOperations:
-    """Handlers of ``/pools``, ``/nodecounts`` and ``/supportedimages``."""
+    """Handlers of ``/pools``, ``/nodecounts``, ``/supportedimages`` and ``/poolusagemetrics``."""
 
     def __init__(self, account: Account) -> None:
         """Serve that account."""
@@ -71,6 +71,7 @@ class PoolOperations:
         yield "POST", f"{pool}/removenodes", self._remove_nodes
         yield "GET", "/nodecounts", self._node_counts
         yield "GET", "/supportedimages", self._images
+        yield "GET", "/poolusagemetrics", self._usage
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -120,6 +121,11 @@ class PoolOperations:
             lambda item: item[1],
         )
 
+    def _usage(self, call: Call) -> Answer:
+        """Nothing was used, as the recordings have it."""
+        nothing: list[Json] = []
+        return items_answer(call, "poolusagemetrics", nothing, _id, _itself, _itself)
+
     # --- changing ------------------------------------------------------------------------------------------
 
     def _create(self, call: Call) -> Answer:
@@ -144,10 +150,11 @@ class PoolOperations:
         return Answer(202, chunked=True)
 
     def _resize(self, call: Call) -> Answer:
-        pool = self._existing(call)
+        # The body is checked before the pool is looked for, as recorded.
         document = _read(DATA_RESIZE, call)
         if not {"targetDedicatedNodes", "targetLowPriorityNodes"} & set(document):
-            raise missing("targetDedicatedNodes", "data")
+            raise missing("targetDedicatedNodes and/or targetLowPriorityNodes", "data")
+        pool = self._existing(call)
         if pool.definition.scale.formula is not None:
             raise refusal("OperationNotValidOnPool", Reason="The pool is scaled by a formula")
         self._refuse_while_resizing(pool)

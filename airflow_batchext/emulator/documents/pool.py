@@ -212,6 +212,11 @@ def _with_defaults(properties: Json) -> Json:
     }
     filled |= {name: value for name, value in properties.items() if name not in filled}
     machine: Json = filled["deploymentConfiguration"]["virtualMachineConfiguration"]
+    for nat in (
+        filled.get("networkConfiguration", {}).get("endpointConfiguration", {}).get("inboundNatPools", [])
+    ):
+        for rule in nat.get("networkSecurityGroupRules", []):
+            rule.setdefault("sourcePortRanges", ["*"])
     if "publisher" in machine["imageReference"]:
         machine["imageReference"].setdefault("version", "latest")
     if "dataDisks" in machine:

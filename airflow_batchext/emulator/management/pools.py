@@ -6,6 +6,7 @@ import base64
 import binascii
 import math
 from bisect import bisect_right
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -106,7 +107,13 @@ class PoolOperations:
             raise refusal("PoolBeingDeleted")
         self._check_conditions(call, existing)
         text = call.body.decode("utf-8", "replace")
-        return self._change(call, existing, overlaid(existing.definition, call.json(), text))
+        body, kept = call.json(), existing.definition
+        if isinstance(body.get("properties"), dict) and body["properties"].get("startTask") == {}:
+            # Microsoft's example of a PATCH takes the start task away so.
+            body = {**body, "properties": {k: v for k, v in body["properties"].items() if k != "startTask"}}
+            without = {name: value for name, value in kept.properties.items() if name != "startTask"}
+            kept = replace(kept, properties=without)
+        return self._change(call, existing, overlaid(kept, body, text))
 
     def _change(self, call: Call, existing: Pool, definition: PoolDefinition) -> Answer:
         scale = existing.definition.scale

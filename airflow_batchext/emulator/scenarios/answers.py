@@ -35,12 +35,12 @@ class Answers(Model):
     key_vault_without_identity: Literal["succeeds", "waits"] = "succeeds"
     """A Key Vault extension with ``requireInitialSync`` on a pool that has no identity: succeeds like any
     other (the documented request bodies have no identity), or waits in ``transitioning`` for ever."""
-    reimage: Literal["refused", "works"] = "refused"
-    """Reimaging a node of a virtual machine pool: 409 OperationNotValidOnNode, as recorded in 2023, or done,
-    as newer documentation has it."""
-    autoscale_while_resizing: Literal["refused", "held"] = "refused"
-    """Enabling autoscale on a pool that is being resized: 409 PoolBeingResized, as documented, or accepted
-    and evaluated once the pool is steady, as one recording suggests."""
+    reimage: Literal["refused", "works"] = "works"
+    """Reimaging a node of a virtual machine pool: done, as recorded three times in 2025 and 2026, or
+    409 OperationNotValidOnNode, as in 2023."""
+    autoscale_while_resizing: Literal["refused", "held"] = "held"
+    """Enabling autoscale on a pool that is being resized: accepted, and evaluated once the pool is steady, as
+    recorded, or 409 PoolBeingResized, as documented."""
     empty_pool: Literal["changes but for extensions", "changes", "as any other"] = (
         "changes but for extensions"
     )

@@ -122,6 +122,8 @@ class Application:
         for fault in firing:
             if isinstance(fault, Edit) and (body := answer.json()) is not None:
                 answer = replace(answer, body=edited(body, fault), text=None)
+        if call.method == "HEAD" and plane == "data" and answer.status >= 400:
+            answer = _without_body(answer)
         self._perhaps_changed(call)
         target = f"{call.raw_path}?{call.raw_query}" if call.raw_query else call.raw_path
         is_cut = isinstance(ending, (Drop, Truncate))
@@ -216,6 +218,12 @@ def _failure(fault: Throttle | Error) -> RefusedError:
     if isinstance(fault, Throttle) and fault.as_date:
         pause = http_time(utc_now() + timedelta(seconds=fault.retry_after))
     return replace(problem, headers={"Retry-After": pause})
+
+
+def _without_body(answer: Answer) -> Answer:
+    """The answer to a HEAD of what is missing: chunked, with neither a type nor a length, as recorded."""
+    headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-type"}
+    return Answer(answer.status, headers={**headers, "Transfer-Encoding": "chunked"}, chunked=True)
 
 
 def _refused(plane: PlaneName, call: Call, problem: RefusedError) -> Answer:

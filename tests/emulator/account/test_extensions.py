@@ -32,7 +32,7 @@ def test_extensions_have_succeeded_while_the_node_is_still_creating(
     emulator: Emulator, batch: BatchClient, name: str
 ) -> None:
     batch.create_pool(data_pool(name, 1, extension()))
-    emulator.clock.advance(125)
+    emulator.clock.advance(124 + 8)
     (node,) = batch.list_nodes(name)
     assert node.state == "creating"
     assert set(statuses(batch, name, node.id).values()) == {"ProvisioningState/succeeded"}
@@ -41,7 +41,7 @@ def test_extensions_have_succeeded_while_the_node_is_still_creating(
 def test_extensions_pass_through_transitioning(emulator: Emulator, batch: BatchClient, name: str) -> None:
     emulator.scenario = Scenario(timings=Timings(extension=60))
     batch.create_pool(data_pool(name, 1, extension()))
-    emulator.clock.advance(125)
+    emulator.clock.advance(135)
     (node,) = batch.list_nodes(name)
     one = batch.get_node_extension(name, node.id, "SECRETEXT")
     assert one.instance_view.statuses[0].code == "ProvisioningState/transitioning"
@@ -160,7 +160,7 @@ def test_batchs_own_extension_is_listed_first_or_last(
         [item.vm_extension.name for item in batch.list_node_extensions(name, visible.node.id)]
         for visible in emulator.account.nodes(name)
     ]
-    assert orders == [["batchNodeExtension", "secretext"], ["secretext", "batchNodeExtension"]]
+    assert orders == [["secretext", "batchNodeExtension"], ["batchNodeExtension", "secretext"]]
     own = batch.get_node_extension(name, emulator.account.node(name, 0).node.id, "batchNodeExtension")
     assert len(own.instance_view.statuses[0].message) > 3000
     assert own.vm_extension.type == "CustomScript"

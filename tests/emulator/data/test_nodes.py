@@ -80,6 +80,7 @@ def test_a_timeout_that_is_too_short_is_refused(emulator: Emulator, ready_pool: 
 def test_reimaging_is_refused_as_recorded(
     emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str]
 ) -> None:
+    emulator.scenario = Scenario(answers=Answers(reimage="refused"))
     name = ready_pool(1)
     with pytest.raises(ResourceExistsError) as caught:
         batch.begin_reimage_node(name, ids(batch, name)[0], {"nodeReimageOption": "terminate"}, **LATER)  # type: ignore[arg-type]
@@ -91,18 +92,26 @@ def test_reimaging_is_refused_as_recorded(
     )
 
 
-def test_reimaging_can_be_let_work(
+def test_reimaging_works_and_leaves_the_marks_of_the_boot_before(
     emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str]
 ) -> None:
-    emulator.scenario = Scenario(answers=Answers(reimage="works"))
-    name = ready_pool(1)
+    name = ready_pool(1, startTask={"commandLine": "true", "waitForSuccess": True})
     (node,) = ids(batch, name)
+    before = batch.get_node(name, node)
     batch.begin_reimage_node(name, node, {"nodeReimageOption": "requeue"}, **LATER)  # type: ignore[arg-type]
     seen = []
-    for _ in range(3):
-        seen.append(batch.get_node(name, node).state)
-        emulator.clock.advance(30)
-    assert seen == ["reimaging", "starting", "idle"]
+    for length in (455, 5, 60):
+        shown = batch.get_node(name, node)
+        seen.append(shown.state)
+        assert shown.last_boot_time == before.last_boot_time
+        assert shown.start_task_info is not None
+        assert shown.start_task_info.start_time == before.start_task_info.start_time  # type: ignore[union-attr]
+        emulator.clock.advance(length)
+    assert seen == ["reimaging", "starting", "starting"]
+    after = batch.get_node(name, node)
+    assert (after.state, after.start_task_info.result) == ("idle", "success")  # type: ignore[union-attr]
+    assert after.last_boot_time > before.last_boot_time  # type: ignore[operator]
+    assert after.start_task_info.start_time > before.start_task_info.start_time  # type: ignore[union-attr, operator]
 
 
 def test_a_node_is_deallocated_and_started_again(
@@ -179,11 +188,13 @@ def test_the_address_to_log_in_at(
     emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str]
 ) -> None:
     name = ready_pool(2)
-    for node in batch.list_nodes(name):
-        settings = batch.get_node_remote_login_settings(name, node.id)
-        (endpoint,) = node.endpoint_configuration.inbound_endpoints
-        assert settings.remote_login_ip_address == endpoint.public_ip_address
-        assert settings.remote_login_port == endpoint.frontend_port
+    nodes = raw_data(emulator, "GET", f"/pools/{name}/nodes", "2023-05-01.17.0").json()["value"]
+    assert len(nodes) == 2
+    for node in nodes:  # in this version they still list the endpoint to log in at
+        settings = batch.get_node_remote_login_settings(name, node["id"])
+        (endpoint,) = node["endpointConfiguration"]["inboundEndpoints"]
+        assert settings.remote_login_ip_address == endpoint["publicIPAddress"]
+        assert settings.remote_login_port == endpoint["frontendPort"]
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,9 @@ def test_a_pool_without_nodes_becomes_steady_too(
     emulator: Emulator, management: BatchManagementClient, put_pool: Put, name: str
 ) -> None:
     put_pool(name, management_pool(0))
-    emulator.clock.advance(16)
+    emulator.clock.advance(1.2)
     assert get(emulator, management, name).allocation_state == "Resizing"
-    emulator.clock.advance(10)
+    emulator.clock.advance(0.8)
     assert get(emulator, management, name).allocation_state == "Steady"
 
 

@@ -38,7 +38,7 @@ def lay(random: Random, theme: str) -> Json:
     gate: Json = {"timeout": 2000.0, "poke_interval": random.choice([15.0, 30.0, 60.0])}
     starts = 0.0
     if theme == "boots again":
-        timings |= {"rebooting": 4.0, "creating": 3.0, "starting": 6.0}  # between two looks
+        timings |= {"rebooting": 4.0, "reimaging": 4.0, "creating": 3.0, "starting": 6.0}  # between two looks
         again = random.choice([{"outcome": "hang"}, {"after": 3 * late}, {"outcome": "fail", "code": "1"}])
         rules.append({"node": 0, "boots": "later", "extension": "secretext", **again})
         what = random.choice(["reboot_node", "reimage_node", "preempt_node"])
