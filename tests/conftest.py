@@ -21,12 +21,20 @@ for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[_name]
 os.environ |= {"AIRFLOW_HOME": _HOME, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
 from airflow_batchext.emulator import Emulator, Scenario  # noqa: E402
 from airflow_batchext.testing import airflow_connection  # noqa: E402
 
 _numbers = itertools.count()
+
+# The same examples each time, and no limit of time: a machine under load, or a run of bad luck, fails nothing.
+# --hypothesis-profile=explore looks for new ones (make test-order does).
+_TIMELESS = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("same", derandomize=True, **_TIMELESS)
+hypothesis.settings.register_profile("explore", derandomize=False, print_blob=True, **_TIMELESS)
+hypothesis.settings.load_profile("same")
 
 
 #: The tests in real Airflow mostly wait, so half of them have an Airflow of their own, beside the others'.
@@ -142,26 +150,21 @@ class Azure:
 
 @pytest.fixture(scope="session")
 def running_emulator() -> Iterator[Emulator]:
+    """One for all tests. Each begins with ``reset``: nothing of the one before is left."""
     with Emulator(time_scale=0) as emulator:
         yield emulator
 
 
 @pytest.fixture
-def azure(running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
+def azure(running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Azure:
     """An account with the default scenario, and the connections azure_batchext_default and official."""
     from airflow_batchext.credentials import forget_keys, forget_tokens
 
     forget_tokens()
     forget_keys()
-    running_emulator.scenario = Scenario()
-    running_emulator.requests.clear()
-    running_emulator.faults.clear()
+    running_emulator.reset()
     monkeypatch.setenv("AIRFLOW__BATCHEXT__TEST_HOSTS", "127.0.0.1, localhost")
     azure = Azure(running_emulator, monkeypatch, f"pool-{next(_numbers)}")
     azure.connect("azure_batchext_default", own_connection(running_emulator))
     azure.connect("official", official_connection(running_emulator))
-    yield azure
-    for pool in running_emulator.account.pools():
-        if not pool.deleted:
-            running_emulator.account.delete_pool(pool.name, at_once=True)
-    running_emulator.clock.advance(3600)
+    return azure

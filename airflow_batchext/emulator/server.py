@@ -32,7 +32,7 @@ from airflow_batchext.emulator.serving.state_file import StateFile
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from starlette.types import Scope
+    from starlette.types import Receive, Scope, Send
     from typing_extensions import Self
 
     from airflow_batchext.emulator.login.assertions import Credentials
@@ -85,20 +85,27 @@ class Emulator:
         With ``state`` it goes on where the one that wrote this file has ended; ValueError if it cannot.
         """
         self._state = StateFile(state) if state is not None else None
-        self.clock = Clock(time_scale, self._state.time if self._state else None)
-        self.account = Account(self.clock, scenario or Scenario(), seed)
+        self._seed, self._time_scale = seed, time_scale
         identities = self._state.identities if self._state else None
         self.tokens = SignIn(
             lambda: self.scenario.answers.token_lifetime, identities, lambda: self.scenario.sign_in
         )
-        if self._state is not None:
-            self._state.restore(self.account)
-        self.faults = Faults(seed, self.clock.now, time.monotonic, lambda: self.scenario.faults)
+        self._first_identities = self.tokens.identities
         self._host = host
         self._ports = (https_port, http_port)
         self._info: Info | None = None
         self._folder: Path | None = None
         self._serving: ServingThread | None = None
+        self._begin(scenario or Scenario())
+        self._first_keys = dict(self.account.keys)
+
+    def _begin(self, scenario: Scenario) -> None:
+        """Make all that requests and time change, new or as the file has it."""
+        self.clock = Clock(self._time_scale, self._state.time if self._state else None)
+        self.account = Account(self.clock, scenario, self._seed)
+        if self._state is not None:
+            self._state.restore(self.account)
+        self.faults = Faults(self._seed, self.clock.now, time.monotonic, lambda: self.scenario.faults)
         self._management = ManagementPlane(self.account, self.tokens, self._host_and_port)
         self._data = DataPlane(self.account, self.tokens)
         rooms = Rooms(
@@ -111,6 +118,19 @@ class Emulator:
             now=lambda: self.clock.now(),
         )
         self._application = Application(rooms, self.faults, self._cut)
+
+    def reset(self, scenario: Scenario | None = None) -> None:
+        """Begin anew, as if just started: no pools, no faults, no requests, and the time is now.
+
+        Addresses, certificates, identities and keys are those of the start: clients need not be made again.
+        RuntimeError if the emulator keeps its state in a file.
+        """
+        if self._state is not None:
+            raise RuntimeError("an emulator that keeps its state in a file cannot be reset")
+        before = self.account
+        self.tokens.identities = self._first_identities
+        self._begin(scenario or Scenario())
+        self.account.subscription_id, self.account.keys = before.subscription_id, dict(self._first_keys)
 
     @property
     def info(self) -> Info:
@@ -149,7 +169,7 @@ class Emulator:
             self._info = self._describe(sockets, files.ca_bundle, credentials)
             if self._state is not None:
                 self._state.start(self.account, self.tokens.identities)
-            serving = ServingThread(self._application, [(sockets[0], files), (sockets[1], None)])
+            serving = ServingThread(self._answer, [(sockets[0], files), (sockets[1], None)])
             serving.start()
             self._serving = serving
         except BaseException:
@@ -183,6 +203,9 @@ class Emulator:
         self.stop()
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._application(scope, receive, send)
 
     def _put(self, scenario: Scenario) -> None:
         self.scenario = scenario

@@ -12,7 +12,7 @@ from azure.core.credentials import AzureNamedKeyCredential
 from azure.identity import ClientSecretCredential
 from azure.mgmt.batch import BatchManagementClient
 
-from airflow_batchext.emulator import Emulator, Scenario
+from airflow_batchext.emulator import Emulator
 
 from .pool_documents import management_pool
 
@@ -38,23 +38,15 @@ def credential_for(running: Emulator, **changes: Any) -> ClientSecretCredential:
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Emulator]:
-    with Emulator(time_scale=0) as emulator:
-        yield emulator
+def running(running_emulator: Emulator) -> Emulator:
+    return running_emulator
 
 
 @pytest.fixture
-def emulator(running: Emulator) -> Iterator[Emulator]:
-    """The emulator without pools, with the default scenario and nothing recorded."""
-    running.scenario = Scenario()
-    running.faults.clear()
-    running.faults.fired.clear()
-    running.requests.clear()
-    yield running
-    for pool in running.account.pools():
-        if not pool.deleted:
-            running.account.delete_pool(pool.name, at_once=True)
-    running.clock.advance(3600)
+def emulator(running: Emulator) -> Emulator:
+    """The emulator as if just started: no pools, the default scenario, nothing recorded."""
+    running.reset()
+    return running
 
 
 @pytest.fixture
