@@ -1,7 +1,6 @@
-"""``airflow standalone`` as a child: started, asked whether it is well, ended with all that it has started.
+"""A whole Airflow as a child: started, asked whether it is well, ended with all that it has started.
 
-By itself it is no child to be relied on: a SIGTERM to it alone leaves its four components behind, and tasks
-are in process groups of their own.
+A signal to the child alone would leave its four components behind, and tasks are in process groups of their own.
 """
 
 from __future__ import annotations
@@ -17,6 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from airflow_batchext.cli.demo import components
+
+_AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 _COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _PATIENCE = 10.0
 """Seconds in which the processes may end by themselves."""
@@ -43,7 +45,7 @@ def free_port(wanted: int) -> int:
 
 
 class Standalone:
-    """An ``airflow standalone`` that listens on the loopback address.
+    """An Airflow of four components (see ``components``), of which one listens, on the loopback address.
 
     :param home: AIRFLOW_HOME.
     :param environment: the variables of the process, those of Airflow among them.
@@ -59,10 +61,9 @@ class Standalone:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER,
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "8",
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(8793)),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(8794)),
         }
         self.log = log
         self._passwords = home / "simple_auth_manager_passwords.json.generated"
@@ -75,12 +76,10 @@ class Standalone:
 
         :param inherited: a file descriptor that it keeps open as long as it lives.
         """
-        # Its components are started by the name `airflow`.
-        path = os.pathsep.join([str(Path(sys.executable).parent), self._environment.get("PATH", "")])
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "airflow", "standalone"],
-                env=self._environment | {"PATH": path},
+                [sys.executable, "-m", components.__name__],
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -44,7 +44,7 @@ class _RefusedError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its options."""
     parser.description = textwrap.fill(
-        "Run Airflow with its web page (airflow standalone: SQLite, LocalExecutor) on this machine, with "
+        "Run Airflow with its web page (SQLite, LocalExecutor) on this machine, with "
         "the example DAGs and connections to an emulated Azure Batch account, until Ctrl-C. It listens on "
         "the loopback address only, and nothing reaches Azure. "
         "Exit status: 0 when stopped, 2 if it could not be run.",
