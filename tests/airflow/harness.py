@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from cryptography.fernet import Fernet
 
+from airflow_batchext.cli.demo.components import COMPONENTS
+
 if TYPE_CHECKING:
     from airflow_batchext.emulator import Emulator
 
-#: What is started, by name, and the words of its ``airflow`` command.
-COMPONENTS: Mapping[str, Sequence[str]] = {
-    name: (name,) for name in ("api-server", "scheduler", "dag-processor", "triggerer")
-}
 _AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 
@@ -82,6 +80,7 @@ class Airflow:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
+            "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__BASE_URL": self.url,

@@ -3,14 +3,17 @@
 Called as ``python -m airflow_batchext.cli.demo.components``, with the settings in the environment. It is what
 ``airflow standalone`` does, but for two things. Airflow's components serve the logs of tasks to other machines,
 on every address, and no setting changes that (``airflow.utils.serve_logs``); where all is on one machine, the
-web page reads the files, so they are told not to. And it ends, with the same status, when a component ends.
+web page reads the files, so they are told not to. And it ends when one of them ends.
 """
 
 from __future__ import annotations
 
+import queue
+import socket
 import subprocess
 import sys
 import threading
+import time
 
 #: What is started, by name, with the words of its ``airflow`` command.
 COMPONENTS = {
@@ -21,32 +24,55 @@ COMPONENTS = {
 }
 
 
+#: Tasks ask the API server; a task that finds none fails, and is tried again minutes later.
+_AFTER_THE_API_SERVER = "scheduler"
+
+
 def main() -> int:
     """Make the metadata database or bring it up to date, and run the components until one ends."""
+    from airflow.configuration import conf, write_default_airflow_configuration_if_needed
     from airflow.utils.db import initdb
 
+    # Keys are made up with the file. Each component would have keys of its own if it made the file itself.
+    write_default_airflow_configuration_if_needed()
     initdb()
-    ended: list[int] = []
-    one_has_ended = threading.Event()
+    ended: queue.Queue[int] = queue.Queue()
+    for name in COMPONENTS:
+        if name != _AFTER_THE_API_SERVER:
+            _start(name, ended)
+    while ended.empty() and not _answers(conf.getint("api", "port")):
+        time.sleep(0.1)
+    if ended.empty():
+        _start(_AFTER_THE_API_SERVER, ended)
+    return ended.get() or 1
 
-    def follow(name: str, process: subprocess.Popen[str]) -> None:
+
+def _start(name: str, ended: queue.Queue[int]) -> None:
+    """Start a component, and follow what it says until it ends."""
+    process = subprocess.Popen(  # noqa: S603 - Airflow's own commands
+        [sys.executable, "-m", "airflow", *COMPONENTS[name]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+
+    def follow() -> None:
         for line in process.stdout or ():
             print(f"{name:13} | {line}", end="", flush=True)
-        ended.append(process.wait())
-        print(f"{name:13} | has ended with status {ended[-1]}", flush=True)
-        one_has_ended.set()
+        status = process.wait()
+        print(f"{name:13} | has ended with status {status}", flush=True)
+        ended.put(status)
 
-    for name, words in COMPONENTS.items():
-        process = subprocess.Popen(  # noqa: S603 - Airflow's own commands
-            [sys.executable, "-m", "airflow", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        threading.Thread(target=follow, args=(name, process), daemon=True).start()
-    one_has_ended.wait()
-    return ended[0] or 1
+    threading.Thread(target=follow, name=name, daemon=True).start()
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -5,25 +5,39 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.airflow_names import airflow_is
+from tests.sockets import family, listeners, reachable_from_outside
 
 pytestmark = pytest.mark.airflow
 
 BATCHEXT = Path(sys.executable).with_name("batchext")
 
 
-def demo(*arguments: str) -> tuple[int, str]:
-    done = subprocess.run([BATCHEXT, "demo", *arguments], capture_output=True, text=True, timeout=120)
-    assert done.stderr == ""
-    return done.returncode, done.stdout
+def demo(*arguments: str) -> tuple[int, str, set[tuple[str, int, str]]]:
+    """The status, what it printed, and who listened meanwhile."""
+    with tempfile.TemporaryFile("w+") as printed, tempfile.TemporaryFile("w+") as complaints:
+        running = subprocess.Popen([BATCHEXT, "demo", *arguments], stdout=printed, stderr=complaints)
+        listening: set[tuple[str, int, str]] = set()
+        try:
+            while running.poll() is None:
+                listening |= listeners(family(running.pid))
+                time.sleep(0.2)
+        finally:
+            running.kill()
+        for file in (printed, complaints):
+            file.seek(0)
+        assert complaints.read() == ""
+        return running.wait(), printed.read(), listening
 
 
 def test_the_gate_opens_and_downstream_gets_the_data():
-    status, out = demo("--nodes", "2")
+    status, out, listening = demo("--nodes", "2")
     assert status == 0, out
     assert "secretext transitioning" in out
     assert out.count("secretext succeeded") == 2
@@ -32,13 +46,15 @@ def test_the_gate_opens_and_downstream_gets_the_data():
     for task in ("create_pool", "gate", "read_extensions", "use_pool", "delete_pool"):
         assert re.search(rf"success +{task}", out)
     assert "airflow connections add azure_batchext_default" in out
+    assert listening, "the emulator's"
+    assert reachable_from_outside(listening) == []
     log = Path(re.search(r"Airflow's log +(\S+)", out)[1])
     assert log.stat().st_size > 1000, "the noise is there"
     assert not (log.parent / "airflow").exists(), "AIRFLOW_HOME is thrown away"
 
 
 def test_the_gate_closes_downstream_does_not_run_and_the_status_says_so():
-    status, out = demo("--fail", "secretext")
+    status, out, _ = demo("--fail", "secretext")
     assert status == 1, out
     assert "The gate closed" in out
     assert re.search(r"failed +gate", out)

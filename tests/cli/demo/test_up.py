@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from airflow_batchext.cli.demo.airflow_home import dags_folder
 from airflow_batchext.cli.main import main
 from tests.airflow.harness import wait_until
+from tests.sockets import family, listeners, processes_of, reachable_from_outside
 
 BATCHEXT = Path(sys.executable).with_name("batchext")
 EXAMPLES = {"batch_ephemeral_pool", "batch_many_pools", "batch_pool_gate", "batch_regions"}
@@ -26,14 +26,7 @@ EXAMPLES = {"batch_ephemeral_pool", "batch_many_pools", "batch_pool_gate", "batc
 
 def left_of(home: Path) -> list[str]:
     """The processes that live in this AIRFLOW_HOME."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("AIRFLOW_HOME") == str(home) and process.status() != "zombie":
-                found.append(f"{process.pid} {' '.join(process.cmdline())}")
-        except psutil.Error:
-            continue
-    return found
+    return [f"{process.pid} {process.name()}" for process in processes_of(home)]
 
 
 def free_port() -> int:
@@ -84,8 +77,8 @@ class Up:
 def home(tmp_path: Path) -> Iterator[Path]:
     home = tmp_path / "home"
     yield home
-    for line in left_of(home):
-        psutil.Process(int(line.split()[0])).kill()
+    for process in processes_of(home):
+        process.kill()
 
 
 @pytest.mark.airflow
@@ -119,6 +112,9 @@ def test_an_example_runs_the_end_leaves_nothing_and_the_next_start_goes_on(home:
             return state if state in ("success", "failed") else ""
 
         assert wait_until("the run to end", ended, 240) == "success"
+    listening = listeners([*family(first.process.pid), *processes_of(home)])
+    assert port in {port for _, port, _ in listening}
+    assert reachable_from_outside(listening) == []
     assert "batch_ephemeral_pool" in in_a_shell(home, "airflow dags list --output plain")
     assert left_of(home)
 
