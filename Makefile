@@ -1,85 +1,101 @@
 # On a fresh machine with python3, its venv module and make: `make demo`, `make up` and `make test`.
 
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+BIN := .venv/bin
+# The one way to make an environment. What is there already costs a tenth of a second.
+ENVIRONMENT = $(PYTHON) tools/environment.py
+# Real Airflow mostly waits, so there is one process more than there are cores on the machines we know.
+PYTEST := -m pytest -n 3 --no-loadscope-reorder
 
 # Airflow starts twice as fast with its byte code cached.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo up test lint types pytest test-oldest test-clients test-browser test-distributed audit bench mutants
-.PHONY: setup clean
+.PHONY: demo up setup fast test lint types tests test-all test-slow test-oldest test-python test-clients
+.PHONY: test-browser test-distributed test-order audit bench mutants coverage clean
 
-demo: $(READY)
-	$(BIN)/batchext demo
+demo:
+	@$(ENVIRONMENT) demo
+	@$(BIN)/batchext demo
 
 # Airflow with its web page on this machine, on the emulator, until Ctrl-C.
-up: $(READY)
-	$(BIN)/batchext up
+up:
+	@$(ENVIRONMENT) demo
+	@$(BIN)/batchext up
 
-test: lint types pytest
+# The environment of everything below.
+setup:
+	@$(ENVIRONMENT) test
 
-lint: $(READY)
+# For the change one is working on, in under a minute: lint, types, and the tests of what differs from main.
+fast: lint types
+	$(BIN)/python tools/changed.py
+
+# Before each commit: everything but real Airflow, and one run of each kind in real Airflow.
+test: lint types tests
+
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+types: setup
 	$(BIN)/mypy
 
-# Real Airflow spends its time waiting, so it goes first, twice, and beside the rest.
-pytest: $(READY)
-	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+tests: setup
+	$(BIN)/python $(PYTEST) -m "not slow"
+
+# Everything there is. Each part has a heading and a line for how it ended; what a part needs and this machine
+# has not is said, and the rest goes on.
+test-all: test
+	@$(BIN)/python tools/all_tests.py
+
+# The rest of real Airflow.
+test-slow: setup
+	$(BIN)/python $(PYTEST) -m slow
 
 # The same tests with the oldest Airflow that pyproject.toml claims, in an environment of its own.
-test-oldest: .venv-oldest/.ready
-	.venv-oldest/bin/python -m pytest -n 3 --no-loadscope-reorder
+test-oldest:
+	@$(ENVIRONMENT) oldest
+	.venv-oldest/bin/python $(PYTEST)
 
-# Old and foreign clients against the emulator, each in an environment of its own (minutes to make, once).
-test-clients: $(READY)
-	$(BIN)/python tests/clients/environments.py
+# The same tests with another Python: make PYTHON=python3.13 test-python
+test-python:
+	@$(ENVIRONMENT) python
+	.venv-python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')/bin/python $(PYTEST) -m "not slow"
+
+# Old and foreign clients against the emulator, each in an environment of its own.
+test-clients: setup
+	@$(BIN)/python -m tests.clients.environments
 	$(BIN)/python -m pytest -m clients tests/clients
 
 # Airflow's web page in a real browser: needs Chromium (Debian: apt-get install chromium) and gets playwright.
-test-browser: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt playwright
+test-browser:
+	@$(ENVIRONMENT) browser
 	$(BIN)/python -m pytest -m browser tests/browser
 
 # Airflow as on several machines: see docs/distributed.md. SEEDS="1 2 3 4 5" runs the main run with five seeds.
 SEEDS ?= 1
-test-distributed: $(READY)
-	$(BIN)/python tests/distributed/environment.py
+test-distributed: setup
+	@$(ENVIRONMENT) distributed
+	@$(BIN)/python -m tests.distributed.environment
 	BATCHEXT_BED_SEEDS="$(SEEDS)" $(BIN)/python -m pytest -m distributed tests/distributed
+
+# No test depends on another: in the order that each seed gives, with new examples of Hypothesis, and each file
+# alone. SEEDS="1 2 3" make test-order
+test-order: setup
+	$(BIN)/python tools/any_order.py $(SEEDS)
 
 # Known weaknesses of the pinned dependencies, from the database of the Python Packaging Authority. Needs the
 # network, and answers otherwise tomorrow, so it is no part of `make test`; what it cannot look up is an error.
 audit:
-	$(PYTHON) -m venv .venv-audit
-	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(ENVIRONMENT) audit
 	.venv-audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints.txt
 
-bench: $(READY)
+bench: setup
 	$(BIN)/python -m benchmarks
 
-mutants: $(READY)
+mutants: setup
 	$(BIN)/python -m benchmarks.mutants
 
-setup: $(READY)
-
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
-	touch $@
-
-.venv-oldest/.ready: pyproject.toml constraints-oldest.txt
-	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
-		hatchling editables
-	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
-		--no-build-isolation -e '.[dev]'
-	touch $@
-
 clean:
-	rm -rf $(VENV) .venv-audit .venv-clients .venv-distributed .venv-oldest
+	rm -rf .venv .venv-*
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .test-logs

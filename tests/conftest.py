@@ -24,12 +24,12 @@ os.environ |= {"AIRFLOW_HOME": _HOME, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
-from airflow_batchext.emulator import Emulator, Scenario  # noqa: E402
+from airflow_batchext.emulator import Emulator  # noqa: E402
 from airflow_batchext.testing import airflow_connection  # noqa: E402
 
 _numbers = itertools.count()
 
-# The same examples each time, and no limit of time: a machine under load, or a run of bad luck, fails nothing.
+# The same examples each time, and no limit of time: neither load nor bad luck fails a test.
 # --hypothesis-profile=explore looks for new ones (make test-order does).
 _TIMELESS = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 hypothesis.settings.register_profile("same", derandomize=True, **_TIMELESS)
@@ -54,6 +54,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "another Airflow" if path.endswith(_IN_ANOTHER_AIRFLOW) else "an Airflow"
 
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real Airflow spends its time waiting, so it goes first, and the rest beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("airflow") is None)
 
 
 DOCUMENT: dict[str, Any] = {

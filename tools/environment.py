@@ -2,10 +2,10 @@
 
     python3 tools/environment.py NAME …
 
-It needs Python with its ``venv`` module, and nothing that has to be installed first. ``uv`` is put into the new
-environment, and uv installs the rest, from the index that pip is configured for. Where uv cannot be had, or
-does not get through, pip does it, which takes a minute longer. What is there already, made from the same pins,
-is left alone.
+It needs Python with its ``venv`` module, and nothing that has to be installed first. ``uv`` is put into the
+new environment, and uv installs the rest, from the index that pip is configured for. Where uv cannot be had,
+or does not get through, pip does it, which takes a minute longer. What is there already, made from the same
+pins, is left alone.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _index_of_pip(folder: Path) -> dict[str, str]:
 
 
 def _pip(folder: Path) -> list[str]:
-    """The command of pip. Run from the wheel that Python carries, it need not be installed, which takes seconds."""
+    """The command of pip: run from the wheel that Python carries, as to install it takes seconds."""
     wheel = _wheel_of_pip()
     return [str(_python(folder)), *([str(wheel / "pip")] if wheel else ["-m", "pip"])]
 
@@ -245,7 +245,7 @@ def main(names: Sequence[str]) -> str | int:
     """Make the environments that are named; return what was wrong, or 0."""
     if sys.version_info < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
-        return f"Python {oldest} or later is needed; this is {_short()}. Name another: make PYTHON=python3.12 …"
+        return f"Python {oldest} or later is needed, not {_short()}. Name another: make PYTHON=python3.12 …"
     known = environments()
     for name in names:
         if name not in known:

@@ -32,7 +32,7 @@ def wait_until(what: str | Callable[[], str], check: Callable[[], Any], seconds:
         answer = check()
         if answer:
             return answer
-        time.sleep(0.5)
+        time.sleep(0.2)
     raise AssertionError(f"waited {seconds} s in vain for {what if isinstance(what, str) else what()}")
 
 

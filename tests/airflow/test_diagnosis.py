@@ -16,7 +16,7 @@ from tests.airflow.dags.pool_scenarios import document
 if TYPE_CHECKING:
     from tests.airflow.harness import Airflow
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 
 DAG_ID = "diagnosis_scenarios"
 

@@ -13,7 +13,7 @@ from tests.airflow.harness import Airflow, wait_until
 from tests.airflow_names import airflow_is, needs_airflow
 from tests.conftest import document
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 
 VERDICTS = {
     "all_succeed": ("success", ""),

@@ -14,7 +14,7 @@ from tests.airflow.dags.pool_scenarios import document
 from tests.airflow.harness import Airflow, wait_until
 from tests.airflow_names import airflow_is, needs_airflow
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 
 POOLS, LIVES = "pool_scenarios", "ephemeral_scenarios"
 EXAMPLES = ("batch_ephemeral_pool", "batch_many_pools", "batch_regions")

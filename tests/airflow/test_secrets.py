@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_batchext.emulator import Emulator
     from tests.airflow.harness import Airflow
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ENDINGS = {
     "literal": "success",

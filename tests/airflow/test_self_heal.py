@@ -9,7 +9,7 @@ import pytest
 from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
 from tests.airflow.harness import Airflow, wait_until
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 
 DAG_ID = "batch_pool_self_heal"
 POOLS = {"heal-boot": {"boots": "first"}, "heal-machine": {}, "heal-never": {"node": "*"}}

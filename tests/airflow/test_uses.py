@@ -18,7 +18,7 @@ from tests.airflow_names import airflow_is, needs_airflow
 if TYPE_CHECKING:
     from tests.airflow.conftest import Collector, Statsd
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ON_DEMAND, NIGHTLY, EVENTS = "batch_pool_on_demand", "batch_many_pools", "batch_pool_events"
 PRODUCER, CONSUMER = "batch_pipeline_pool", "batch_pipeline_work"
@@ -63,10 +63,11 @@ def asks(airflow: Airflow, dag_id: str, conf: dict[str, Any]) -> Any:
 
 
 def test_no_example_has_an_import_error(airflow: Airflow):
-    wait_until("the examples", lambda: ON_DEMAND in airflow.run("dags", "list", "-o", "plain"))
-    assert "No data found" in airflow.run("dags", "list-import-errors", "-o", "plain")
-    dag_ids = {dag["dag_id"] for dag in airflow.get("dags", limit=100)["dags"]}
-    assert dag_ids >= {ON_DEMAND, NIGHTLY, EVENTS, PRODUCER, CONSUMER, "batch_pool_gate"}
+    wanted = {ON_DEMAND, NIGHTLY, EVENTS, PRODUCER, CONSUMER, "batch_pool_gate"}
+    wait_until(
+        "the examples", lambda: wanted <= {dag["dag_id"] for dag in airflow.get("dags", limit=100)["dags"]}
+    )
+    assert airflow.get("importErrors")["import_errors"] == []
 
 
 # On schedule
@@ -191,20 +192,11 @@ def test_all_watchers_of_the_pool_make_one_poll(
 # On demand
 
 
-def test_what_the_form_says_is_what_is_made_and_it_goes_unless_it_is_kept(
-    airflow: Airflow, service: Emulator
-):
+def test_the_pool_stays_if_it_is_asked_to(airflow: Airflow, service: Emulator):
     service.scenario = Scenario()
-    conf = {"pool_id": "od-rest", "nodes": 2, "extensions": ["gpu"], "size": "STANDARD_NC4AS_T4_V3"}
     kept = {"pool_id": "od-kept", "keep": True, "image": "windows-2022"}
-    run_id = asks(airflow, ON_DEMAND, conf).json()["dag_run_id"]
     airflow.run("dags", "trigger", ON_DEMAND, "--run-id", "by-cli", "--conf", json.dumps(kept))
-    assert play(airflow, service, ON_DEMAND, run_id) == "success"
     assert play(airflow, service, ON_DEMAND, "by-cli") == "success"
-    report = airflow.xcom(ON_DEMAND, run_id, "gate")
-    assert len(report["nodes"]) == 2
-    assert report["extensions"] == ["gpu"]
-    assert service.account.find("od-rest") is None
     assert airflow.states(ON_DEMAND, "by-cli")["delete"] == "skipped"
     assert service.account.find("od-kept") is not None
     service.account.delete_pool("od-kept", at_once=True)

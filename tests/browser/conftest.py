@@ -11,14 +11,13 @@ import pytest
 
 from airflow_batchext.emulator import Emulator
 from tests.airflow.harness import Airflow
+from tests.browser.programs import NEEDS, chromium
 from tests.conftest import official_connection, own_connection
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 EXAMPLES = Path(__file__).parents[2] / "dags"
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-NEEDS = "the tests of the web page need Chromium (Debian: apt-get install chromium) and playwright from PyPI"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -58,7 +57,7 @@ def browser() -> Iterator[Browser]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         pytest.fail(NEEDS)
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    program = chromium()
     if program is None:
         pytest.fail(NEEDS)
     # Chromium's own sandbox does not work for root, as CI runs; the only pages are Airflow's and ours.

@@ -2,9 +2,10 @@
 
 They exclude one another (three versions of one library, a command line with libraries of its own), so they
 cannot be in the environment of the tests. A file of pins stands for each: ``environments/NAME.txt`` for
-Python, ``environments/node.json`` for Node where npm is at hand. What is made already is left alone.
+Python, which ``tools/environment.py`` makes, ``environments/node.json`` for Node where npm is at hand. What is
+made already is left alone.
 
-    python tests/clients/environments.py [NAME …]
+    python -m tests.clients.environments [NAME …]
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import sys
 from pathlib import Path
 
 PINS = Path(__file__).with_suffix("")
-HOME = Path(__file__).parents[2] / ".venv-clients"
+ROOT = Path(__file__).parents[2]
+HOME = ROOT / ".venv-clients"
 NODE = "node"
 
 
@@ -40,30 +42,24 @@ def has_npm() -> bool:
 
 def make(name: str) -> None:
     """Make an environment, unless it is there with the same pins."""
-    pins = PINS / (f"{NODE}.json" if name == NODE else f"{name}.txt")
-    folder, digest = HOME / name, hashlib.sha256(pins.read_bytes()).hexdigest()
-    ready = folder / ".ready"
+    if name == NODE:
+        _make_node()
+    else:
+        _run(sys.executable, str(ROOT / "tools" / "environment.py"), f"clients/{name}")
+
+
+def _make_node() -> None:
+    pins, folder = PINS / f"{NODE}.json", HOME / NODE
+    digest = hashlib.sha256(pins.read_bytes()).hexdigest()
+    ready = folder / ".made"
     if ready.exists() and ready.read_text() == digest:
         return
-    print(f"making the clients' environment {name}", flush=True)
+    print(f"{folder.relative_to(ROOT)}: {pins.name}, by npm", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    if name == NODE:
-        shutil.copy(pins, folder / "package.json")
-        _run(
-            "npm",
-            "install",
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-            folder=folder,
-        )
-    else:
-        _run(sys.executable, "-m", "venv", str(folder))
-        _run(
-            str(_python(name)), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "-r", str(pins)
-        )
+    shutil.copy(pins, folder / "package.json")
+    quiet = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    _run("npm", "install", *quiet, folder=folder)
     ready.write_text(digest)
 
 

@@ -1,16 +1,14 @@
-"""Make what the distributed test-bed needs beside the environment of the tests: ``.venv-distributed``.
+"""What the distributed test-bed needs beside ``.venv-distributed``, which ``tools/environment.py`` makes.
 
-It holds Airflow with the Celery executor and the client libraries of Postgres and Redis, so that ``make
-test`` stays light, and, where no Redis is installed, the binaries of Debian's packages, unpacked and not
-installed. Why those: they are a megabyte, signed, the same as on servers, and need neither root nor a
-compiler; the wheels that carry a Redis carry an old one. PostgreSQL has to be installed.
+Where no Redis is installed, it has the binaries of Debian's packages, unpacked and not installed. Why those:
+they are a megabyte, signed, the same as on servers, and need neither root nor a compiler; the wheels that carry
+a Redis carry an old one. PostgreSQL has to be installed.
 
-    python tests/distributed/environment.py
+    python -m tests.distributed.environment
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shutil
@@ -23,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".venv-distributed"
 AIRFLOW = HOME / "bin" / "airflow"
 _REDIS = HOME / "redis"
-_PINS = (ROOT / "constraints.txt", Path(__file__).with_name("requirements.txt"))
 _DEBIAN_PACKAGES = ("redis-server", "redis-tools", "liblzf1", "libjemalloc2")
 _NO_POSTGRES = (
     "the distributed test-bed needs the server of PostgreSQL, on the PATH or in /usr/lib/postgresql/*/bin "
@@ -81,23 +78,21 @@ def redis_server() -> RedisServer:
     return RedisServer(program, {"LD_LIBRARY_PATH": os.pathsep.join(folders)})
 
 
+def can_have_redis() -> None:
+    """Return if there is a Redis, or if Debian's can be fetched.
+
+    :raises MissingProgramError: if something has to be installed first.
+    """
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        redis_server()
+
+
 def make() -> None:
-    """Make the environment, unless it is there with the same pins; fetch Redis if there is none.
+    """Fetch Redis if there is none.
 
     :raises MissingProgramError: if something has to be installed first.
     """
     postgres_programs()
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in _PINS)).hexdigest()
-    ready = HOME / ".ready"
-    if not ready.exists() or ready.read_text() != digest:
-        print(f"making {HOME.name} (some minutes, once)", flush=True)
-        shutil.rmtree(HOME, ignore_errors=True)
-        _run(sys.executable, "-m", "venv", str(HOME))
-        pip = [str(HOME / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        pins = [word for path in _PINS for word in ("-c", str(path))]
-        _run(*pip, *pins, "hatchling", "editables")
-        _run(*pip, *pins, "--no-build-isolation", "-r", str(_PINS[1]), "-e", str(ROOT))
-        ready.write_text(digest)
     try:
         redis_server()
     except MissingProgramError:
@@ -109,8 +104,7 @@ def _fetch_redis() -> None:
 
     :raises MissingProgramError: if that cannot be done here.
     """
-    if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        raise MissingProgramError(_NO_REDIS)
+    can_have_redis()
     print(f"fetching Debian's Redis for {platform.machine()} into {_REDIS}", flush=True)
     shutil.rmtree(_REDIS, ignore_errors=True)
     packages = _REDIS / "packages"

@@ -12,12 +12,12 @@ from azure.core.credentials import AzureNamedKeyCredential
 from azure.identity import ClientSecretCredential
 from azure.mgmt.batch import BatchManagementClient
 
-from airflow_batchext.emulator import Emulator
-
 from .pool_documents import management_pool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    from airflow_batchext.emulator import Emulator
 
 MANAGEMENT_SCOPE = "https://management.azure.com/.default"
 _numbers = itertools.count()

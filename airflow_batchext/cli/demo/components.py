@@ -1,9 +1,9 @@
 """A whole Airflow for one person: its four components, and nothing that listens beyond this machine.
 
-Called as ``python -m airflow_batchext.cli.demo.components``, with the settings in the environment. It is what
-``airflow standalone`` does, but for two things. Airflow's components serve the logs of tasks to other machines,
-on every address, and no setting changes that (``airflow.utils.serve_logs``); where all is on one machine, the
-web page reads the files, so they are told not to. And it ends when one of them ends.
+Called as ``python -m airflow_batchext.cli.demo.components``, with the settings in the environment. It does
+what ``airflow standalone`` does, but for two things. Airflow's components serve the logs of tasks to other
+machines, on every address, and no setting changes that (``airflow.utils.serve_logs``); where all is on one
+machine, the web page reads the files, so they are told not to. And it ends when one of them ends.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A whole Airflow as a child: started, asked whether it is well, ended with all that it has started.
 
-A signal to the child alone would leave its four components behind, and tasks are in process groups of their own.
+A signal to the child alone would leave its components behind, and tasks are in process groups of their own.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Standalone:
         :param inherited: a file descriptor that it keeps open as long as it lives.
         """
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", components.__name__],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -53,6 +53,7 @@ def test_the_gate_opens_and_downstream_gets_the_data():
     assert not (log.parent / "airflow").exists(), "AIRFLOW_HOME is thrown away"
 
 
+@pytest.mark.slow
 def test_the_gate_closes_downstream_does_not_run_and_the_status_says_so():
     status, out, _ = demo("--fail", "secretext")
     assert status == 1, out

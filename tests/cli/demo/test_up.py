@@ -82,6 +82,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.airflow
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_example_runs_the_end_leaves_nothing_and_the_next_start_goes_on(home: Path):
     port = free_port()
@@ -139,6 +140,7 @@ def in_a_shell(home: Path, command: str) -> str:
 
 
 @pytest.mark.airflow
+@pytest.mark.slow
 def test_an_impatient_end_leaves_nothing_either(home: Path):
     up = Up(home, "--port", str(free_port()))
     wait_until("Airflow to be started", lambda: len(left_of(home)) > 1, 60)
@@ -148,6 +150,7 @@ def test_an_impatient_end_leaves_nothing_either(home: Path):
 
 
 @pytest.mark.airflow
+@pytest.mark.slow
 def test_an_airflow_that_ends_by_itself_is_told_with_its_log(home: Path):
     home.mkdir()
     (home / "airflow.cfg").write_text("[database]\nsql_alchemy_conn = nonsense://\n")
