@@ -18,7 +18,9 @@ from airflow_batchext.emulator import Emulator
 from airflow_batchext.testing import airflow_connection
 
 
-def main(host: str, folder: str, time_scale: str) -> None:
+def main(
+    host: str, folder: str, time_scale: str, https_port: str = "10001", http_port: str = "10000"
+) -> None:
     """Serve until SIGTERM or SIGINT."""
     place = Path(folder)
     tempfile.tempdir = folder  # the certificate has to be where the others find it
@@ -26,8 +28,8 @@ def main(host: str, folder: str, time_scale: str) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     with Emulator(
         host,
-        https_port=10001,
-        http_port=10000,
+        https_port=int(https_port),
+        http_port=int(http_port),
         time_scale=float(time_scale),
         state=place / "azure-batch.json",
     ) as emulator:

@@ -1,7 +1,7 @@
 """Run the parts of the tests that ``make test`` leaves out, one after the other; ``make test-all`` calls it.
 
 Each part has a heading and a line that says how it ended. A part that needs a program that is not on this
-machine is not run, and that is said; nothing is installed but what goes into the environments of this checkout.
+machine is not run, and that is said; nothing is installed but what goes into this checkout's environments.
 The exit status is 1 if a part has failed.
 """
 

@@ -2,8 +2,8 @@
 
     python tools/any_order.py SEED …
 
-A seed gives an order of files, and of the tests in each, and other examples of Hypothesis. Real Airflow is left
-out, as its tests share one that takes long to start. The exit status is 1 if anything has failed.
+A seed gives an order of files, and of the tests in each, and other examples of Hypothesis. Real Airflow is
+left out, as its tests share one that takes long to start. The exit status is 1 if anything has failed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run the tests of what one is working on: what differs from main, or is not committed; ``make fast`` calls it.
+"""Run the tests of what one is working on, which is what differs from main; ``make fast`` calls it.
 
 The tests of a module are those of the same name (tests mirror the package), and those that import it. Real
 Airflow and what takes long are left out: this is for the minute between two changes, not for a commit.

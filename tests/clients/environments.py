@@ -2,8 +2,8 @@
 
 They exclude one another (three versions of one library, a command line with libraries of its own), so they
 cannot be in the environment of the tests. A file of pins stands for each: ``environments/NAME.txt`` for
-Python, which ``tools/environment.py`` makes, ``environments/node.json`` for Node where npm is at hand. What is
-made already is left alone.
+Python, which ``tools/environment.py`` makes, ``environments/node.json`` for Node where npm is at hand. What
+is made already is left alone.
 
     python -m tests.clients.environments [NAME …]
 """

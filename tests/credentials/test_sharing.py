@@ -17,6 +17,7 @@ from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.rules.gate import Rules
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.conftest import document, own_connection
+from tests.waiting import until
 
 from .conftest import PLANES, sign_ins
 
@@ -95,8 +96,8 @@ async def test_the_end_of_a_token_in_the_middle_of_a_wait_is_not_seen(azure):
 
     forget_tokens()
     azure.emulator.requests.clear()
-    waiting = asyncio.create_task(first_event(gate(azure.pool_id, seconds=20)))
-    await asyncio.sleep(5)
+    waiting = asyncio.create_task(first_event(gate(azure.pool_id, seconds=150)))
+    await until(lambda: sign_ins(azure) >= 4)
     azure.pass_time(300)
     assert (await waiting)["status"] == "open"
     assert sign_ins(azure) >= 4, "two planes, and the data plane at least twice more"
@@ -151,7 +152,7 @@ async def test_a_rotated_secret_is_picked_up_by_gates_that_wait(azure, when):
     old = azure.emulator.info.client_secret
     url = {"account_url": azure.emulator.info.batch_endpoint}
     azure.connect("rotating", own_connection(azure.emulator, password=old, extra=url))
-    waiting = [asyncio.create_task(first_event(gate(azure.pool_id, "rotating", 30 + n))) for n in range(5)]
+    waiting = [asyncio.create_task(first_event(gate(azure.pool_id, "rotating", 150 + n))) for n in range(5)]
     if when == "while it waits":
         await asyncio.sleep(1)
     new = azure.emulator.tokens.rotate_secret()

@@ -7,12 +7,10 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,18 +161,12 @@ def test_the_emulators_service_hands_airflow_its_connection(tmp_path: Path):
     script = service["entrypoint"][1].removeprefix("/")
     assert f"./airflow-batchext/deploy/{script}:/{script}:ro" in service["volumes"]
     _, folder, scale = service["command"]
-    for port in (10000, 10001):
-        with socket.socket() as tried, suppress(OSError):
-            tried.bind(("127.0.0.1", port))
-            continue
-        pytest.skip(f"port {port}, which is the container's own, is taken on this machine")
-    running = subprocess.Popen([sys.executable, DEPLOY / script, "localhost", tmp_path, scale])
+    any_ports = ("0", "0")  # the container's own may be taken here
+    running = subprocess.Popen([sys.executable, DEPLOY / script, "localhost", tmp_path, scale, *any_ports])
     try:
-        end = time.monotonic() + 60
         while not (tmp_path / "connections.json").exists():
             assert running.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.2)
+            time.sleep(0.1)
         settings = COMPOSE["services"]["airflow-worker"]["environment"]
         backend = re.search(
             r"BATCHEXT_SECRETS_BACKEND=(\S+)", (DEPLOY / "docker-compose.override.yaml").read_text()
@@ -192,5 +184,5 @@ def test_the_emulators_service_hands_airflow_its_connection(tmp_path: Path):
         assert oct((tmp_path / "connections.json").stat().st_mode)[-3:] == "600"
     finally:
         running.send_signal(signal.SIGTERM)
-    assert running.wait(20) == 0
+    assert running.wait(60) == 0
     assert (tmp_path / "azure-batch.json").exists(), "the account is there again at the next start"

@@ -1,8 +1,8 @@
 """What the distributed test-bed needs beside ``.venv-distributed``, which ``tools/environment.py`` makes.
 
 Where no Redis is installed, it has the binaries of Debian's packages, unpacked and not installed. Why those:
-they are a megabyte, signed, the same as on servers, and need neither root nor a compiler; the wheels that carry
-a Redis carry an old one. PostgreSQL has to be installed.
+they are a megabyte, signed, the same as on servers, and need neither root nor a compiler; the wheels that
+carry a Redis carry an old one. PostgreSQL has to be installed.
 
     python -m tests.distributed.environment
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 
 import pytest
 
@@ -112,7 +111,8 @@ def test_what_is_wrong_with_the_fields_is_told_without_a_secret(azure, connectio
 
 
 def test_silence_is_told_after_a_while(azure, monkeypatch):
-    monkeypatch.setattr(_probe, "_CALL_SECONDS", 30.0)
+    # The call goes on for longer than this test may take: the answer comes without it.
+    monkeypatch.setattr(_probe, "_CALL_SECONDS", 3600.0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(8)
@@ -120,9 +120,7 @@ def test_silence_is_told_after_a_while(azure, monkeypatch):
         info = azure.emulator.info
         extra = {"auth": "account_key", "account_key_secret": info.key, "account_url": url}
         azure.connect("silent", own_connection(azure.emulator, extra=extra))
-        began = time.monotonic()
         ok, text = _probe.probe(AzureBatchNodeHook("silent"), patience=0.5)
-    assert time.monotonic() - began < 5
     assert not ok
     assert text.startswith("Data plane: no answer within 0.5 seconds; check the network")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,7 @@ from tests.conftest import document
 from tests.operators.conftest import run
 from tests.repair.conftest import books as books
 from tests.repair.conftest import fails, journal, node_ids, targets
+from tests.waiting import TickingClock
 
 MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
 CONTEXT = {"ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)}
@@ -74,8 +76,12 @@ def test_a_deadline_in_the_middle_of_a_replacement_leaves_no_smaller_pool_unsaid
     azure, pauses, books, deferrable, monkeypatch
 ):
     monkeypatch.setattr("airflow_batchext.repair.planner.LAST_REMOVAL_SECONDS", 0.0)
+    # The node is leaving for as long as anybody looks, however often that is before the deadline.
+    clock = TickingClock(time.sleep)
+    for module in ("operators._steps.repair", "triggers.repair"):
+        monkeypatch.setattr(f"airflow_batchext.{module}.time", clock)
     azure.emulator.scenario = fails({"node": 0})
-    azure.emulator.scenario.timings.leaving = 4000.0
+    azure.emulator.scenario.timings.leaving = 1e7
     azure.create(2)
     task = repair(azure, policy={"order": ["replace"]}, timeout=1.5, poll_interval=0.3)
     with pytest.raises(PoolTimeoutError, match=r"targets of pool .* 1 dedicated .* instead of 2 and 0"):

@@ -26,7 +26,8 @@ from airflow_batchext.pool_spec._sdk_schema import check_pool
 from airflow_batchext.secrets.redact import redact
 from tests.pool_spec.documents import ANYTHING, GOOD, SENTINEL, paths_of, with_change
 
-LONGEST_SECONDS = 20.0
+#: Of the processor, not of the wall: what else the machine does is not counted.
+LONGEST_SECONDS = 20
 """Of one example, on a busy machine; the slowest seen took an eighth of it."""
 TEXTS = [json.dumps(GOOD), json.dumps(GOOD, indent=2), yaml.safe_dump(GOOD), yaml.safe_dump_all([GOOD, GOOD])]
 NASTY = st.sampled_from(
@@ -96,7 +97,7 @@ def mutated(draw: st.DrawFn) -> str:
 
 def read_and_check(text: str, source: str) -> None:
     """Do all that is done with a text; only a syntax error may come out."""
-    started = time.monotonic()
+    started = time.thread_time()
     refusal, pools = None, []
     try:
         pools = parse_pools(text, source=source)
@@ -117,7 +118,7 @@ def read_and_check(text: str, source: str) -> None:
             if isinstance(pool.body, dict):
                 json.dumps(request_body(pool.body))
                 json.dumps(redact(pool.body))
-    assert time.monotonic() - started < LONGEST_SECONDS
+    assert time.thread_time() - started < LONGEST_SECONDS
 
 
 @given(st.text() | mutated(), SOURCES)
@@ -267,6 +268,7 @@ BOUND_BYTES = 500 * 1024 * 1024
 RUN = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))
+resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
 from airflow_batchext.cli.main import main
 sys.exit(main(["validate", sys.argv[1], "--pool", "p"]))
 """
@@ -276,19 +278,12 @@ sys.exit(main(["validate", sys.argv[1], "--pool", "p"]))
 def test_a_bomb_is_defused_in_bounded_time_and_memory(name, tmp_path):
     file = tmp_path / "pool.yaml"
     file.write_text(BOMBS[name])
-    started = time.monotonic()
-    run = subprocess.run(
-        [sys.executable, "-c", RUN.format(limit=BOUND_BYTES), str(file)],
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_SECONDS * 3,
-    )
-    took = time.monotonic() - started
+    code = RUN.format(limit=BOUND_BYTES, seconds=LONGEST_SECONDS)
+    run = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True)
     assert run.returncode in (1, 2), run.stderr[-1000:]
     assert "Traceback" not in run.stderr
     assert "MemoryError" not in run.stderr
     assert len(run.stdout) + len(run.stderr) < 300_000
-    assert took < LONGEST_SECONDS
 
 
 def test_the_bound_on_memory_is_one():
