@@ -227,7 +227,7 @@ async def pause(seconds):
     now += seconds
     await wait(0.02)
 
-extension.time = SimpleNamespace(time=lambda: now)
+extension.time = SimpleNamespace(time=lambda: now, monotonic=lambda: now)
 extension.asyncio = SimpleNamespace(**{**vars(asyncio), "sleep": pause})
 
 async def run():
