@@ -158,7 +158,7 @@ def test_a_slow_answer(emulator: Emulator, batch: BatchClient) -> None:
 
 
 def test_a_slow_answer_does_not_hold_up_the_end() -> None:
-    with Emulator(scenario=Scenario(faults=[Slow(seconds=3600)])) as emulator:
+    with Emulator(scenario=Scenario(faults=[Slow(seconds=600)])) as emulator:
         url, errors = f"{emulator.info.http_endpoint}/pools", []
 
         def ask() -> None:
