@@ -84,4 +84,4 @@ def one_after_the_other(fail: str | None = None) -> Scenario:
             )
         )
     rules += [ExtensionScenario(node=index, after=50.0 + 45.0 * (index % 5)) for index in range(20)]
-    return Scenario(timings=Timings(allocation=100), extensions=rules)
+    return Scenario(timings=Timings(allocation=60), extensions=rules)

@@ -1,0 +1,130 @@
+"""What the Makefile calls: environments, the choice of tests for a change, the parts of all tests."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import all_tests, changed, environment
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
+TEXTS = {
+    "tests/hooks/test_pool.py": "from airflow_batchext.hooks.pool import AzureBatchPoolHook",
+    "tests/rules/test_watch.py": "import airflow_batchext.rules.watch as w\n"
+    "from airflow_batchext.rules.gate import X",
+    "tests/rules/test_gate.py": "from airflow_batchext.rules.gate import Outcome",
+    "tests/sensors/test_extension.py": "def f():\n    from airflow_batchext.rules.watch import Watch",
+}
+
+
+def test_every_environment_has_pins_that_are_there():
+    for name, made in environment.environments().items():
+        files = [word for word in (*made.pins, *made.wanted) if word.endswith(".txt")]
+        assert files or re.fullmatch(r"\S+==[\d.]+", " ".join(made.wanted)), name
+        assert all((ROOT / file).is_file() for file in files), name
+        assert environment._digest(made) == environment._digest(made)
+    assert {"demo", "test", "oldest", "distributed", "audit", "browser"} <= environment.environments().keys()
+
+
+def test_the_makefile_makes_no_environment_in_another_way():
+    assert "pip install" not in MAKEFILE
+    assert "venv " not in MAKEFILE.replace("its venv module", "").replace("rm -rf .venv .venv-*", "")
+    asked = set(re.findall(r"\$\(ENVIRONMENT\) (\S+)", MAKEFILE))
+    assert asked <= environment.environments().keys()
+
+
+def test_other_pins_or_another_python_make_it_anew(monkeypatch: pytest.MonkeyPatch):
+    made = environment.environments()["test"]
+    before = environment._digest(made)
+    monkeypatch.setattr(sys, "version", "3.99.0 (another)")
+    assert environment._digest(made) != before
+
+
+def test_what_cannot_be_made_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    assert "no environment 'nope'; there are demo, test" in str(environment.main(["nope"]))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1, "final", 0))
+    monkeypatch.setattr(environment, "_short", lambda: "3.9")
+    assert environment.main(["test"]) == (
+        "Python 3.10 or later is needed, not 3.9. Name another: make PYTHON=python3.12 …"
+    )
+
+
+@pytest.mark.parametrize("way", ["uv cannot be had", "uv does not get through"])
+def test_where_uv_is_of_no_use_pip_goes_on(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """With stand-ins for the commands, as there is no network here."""
+    ran: list[str] = []
+
+    def run(command, tell=None, variables=None):
+        words = " ".join(map(str, command))
+        ran.append(words)
+        if "uv==" in words and way == "uv cannot be had":
+            raise environment.FailedError("ERROR: No matching distribution found for uv")
+        if "bin/uv " in words:
+            raise environment.FailedError("error: Failed to fetch")
+        if "-m venv" in words:
+            Path(command[-1]).mkdir()
+
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "_run", run)
+    for file in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / file).write_text("x==1\n")
+    environment.make("test")
+    assert ran[-1].endswith("install -c constraints.txt --no-build-isolation -e .[dev]")
+    said = capsys.readouterr().out
+    assert "uv does not get through: " in said
+    assert "by pip, which takes a minute longer" in said
+    ran.clear()
+    environment.make("test")
+    assert ran == [], "it is there"
+
+
+@pytest.mark.parametrize(
+    ("file", "chosen"),
+    [
+        ("airflow_batchext/rules/watch.py", {"tests/rules/test_watch.py", "tests/sensors/test_extension.py"}),
+        ("airflow_batchext/rules/gate.py", {"tests/rules/test_watch.py", "tests/rules/test_gate.py"}),
+        ("airflow_batchext/hooks/pool.py", {"tests/hooks/test_pool.py"}),
+        ("airflow_batchext/sensors/_extension.py", {"tests/sensors/test_extension.py"}),
+        ("tests/rules/test_gate.py", {"tests/rules/test_gate.py"}),
+        ("tests/rules/conftest.py", {"tests/rules/test_watch.py", "tests/rules/test_gate.py"}),
+        ("README.md", set()),
+    ],
+)
+def test_a_change_is_tested_by_the_tests_that_are_about_it(file: str, chosen: set[str]):
+    assert set(changed.tests_of(file, TEXTS)) == chosen
+
+
+def test_each_part_of_all_tests_is_a_target():
+    targets = set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
+    assert {part.target for part in all_tests.PARTS} <= targets
+
+
+def test_all_parts_are_run_and_each_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    parts = (
+        all_tests.Part("good", "one"),
+        all_tests.Part("bad", "two"),
+        all_tests.Part("absent", "three", lambda: "it needs a harp (Debian: apt-get install harp)"),
+    )
+    monkeypatch.setattr(all_tests, "PARTS", parts)
+
+    def run(command, **_):
+        return subprocess.CompletedProcess(command, int(command[-1] == "bad"))
+
+    monkeypatch.setattr(all_tests.subprocess, "run", run)
+    assert all_tests.main() == 1
+    said = capsys.readouterr().out
+    assert re.search(r"^=+ good: one =+$", said, re.MULTILINE)
+    assert re.search(r"^good +passed after 0 s$", said, re.MULTILINE)
+    assert re.search(r"^bad +FAILED after 0 s$", said, re.MULTILINE)
+    assert re.search(r"^absent +NOT RUN: it needs a harp", said, re.MULTILINE)
+    monkeypatch.setattr(all_tests, "PARTS", (parts[0], parts[2]))
+    assert all_tests.main() == 0, "what cannot be run here is no failure"
