@@ -85,6 +85,8 @@ class Airflow:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            # On a machine that does much else, an answer takes longer than the five seconds that Airflow allows.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
             # The files stay as they are; to read them anew costs more than all else that waits.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
@@ -92,7 +94,7 @@ class Airflow:
         for conn_id, connection in connections.items():
             self.environment[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._client = httpx.Client(base_url=self.url, timeout=30)
+        self._client = httpx.Client(base_url=self.url, timeout=300)
 
     def start(self) -> Airflow:
         """Make the database, start every component, and wait until all are healthy.

@@ -64,6 +64,8 @@ class Standalone:
             "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER,
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "8",
+            # A machine that does much else may need longer than the five seconds that Airflow allows.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
         }
         self.log = log
         self._passwords = home / "simple_auth_manager_passwords.json.generated"
