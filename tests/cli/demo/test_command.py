@@ -14,7 +14,7 @@ import pytest
 from tests.airflow_names import airflow_is
 from tests.sockets import family, listeners, reachable_from_outside
 
-pytestmark = pytest.mark.airflow
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 BATCHEXT = Path(sys.executable).with_name("batchext")
 
