@@ -85,7 +85,7 @@ class Airflow:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
-            # On a machine that does much else, an answer takes longer than the five seconds that Airflow allows.
+            # Where much else is done, an answer takes longer than the five seconds that Airflow allows.
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
             # The files stay as they are; to read them anew costs more than all else that waits.
