@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from azure.batch import BatchClient
 from azure.core.credentials import AzureNamedKeyCredential
 
 import airflow_batchext.emulator as house
-from airflow_batchext.emulator import Emulator
+from airflow_batchext.emulator import Emulator, Scenario
+from airflow_batchext.emulator.documents.pool import read_management
+from airflow_batchext.emulator.faults import Error
 from airflow_batchext.emulator.server import is_loopback
 
-from .pool_documents import raw, raw_data
+from .pool_documents import management_pool, raw, raw_data
 
 KEYS = [
     "batch_endpoint", "arm_endpoint", "authority", "http_endpoint", "ca_bundle", "account", "key",
@@ -183,3 +186,34 @@ def test_the_house_stands_on_its_own() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_a_reset_leaves_nothing_and_clients_go_on() -> None:
+    with Emulator(time_scale=0, scenario=Scenario(faults=[Error(status=500)])) as emulator:
+        before, client = emulator.info, emulator.tokens.client_secret
+        emulator.account.create_pool("p", read_management(management_pool(1)))
+        emulator.clock.advance(1e6)
+        emulator.faults.add(Error(status=503, count=100))
+        emulator.tokens.rotate_secret()
+        emulator.account.keys["primary"] = "another"
+        assert requests.get(f"{before.http_endpoint}/pools", timeout=60).status_code in (500, 503)
+        assert emulator.faults.fired
+
+        emulator.reset()
+        assert emulator.info == before
+        assert emulator.tokens.client_secret == client
+        assert list(emulator.account.pools()) == []
+        assert list(emulator.requests) == []
+        assert not emulator.faults.fired
+        assert emulator.scenario == Scenario()
+        assert abs((emulator.clock.now() - datetime.now(timezone.utc)).total_seconds()) < 1e5
+        key = AzureNamedKeyCredential(before.account, before.key)
+        with BatchClient(before.http_endpoint, key, retry_total=0) as batch:
+            assert list(batch.list_pools()) == []
+        assert [request.status for request in emulator.requests] == [200]
+
+
+def test_what_is_kept_in_a_file_is_not_reset(tmp_path: Path) -> None:
+    emulator = Emulator(state=tmp_path / "state.json")
+    with pytest.raises(RuntimeError, match="keeps its state in a file"):
+        emulator.reset()
