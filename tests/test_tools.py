@@ -128,3 +128,8 @@ def test_all_parts_are_run_and_each_is_told_apart(
     assert re.search(r"^absent +NOT RUN: it needs a harp", said, re.MULTILINE)
     monkeypatch.setattr(all_tests, "PARTS", (parts[0], parts[2]))
     assert all_tests.main() == 0, "what cannot be run here is no failure"
+    capsys.readouterr()
+    assert all_tests.main(["good"]) == 0
+    assert "absent" not in capsys.readouterr().out
+    assert all_tests.main(["goood"]) == 2
+    assert "there is no part goood; there are good, absent" in capsys.readouterr().err

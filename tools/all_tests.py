@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,10 +78,16 @@ def run(part: Part) -> str:
     return f"{'FAILED' if status else 'passed'} after {time.monotonic() - began:.0f} s"
 
 
-def main() -> int:
-    """Run every part, then say once more how each ended."""
+def main(wanted: Sequence[str] = ()) -> int:
+    """Run every part, or those that are named, then say once more how each ended."""
+    known = [part.target for part in PARTS]
+    if unknown := [name for name in wanted if name not in known]:
+        print(f"there is no part {unknown[0]}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
     results: dict[str, str] = {}
     for part in PARTS:
+        if wanted and part.target not in wanted:
+            continue
         print(f"\n{'=' * 20} {part.target}: {part.what} {'=' * 20}", flush=True)
         results[part.target] = run(part)
         print(f"{'=' * 20} {part.target}: {results[part.target]}", flush=True)
@@ -92,4 +98,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -387,7 +387,8 @@ class Histories(RuleBasedStateMachine):
             both_planes.extensions_are_sound(found, WANTED)
 
 
-@pytest.mark.timeout(600)  # a failing history is made shorter for up to five minutes
+@pytest.mark.long
+@pytest.mark.timeout(900)  # a failing history is made shorter for up to five minutes
 def test_random_histories(emulator: Emulator, batch: BatchClient, management: BatchManagementClient) -> None:
     Histories.emulator, Histories.batch, Histories.management = emulator, batch, management
     chosen = settings(

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -206,6 +207,7 @@ class World:
         assert under_way <= self.policy.most_at_once(self.history.nodes), records
 
 
+@pytest.mark.long
 @settings(
     max_examples=COUNT,
     deadline=None,

@@ -144,6 +144,7 @@ STORIES = {
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+@pytest.mark.long
 def test_many_histories(story):
     outcomes = set()
     for seed, random in enumerate(bulk(STORIES[story])):

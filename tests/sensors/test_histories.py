@@ -37,6 +37,7 @@ def connections(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AZURE_BATCHEXT_DEFAULT", json.dumps(own_connection(emulator)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_random_history_ends_alike_and_rightly_in_each_mode(seed: int, emulator: Emulator) -> None:
     history = draw(seed)
