@@ -3,7 +3,7 @@
 ``{"$secret": {"connection": "vault", "field": "password"}}`` stands for the value, which is looked up on the
 worker, when the document is about to be sent; so it is in no DAG file, no serialized DAG and no rendered
 template. Airflow asks its secrets backend (Azure Key Vault, for one) for connections and variables first.
-What Azure itself shall fetch is written as Azure has it: ``protectedSettingsFromKeyVault``.
+Pools have no ``protectedSettingsFromKeyVault``, as virtual machines do: Azure fetches no secret itself.
 """
 
 from __future__ import annotations

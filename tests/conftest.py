@@ -73,8 +73,8 @@ DOCUMENT: dict[str, Any] = {
         "vmSize": "STANDARD_DS2_V2",
         "deploymentConfiguration": {
             "virtualMachineConfiguration": {
-                "imageReference": {"publisher": "canonical", "offer": "ubuntuserver", "sku": "18.04-lts"},
-                "nodeAgentSkuId": "batch.node.ubuntu 18.04",
+                "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
+                "nodeAgentSkuId": "batch.node.ubuntu 24.04",
                 "extensions": [
                     {
                         "name": "secretext",

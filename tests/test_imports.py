@@ -206,6 +206,7 @@ REDACT = (
     *("secrets", "secrets.redact", "secrets.names", "secrets.references"),
     *("batch", "batch.documents", "batch.sdk_models"),
 )
+FACTS = ("extension_catalog", "node_agents", "retirements")
 SAID = ("batch.data_plane", *REDACT)
 RULES = ("rules", "rules.gate", "defaults", *SAID)
 HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
@@ -227,7 +228,7 @@ HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
         ("repair.gate", ("repair", "rules.watch", *RULES)),
         (
             "pool_spec",
-            ("pool_spec", "batch.extension_catalog", *SAID),
+            ("pool_spec", *(f"batch.{facts}" for facts in FACTS), *SAID),
         ),
     ],
 )

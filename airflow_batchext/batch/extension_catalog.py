@@ -37,15 +37,17 @@ EXTENSION_MEMBERS = (
     "enableAutomaticUpgrade",
     "settings",
     "protectedSettings",
-    "protectedSettingsFromKeyVault",
     "provisionAfterExtensions",
 )
 """Every member an extension of a pool may have; Azure refuses others.
+
+``protectedSettingsFromKeyVault``, of which a comment in the SDKs speaks, is in no version of the API.
 
 Source: ``VMExtension`` in https://learn.microsoft.com/rest/api/batchmanagement/pool/create
 """
 
 _NEAR = 0.75  # AzureMonitorAgentLinux is this near to AzureMonitorLinuxAgent; LinuxDiagnostic is near to none
+_SAME = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,57 @@ KNOWN_EXTENSIONS: tuple[KnownExtension, ...] = (
     KnownExtension(f"{_SECURITY}.WindowsAttestation", "GuestAttestation", "Guest Attestation", "windows"),
 )
 
+_CORE = "Microsoft.CPlat.Core"
+_OSTC = "Microsoft.OSTCExtensions"
+_LOGIN = "Microsoft.Azure.ActiveDirectory"
+_WATCHER = "Microsoft.Azure.NetworkWatcher"
+_DEPENDENCY = "Microsoft.Azure.Monitoring.DependencyAgent"
+_PACK = "Microsoft.Azure.Security.Monitoring"
+_GENEVA = "Microsoft.Azure.Geneva"
+_GUEST = "Microsoft.GuestConfiguration"
+_DEFENDER = "Microsoft.Azure.AzureDefenderForServers"
+_WORKER = "Microsoft.Azure.Automation.HybridWorker"
+
+OTHER_EXTENSIONS: tuple[KnownExtension, ...] = (
+    KnownExtension(_PACK, "AzureSecurityLinuxAgent", "Azure Security Pack", "linux"),
+    KnownExtension(_PACK, "AzureSecurityWindowsAgent", "Azure Security Pack", "windows"),
+    KnownExtension(_GENEVA, "GenevaMonitoring", "Azure Security Pack (Geneva)", "windows"),
+    KnownExtension(_GPU, "AmdGpuDriverLinux", "HPC GPU driver (AMD)", "linux"),
+    KnownExtension(_GPU, "InfiniBandDriverLinux", "InfiniBand driver", "linux"),
+    KnownExtension(_GPU, "InfiniBandDriverWindows", "InfiniBand driver", "windows"),
+    KnownExtension("Microsoft.Azure.Diagnostics", "LinuxDiagnostic", "Azure Diagnostics", "linux"),
+    KnownExtension(_OSTC, "LinuxDiagnostic", "Azure Diagnostics", "linux"),
+    KnownExtension(_OSTC, "VMAccessForLinux", "VM Access", "linux"),
+    KnownExtension("Microsoft.Compute", "VMAccessAgent", "VM Access", "windows"),
+    KnownExtension("Microsoft.Compute", "BGInfo", "BGInfo", "windows"),
+    KnownExtension("Microsoft.Compute", "JsonADDomainExtension", "Domain join", "windows"),
+    KnownExtension(_LOGIN, "AADSSHLoginForLinux", "Login with Entra ID", "linux"),
+    KnownExtension(_LOGIN, "AADLoginForWindows", "Login with Entra ID", "windows"),
+    KnownExtension(_WATCHER, "NetworkWatcherAgentLinux", "Network Watcher agent", "linux"),
+    KnownExtension(_WATCHER, "NetworkWatcherAgentWindows", "Network Watcher agent", "windows"),
+    KnownExtension(_DEPENDENCY, "DependencyAgentLinux", "Dependency agent", "linux"),
+    KnownExtension(_DEPENDENCY, "DependencyAgentWindows", "Dependency agent", "windows"),
+    KnownExtension(_CORE, "RunCommandLinux", "Run Command", "linux"),
+    KnownExtension(_CORE, "RunCommandWindows", "Run Command", "windows"),
+    KnownExtension(_CORE, "RunCommandHandlerLinux", "Managed Run Command", "linux"),
+    KnownExtension(_CORE, "RunCommandHandlerWindows", "Managed Run Command", "windows"),
+    KnownExtension(_GUEST, "ConfigurationforLinux", "Machine configuration", "linux"),
+    KnownExtension(_GUEST, "ConfigurationforWindows", "Machine configuration", "windows"),
+    KnownExtension(_SECURITY, "AzureDiskEncryptionForLinux", "Azure Disk Encryption", "linux"),
+    KnownExtension(_SECURITY, "AzureDiskEncryption", "Azure Disk Encryption", "windows"),
+    KnownExtension(_DEFENDER, "MDE.Linux", "Defender for Endpoint", "linux"),
+    KnownExtension(_DEFENDER, "MDE.Windows", "Defender for Endpoint", "windows"),
+    KnownExtension(_WORKER, "HybridWorkerForLinux", "Hybrid Runbook Worker", "linux"),
+    KnownExtension(_WORKER, "HybridWorkerForWindows", "Hybrid Runbook Worker", "windows"),
+)
+"""Extensions of ordinary virtual machines that Batch's page does not list: they may be enabled by a request.
+
+Their names are from memory and from public templates. They are here so that none of them is taken for a
+misspelling of another.
+"""
+
 _BY_PAIR = {(known.publisher.casefold(), known.type.casefold()): known for known in KNOWN_EXTENSIONS}
+_OTHER_BY_PAIR = {(other.publisher.casefold(), other.type.casefold()): other for other in OTHER_EXTENSIONS}
 
 
 def lookup(publisher: str, type_: str) -> KnownExtension | None:
@@ -110,17 +162,26 @@ def lookup(publisher: str, type_: str) -> KnownExtension | None:
     return _BY_PAIR.get((publisher.casefold(), type_.casefold()))
 
 
-def nearest(publisher: str, type_: str) -> KnownExtension | None:
-    """Return the listed extension that was probably meant, or None when nothing is near.
+def lookup_other(publisher: str, type_: str) -> KnownExtension | None:
+    """Return the extension of ordinary virtual machines of this publisher and type, if it is known here."""
+    return _OTHER_BY_PAIR.get((publisher.casefold(), type_.casefold()))
 
-    The type decides; among extensions of the same type the publisher does.
+
+def nearest(publisher: str, type_: str) -> KnownExtension | None:
+    """Return the extension that was probably meant, or None when nothing is near.
+
+    The type decides; among extensions of the same type the publisher does. Where the publisher is quite
+    another, the type has to be nearly the same: the extension is somebody else's then.
     """
 
     def likeness(known: KnownExtension) -> tuple[float, float]:
         return _likeness(type_, known.type), _likeness(publisher, known.publisher)
 
-    best = max(KNOWN_EXTENSIONS, key=likeness)
-    return best if likeness(best)[0] >= _NEAR else None
+    if lookup_other(publisher, type_) is not None:
+        return None
+    best = max((*KNOWN_EXTENSIONS, *OTHER_EXTENSIONS), key=likeness)
+    of_type, of_publisher = likeness(best)
+    return best if of_type >= (_NEAR if of_publisher >= _NEAR else _SAME) else None
 
 
 def nearest_member(key: str) -> str | None:

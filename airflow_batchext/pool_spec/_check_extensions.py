@@ -7,35 +7,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from airflow_batchext.batch import extension_catalog as catalog
 from airflow_batchext.batch.data_plane import BATCH_OWN_EXTENSION
 from airflow_batchext.batch.documents import at, kind_of, quote
-from airflow_batchext.pool_spec._check_settings import check_settings
+from airflow_batchext.batch.retirements import EXTENSIONS, retirement_of
+from airflow_batchext.pool_spec._check_images import end_of
+from airflow_batchext.pool_spec._check_settings import Nodes, check_settings
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     IDENTITY_PAGE,
     Findings,
     error,
     text_member,
+    text_of,
     warning,
 )
 from airflow_batchext.pool_spec._members import MACHINE
+from airflow_batchext.secrets.names import squash
 
 _BASE = f"{MACHINE}.extensions"
 _PAGE = catalog.SUPPORTED_EXTENSIONS_PAGE
 _OF_SETTINGS = ("authenticationSettings", "secretsManagementSettings")
+_FROM_VAULT = "protectedsettingsfromkeyvault"
+_TOLD = -1
 _VERSION = re.compile(r"\d{1,4}\.\d{1,5}")
 
 
-def check_extensions(entries: object, system: catalog.OperatingSystem | None, *, identities: int) -> Findings:
+def check_extensions(entries: object, nodes: Nodes, today: date | None) -> Findings:
     """Find what is wrong with ``extensions``.
 
     :param entries: the value of the member, whatever it is.
-    :param system: what the pool's nodes run, if that is known.
-    :param identities: how many identities the pool has that an extension can sign in with.
+    :param nodes: what is known of the nodes.
+    :param today: the date; without it, ends that are announced are not told.
     """
     if entries is None:
         return
@@ -44,18 +52,28 @@ def check_extensions(entries: object, system: catalog.OperatingSystem | None, *,
         yield error(_BASE, f"extensions is {kind_of(entries)}, not a list", mend, _PAGE)
         return
     first_of: dict[str, int] = {}  # the first extension of each name, in lower case
+    handlers: dict[str, int] = {}  # the first extension of each publisher and type
     for index, entry in enumerate(entries):
         path = at(_BASE, index)
         if not isinstance(entry, Mapping):
             mend = "Write an object with name, publisher and type"
             yield error(path, f"the extension is {kind_of(entry)}, not an object", mend)
             continue
+        if isinstance(entry.get("properties"), Mapping):
+            what = "this is an extension as a resource of a virtual machine has it"
+            mend = (
+                "Write what stands in its properties into the extension itself, and only its name beside it"
+            )
+            yield replace(error(path, what, mend, _PAGE), covers=True)
+            first_of.setdefault(text_of(entry, "name").casefold(), index)
+            continue
         name = yield from text_member(entry, "name", path, "Give the extension a name of its own")
         if name is not None:
             yield from _check_name(name, f"{path}.name", first_of)
             first_of.setdefault(name.casefold(), index)
         yield from _check_members(entry, path)
-        yield from _check_kind(entry, path, system, identities=identities)
+        yield from _check_kind(entry, path, nodes, today)
+        yield from _check_handler(entry, path, index, handlers)
     yield from _check_order(entries, first_of)
 
 
@@ -74,6 +92,11 @@ def _check_members(entry: Mapping[str, Any], path: str) -> Findings:
         if key not in catalog.EXTENSION_MEMBERS:
             near = catalog.nearest_member(key) if isinstance(key, str) else None
             mend = f"Did you mean {near}?" if near else "Take it out: Azure refuses unknown members"
+            if isinstance(key, str) and squash(key) == _FROM_VAULT:
+                mend = (
+                    'Write protectedSettings, with {"$secret": …} in place of each secret: it is looked up '
+                    "when the pool is created"
+                )
             if key in _OF_SETTINGS:
                 mend = "Move it into settings"
             yield error(at(path, key), f"an extension has no member {quote(key)}", mend, ARM_PAGE)
@@ -84,9 +107,6 @@ def _check_members(entry: Mapping[str, Any], path: str) -> Findings:
             yield error(f"{path}.{member}", what, "Pass the object itself, not its JSON text", _PAGE)
         elif value is not None and not isinstance(value, Mapping):
             yield error(f"{path}.{member}", f"{member} is {kind_of(value)}, not an object", "Write an object")
-    if entry.get("protectedSettings") is not None and entry.get("protectedSettingsFromKeyVault") is not None:
-        what = "both protectedSettings and protectedSettingsFromKeyVault are given"
-        yield error(f"{path}.protectedSettings", what, "Keep one of the two", ARM_PAGE)
     version = entry.get("typeHandlerVersion")
     if version is not None and not isinstance(version, str):
         what = f"typeHandlerVersion is {kind_of(version)}, not a string"
@@ -96,9 +116,7 @@ def _check_members(entry: Mapping[str, Any], path: str) -> Findings:
         yield warning(f"{path}.typeHandlerVersion", what, 'Write it like "3.0"', _PAGE)
 
 
-def _check_kind(
-    entry: Mapping[str, Any], path: str, system: catalog.OperatingSystem | None, *, identities: int
-) -> Findings:
+def _check_kind(entry: Mapping[str, Any], path: str, nodes: Nodes, today: date | None) -> Findings:
     """Check publisher and type against what is known of them."""
     publisher = yield from text_member(entry, "publisher", path, "Name it, such as Microsoft.Azure.KeyVault")
     kind = yield from text_member(entry, "type", path, "Name it, such as KeyVaultForLinux")
@@ -109,21 +127,49 @@ def _check_kind(
     if kind is None or publisher is None:
         return
     known = catalog.lookup(publisher, kind)
+    other = catalog.lookup_other(publisher, kind)
     if known is None:
-        near = catalog.nearest(publisher, kind)
-        hint = f"Did you mean {near}? " if near else ""
-        what = f"the documentation does not list {quote(f'{publisher}/{kind}')} for Batch"
-        yield warning(f"{path}.type", what, f"{hint}Others must be enabled by a support request", _PAGE)
+        yield from _check_unlisted(publisher, kind, path)
+    ended = retirement_of(f"{publisher.strip()}/{kind.strip()}", EXTENSIONS)
+    if ended is not None and today is not None and ended.is_near(today):
+        yield end_of(ended, f"{path}.publisher", today)
+    either = known or other
+    if either is None:
         return
-    if system is not None and system != known.operating_system:
-        other = catalog.counterpart(known, system)
-        what = f"{known.type} is for {known.operating_system.title()}, the nodes run {system.title()}"
+    if nodes.system is not None and nodes.system != either.operating_system:
+        other = catalog.counterpart(either, nodes.system)
+        what = f"{either.type} is for {either.operating_system.title()}, the nodes run {nodes.system.title()}"
         mend = f"Use {other}" if other else "Take it out, or choose another image"
-        yield error(f"{path}.type", what, mend, known.link)
-    if known.needs_identity and not identities:
-        what = f"{known.type} signs in with an identity of the pool, and the pool has none"
+        yield error(f"{path}.type", what, mend, either.link)
+    if either.needs_identity and not nodes.identities:
+        what = f"{either.type} signs in with an identity of the pool, and the pool has none"
         yield warning(path, what, "Add a UserAssigned identity to the document", IDENTITY_PAGE)
-    yield from check_settings(entry.get("settings"), f"{path}.settings", known, identities=identities)
+    yield from check_settings(entry, path, either, nodes)
+
+
+def _check_unlisted(publisher: str, kind: str, path: str) -> Findings:
+    """Tell of an extension that Batch's page does not list, and of what was probably meant."""
+    swapped = catalog.lookup(kind, publisher) or catalog.lookup_other(kind, publisher)
+    if swapped is not None or (kind.casefold().startswith("microsoft.") and "." not in publisher):
+        what = "publisher and type have changed places"
+        yield error(f"{path}.type", what, f"Write publisher {quote(kind)} and type {quote(publisher)}", _PAGE)
+        return
+    near = catalog.nearest(publisher, kind)
+    hint = f"Did you mean {near}? " if near else ""
+    what = f"the documentation does not list {quote(f'{publisher}/{kind}')} for Batch"
+    yield warning(f"{path}.type", what, f"{hint}Others must be enabled by a support request", _PAGE)
+
+
+def _check_handler(entry: Mapping[str, Any], path: str, index: int, handlers: dict[str, int]) -> Findings:
+    """Check that no other extension is of the same publisher and type."""
+    publisher, kind = text_of(entry, "publisher"), text_of(entry, "type")
+    handler = f"{publisher}/{kind}".casefold()
+    first = handlers.setdefault(handler, index)
+    if publisher and kind and first not in (index, _TOLD):
+        handlers[handler] = _TOLD
+        what = f"extensions[{first}] is of this publisher and type, and a machine takes one of them"
+        mend = "Write what both are to do into one of them, such as all certificates"
+        yield error(path, what, mend, "https://github.com/MicrosoftDocs/azure-docs/issues/55085")
 
 
 def _check_order(entries: Sequence[Any], first_of: Mapping[str, int]) -> Findings:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from airflow_batchext.batch import extension_catalog as catalog
-from airflow_batchext.batch.documents import at, quote
+from airflow_batchext.batch.documents import at
 from airflow_batchext.pool_spec._check_extensions import check_extensions
+from airflow_batchext.pool_spec._check_images import check_agent, check_image, operating_system_of
+from airflow_batchext.pool_spec._check_settings import Nodes
+from airflow_batchext.pool_spec._check_sizes import gpu_of
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     Findings,
     error,
-    missing,
     object_at,
     object_member,
     objects,
@@ -22,27 +24,14 @@ from airflow_batchext.pool_spec._finding import (
     warning,
 )
 from airflow_batchext.pool_spec._members import MACHINE
-from airflow_batchext.pool_spec._request import whole_number
-
-_IMAGES_PAGE = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"
-_GALLERY_PAGE = "https://learn.microsoft.com/azure/batch/batch-sig-images"
-_IMAGE = f"{MACHINE}.imageReference"
-_MARKETPLACE = ("publisher", "offer", "sku")
-_IDS = ("id", "sharedGalleryImageId", "communityGalleryImageId")
-_COMPUTE = r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Compute"
-_IMAGE_ID = re.compile(
-    rf"{_COMPUTE}/(?:images/[^/]+|galleries/[^/]+/images/[^/]+(?:/versions/[^/]+)?)", re.IGNORECASE
-)
-_UBUNTU_AGENT = re.compile(r"batch\.node\.ubuntu (?P<version>\d\d\.\d\d)", re.IGNORECASE)
-_UBUNTU_IMAGE = re.compile(r"(?<!\d)(?P<year>1[4-9]|2\d)[._-]?04(?!\d)")
-_LINUX_PUBLISHERS = frozenset({"almalinux", "canonical", "debian", "openlogic", "redhat", "rocky", "suse"})
-_WINDOWS_PUBLISHER = "microsoftwindowsserver"
+from airflow_batchext.pool_spec._request import boolean, whole_number
 
 
-def check_machine(properties: Mapping[str, Any], identities: int) -> Findings:
+def check_machine(properties: Mapping[str, Any], identities: int, today: date | None) -> Findings:
     """Find what is wrong with ``deploymentConfiguration``.
 
     :param identities: how many identities the pool has that its nodes can sign in with.
+    :param today: the date; without it, ends that are announced are not told.
     """
     path = "properties.deploymentConfiguration"
     required = "Describe the nodes in deploymentConfiguration.virtualMachineConfiguration"
@@ -60,82 +49,31 @@ def check_machine(properties: Mapping[str, Any], identities: int) -> Findings:
     mend = 'Name a marketplace image: {"publisher": …, "offer": …, "sku": …, "version": "latest"}'
     image = yield from object_member(machine, "imageReference", MACHINE, mend)
     if image is not None:
-        yield from _check_image(image)
+        yield from check_image(image)
     mend = "Name the node agent of the image, such as batch.node.ubuntu 24.04"
     agent = yield from text_member(machine, "nodeAgentSkuId", MACHINE, mend)
-    of_image = _system_of(image or {})
-    of_agent = catalog.node_operating_system(agent or "")
     if agent is not None:
-        yield from _check_agent(agent, of_agent, of_image, image or {})
-    system = of_agent or of_image
+        yield from check_agent(agent, image or {}, today)
+    system = operating_system(machine)
     yield from _check_for_windows_only(machine, system)
     yield from _check_disks(machine)
     yield from _check_containers(machine, properties)
-    yield from check_extensions(machine.get("extensions"), system, identities=identities)
+    profile = object_at(machine, "securityProfile")
+    enabled = object_at(profile, "uefiSettings").get("secureBootEnabled")
+    nodes = Nodes(
+        system,
+        identities,
+        gpu_of(properties),
+        has_secure_boot=enabled is True or boolean(enabled) is True,
+        has_security_type=bool(text_of(profile, "securityType")),
+    )
+    yield from check_extensions(machine.get("extensions"), nodes, today)
 
 
-def _check_image(image: Mapping[str, Any]) -> Findings:
-    if "virtualMachineImageId" in image:  # the data plane's name of the id; told as an unknown member
-        return
-    ids = [member for member in _IDS if image.get(member) is not None]
-    names = [member for member in (*_MARKETPLACE, "version") if image.get(member) is not None]
-    if len(ids) > 1 or (ids and names):
-        what = f"{', '.join((*ids, *names))} exclude each other"
-        mend = "Give the id of an image, or publisher, offer and sku"
-        yield error(_IMAGE, what, mend, ARM_PAGE)
-    elif not ids and not names and not image:
-        mend = 'Write {"publisher": …, "offer": …, "sku": …, "version": "latest"}, or the id of an image'
-        yield error(_IMAGE, "no image is named", mend, ARM_PAGE)
-    elif not ids:
-        for member in _MARKETPLACE:
-            if image.get(member) is None:
-                mend = "A marketplace image has publisher, offer and sku"
-                yield missing(f"{_IMAGE}.{member}", member, mend)
-            elif isinstance(image[member], str) and not image[member].strip():
-                yield error(f"{_IMAGE}.{member}", f"{member} is empty", "Name it", ARM_PAGE)
-    resource = image.get("id")
-    if isinstance(resource, str) and not _IMAGE_ID.fullmatch(resource):
-        mend = "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/galleries/…/images/…"
-        yield error(f"{_IMAGE}.id", "this is not the resource id of an image", mend, _GALLERY_PAGE)
-
-
-def _system_of(image: Mapping[str, Any]) -> catalog.OperatingSystem | None:
-    """Return the operating system of a marketplace image, where its publisher tells."""
-    publisher = text_of(image, "publisher").casefold()
-    if publisher == _WINDOWS_PUBLISHER:
-        return "windows"
-    return "linux" if publisher in _LINUX_PUBLISHERS else None
-
-
-def _check_agent(
-    agent: str,
-    system: catalog.OperatingSystem | None,
-    of_image: catalog.OperatingSystem | None,
-    image: Mapping[str, Any],
-) -> Findings:
-    path = f"{MACHINE}.nodeAgentSkuId"
-    if system is None:
-        what = f"{quote(agent)} does not look like a node agent: their names begin with 'batch.node.'"
-        mend = "Name that of the image, such as batch.node.ubuntu 24.04 or batch.node.windows amd64"
-        yield warning(path, what, mend, _IMAGES_PAGE)
-        return
-    if of_image is not None and of_image != system:
-        what = f"the agent {quote(agent)} is for {system.title()}, the image is {of_image.title()}"
-        yield error(path, what, "Name the agent of the image", _IMAGES_PAGE)
-        return
-    wanted, offered = _UBUNTU_AGENT.fullmatch(agent.strip()), _ubuntu_of(image)
-    if wanted is not None and offered and wanted["version"] != offered:
-        what = f"the agent is for Ubuntu {wanted['version']}, the image looks like {offered}"
-        yield warning(path, what, f"Write batch.node.ubuntu {offered}, or change the image", _IMAGES_PAGE)
-
-
-def _ubuntu_of(image: Mapping[str, Any]) -> str:
-    """Return the release that an Ubuntu image's offer or sku tells, such as 22.04."""
-    offer, sku = text_of(image, "offer"), text_of(image, "sku")
-    if "ubuntu" not in offer.casefold():
-        return ""
-    match = _UBUNTU_IMAGE.search(sku) or _UBUNTU_IMAGE.search(offer)
-    return f"{match['year']}.04" if match else ""
+def operating_system(machine: Mapping[str, Any]) -> catalog.OperatingSystem | None:
+    """Return what the nodes run, where the node agent or the image tells."""
+    agent = catalog.node_operating_system(text_of(machine, "nodeAgentSkuId"))
+    return agent or operating_system_of(object_at(machine, "imageReference"))
 
 
 def _check_for_windows_only(machine: Mapping[str, Any], system: catalog.OperatingSystem | None) -> Findings:
@@ -144,9 +82,6 @@ def _check_for_windows_only(machine: Mapping[str, Any], system: catalog.Operatin
     if machine.get("windowsConfiguration") is not None:
         what = "windowsConfiguration is given, and the nodes run Linux"
         yield error(f"{MACHINE}.windowsConfiguration", what, "Take it out", ARM_PAGE)
-    if machine.get("licenseType") is not None:
-        what = "licenseType is for Windows, and the nodes run Linux"
-        yield warning(f"{MACHINE}.licenseType", what, "Take it out", ARM_PAGE)
 
 
 def _check_disks(machine: Mapping[str, Any]) -> Findings:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from airflow_batchext.pool_spec._check_formula import PAGE as AUTOSCALE_PAGE
+from airflow_batchext.pool_spec._check_formula import check_formula
 from airflow_batchext.pool_spec._durations import parse_duration
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
@@ -22,16 +23,13 @@ from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.pool_spec._request import whole_number
 
 _SCALE = "properties.scaleSettings"
-_AUTOSCALE_PAGE = "https://learn.microsoft.com/azure/batch/batch-automatic-scaling"
 _QUOTA_PAGE = "https://learn.microsoft.com/azure/batch/batch-quota-limit"
 _SPOT_PAGE = "https://learn.microsoft.com/azure/batch/batch-spot-vms"
 _SHORTEST, _LONGEST = timedelta(minutes=5), timedelta(hours=168)
-_LONGEST_FORMULA = 8192
 _MOST_SLOTS = 256
 _MOST_COMMUNICATING = 100
 _TARGETS = ("targetDedicatedNodes", "targetLowPriorityNodes")
 _FROM_IMAGE = {"targetDedicatedNodes": 2000, "targetLowPriorityNodes": 1000}
-_SETS_TARGET = re.compile(r"\$Target(?:DedicatedNodes|LowPriorityNodes|Dedicated)\b\s*=(?!=)", re.IGNORECASE)
 
 
 def check_scale(properties: Mapping[str, Any]) -> Findings:
@@ -80,15 +78,7 @@ def _check_auto_scale(auto: Mapping[str, Any], path: str) -> Findings:
     if formula is None:
         yield missing(f"{path}.formula", "formula", mend)
     elif isinstance(formula, str):
-        if not formula.strip():
-            yield error(f"{path}.formula", "formula is empty", mend, _AUTOSCALE_PAGE)
-        elif len(formula) > _LONGEST_FORMULA:
-            what = f"formula is longer than {_LONGEST_FORMULA} characters"
-            yield error(f"{path}.formula", what, "Shorten it", _AUTOSCALE_PAGE)
-        elif not _SETS_TARGET.search(formula):
-            what = "formula sets no target: the pool keeps as many nodes as it has"
-            mend = "Assign $TargetDedicatedNodes or $TargetLowPriorityNodes in it"
-            yield warning(f"{path}.formula", what, mend, _AUTOSCALE_PAGE)
+        yield from check_formula(formula, f"{path}.formula")
     interval = auto.get("evaluationInterval")
     if interval is not None:
         duration = parse_duration(interval)
@@ -99,7 +89,7 @@ def _check_auto_scale(auto: Mapping[str, Any], path: str) -> Findings:
         elif not _SHORTEST <= duration <= _LONGEST:
             what = "shorter than 5 minutes" if duration < _SHORTEST else "longer than 168 hours"
             place = f"{path}.evaluationInterval"
-            yield error(place, f"evaluationInterval is {what}", mend, _AUTOSCALE_PAGE)
+            yield error(place, f"evaluationInterval is {what}", mend, AUTOSCALE_PAGE)
 
 
 def _check_slots(properties: Mapping[str, Any]) -> Findings:

@@ -57,6 +57,7 @@ _MOVED = {
     )
 }
 _ELSEWHERE_KNOWN = {"VMExtension": frozenset(catalog.EXTENSION_MEMBERS)}
+_MAY_BE_BLANK = frozenset({"value"})
 _KINDS = {
     "text": "a text",
     "integer": "a whole number",
@@ -101,6 +102,8 @@ def _members(
         elif member.read_only and item is not None:
             what = f"{key} is said by Azure, it cannot be set"
             yield warning(place, what, "Take it out", ARM_PAGE)
+        elif isinstance(item, str) and not item.strip() and member.required and key not in _MAY_BE_BLANK:
+            yield error(place, f"{key} is empty", "Give it: Azure requires it", ARM_PAGE)
         elif item is not None:
             yield from _value(item, member.shape, key, place, schema)
     for name, member in members.items():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.documents import at, quote
+from airflow_batchext.pool_spec._check_commands import check_command
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     Findings,
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 _START = "properties.startTask"
 _FILES_PAGE = "https://learn.microsoft.com/azure/batch/resource-files"
 _USERS_PAGE = "https://learn.microsoft.com/azure/batch/batch-user-accounts"
-_SHELL = re.compile(
-    r"\s*\S*\b(?:sh|bash|zsh|dash|cmd|cmd\.exe|powershell|powershell\.exe|pwsh)['\"]?\s", re.IGNORECASE
-)
-_NEEDS_SHELL = re.compile(r"&&|\|\||[|<>]|;\s|\$\{?[A-Za-z_]|%[A-Za-z_]\w*%|\n")
+_URL = re.compile(r"https?://[^/\s]+(?:/\S*)?", re.IGNORECASE)
 _SOURCES = ("autoStorageContainerName", "storageContainerUrl", "httpUrl")
 _LONGEST_NAME = 20
 
@@ -41,10 +39,11 @@ def check_start_task(properties: Mapping[str, Any], system: catalog.OperatingSys
     task = properties.get("startTask")
     accounts = {text_of(account, "name") for _, account in objects(properties.get("userAccounts"))}
     if isinstance(task, Mapping) and task:
-        yield from _check_command(task, system)
+        yield from _check_command(task)
+        yield from check_command(task, properties.get("userAccounts"), system)
         yield from _check_user(task, accounts)
         for index, file in objects(task.get("resourceFiles")):
-            yield from _check_file(file, at(f"{_START}.resourceFiles", index))
+            yield from _check_file(file, at(f"{_START}.resourceFiles", index), system)
         retries = whole_number(task.get("maxTaskRetryCount"))
         if retries is not None and retries < -1:
             mend = "Give 0 or more, or -1 to retry without end"
@@ -52,23 +51,13 @@ def check_start_task(properties: Mapping[str, Any], system: catalog.OperatingSys
     yield from _check_accounts(properties.get("userAccounts"), system)
 
 
-def _check_command(task: Mapping[str, Any], system: catalog.OperatingSystem | None) -> Findings:
-    path = f"{_START}.commandLine"
-    command = task.get("commandLine")
+def _check_command(task: Mapping[str, Any]) -> Findings:
+    path, command = f"{_START}.commandLine", task.get("commandLine")
     if command is None:
         mend = 'Say what the start task runs, such as /bin/sh -c "…"'
         yield missing(path, "commandLine", mend)
     elif isinstance(command, str) and not command.strip():
         yield error(path, "commandLine is empty", "Say what the start task runs", ARM_PAGE)
-    elif (
-        isinstance(command, str)
-        and task.get("containerSettings") is None
-        and _NEEDS_SHELL.search(command)
-        and not _SHELL.match(command)
-    ):
-        what = "commandLine looks as if a shell were to read it, but it runs without one"
-        mend = 'Write cmd /c "…"' if system == "windows" else "Write /bin/sh -c '…'"
-        yield warning(path, what, mend, ARM_PAGE)
 
 
 def _check_user(task: Mapping[str, Any], accounts: set[str]) -> Findings:
@@ -86,7 +75,7 @@ def _check_user(task: Mapping[str, Any], accounts: set[str]) -> Findings:
         yield error(f"{path}.userName", what, "Add it to userAccounts, or use autoUser", _USERS_PAGE)
 
 
-def _check_file(file: Mapping[str, Any], path: str) -> Findings:
+def _check_file(file: Mapping[str, Any], path: str, system: catalog.OperatingSystem | None) -> Findings:
     given = [member for member in _SOURCES if file.get(member) is not None]
     if not given and "blobSource" in file:  # told as an unknown member
         return
@@ -95,19 +84,45 @@ def _check_file(file: Mapping[str, Any], path: str) -> Findings:
         yield error(path, "the resource file has no source", mend, _FILES_PAGE)
     elif len(given) > 1:
         yield error(path, f"{' and '.join(given)} exclude each other", "Keep one of them", _FILES_PAGE)
-    elif given == ["httpUrl"]:
-        if file.get("filePath") is None:
-            mend = "Name the file that it becomes on the node"
-            yield missing(f"{path}.filePath", "filePath", mend)
-        if file.get("blobPrefix") is not None:
-            what = "blobPrefix is for containers, and this is the URL of one file"
-            yield error(f"{path}.blobPrefix", what, "Take it out, or give storageContainerUrl", _FILES_PAGE)
+    else:
+        yield from _check_source(file, given[0], path)
+    if (
+        file.get("filePath") is not None
+        and isinstance(file["filePath"], str)
+        and not file["filePath"].strip()
+    ):
+        what, mend = "filePath is empty", "Name the file, or the directory, that it becomes on the node"
+        yield error(f"{path}.filePath", what, mend, _FILES_PAGE)
+    if file.get("fileMode") is not None and system == "windows":
+        what = "fileMode is not looked at: the nodes run Windows"
+        yield warning(f"{path}.fileMode", what, "Take it out", _FILES_PAGE)
     if ".." in text_of(file, "filePath").replace("\\", "/").split("/"):
         what = "filePath leads out of the task's directory"
         yield error(f"{path}.filePath", what, "Write a path without ..", _FILES_PAGE)
     mode = file.get("fileMode")
     if isinstance(mode, str) and not re.fullmatch(r"0?[0-7]{3,4}", mode.strip()):
         yield error(f"{path}.fileMode", "fileMode is not octal", "Write it like 0755", _FILES_PAGE)
+
+
+def _check_source(file: Mapping[str, Any], source: str, path: str) -> Findings:
+    value = file[source]
+    if isinstance(value, str) and not value.strip():
+        what = f"the resource file has no source: {source} is empty"
+        yield error(f"{path}.{source}", what, "Name it", _FILES_PAGE)
+    elif (
+        isinstance(value, str) and source != "autoStorageContainerName" and not _URL.fullmatch(value.strip())
+    ):
+        mend = "Write https://ACCOUNT.blob.core.windows.net/CONTAINER/FILE, or any other URL"
+        yield error(f"{path}.{source}", "this is no URL", mend, _FILES_PAGE)
+    if source == "httpUrl":
+        if file.get("filePath") is None:
+            yield missing(f"{path}.filePath", "filePath", "Name the file that it becomes on the node")
+        if file.get("blobPrefix") is not None:
+            what = "blobPrefix is for containers, and this is the URL of one file"
+            yield error(f"{path}.blobPrefix", what, "Take it out, or give storageContainerUrl", _FILES_PAGE)
+    if source == "autoStorageContainerName" and file.get("identityReference") is not None:
+        what = "identityReference is for storageContainerUrl and httpUrl"
+        yield warning(f"{path}.identityReference", what, "Take it out", _FILES_PAGE)
 
 
 def _check_accounts(accounts: object, system: catalog.OperatingSystem | None) -> Findings:

@@ -1,13 +1,12 @@
-"""The check of what surrounds a pool's nodes: network, mounted file systems, packages, labels, upgrades."""
+"""The check of what surrounds a pool's nodes: mounted file systems, packages, labels."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.documents import at, quote
-from airflow_batchext.pool_spec._durations import parse_duration
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     Findings,
@@ -15,141 +14,40 @@ from airflow_batchext.pool_spec._finding import (
     object_at,
     objects,
     text_of,
+    warning,
 )
-from airflow_batchext.pool_spec._request import whole_number
 
-_NETWORK = "properties.networkConfiguration"
-_NAT = f"{_NETWORK}.endpointConfiguration.inboundNatPools"
-_ADDRESSES = f"{_NETWORK}.publicIPAddressConfiguration"
-_ROLLING = "properties.upgradePolicy.rollingUpgradePolicy"
-_NETWORK_PAGE = "https://learn.microsoft.com/azure/batch/batch-virtual-network"
-_PORTS_PAGE = "https://learn.microsoft.com/azure/batch/pool-endpoint-configuration"
+if TYPE_CHECKING:
+    from airflow_batchext.batch.extension_catalog import OperatingSystem
+
 _MOUNT_PAGE = "https://learn.microsoft.com/azure/batch/virtual-file-mount"
 _PACKAGES_PAGE = "https://learn.microsoft.com/azure/batch/batch-application-packages"
-_GROUP = r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers"
-_SUBNET = re.compile(
-    rf"{_GROUP}/Microsoft\.(?:Classic)?Network/virtualNetworks/[^/]+/subnets/[^/]+", re.IGNORECASE
-)
-_ADDRESS = re.compile(rf"{_GROUP}/Microsoft\.Network/publicIPAddresses/[^/]+", re.IGNORECASE)
 _APPLICATION = re.compile(
-    rf"{_GROUP}/Microsoft\.Batch/batchAccounts/[^/]+/(?:pools/[^/]+/)?applications/[^/]+(?:/versions/[^/]+)?",
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Batch/batchAccounts/[^/]+"
+    r"/(?:pools/[^/]+/)?applications/[^/]+(?:/versions/[^/]+)?",
     re.IGNORECASE,
 )
-_RESERVED_PORTS = (29876, 29877)
-_MOST_NAT_POOLS, _MOST_RULES, _MOST_PACKAGES, _MOST_MOUNTS = 5, 25, 10, 10
-_BLOB = "azureBlobFileSystemConfiguration"
-_MOUNTS = (_BLOB, "nfsMountConfiguration", "cifsMountConfiguration", "azureFileShareConfiguration")
+_MOST_PACKAGES, _MOST_MOUNTS = 10, 10
+_BLOB, _SHARE = "azureBlobFileSystemConfiguration", "azureFileShareConfiguration"
+_MOUNTS = (_BLOB, "nfsMountConfiguration", "cifsMountConfiguration", _SHARE)
+_TITLES = {_BLOB: "blobs", "nfsMountConfiguration": "NFS", "cifsMountConfiguration": "CIFS"}
 _BLOB_KEYS = ("accountKey", "sasKey", "identityReference")
-_PERCENTAGES = {
-    "maxBatchInstancePercent": 5,
-    "maxUnhealthyInstancePercent": 5,
-    "maxUnhealthyUpgradedInstancePercent": 0,
-}
+_SHARE_URL = re.compile(r"https://(?P<account>[^/.\s]+)\.[^/\s]+(?:/\S*)?", re.IGNORECASE)
 
 
-def check_surroundings(properties: Mapping[str, Any]) -> Findings:
-    """Find what is wrong with the members of a pool that are not about its machines."""
-    yield from _check_network(object_at(properties, "networkConfiguration"))
-    yield from _check_mounts(properties.get("mountConfiguration"))
+def check_surroundings(properties: Mapping[str, Any], system: OperatingSystem | None) -> Findings:
+    """Find what is wrong with the members of a pool that are not about its machines or its network.
+
+    :param system: what the pool's nodes run, if that is known.
+    """
+    yield from _check_mounts(properties.get("mountConfiguration"), system)
     yield from _check_packages(properties.get("applicationPackages"))
-    yield from _check_upgrades(object_at(properties, "upgradePolicy", "rollingUpgradePolicy"))
     if len(text_of(properties, "displayName")) > 1024:
         what = "displayName is longer than 1024 characters"
         yield error("properties.displayName", what, "Shorten it", ARM_PAGE)
 
 
-def _check_network(network: Mapping[str, Any]) -> Findings:
-    subnet = network.get("subnetId")
-    if isinstance(subnet, str) and not _SUBNET.fullmatch(subnet):
-        what = "this is not the resource id of a subnet"
-        mend = (
-            "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/virtualNetworks/…/subnets/…"
-        )
-        yield error(f"{_NETWORK}.subnetId", what, mend, _NETWORK_PAGE)
-    addresses = object_at(network, "publicIPAddressConfiguration")
-    provision = text_of(addresses, "provision").casefold()
-    own = addresses.get("ipAddressIds")
-    if provision == "usermanaged" and not own:
-        what = "the addresses are UserManaged, but none is named"
-        yield error(f"{_ADDRESSES}.ipAddressIds", what, "Name their resource ids", _NETWORK_PAGE)
-    elif own and provision in ("batchmanaged", "nopublicipaddresses"):
-        what = f"addresses are named, and provision is {text_of(addresses, 'provision')}"
-        yield error(f"{_ADDRESSES}.ipAddressIds", what, "Write UserManaged, or take them out", _NETWORK_PAGE)
-    for index, address in enumerate(own if isinstance(own, (list, tuple)) else ()):
-        if isinstance(address, str) and not _ADDRESS.fullmatch(address):
-            mend = "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/publicIPAddresses/…"
-            what = "this is not the resource id of a public IP address"
-            yield error(at(f"{_ADDRESSES}.ipAddressIds", index), what, mend, _NETWORK_PAGE)
-    pools = object_at(network, "endpointConfiguration").get("inboundNatPools")
-    if pools and provision == "nopublicipaddresses":
-        what = "nodes without public addresses cannot have inbound NAT pools"
-        yield error(_NAT, what, "Take them out", _PORTS_PAGE)
-    yield from _check_nat_pools(pools)
-
-
-def _check_nat_pools(pools: object) -> Findings:
-    entries = list(objects(pools))
-    if len(entries) > _MOST_NAT_POOLS:
-        yield error(_NAT, f"there are more than {_MOST_NAT_POOLS} NAT pools", "Take some out", _PORTS_PAGE)
-    yield from _check_twice(entries, "name", _NAT)
-    yield from _check_twice(entries, "backendPort", _NAT)
-    rules = [
-        (f"{at(_NAT, index)}.networkSecurityGroupRules[{position}]", rule)
-        for index, entry in entries
-        for position, rule in objects(entry.get("networkSecurityGroupRules"))
-    ]
-    if len(rules) > _MOST_RULES:
-        yield error(_NAT, f"there are more than {_MOST_RULES} rules in all", "Take some out", _PORTS_PAGE)
-    first_of: dict[int, str] = {}
-    for path, rule in rules:
-        priority = whole_number(rule.get("priority"))
-        if priority is not None and not 150 <= priority <= 4096:
-            what = f"priority {priority} is out of range"
-            yield error(f"{path}.priority", what, "Give 150 to 4096", _PORTS_PAGE)
-        elif priority is not None and first_of.setdefault(priority, path) != path:
-            what = f"priority {priority} is taken by another rule of the pool"
-            yield error(f"{path}.priority", what, "Give each rule another priority", _PORTS_PAGE)
-    taken: list[tuple[int, int, int]] = []
-    for index, entry in entries:
-        path = at(_NAT, index)
-        port = whole_number(entry.get("backendPort"))
-        if port is not None and (not 1 <= port <= 65535 or port in _RESERVED_PORTS):
-            mend = (
-                f"Give 1 to 65535, but not {' or '.join(map(str, _RESERVED_PORTS))}, which Batch itself needs"
-            )
-            yield error(f"{path}.backendPort", f"port {port} cannot be used", mend, _PORTS_PAGE)
-        first, last = (whole_number(entry.get(f"frontendPortRange{end}")) for end in ("Start", "End"))
-        if first is None or last is None:
-            continue
-        place = f"{path}.frontendPortRangeStart"
-        if first > last:
-            yield error(place, "the range of ports ends before it starts", "Swap the two", _PORTS_PAGE)
-        elif first < 1 or last > 65534 or (first <= 55000 and last >= 50000):
-            mend = "Stay within 1 to 65534, and out of 50000 to 55000, which are reserved"
-            yield error(place, "the range of ports cannot be used", mend, _PORTS_PAGE)
-        elif last - first + 1 < 40:
-            yield error(place, "the range has fewer than 40 ports", "Widen it", _PORTS_PAGE)
-        else:
-            for start, end, other in taken:
-                if first <= end and last >= start:
-                    what = f"the range of ports overlaps that of inboundNatPools[{other}]"
-                    yield error(place, what, "Give each its own ports", _PORTS_PAGE)
-                    break
-            taken.append((first, last, index))
-
-
-def _check_twice(entries: list[tuple[int, Mapping[str, Any]]], member: str, base: str) -> Findings:
-    first_of: dict[object, int] = {}
-    for index, entry in entries:
-        value = entry.get(member)
-        key = value.casefold() if isinstance(value, str) else whole_number(value)
-        if key is not None and first_of.setdefault(key, index) != index:
-            shown = quote(value) if isinstance(value, str) else value
-            what = f"{member} {shown} is taken by {base.rpartition('.')[2]}[{first_of[key]}]"
-            yield error(f"{at(base, index)}.{member}", what, "Give each another one", ARM_PAGE)
-
-
-def _check_mounts(mounts: object) -> Findings:
+def _check_mounts(mounts: object, system: OperatingSystem | None) -> Findings:
     base = "properties.mountConfiguration"
     entries = list(objects(mounts))
     if len(entries) > _MOST_MOUNTS:
@@ -164,12 +62,28 @@ def _check_mounts(mounts: object) -> Findings:
             what = f"{' and '.join(kinds)} exclude each other"
             yield error(path, what, "Write one entry for each", _MOUNT_PAGE)
         for kind in kinds:
-            relative = text_of(object_at(mount, kind), "relativeMountPath")
-            if relative and first_of.setdefault(relative, index) != index:
-                what = f"{quote(relative)} is taken by mountConfiguration[{first_of[relative]}]"
-                yield error(f"{path}.{kind}.relativeMountPath", what, "Choose another path", _MOUNT_PAGE)
+            place = f"{path}.{kind}"
+            if kind != _SHARE and system == "windows":
+                what = f"only Linux nodes can mount {_TITLES[kind]}, and the nodes run Windows"
+                mend = "Use azureFileShareConfiguration, or an image of Linux"
+                yield error(place, what, mend, _MOUNT_PAGE)
+            yield from _check_mount_path(object_at(mount, kind), place, index, first_of)
         if isinstance(mount.get(_BLOB), Mapping):
             yield from _check_blob_mount(mount[_BLOB], f"{path}.{_BLOB}")
+        yield from _check_share(object_at(mount, _SHARE), f"{path}.{_SHARE}")
+
+
+def _check_mount_path(mount: Mapping[str, Any], place: str, index: int, first_of: dict[str, int]) -> Findings:
+    relative = text_of(mount, "relativeMountPath")
+    path = f"{place}.relativeMountPath"
+    if relative and first_of.setdefault(relative, index) != index:
+        what = f"{quote(relative)} is taken by mountConfiguration[{first_of[relative]}]"
+        yield error(path, what, "Choose another path", _MOUNT_PAGE)
+    if ".." in relative.replace("\\", "/").split("/"):
+        yield error(path, "the path leads out of the mounts' directory", "Write it without ..", _MOUNT_PAGE)
+    elif relative.startswith("/"):
+        what = "the path is relative to the directory of all mounts (AZ_BATCH_NODE_MOUNTS_DIR)"
+        yield warning(path, what, "Write it without the first /", _MOUNT_PAGE)
 
 
 def _check_blob_mount(blob: Mapping[str, Any], path: str) -> Findings:
@@ -177,6 +91,21 @@ def _check_blob_mount(blob: Mapping[str, Any], path: str) -> Findings:
     if len(given) != 1:
         what = f"{' and '.join(given)} exclude each other" if given else "nothing says how to sign in"
         yield error(path, what, f"Give one of {', '.join(_BLOB_KEYS)}", _MOUNT_PAGE)
+
+
+def _check_share(share: Mapping[str, Any], path: str) -> Findings:
+    url = share.get("azureFileUrl")
+    if not isinstance(url, str) or not url.strip():
+        return
+    match = _SHARE_URL.fullmatch(url.strip())
+    if match is None:
+        mend = "Write https://ACCOUNT.file.core.windows.net/SHARE"
+        yield error(f"{path}.azureFileUrl", "this is not the URL of a file share", mend, _MOUNT_PAGE)
+        return
+    account = text_of(share, "accountName")
+    if account and ".file." in url.casefold() and match["account"].casefold() != account.casefold():
+        what = f"the URL is of another account than {quote(account)}"
+        yield warning(f"{path}.azureFileUrl", what, "Name the same account in both", _MOUNT_PAGE)
 
 
 def _check_packages(packages: object) -> Findings:
@@ -193,19 +122,3 @@ def _check_packages(packages: object) -> Findings:
                 "/applications/…, and the version as version"
             )
             yield error(f"{at(base, index)}.id", what, mend, _PACKAGES_PAGE)
-
-
-def _check_upgrades(rolling: Mapping[str, Any]) -> Findings:
-    for member, least in _PERCENTAGES.items():
-        value = whole_number(rolling.get(member))
-        if value is not None and not least <= value <= 100:
-            what = f"{member} is {value}"
-            yield error(f"{_ROLLING}.{member}", what, f"Give {least} to 100 percent", ARM_PAGE)
-    batch, unhealthy = (whole_number(rolling.get(f"max{w}InstancePercent")) for w in ("Batch", "Unhealthy"))
-    if batch is not None and unhealthy is not None and 5 <= unhealthy < batch <= 100:
-        what = "maxBatchInstancePercent is more than maxUnhealthyInstancePercent"
-        yield error(f"{_ROLLING}.maxBatchInstancePercent", what, "Lower it, or raise the other", ARM_PAGE)
-    pause = rolling.get("pauseTimeBetweenBatches")
-    if isinstance(pause, str) and parse_duration(pause) is None:
-        what = "pauseTimeBetweenBatches is not an ISO 8601 duration"
-        yield error(f"{_ROLLING}.pauseTimeBetweenBatches", what, "Write it like PT30S", ARM_PAGE)

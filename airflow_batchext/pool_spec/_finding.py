@@ -25,7 +25,8 @@ class Finding:
     ``path`` says where (``""`` is the document itself), ``problem`` what, ``mend`` what to do, ``link``
     where Azure's documentation says so. None of them ever holds a value below a secret member.
     ``meant`` is the place of the member that was probably meant by a misspelt or misplaced one. ``line`` and
-    ``column`` count from 1, and are None where the document was no text.
+    ``column`` count from 1, and are None where the document was no text. What ``covers`` tells of everything
+    below its path, so that nothing else is told there.
     """
 
     severity: Literal["error", "warning"]
@@ -36,6 +37,7 @@ class Finding:
     meant: str = ""
     line: int | None = None
     column: int | None = None
+    covers: bool = False
 
     def __str__(self) -> str:
         """Say it all in one line."""

@@ -28,18 +28,22 @@ _PLAIN: Mapping[object, Shape] = {
 }
 
 
-def check_pool(document: object, *, pool_id: str | None = None) -> list[Finding]:
+def check_pool(
+    document: object, *, pool_id: str | None = None, today: datetime.date | None = None
+) -> list[Finding]:
     """Say everything that is wrong with a pool document, errors first.
 
     A reference to a secret counts as the text that will be there.
 
     :param document: the body of ``Pool_Create`` as plain data, or anything else: nothing makes this raise.
     :param pool_id: the name the pool is going to have; without it the document's ``name`` counts.
+    :param today: the date against which ends of support are held; by default that of the clock.
     """
+    today = today or datetime.datetime.now(datetime.timezone.utc).date()
     schema = pool_schema()
     with suppress(RecursionError):  # a document without a bottom is told of by the check
         document = with_stand_ins(document)
-    findings = check_document(document, pool_id=pool_id, schema=schema)
+    findings = check_document(document, pool_id=pool_id, schema=schema, today=today)
     if schema is None:
         what = "its members were not compared with those that Azure knows: the SDK is built in a new way"
         findings.append(Finding("warning", "", what, "Install a version of azure-mgmt-batch that is older"))

@@ -17,7 +17,9 @@ REFERENCE_MEMBER: Final = "$secret"
 """The one member of a reference."""
 VALUE_OF_PAIR: Final = ("value", "Value")
 _LONGEST: Final = 4096
-_WORDS_OF_NO: Final = frozenset({"", "true", "false", "null", "none", "yes", "no", "undefined", "0", "1"})
+_WORDS_OF_NO: Final = frozenset(
+    {"", "true", "false", "null", "none", "yes", "no", "on", "off", "0", "1", "undefined"}
+)
 # A variable of the shell, a template, a place to be filled in, a secret in a key vault.
 _STAND_IN: Final = re.compile(
     r"\$\{\w+\}|\$[A-Za-z_]\w*|%\w+%|\{\{[^{}]*\}\}|<[^<>]*>|@Microsoft\.KeyVault\([^()]*\)"

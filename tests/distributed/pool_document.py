@@ -8,8 +8,8 @@ from typing import Any
 def document(nodes: int) -> dict[str, Any]:
     """A pool with one extension, ``agent``."""
     machine = {
-        "imageReference": {"publisher": "canonical", "offer": "ubuntuserver", "sku": "18.04-lts"},
-        "nodeAgentSkuId": "batch.node.ubuntu 18.04",
+        "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
+        "nodeAgentSkuId": "batch.node.ubuntu 24.04",
         "extensions": [
             {"name": "agent", "publisher": "Microsoft.Azure.Monitor", "type": "AzureMonitorLinuxAgent"}
         ],

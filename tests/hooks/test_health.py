@@ -37,8 +37,8 @@ def test_a_healthy_pool(azure, way, settings):
     health = way(azure)
     assert (health.outcome, health.summary) == ("open", "3 of 3 nodes ready")
     assert (health.vm_size, health.allocation_state) == ("standard_ds2_v2", "steady")
-    assert health.node_agent == "batch.node.ubuntu 18.04"
-    assert health.image["sku"] == "18.04-lts"
+    assert health.node_agent == "batch.node.ubuntu 24.04"
+    assert health.image["sku"] == "server"
     assert len(health.identities) == 1
     assert [e.name for e in health.extensions] == ["secretext"]
     for node in health.nodes:

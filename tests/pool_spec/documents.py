@@ -23,7 +23,7 @@ GOOD: dict[str, Any] = {
     "type": "Microsoft.Batch/batchAccounts/pools",
     "identity": {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}},
     "properties": {
-        "vmSize": "STANDARD_D2S_V5",
+        "vmSize": "STANDARD_NC4AS_T4_V3",
         "deploymentConfiguration": {
             "virtualMachineConfiguration": {
                 "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},

@@ -172,12 +172,17 @@ def test_a_null_is_not_called_a_misspelling():
 def test_azures_own_example_gives_no_error():
     findings = check_document(ARM_EXAMPLE, pool_id="testpool")
     secrets = f"{EXTENSION}.settings.secretsManagementSettings"
+    agent = f"{MACHINE}.nodeAgentSkuId"
     assert [(finding.severity, finding.path) for finding in findings] == [
+        ("error", agent),  # Azure has retired it since
         ("warning", EXTENSION),
         ("warning", secrets),
     ]
     with_identity = {**ARM_EXAMPLE, "identity": GOOD["identity"]}
-    assert [finding.path for finding in check_document(with_identity, pool_id="testpool")] == [secrets]
+    assert [finding.path for finding in check_document(with_identity, pool_id="testpool")] == [
+        agent,
+        secrets,
+    ]
 
 
 @pytest.mark.parametrize("scale", [ABSENT, None, {}])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ CORPUS = Path(__file__).with_name("corpus")
 CASES = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted(CORPUS.glob("*.yaml"))}
 SHORT = {"machine": MACHINE, "extension": EXTENSION, "fixed": FIXED}
 ROOT = Path(__file__).parents[2]
+PAGES = tuple(
+    f"https://{page}/" for page in ("learn.microsoft.com", "github.com/Azure", "github.com/MicrosoftDocs")
+)
+TODAY = date(2026, 6, 1)
+"""The page of mistakes says the same on every day."""
 EXAMPLES = Path(os.environ.get("BATCHEXT_EXAMPLES", ROOT.parent / "shared" / "azure-batch" / "examples"))
 
 
@@ -52,12 +58,12 @@ def changed(changes: list[dict[str, Any]]) -> Any:
 
 def findings_of(case: dict[str, Any]) -> list[Finding]:
     if "text" not in case:
-        return check_pool(changed(case["change"]))
+        return check_pool(changed(case["change"]), today=TODAY)
     try:
         (pool,) = parse_pools(case["text"], source=case["as"])
     except DocumentSyntaxError as flaw:
         return [Finding("error", "", flaw.problem, "", line=flaw.line, column=flaw.column)]
-    return check_pool(pool.body)
+    return check_pool(pool.body, today=TODAY)
 
 
 def test_there_are_as_many_as_promised():
@@ -87,7 +93,12 @@ def test_what_a_mistake_is_told_with_leads_on(name):
     for finding in findings_of(CASES[name]):
         assert finding.line is not None or finding.mend
         assert len(str(finding).splitlines()) == 1
-        assert finding.link.startswith("https://learn.microsoft.com/") or not finding.link
+        assert finding.link.startswith(PAGES) or not finding.link
+
+
+def unexpected(findings: list[Finding]) -> list[Finding]:
+    """The errors, but for what Azure has retired since its examples were written."""
+    return [f for f in findings if f.severity == "error" and "Azure has retired" not in f.problem]
 
 
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"there are no examples in {EXAMPLES}")
@@ -97,7 +108,7 @@ def test_microsofts_own_examples_give_no_error():
     for file in files:
         (pool,) = parse_pools(file.read_text("utf-8"), source=file.name)
         assert pool.name
-        assert [finding for finding in check_pool(pool.body) if finding.severity == "error"] == []
+        assert unexpected(check_pool(pool.body)) == []
 
 
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"there are no examples in {EXAMPLES}")
@@ -107,8 +118,7 @@ def test_what_microsofts_examples_say_azure_answers_is_a_pool_too():
     assert len(files) > 5
     for file in files:
         answer = json.loads(file.read_text("utf-8"))["responses"]["200"]["body"]
-        errors = [finding for finding in check_pool(answer) if finding.severity == "error"]
-        assert [error.path for error in errors] == [], file.name
+        assert unexpected(check_pool(answer)) == [], file.name
 
 
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason=f"there are no examples in {EXAMPLES}")

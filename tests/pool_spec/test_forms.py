@@ -34,7 +34,7 @@ def model() -> models.Pool:
                 name: models.UserAssignedIdentities() for name in GOOD["identity"]["userAssignedIdentities"]
             },
         ),
-        vm_size="STANDARD_D2S_V5",
+        vm_size="STANDARD_NC4AS_T4_V3",
         deployment_configuration=models.DeploymentConfiguration(
             virtual_machine_configuration=models.VirtualMachineConfiguration(
                 image_reference=models.ImageReference(

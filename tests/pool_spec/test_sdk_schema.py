@@ -115,7 +115,9 @@ def test_a_wrong_member_is_one_finding_at_its_place(changed, value, severity, pa
 
 
 def test_a_misspelt_required_member_is_told_once():
-    document = with_change("properties.vmSize", ABSENT, with_change("properties.vmsize", "STANDARD_D2S_V5"))
+    document = with_change(
+        "properties.vmSize", ABSENT, with_change("properties.vmsize", "STANDARD_NC4AS_T4_V3")
+    )
     (finding,) = check_pool(document)
     assert (finding.path, finding.mend) == ("properties.vmsize", "It is spelt vmSize")
 

@@ -55,7 +55,7 @@ def test_the_rest_of_a_document_is_what_the_how_to_has(variant):
     (identity,) = document["identity"]["userAssignedIdentities"]
     assert identity.startswith("/subscriptions/00000000-0000-0000-0000-000000000000/")
     machine = document["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
-    image = {"ubuntu": ("canonical", "18.04-lts"), "almalinux": ("almalinux", "9-gen1")}[variant]
+    image = {"ubuntu": ("canonical", "server"), "almalinux": ("almalinux", "9-gen1")}[variant]
     assert (machine["imageReference"]["publisher"], machine["imageReference"]["sku"]) == image
     (extension,) = machine["extensions"]
     settings = extension["settings"]

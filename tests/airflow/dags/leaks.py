@@ -35,8 +35,8 @@ def document(protected: object, nodes: int = 1, **properties: object) -> dict:
         "protectedSettings": protected,
     }
     machine = {
-        "imageReference": {"publisher": "canonical", "offer": "ubuntuserver", "sku": "18.04-lts"},
-        "nodeAgentSkuId": "batch.node.ubuntu 18.04",
+        "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
+        "nodeAgentSkuId": "batch.node.ubuntu 24.04",
         "extensions": [extension],
     }
     return {

@@ -23,8 +23,8 @@ from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 def document(nodes: int, extension: str = "agent") -> dict:
     machine = {
-        "imageReference": {"publisher": "canonical", "offer": "ubuntuserver", "sku": "18.04-lts"},
-        "nodeAgentSkuId": "batch.node.ubuntu 18.04",
+        "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
+        "nodeAgentSkuId": "batch.node.ubuntu 24.04",
         "extensions": [
             {"name": extension, "publisher": "Microsoft.Azure.Monitor", "type": "AzureMonitorLinuxAgent"}
         ],

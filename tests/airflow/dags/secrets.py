@@ -30,8 +30,8 @@ def document(name: str, secret: object, **properties: object) -> dict:
         "protectedSettings": secret,
     }
     machine = {
-        "imageReference": {"publisher": "canonical", "offer": "ubuntuserver", "sku": "18.04-lts"},
-        "nodeAgentSkuId": "batch.node.ubuntu 18.04",
+        "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
+        "nodeAgentSkuId": "batch.node.ubuntu 24.04",
         "extensions": [extension],
     }
     return copy.deepcopy(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from airflow_batchext.cli.validate.account_rules import Account, compare
-from tests.pool_spec.documents import ABSENT, FIXED, GOOD, MACHINE, with_change
+from tests.pool_spec import documents
+from tests.pool_spec.documents import ABSENT, FIXED, MACHINE
+
+GOOD = documents.with_change("properties.vmSize", "STANDARD_D2S_V5")
 
 TODAY = "2026-11-22"
 SIZES = [
@@ -33,6 +36,10 @@ IMAGES = [
         "batchSupportEndOfLife": "2030-01-01T00:00:00Z",
     },
 ]
+
+
+def with_change(path, value, base=GOOD):
+    return documents.with_change(path, value, base)
 
 
 def account(*, pools=(), **properties):

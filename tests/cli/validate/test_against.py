@@ -80,8 +80,8 @@ def test_size_image_and_quota_are_compared(azure, against):
     body["properties"]["vmSize"] = "Standard_D2s_v6"
     assert "Batch does not offer 'Standard_D2s_v6' in westeurope" in against(body)[1]
     machine = body["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
-    machine["imageReference"]["sku"] = "18.04-lts-gen9"
-    assert "the account does not list the image 'canonical:ubuntuserver:18.04-lts-gen9'" in against(body)[1]
+    machine["imageReference"]["sku"] = "server-gen9"
+    assert "the account does not list the image 'canonical:ubuntu-24_04-lts:server-gen9'" in against(body)[1]
 
 
 def test_a_pool_that_exists_is_told(azure, against):
