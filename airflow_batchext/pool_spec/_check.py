@@ -35,6 +35,7 @@ from airflow_batchext.pool_spec._finding import (
     text_member,
     warning,
 )
+from airflow_batchext.pool_spec._recognise import not_a_pool
 from airflow_batchext.pool_spec._respell import Respelt, respell
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ def check_document(
     pool = rewritten(document if pool_id is None else {**document, "name": pool_id})
     respelt = Respelt(pool) if schema is None else respell(pool, schema)
     pool = respelt.document
+    other = not_a_pool(pool)
+    if other is not None:
+        return [other]
     found = list(islice(check_unfilled(pool), _ENOUGH))
     # Of such a value nothing else is told: what else is wrong there shows once it is rendered.
     silent = {finding.path for finding in found if finding.severity == "error"}
@@ -111,16 +115,11 @@ def _lies_below(path: str, places: Collection[str]) -> bool:
 
 def _is_foreign(pool: Mapping[str, Any]) -> bool:
     """Say whether this is not a pool of the management plane at all, so that its members tell nothing."""
-    return "properties" not in pool and ("resources" in pool or any(m in pool for m in _DATA_PLANE_MEMBERS))
+    return "properties" not in pool and any(m in pool for m in _DATA_PLANE_MEMBERS)
 
 
 def _check_pool(pool: Mapping[str, Any], today: date | None) -> Findings:
     has_properties = "properties" in pool
-    if "resources" in pool and not has_properties:
-        what = "this is a template of Azure Resource Manager, not one pool"
-        mend = "Give the resource of type Microsoft.Batch/batchAccounts/pools by itself"
-        yield error("", what, mend, ARM_PAGE)
-        return
     flat = [m for m in _DATA_PLANE_MEMBERS if m in pool and not (m == "id" and has_properties)]
     if flat:
         what = f"{', '.join(flat)} at the top is the data plane's shape of a pool"

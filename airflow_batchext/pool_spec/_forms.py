@@ -11,10 +11,20 @@ from typing import Any
 
 from airflow_batchext.batch.documents import at, kind_of
 from airflow_batchext.batch.sdk_models import plain
+from airflow_batchext.pool_spec._templates import (
+    OF_A_RESOURCE,
+    is_pool_resource,
+    named,
+    pools_of_template,
+)
+from airflow_batchext.pool_spec._terraform import pools_of_terraform
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, Part, parse_texts
 
 _BODIES = ("parameters", "pool")
 """What the body is called among the parameters of a call, in Microsoft's examples of either plane."""
+
+_BESIDE = ("name", "type", "identity", "tags", "id", "etag")
+_OF_THE_CLI = frozenset({"resourceGroup"})
 
 
 class DocumentChoiceError(ValueError):
@@ -103,22 +113,56 @@ def _pools(parts: Iterable[tuple[int, Part]]) -> Iterator[PoolDocument]:
         if isinstance(given, (list, tuple)):
             for position, entry in enumerate(given):
                 yield _unwrapped(plain(entry), index, at("", position))
+        elif isinstance(given, Mapping) and "properties" not in given:
+            found = list(_several(given, index))
+            yield from found or [_unwrapped(given, index, "")]
         else:
             yield _unwrapped(given, index, "")
 
 
+def _several(value: Mapping[str, Any], part: int) -> Iterator[PoolDocument]:
+    """Yield the pools in a template, in the answer of a list, or in Terraform's JSON."""
+    if "resources" in value:
+        for path, body in pools_of_template(value):
+            yield PoolDocument(body, part, path)
+        return
+    entries = value.get("value")
+    if isinstance(entries, (list, tuple)) and all(isinstance(entry, Mapping) for entry in entries):
+        for position, entry in enumerate(entries):
+            yield _unwrapped(entry, part, at("value", position))
+        return
+    for path, body in pools_of_terraform(value):
+        yield PoolDocument(body, part, path)
+
+
 def _unwrapped(value: object, part: int, path: str) -> PoolDocument:
-    """Take the body out of an example of the REST API, which names all parameters of the call."""
-    parameters = value.get("parameters") if isinstance(value, Mapping) else None
-    if (
-        isinstance(value, Mapping)
-        and isinstance(parameters, Mapping)
-        and not value.keys() & {"properties", "resources"}
-    ):
-        for member in _BODIES:
+    """Take the body out of what is around it: an example of the REST API, a page, an answer, a template."""
+    if not isinstance(value, Mapping):
+        return PoolDocument(value, part, path)
+    parameters = value.get("parameters")
+    if isinstance(parameters, Mapping) and not value.keys() & {"properties", "resources"}:
+        for member in _BODIES:  # an example of the REST API names all parameters of the call
             body = parameters.get(member)
             if isinstance(body, Mapping):
                 name = parameters.get("poolName")
                 named = {"name": name, **body} if isinstance(name, str) else body
                 return PoolDocument(named, part, at(at(path, "parameters"), member))
-    return PoolDocument(value, part, path)
+        if isinstance(parameters.get("properties"), Mapping):  # so on Microsoft's pages
+            outside = {key: item for key, item in value.items() if key in _BESIDE}
+            return PoolDocument({**outside, **parameters}, part, at(path, "parameters"))
+    return PoolDocument(_without_surroundings(value), part, path)
+
+
+def _without_surroundings(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out what the CLI and templates write around the body of a pool, and what says nothing there."""
+    if not isinstance(value.get("properties"), Mapping):
+        return value
+    is_resource = is_pool_resource(value)
+    around = OF_A_RESOURCE | _OF_THE_CLI if is_resource else _OF_THE_CLI
+    gone = {key for key, item in value.items() if key in around or (item is None and key != "properties")}
+    name = value.get("name")
+    is_compound = is_resource and isinstance(name, str) and "/" in name
+    if not gone and not is_compound:
+        return value
+    kept = {key: item for key, item in value.items() if key not in gone}
+    return {**kept, **named(value, name)} if is_compound else kept

@@ -69,13 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from airflow_batchext.cli._pool import logs_aside
-    from airflow_batchext.cli.validate.reading import UsageError, read_source, read_variables
+    from airflow_batchext.cli.validate.reading import UsageError, read_variables
     from airflow_batchext.cli.validate.report import count, print_json, print_lines
 
     checked: list[Checked] = []
     try:
         variables = read_variables(arguments.vars, arguments.settings)
-        sources = [read_source(path, variables) for path in arguments.files]
+        sources, unreadable = _read_all(arguments.files, variables)
         if arguments.against is None:
             checked = _check_all(sources, arguments.pool, None)
         else:
@@ -88,12 +88,30 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"batchext validate: {error}\n")
         return _USAGE_ERROR
     console = Console(highlight=False, markup=False, emoji=False)
+    if unreadable and not sources:
+        return _USAGE_ERROR
     if arguments.json:
         print_json(console, checked)
     else:
         has_templates = variables is None and any("{{" in s.text or "{%" in s.text for s in sources)
         print_lines(console, checked, has_templates=has_templates)
+    if unreadable:
+        return _USAGE_ERROR
     return 1 if count(checked, "error") or (arguments.strict and count(checked, "warning")) else 0
+
+
+def _read_all(paths: Sequence[str], variables: Mapping[str, Any] | None) -> tuple[list[Source], bool]:
+    """Return what could be read, and whether something could not: the others are looked at all the same."""
+    from airflow_batchext.cli.validate.reading import UsageError, read_source
+
+    sources, unreadable = [], False
+    for path in paths:
+        try:
+            sources.append(read_source(path, variables))
+        except UsageError as error:
+            sys.stderr.write(f"batchext validate: {error}\n")
+            unreadable = True
+    return sources, unreadable
 
 
 def _check_all(sources: Sequence[Source], name: str | None, look: Look | None) -> list[Checked]:

@@ -20,6 +20,17 @@ from airflow_batchext.pool_spec import (
 
 _MAX_BYTES = 1024 * 1024
 STDIN = "-"
+_LANGUAGES = {
+    ".bicep": "Bicep",
+    ".bicepparam": "the parameters of Bicep",
+    ".tf": "Terraform",
+    ".tfvars": "Terraform",
+}
+_LANGUAGE_MENDS = {
+    "Bicep": "Give what 'az bicep build' makes of it",
+    "the parameters of Bicep": "Give what 'az bicep build' makes of the template",
+    "Terraform": "Give what 'terraform show -json' prints, or the pool after it was deployed",
+}
 
 
 class UsageError(Exception):
@@ -78,6 +89,9 @@ def read_source(path: str, variables: Mapping[str, Any] | None) -> Source:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return _flawed(name, "is not text in UTF-8", line, error.start - content.rfind(b"\n", 0, error.start))
+    language = _LANGUAGES.get(Path(path).suffix)
+    if language is not None:
+        return _flawed(name, f"is {language}, not a document in JSON or YAML", mend=_LANGUAGE_MENDS[language])
     if variables is not None:
         rendered = _render(name, text, variables)
         if isinstance(rendered, Source):
@@ -145,6 +159,12 @@ def _render(name: str, text: str, variables: Mapping[str, Any]) -> str | Source:
         return _flawed(name, f"the template cannot be rendered ({type(error).__name__})")
 
 
-def _flawed(name: str, problem: str, line: int = 1, column: int = 1) -> Source:
-    mend = "Give a pool document in JSON or YAML"
+def _flawed(
+    name: str,
+    problem: str,
+    line: int = 1,
+    column: int = 1,
+    *,
+    mend: str = "Give a pool document in JSON or YAML",
+) -> Source:
     return Source(name, flaw=Finding("error", "", problem, mend, line=line, column=column))

@@ -1,0 +1,74 @@
+"""Tells what a document is that is no pool: what people give by mistake, each named for what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_batchext.pool_spec._finding import ARM_PAGE, Finding, error, object_at
+
+_CONVERT = "'batchext convert'"
+_ACCOUNT_TYPE = "microsoft.batch/batchaccounts"
+_POOL_OF_A_JOB = ("autoPoolIdPrefix", "poolLifetimeOption", "autoPoolSpecification")
+
+
+def not_a_pool(document: Mapping[str, Any]) -> Finding | None:
+    """Return what is to be told of a document that holds no pool as it is, None if it may be one."""
+    if isinstance(document.get("properties"), Mapping) and not _is_account(document):
+        return None
+    found = _told(document)
+    return None if found is None else error("", *found, ARM_PAGE)
+
+
+def _told(document: Mapping[str, Any]) -> tuple[str, str] | None:
+    schema = document.get("$schema")
+    if isinstance(schema, str) and "deploymentparameters" in schema.casefold():
+        what = "these are the parameters of an ARM template, not a pool"
+        return what, "Give the template itself, or the pool after it was deployed (batchext export POOL)"
+    if "resources" in document:
+        what = "this is a template of Azure Resource Manager, and no pool is among its resources"
+        return what, "Give a template with a resource of type Microsoft.Batch/batchAccounts/pools"
+    if any(member in document for member in _POOL_OF_A_JOB):
+        what = "this is the pool that a job brings along (autoPoolSpecification), not one of its own"
+        return what, "Give what stands in its member pool, in ARM's shape"
+    if isinstance(document.get("pool"), Mapping) or _is_cli_template(document):
+        what = "this is a template of Batch Explorer or of the CLI's extension, not one pool"
+        mend = "Give what stands in its member pool, with the values of its parameters, in ARM's shape"
+        return what, mend
+    return _told_of_terraform(document) or _told_of_others(document)
+
+
+def _told_of_terraform(document: Mapping[str, Any]) -> tuple[str, str] | None:
+    mend = "Deploy it and give the pool that comes of it: batchext export POOL"
+    if isinstance(document.get("resource"), Mapping) or {"terraform", "provider"} & document.keys():
+        return "this is Terraform's JSON, not a pool", mend
+    if "terraform_version" in document or isinstance(document.get("planned_values"), Mapping):
+        return "this is what 'terraform show -json' prints, and no azapi_resource of a pool is in it", mend
+    return None
+
+
+def _told_of_others(document: Mapping[str, Any]) -> tuple[str, str] | None:
+    if _is_account(document):
+        return "this is a Batch account, not a pool", "Give the body of one of its pools"
+    if "vmSize" in document or "virtualMachineConfiguration" in document:
+        return None  # the data plane's shape: told elsewhere
+    if "commandLine" in document:
+        return "this is a task, not a pool", "Give the body of the pool that it runs in"
+    if "poolInfo" in document or "jobManagerTask" in document:
+        return "this is a job, not a pool", "Give the body of the pool that it runs in"
+    return None
+
+
+def _is_account(document: Mapping[str, Any]) -> bool:
+    kind = document.get("type")
+    if {"vmSize", "deploymentConfiguration"} & object_at(document, "properties").keys():
+        return False
+    return (isinstance(kind, str) and kind.casefold() == _ACCOUNT_TYPE) or (
+        "accountEndpoint" in document or "accountEndpoint" in object_at(document, "properties")
+    )
+
+
+def _is_cli_template(document: Mapping[str, Any]) -> bool:
+    return "templateMetadata" in document or (
+        isinstance(document.get("job"), Mapping) and isinstance(document.get("parameters"), Mapping)
+    )
