@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_batchext import __version__
 from airflow_batchext.batch.data_plane import one_line
+from airflow_batchext.diagnosis._contents import MOST_FACTS, MOST_NODES, MOST_SAID, NodeLogs, not_ready
 from airflow_batchext.diagnosis._picture import KINDS, fields
-from airflow_batchext.diagnosis._report import MOST_FACTS, MOST_NODES, MOST_SAID, Report, not_ready
 from airflow_batchext.diagnosis._timeline import timeline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jinja2 import Template
+
+    from airflow_batchext.diagnosis._ranking import Diagnosis
+    from airflow_batchext.health import Totals
 
 _OUTCOMES = {"open": ("ready", "Ready"), "wait": ("pending", "Not ready yet"), "fail": ("failed", "Failed")}
 _FEW_NODES = 40
@@ -22,18 +27,22 @@ _FEW_FACTS = 6
 _MOST_HITS = 50
 
 
-def page(report: Report) -> str:
-    """The report as one HTML file."""
-    diagnosis, health = report.diagnosis, report.diagnosis.health
+def page(diagnosis: Diagnosis, logs: Sequence[NodeLogs], taken_at: str) -> str:
+    """A report as one HTML file.
+
+    :param taken_at: when the pool was read.
+    """
+    health = diagnosis.health
     nodes = not_ready(diagnosis)
     return _template().render(
-        report=report,
+        logs=logs,
+        taken_at=taken_at,
         diagnosis=diagnosis,
         health=health,
         outcome=_OUTCOMES[health.outcome],
         fields=fields(health),
         kinds=KINDS,
-        bars=_bars(report),
+        bars=_bars(health.totals),
         nodes=nodes[:MOST_NODES],
         more_nodes=len(nodes) - MOST_NODES,
         matrix=health.failing_first() if len(health.nodes) <= _FEW_NODES else [],
@@ -47,9 +56,8 @@ def page(report: Report) -> str:
     )
 
 
-def _bars(report: Report) -> list[tuple[str, int, float]]:
+def _bars(totals: Totals) -> list[tuple[str, int, float]]:
     """The nodes by how far they are: a kind, how many, and their share in percent."""
-    totals = report.diagnosis.health.totals
     counts = [
         ("failed", totals.failed.nodes),
         ("pending", totals.pending.nodes),

@@ -1,6 +1,6 @@
 """A diagnosis as a report: JSON for programs, Markdown for tickets, one HTML file for people.
 
-Everything that a machine or a person wrote elsewhere goes through ``readiness.one_line``: on one line,
+Everything that a machine or a person wrote elsewhere goes through ``data_plane.one_line``: on one line,
 bounded, with control characters and right-to-left marks shown as escapes. In HTML it is escaped besides.
 """
 
@@ -13,35 +13,18 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_batchext.batch.data_plane import Phase, one_line
+from airflow_batchext.batch.data_plane import one_line
+from airflow_batchext.diagnosis._contents import MOST_FACTS, MOST_NODES, MOST_SAID, NodeLogs, not_ready
 from airflow_batchext.diagnosis._ranking import to_json as diagnosis_json
 from airflow_batchext.diagnosis._timeline import timeline
 from airflow_batchext.health import to_json as health_json
 
 if TYPE_CHECKING:
     from airflow_batchext.diagnosis._ranking import Diagnosis
-    from airflow_batchext.health import NodeHealth
 
 #: Of the JSON report.
 SCHEMA_VERSION: Final = 1
-#: Nodes that are not ready, and are listed one by one.
-MOST_NODES: Final = 200
-MOST_SAID: Final = 5
-MOST_FACTS: Final = 50
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~])")
-
-
-@dataclass(frozen=True, slots=True)
-class NodeLogs:
-    """Where the Batch service logs of a node were uploaded to, or why they were not.
-
-    :param folder: in the container, without any signature.
-    """
-
-    node_id: str
-    folder: str = ""
-    files: int = 0
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +65,7 @@ class Report:
         """The report as one HTML file: no scripts, nothing from elsewhere."""
         from airflow_batchext.diagnosis._page import page
 
-        return page(self)
-
-
-def not_ready(diagnosis: Diagnosis) -> list[NodeHealth]:
-    """The nodes that are not ready, the failed ones first."""
-    health = diagnosis.health
-    return [*health.nodes_in(Phase.FAILED), *health.nodes_in(Phase.PENDING)]
+        return page(self.diagnosis, self.logs, self.taken_at)
 
 
 def _markdown(report: Report) -> list[str]:

@@ -21,6 +21,7 @@ from airflow_batchext.emulator.account.clock import Clock
 from airflow_batchext.emulator.data.plane import DataPlane
 from airflow_batchext.emulator.faults import Faults
 from airflow_batchext.emulator.login.sign_in import SignIn
+from airflow_batchext.emulator.login.tokens import Tokens
 from airflow_batchext.emulator.management.plane import ManagementPlane
 from airflow_batchext.emulator.scenario import Scenario
 from airflow_batchext.emulator.serving import certificates
@@ -87,7 +88,7 @@ class Emulator:
         self._state = StateFile(state) if state is not None else None
         self._seed, self._time_scale = seed, time_scale
         identities = self._state.identities if self._state else None
-        self.tokens = SignIn(
+        self.tokens = Tokens(
             lambda: self.scenario.answers.token_lifetime, identities, lambda: self.scenario.sign_in
         )
         self._first_identities = self.tokens.identities
@@ -108,9 +109,11 @@ class Emulator:
         self.faults = Faults(self._seed, self.clock.now, time.monotonic, lambda: self.scenario.faults)
         self._management = ManagementPlane(self.account, self.tokens, self._host_and_port)
         self._data = DataPlane(self.account, self.tokens)
+        self._sign_in = SignIn(self.tokens)
         rooms = Rooms(
             management=self._management.answer,
             data=self._data.answer,
+            sign_in=self._sign_in.answer,
             tokens=self.tokens,
             is_private=lambda: not self.scenario.account.public_network_access,
             control=Control(self.account, self.faults, self._put).answer,

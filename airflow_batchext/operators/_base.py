@@ -76,12 +76,12 @@ class PoolOperator(BaseOperator):
         :raises ServiceError: if Azure refuses.
         """
         self._steps = self._new_steps()
-        return self._steps.begin(context)
+        return self._steps.begin(context or {})
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on as the trigger's event says."""
         self._steps = self._new_steps()
-        return self._steps.go_on(context, event)
+        return self._steps.go_on(context or {}, event)
 
     def on_kill(self) -> None:
         """Clean up what was begun, if that was wanted."""

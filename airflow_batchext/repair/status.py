@@ -66,8 +66,9 @@ def lease_for(interval: float) -> float:
 
 def owner_of(instance: Any) -> str:
     """Who repairs: a task of a run, whatever its try; "" if it is not known."""
-    dag_id = getattr(instance, "dag_id", None)
-    if not dag_id:
+    names = [getattr(instance, name, None) for name in ("dag_id", "task_id", "run_id")]
+    if not all(name and isinstance(name, str) for name in names):
         return ""
-    task = f"{dag_id}.{instance.task_id}"
-    return f"{task} {instance.run_id}" + (f" [{instance.map_index}]" if instance.map_index >= 0 else "")
+    index = getattr(instance, "map_index", -1)
+    mapped = f" [{index}]" if isinstance(index, int) and index >= 0 else ""
+    return f"{names[0]}.{names[1]} {names[2]}{mapped}"

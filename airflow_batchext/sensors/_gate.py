@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import (
@@ -29,7 +29,7 @@ from airflow_batchext.repair.status import lease_for, owner_of
 from airflow_batchext.rules.events import EventKind, summary
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.watch import DEFAULT_NOTICE_SECONDS, Watch
-from airflow_batchext.sensors._rules import gate_repair, gate_rules
+from airflow_batchext.sensors._rules import GateParameters, gate_repair, gate_rules
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,
     GateStatus,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_batchext.repair import RepairPolicy
-    from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 # Airflow's own limit on the deferral comes after ours, so that ours can say what was missing.
 _DEFERRAL_MARGIN_SECONDS = 600
@@ -51,13 +50,39 @@ _POOL_SEEN = "batchext_pool_seen"
 _ASSETS = "azbatch://"
 
 
+class SensorParameters(GateParameters, Protocol):
+    """What the gate needs of its sensor on a worker."""
+
+    @property
+    def outlets(self) -> Sequence[Any]:
+        """The assets that the task makes ready."""
+
+    @property
+    def reschedule(self) -> bool:
+        """Whether the task leaves its worker between two looks."""
+
+    @property
+    def log(self) -> Any:
+        """The task's log."""
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once, as Airflow does."""
+
+
+class _NeverRescheduled:
+    """Stands for the task instance that a unit test does not give."""
+
+    def get_first_reschedule_date(self, context: Context) -> None:
+        """When the task first left its worker: never."""
+
+
 class Gate:
     """The gate of one sensor, in one process.
 
     :param sensor: its parameters, rendered.
     """
 
-    def __init__(self, sensor: AzureBatchExtensionSensor) -> None:
+    def __init__(self, sensor: SensorParameters) -> None:
         self.sensor = sensor
         self._started = time.time()
         self._said = ""
@@ -98,16 +123,21 @@ class Gate:
         return gate_repair(self.sensor, self._rules)
 
     @contextmanager
-    def held(self, context: Context) -> Iterator[None]:
-        """Hold the gate for the length of the block, and say with what its wait has ended."""
-        self._owner = owner_of(context["ti"]) or f"{self.sensor.task_id} {uuid4()}"
+    def held(self, context: Context) -> Iterator[Context]:
+        """Hold the gate for the length of the block, and say with what its wait has ended.
+
+        :return: the context with what Airflow's own sensor reads of it, also where no Airflow runs the task.
+        """
+        # Outside Airflow, as in a unit test, the context may have no task instance.
+        instance: Any = context.get("ti") or _NeverRescheduled()
+        self._owner = owner_of(instance) or f"{self.sensor.task_id} {uuid4()}"
         reschedule = self.sensor.reschedule
-        first = context["ti"].get_first_reschedule_date(context) if reschedule else None
-        self._started = first.timestamp() if first else time.time()
+        first = instance.get_first_reschedule_date(context) if reschedule else None
+        self._started = first.timestamp() if isinstance(first, datetime) else time.time()
         if reschedule:
             self._watch.pool_created = self._pool_seen_before(context)
         try:
-            yield
+            yield context if context.get("ti") else {**context, "ti": instance}
         except AirflowSensorTimeout:
             raise self._ending(self._timed_out(self._missing)) from None
         except AirflowSkipException as skip:
@@ -124,13 +154,13 @@ class Gate:
         store: Any = context.get("task_state_store")
         kept = None if store is None else store.get(_POOL_SEEN)
         # What is kept outlives the try; another try may be about another pool.
-        return kept["pool_created"] if kept and kept["try_number"] == context["ti"].try_number else None
+        return kept["pool_created"] if kept and kept["try_number"] == _try_number(context) else None
 
     def _keep_pool_seen(self, context: Context) -> None:
         store: Any = context.get("task_state_store")
         created = self._watch.pool_created
         if store is not None and created and created != self._pool_seen_before(context):
-            store.set(_POOL_SEEN, {"try_number": context["ti"].try_number, "pool_created": created})
+            store.set(_POOL_SEEN, {"try_number": _try_number(context), "pool_created": created})
 
     def look(self, context: Context) -> PokeReturnValue:
         """Look once.
@@ -222,12 +252,13 @@ class Gate:
         """Count it, and let the asset events of the task say of which pool they are."""
         gate_opened(self.sensor.pool_id, report["seconds"])
         emitted = [a for a in self.sensor.outlets if str(getattr(a, "uri", "")).startswith(_ASSETS)]
-        if not emitted:
+        events: Any = context.get("outlet_events")
+        if not emitted or events is None:
             return
         at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
         payload = {**summary(EventKind.READY, report, at), "nodes_ready": len(report["nodes"])}
         for asset in emitted:
-            context["outlet_events"][asset].extra["payload"] = payload
+            events[asset].extra["payload"] = payload
 
     def _causes(self) -> str:
         """Where a repair was tried in vain: why, as far as that is known."""
@@ -256,3 +287,7 @@ class Gate:
         gate_ended(self.sensor.pool_id, error)
         lenient = self.sensor.soft_fail or self.sensor.never_fail
         return AirflowSkipException(str(error)) if lenient else error
+
+
+def _try_number(context: Context) -> int | None:
+    return getattr(context.get("ti"), "try_number", None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.parameters import (
@@ -17,10 +19,30 @@ from airflow_batchext.rules.gate import Rules
 
 if TYPE_CHECKING:
     from airflow_batchext.repair import RepairPolicy
-    from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 
-def gate_rules(sensor: AzureBatchExtensionSensor) -> Rules:
+class GateParameters(Protocol):
+    """What the gate needs of its sensor, wherever it waits; the sensor's parameters say the same."""
+
+    task_id: str
+    pool_id: str
+    azure_batchext_conn_id: str
+    extension_names: Sequence[str] | None
+    allow_empty: bool
+    min_nodes: int | str | None
+    node_states: Sequence[str] | None
+    on_failure: Literal["fail", "wait"]
+    max_failed_nodes: int
+    node_grace: float | timedelta
+    resize_grace: float | timedelta
+    repair: RepairPolicy | Mapping[str, Any] | None
+    poke_interval: float
+    timeout: float
+    soft_fail: bool
+    never_fail: bool
+
+
+def gate_rules(sensor: GateParameters) -> Rules:
     """What the gate asks for.
 
     :param sensor: its parameters, rendered.
@@ -40,7 +62,7 @@ def gate_rules(sensor: AzureBatchExtensionSensor) -> Rules:
     )
 
 
-def gate_repair(sensor: AzureBatchExtensionSensor, rules: Rules) -> RepairPolicy | None:
+def gate_repair(sensor: GateParameters, rules: Rules) -> RepairPolicy | None:
     """What may be done to nodes before the gate fails; None if nothing.
 
     It mends what the gate would fail for: the same extensions, and nodes no later than the gate's own grace.

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.sensors._rules import gate_repair, gate_rules
-
-if TYPE_CHECKING:
-    from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+from airflow_batchext.sensors._rules import GateParameters, gate_repair, gate_rules
 
 # Airflow's own limit comes after ours, so that ours can say what was missing. But a triggerer that dies takes
 # ours along, and another one counts anew: Airflow's is in its database and does not move.
 _MARGIN_SECONDS = 120
 
 
-def start_trigger_args(sensor: AzureBatchExtensionSensor) -> StartTriggerArgs:
+def start_trigger_args(sensor: GateParameters) -> StartTriggerArgs:
     """How the triggerer starts the gate.
 
     :param sensor: its parameters, as given in the DAG.

@@ -127,7 +127,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         :raises GateFailedError: if the gate cannot open any more.
         :raises GateTimeoutError: if it did not open in time.
         """
-        with self._gate.held(context):
+        with self._gate.held(context or {}) as context:
             # Who asked for the triggerer and came to a worker all the same is not to hold it.
             if self.deferrable or self.start_from_trigger:
                 return self._gate.look_then_defer(context)
@@ -138,7 +138,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
         :raises GateFailedError: if the gate cannot open any more.
         """
-        return self._gate.look(context)
+        return self._gate.look(context or {})
 
     def on_kill(self) -> None:
         """Leave no repair half done, as a user has ended the task."""
@@ -151,7 +151,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
         """End as the trigger's event says."""
-        return self._gate.end(context, event)
+        return self._gate.end(context or {}, event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger; if Airflow's own limit came first, look once more for what is missing."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from airflow_batchext.emulator.login.sign_in import BATCH, MANAGEMENT
+from airflow_batchext.emulator.login.tokens import BATCH, MANAGEMENT
 
 if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError

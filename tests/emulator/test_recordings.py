@@ -22,7 +22,7 @@ import pytest
 import requests
 
 from airflow_batchext.emulator import Emulator, Scenario
-from airflow_batchext.emulator.login.sign_in import BATCH, MANAGEMENT
+from airflow_batchext.emulator.login.tokens import BATCH, MANAGEMENT
 
 from .pool_documents import account_path
 

@@ -159,7 +159,7 @@ class Account(Fleet):
                 scale = replace(scale, interval=interval)
             pool.autoscale_enabled = now
             if pool.resize.is_running(now):
-                evaluate_formula(self, pool, formula, now)  # a formula that cannot be read is refused at once
+                self._evaluate(pool, formula, now)  # a formula that cannot be read is refused at once
                 pool.definition = replace(pool.definition, scale=scale)
                 pool.evaluation, pool.evaluates = None, pool.resize.steady
                 return pool
@@ -183,7 +183,7 @@ class Account(Fleet):
     def evaluate_autoscale(self, name: str, formula: str) -> Evaluation:
         """Say what a formula comes to on a pool, without doing it."""
         with self.lock:
-            return evaluate_formula(self, self.pool(name), formula, self.clock.now())
+            return self._evaluate(self.pool(name), formula, self.clock.now())
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -225,10 +225,13 @@ class Account(Fleet):
         self._start_resize(pool, now)
         return pool
 
+    def _evaluate(self, pool: Pool, formula: str, at: datetime) -> Evaluation:
+        return evaluate_formula(pool, formula, at, nodes=self.counts_at, tasks=self.jobs.counts_of_pool)
+
     def _scale_by(self, pool: Pool, scale: Scale, at: datetime) -> bool:
         """Evaluate the formula of the scale settings, and say whether it changes the targets."""
         before = (pool.definition.scale.dedicated, pool.definition.scale.low_priority)
-        found = evaluate_formula(self, pool, scale.formula or "", at)
+        found = self._evaluate(pool, scale.formula or "", at)
         pool.evaluation, pool.evaluates = found, at + scale.interval
         scale = replace(
             scale, dedicated=found.dedicated, low_priority=found.low_priority, deallocation=found.option

@@ -16,23 +16,34 @@ from airflow_batchext.emulator.account.lifecycle import NodeState, node_at
 from airflow_batchext.emulator.wire.errors import not_modelled, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from airflow_batchext.emulator.account.account import Account
     from airflow_batchext.emulator.account.pools import Pool
 
 _USABLE = {NodeState.IDLE, NodeState.RUNNING}
 
 
-def evaluate_formula(account: Account, pool: Pool, formula: str, now: datetime) -> Evaluation:
-    """Evaluate a formula on a pool as of a time. Refused where it cannot be read or is not modelled."""
+def evaluate_formula(
+    pool: Pool,
+    formula: str,
+    now: datetime,
+    *,
+    nodes: Callable[[Pool, datetime], tuple[int, int]],
+    tasks: Callable[[str, datetime], Mapping[str, int]],
+) -> Evaluation:
+    """Evaluate a formula on a pool as of a time. Refused where it cannot be read or is not modelled.
+
+    ``nodes`` counts the dedicated and the low-priority nodes of a pool at a time, ``tasks`` those of its
+    tasks, as formulas name them.
+    """
     if len(formula) > LONGEST_FORMULA:
         raise refusal("AutoScalingFormulaTooLong")
 
     def sample(variable: str, at: datetime) -> float:
         if "Task" in variable:
-            return float(account.jobs.counts_of_pool(pool.name, at)[variable.removeprefix("$")])
-        dedicated, low_priority = account.counts_at(pool, at)
+            return float(tasks(pool.name, at)[variable.removeprefix("$")])
+        dedicated, low_priority = nodes(pool, at)
         if variable == "$CurrentDedicatedNodes":
             return float(dedicated)
         if variable == "$CurrentLowPriorityNodes":

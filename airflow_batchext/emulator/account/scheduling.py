@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from airflow_batchext.emulator.account.account import Account
+    from airflow_batchext.emulator.account.inventory import Inventory
     from airflow_batchext.emulator.account.pools import Node, Pool
     from airflow_batchext.emulator.wire.http import Json
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class Scheduler:
     """Keeps the jobs of an account going."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Inventory) -> None:
         """Start without jobs."""
         self._account = account
         self._jobs: dict[str, Job] = {}

@@ -15,8 +15,8 @@ from airflow_batchext.emulator.data.jobs import JobOperations
 from airflow_batchext.emulator.data.nodes import NodeOperations
 from airflow_batchext.emulator.data.pools import PoolOperations
 from airflow_batchext.emulator.data.queries import parameter
-from airflow_batchext.emulator.login import permissions, shared_key, sign_in
-from airflow_batchext.emulator.login.sign_in import SignIn, TokenError
+from airflow_batchext.emulator.login import permissions, shared_key
+from airflow_batchext.emulator.login.tokens import BATCH, TokenError, Tokens
 from airflow_batchext.emulator.wire.errors import RefusedError, data_body, not_modelled, refusal
 from airflow_batchext.emulator.wire.http import Answer, Call, Router, utc_now, wire_time
 
@@ -29,7 +29,7 @@ _VERSION = re.compile(r"^\d{4}-\d{2}-\d{2}(\.\d+\.\d+)?$")
 class DataPlane:
     """Answers the calls to ``/pools``, ``/jobs`` and so on."""
 
-    def __init__(self, account: Account, tokens: SignIn) -> None:
+    def __init__(self, account: Account, tokens: Tokens) -> None:
         """Serve that account."""
         self._account = account
         self._tokens = tokens
@@ -75,7 +75,7 @@ class DataPlane:
         if scheme.lower() != "bearer" or not credentials:
             raise self._challenge(call, "The Authorization header is missing or is of an unknown scheme")
         try:
-            self._tokens.verify(credentials.strip(), sign_in.BATCH)
+            self._tokens.verify(credentials.strip(), BATCH)
         except TokenError as problem:
             raise self._challenge(call, str(problem)) from None
         needed = permissions.needed_for_data(call.method, call.path)
@@ -85,7 +85,7 @@ class DataPlane:
     def _challenge(self, call: Call, detail: str) -> RefusedError:
         problem = refusal("AuthenticationFailed", status=401, AuthenticationErrorDetail=detail)
         authority = f"{call.base}/{self._tokens.tenant_id}"
-        challenge = f'Bearer authorization_uri="{authority}", resource_id="{sign_in.BATCH}/"'
+        challenge = f'Bearer authorization_uri="{authority}", resource_id="{BATCH}/"'
         return replace(problem, headers={"WWW-Authenticate": challenge})
 
     def _check_version(self, call: Call) -> None:

@@ -16,7 +16,7 @@ from airflow_batchext.emulator.wire.http import Answer, Call, Handler
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_batchext.emulator.login.sign_in import SignIn
+    from airflow_batchext.emulator.login.tokens import Tokens
 
 _HEADERS = {"2019-08-01": "x-identity-header", "2017-09-01": "secret"}
 """By version of the protocol, the header in which a program of App Service or Azure ML proves who it is."""
@@ -26,8 +26,8 @@ _OTHER_NAMES = ("object_id", "principal_id", "mi_res_id", "msi_res_id")
 class ManagedIdentity:
     """The identity of the machine on which the client seems to run."""
 
-    def __init__(self, tokens: SignIn) -> None:
-        """Give tokens of that sign-in."""
+    def __init__(self, tokens: Tokens) -> None:
+        """Hand out those tokens."""
         self._tokens = tokens
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:

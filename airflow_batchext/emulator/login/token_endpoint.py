@@ -20,7 +20,7 @@ from airflow_batchext.emulator.wire.http import Answer, Call, Handler, utc_now
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_batchext.emulator.login.sign_in import SignIn
+    from airflow_batchext.emulator.login.tokens import Tokens
 
 _ADFS = "adfs"
 """What clients take for the tenant where there is none; they ask nobody whether the authority is known."""
@@ -33,8 +33,8 @@ _MALFORMED = 50027
 class TokenEndpoint:
     """Discovery and tokens, for the tenant under its id and under the name that AD FS has."""
 
-    def __init__(self, tokens: SignIn) -> None:
-        """Give tokens of that sign-in."""
+    def __init__(self, tokens: Tokens) -> None:
+        """Hand out those tokens."""
         self._tokens = tokens
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:

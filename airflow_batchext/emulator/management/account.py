@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_batchext.emulator.account.account import Account
-    from airflow_batchext.emulator.login.sign_in import SignIn
+    from airflow_batchext.emulator.login.tokens import Tokens
 
 SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/{{group}}"
@@ -34,7 +34,7 @@ _KEYS = {"primary": "Primary", "secondary": "Secondary"}
 class AccountOperations:
     """The operations on everything that is not a pool."""
 
-    def __init__(self, account: Account, tokens: SignIn, host: Callable[[], str]) -> None:
+    def __init__(self, account: Account, tokens: Tokens, host: Callable[[], str]) -> None:
         """``host`` says the host and port under which everything is served over HTTPS."""
         self._account = account
         self._tokens = tokens

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.documents.codec import write
 from airflow_batchext.emulator.documents.pool_schema import MANAGEMENT
-from airflow_batchext.emulator.login.sign_in import BATCH, MANAGEMENT_CORE
-from airflow_batchext.emulator.login.sign_in import MANAGEMENT as MANAGEMENT_RESOURCE
+from airflow_batchext.emulator.login.tokens import BATCH, MANAGEMENT_CORE
+from airflow_batchext.emulator.login.tokens import MANAGEMENT as MANAGEMENT_RESOURCE
 from airflow_batchext.emulator.wire.http import Json, wire_time, write_duration
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.login import permissions, sign_in
-from airflow_batchext.emulator.login.sign_in import SignIn, TokenError
+from airflow_batchext.emulator.login import permissions
+from airflow_batchext.emulator.login.tokens import MANAGEMENT, TokenError, Tokens
 from airflow_batchext.emulator.management import throttling
 from airflow_batchext.emulator.management.account import AccountOperations
 from airflow_batchext.emulator.management.pools import PoolOperations
@@ -51,7 +51,7 @@ _KINDS = {
 class ManagementPlane:
     """Answers the calls to ``/subscriptions/…``."""
 
-    def __init__(self, account: Account, tokens: SignIn, host: Callable[[], str]) -> None:
+    def __init__(self, account: Account, tokens: Tokens, host: Callable[[], str]) -> None:
         """``host`` says the host and port under which everything is served over HTTPS."""
         self._account = account
         self._tokens = tokens
@@ -94,7 +94,7 @@ class ManagementPlane:
             message = "Authentication failed. The 'Authorization' header is missing or is not a bearer token."
             raise self._challenge(call, "AuthenticationFailed", message)
         try:
-            return self._tokens.verify(token.strip(), sign_in.MANAGEMENT)
+            return self._tokens.verify(token.strip(), MANAGEMENT)
         except TokenError as problem:
             code = next(code for code, kind in _KINDS.items() if kind == problem.kind)
             raise self._challenge(call, code, str(problem)) from None

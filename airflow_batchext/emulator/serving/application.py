@@ -30,7 +30,7 @@ from airflow_batchext.emulator.faults import (
     Throttle,
     Truncate,
 )
-from airflow_batchext.emulator.login import sign_in
+from airflow_batchext.emulator.login.tokens import BATCH, MANAGEMENT
 from airflow_batchext.emulator.serving.edits import edited
 from airflow_batchext.emulator.wire.errors import (
     RefusedError,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from airflow_batchext.emulator.login.sign_in import SignIn
+    from airflow_batchext.emulator.login.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,8 @@ class Rooms:
 
     management: Callable[[Call], Answer]
     data: Callable[[Call], Answer]
-    tokens: SignIn
+    sign_in: Callable[[Call], Answer]
+    tokens: Tokens
     is_private: Callable[[], bool]
     """Whether the data plane is closed to the public network."""
     control: Callable[[Call], Answer]
@@ -176,7 +177,7 @@ class Application:
             if plane == "management":
                 return self._rooms.management(call)
             if plane == "sign-in":
-                return self._rooms.tokens.answer(call)
+                return self._rooms.sign_in(call)
             if self._rooms.is_private():
                 return _refused(plane, call, refusal("AuthorizationFailure"))
             return self._rooms.data(call)
@@ -194,7 +195,7 @@ class Application:
             expired = tokens.expired(answer.body["access_token"])
             return replace(answer, body={**answer.body, "access_token": expired})
         if call.headers.get("authorization", "").lower().startswith("bearer "):
-            audience = sign_in.MANAGEMENT if plane == "management" else sign_in.BATCH
+            audience = MANAGEMENT if plane == "management" else BATCH
             stale = {"authorization": f"Bearer {tokens.issue(audience, lifetime=-1)}"}
             call = replace(call, headers={**call.headers, **stale})
         return self._carry_out(plane, call)

@@ -34,7 +34,7 @@ from airflow_batchext.emulator.account.lifecycle import (
 from airflow_batchext.emulator.account.pools import Fate, Node, Pool
 from airflow_batchext.emulator.account.work import TaskRun, Work
 from airflow_batchext.emulator.documents.pool import PoolDefinition, Scale
-from airflow_batchext.emulator.login.sign_in import Identities
+from airflow_batchext.emulator.login.tokens import Identities
 from airflow_batchext.emulator.scenario import Course, Run, Scenario
 from airflow_batchext.emulator.serving import snapshot
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from airflow_batchext.exceptions import (
     AccessRefusedError,
@@ -17,9 +17,15 @@ from airflow_batchext.exceptions import (
 )
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.operators._create_pool import AzureBatchCreatePoolOperator
-from airflow_batchext.operators._steps.document import resolve_document
-from airflow_batchext.operators._steps.pool import OnKilled, PoolSteps, etag_of, find_pool, lost_race
+from airflow_batchext.operators._steps.document import DocumentParameters, resolve_document
+from airflow_batchext.operators._steps.pool import (
+    OnKilled,
+    PoolParameters,
+    PoolSteps,
+    etag_of,
+    find_pool,
+    lost_race,
+)
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.pool_spec import (
     Difference,
@@ -36,11 +42,26 @@ from airflow_batchext.rules.pool_wait import Goal, Wait, creation_time, is_delet
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+OnExisting = Literal["adopt", "fail", "update", "replace"]
+WaitFor = Literal["created", "steady"]
+
 _STATE_KEY = "batchext_pool_created"
 _BUSY_NODES_SHOWN = 5
 
 
-class CreatePool(PoolSteps[AzureBatchCreatePoolOperator]):
+class CreatePoolParameters(PoolParameters, DocumentParameters, Protocol):
+    """What the steps need of the operator; its parameters say the same."""
+
+    on_existing: OnExisting
+    replace_busy: bool
+    wait_for: WaitFor
+    delete_on_failure: bool
+    delete_on_kill: bool
+    #: The pool that the task's link leads to.
+    linked_pool_id: str
+
+
+class CreatePool(PoolSteps[CreatePoolParameters]):
     """The steps of ``AzureBatchCreatePoolOperator``."""
 
     def begin(self, context: Context) -> dict[str, Any]:
@@ -66,12 +87,12 @@ class CreatePool(PoolSteps[AzureBatchCreatePoolOperator]):
 
     def _read_document(self, context: Context, *, warn: bool) -> None:
         for name, value, words in (
-            ("on_existing", self.operator.on_existing, ("adopt", "fail", "update", "replace")),
-            ("wait_for", self.operator.wait_for, ("created", "steady")),
+            ("on_existing", self.operator.on_existing, get_args(OnExisting)),
+            ("wait_for", self.operator.wait_for, get_args(WaitFor)),
         ):
             if value not in words:
                 raise ParameterError(f"{name} is {str(value)[:40]!r}; it is one of: {', '.join(words)}.")
-        source, document = resolve_document(self.operator, context, self.operator.pool_document)
+        source, document = resolve_document(self.operator, context)
         findings = check_pool(document, pool_id=self.operator.pool_id)
         errors = [finding for finding in findings if finding.severity == "error"]
         if errors:

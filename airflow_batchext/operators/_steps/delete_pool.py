@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_batchext.operators._delete_pool import AzureBatchDeletePoolOperator
-from airflow_batchext.operators._steps.pool import PoolSteps, find_pool
+from airflow_batchext.operators._steps.pool import PoolParameters, PoolSteps, find_pool
 from airflow_batchext.rules.pool_wait import Goal, Wait, creation_time, is_deleting
 
 if TYPE_CHECKING:
@@ -14,7 +13,13 @@ if TYPE_CHECKING:
     from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
 
-class DeletePool(PoolSteps[AzureBatchDeletePoolOperator]):
+class DeletePoolParameters(PoolParameters, Protocol):
+    """What the steps need of the operator; its parameters say the same."""
+
+    wait_for_deletion: bool
+
+
+class DeletePool(PoolSteps[DeletePoolParameters]):
     """The steps of ``AzureBatchDeletePoolOperator``."""
 
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:

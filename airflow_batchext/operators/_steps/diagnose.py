@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_batchext.batch.data_plane import VOID_STATES
@@ -17,12 +18,33 @@ from airflow_batchext.rules.gate import Rules
 
 if TYPE_CHECKING:
     from airflow_batchext.diagnosis import Diagnosis, NodeLogs
-    from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 
 FORMATS: Final = ("json", "md", "html")
 
 
-def run(operator: AzureBatchDiagnosePoolOperator) -> dict[str, Any]:
+class DiagnoseParameters(Protocol):
+    """What it takes of the operator; its parameters say the same."""
+
+    pool_id: str
+    azure_batchext_conn_id: str
+    output_uri: str | None
+    output_conn_id: str | None
+    formats: Sequence[str]
+    report_url: str | None
+    extension_names: Sequence[str] | None
+    logs_container: str | Mapping[str, Any] | None
+    logs_identity: str | None
+    logs_hours: float
+    logs_max_nodes: int
+    #: Where people find the report.
+    linked_report: str
+
+    @property
+    def log(self) -> Any:
+        """The task's log."""
+
+
+def run(operator: DiagnoseParameters) -> dict[str, Any]:
     """Read, diagnose, have logs uploaded, write, and say what it came to."""
     pool_id = check_pool_id(operator.pool_id)
     names = check_extension_names(operator.extension_names)
@@ -50,7 +72,7 @@ def run(operator: AzureBatchDiagnosePoolOperator) -> dict[str, Any]:
 
 
 def _logs(
-    operator: AzureBatchDiagnosePoolOperator, hook: AzureBatchNodeHook, diagnosis: Diagnosis
+    operator: DiagnoseParameters, hook: AzureBatchNodeHook, diagnosis: Diagnosis
 ) -> tuple[NodeLogs, ...]:
     if operator.logs_container is None:
         return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_batchext.concealment import conceal, is_inline, literal_secrets, reveal
 from airflow_batchext.exceptions import ParameterError
@@ -19,25 +19,45 @@ from airflow_batchext.secret_references import look_up_secrets
 from airflow_batchext.secrets.redact import redact_text
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator
     from airflow.sdk import Context
 
 _SUFFIXES = (".json", ".yaml", ".yml")
 _PARAMETER = "pool_document"
 
 
-def resolve_document(operator: BaseOperator, context: Context, given: Any) -> tuple[str, Any]:
+class DocumentParameters(Protocol):
+    """What it takes of an operator to find and render its document."""
+
+    pool_id: str | None
+
+    @property
+    def pool_document(self) -> Any:
+        """The document as given or rendered, concealed."""
+
+    @property
+    def log(self) -> Any:
+        """The task's log."""
+
+    def get_dag(self) -> Any:
+        """The task's DAG, which knows where templates are; None if it has none."""
+
+    def get_template_env(self) -> Any:
+        """What templates are rendered with where there is no DAG."""
+
+
+def resolve_document(operator: DocumentParameters, context: Context) -> tuple[str, Any]:
     """Where the document came from, for texts, and the document (the body of one pool) with its secrets.
 
     Of several pools the one that is called like the operator's ``pool_id`` is taken.
 
-    :param operator: whose DAG knows where templates are.
+    :param operator: with the (concealed) body of a pool, a model of it from azure-mgmt-batch, a list of
+        those, the text of a document, or the path of a file with one. Texts but the file's have been
+        rendered.
     :param context: what the file's text is rendered with.
-    :param given: the (concealed) body of a pool, a model of it from azure-mgmt-batch, a list of those, the
-        text of a document, or the path of a file with one. Texts but the file's have been rendered.
     :raises ParameterError: if there is no such file, or it cannot be read, or it is unclear which of its
         pools is meant; or if a secret that it refers to is not there.
     """
+    given = operator.pool_document
     literal = ", ".join(literal_secrets(given))
     if literal:
         operator.log.warning(
@@ -54,7 +74,7 @@ def resolve_document(operator: BaseOperator, context: Context, given: Any) -> tu
     else:
         source, pools = given, _load(operator, context, given)
     try:
-        document = choose_pool(pools, getattr(operator, "pool_id", None), source=source).body
+        document = choose_pool(pools, operator.pool_id, source=source).body
     except DocumentChoiceError as error:
         raise ParameterError(f"{error} (pool_id of the operator).") from None
     if isinstance(given, str):
@@ -70,7 +90,7 @@ def _parse(text: str, source: str) -> list[PoolDocument]:
         raise ParameterError(f"{prefix}{error}") from None
 
 
-def _load(operator: BaseOperator, context: Context, path: str) -> list[PoolDocument]:
+def _load(operator: DocumentParameters, context: Context, path: str) -> list[PoolDocument]:
     """Read, render and parse a document file.
 
     Airflow's own way (``template_ext``) would put the file's text, secrets included, into the serialized

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
@@ -27,7 +27,6 @@ from airflow_batchext.exceptions import (
 )
 from airflow_batchext.hooks._drivers.pool_wait import look
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.operators._base import PoolOperator
 from airflow_batchext.parameters import check_pool_id, check_seconds
 from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, pause_after
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
@@ -41,16 +40,32 @@ _DEFERRAL_MARGIN_SECONDS = 600
 
 Memo = dict[str, Any]
 OnKilled = Literal["nothing", "delete", "stop_resize"]
-OperatorT = TypeVar("OperatorT", bound=PoolOperator)
 
 
-class PoolSteps(ABC, Generic[OperatorT]):
+class PoolParameters(Protocol):
+    """What the steps need of an operator on a pool."""
+
+    pool_id: str | None
+    azure_batchext_conn_id: str
+    poll_interval: float
+    timeout: float | timedelta
+    deferrable: bool
+
+    @property
+    def log(self) -> Any:
+        """The task's log."""
+
+
+ParametersT = TypeVar("ParametersT", bound=PoolParameters)
+
+
+class PoolSteps(ABC, Generic[ParametersT]):
     """What one run of an operator does, until it ends or defers itself.
 
     :param operator: its parameters, rendered.
     """
 
-    def __init__(self, operator: OperatorT) -> None:
+    def __init__(self, operator: ParametersT) -> None:
         self.operator = operator
         self.log = operator.log
         self._memo: Memo = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -14,6 +14,7 @@ from airflow_batchext.exceptions import BatchextError, NodeRepairError, Paramete
 from airflow_batchext.hooks._drivers.diagnosis import causes
 from airflow_batchext.hooks._drivers.gate import drive, give_back
 from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.operators._steps.pool import PoolParameters
 from airflow_batchext.parameters import check_pool_id, check_repair_policy, check_seconds
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.status import Progress, Stage, ended, lease_for, owner_of
@@ -22,10 +23,19 @@ from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
+    from airflow_batchext.repair import RepairPolicy
 
 # Airflow's own limit on the deferral comes after ours, so that ours can say what was seen last.
 _DEFERRAL_MARGIN_SECONDS = 600
+
+
+class RepairParameters(PoolParameters, Protocol):
+    """What the steps need of the operator; its parameters say the same."""
+
+    task_id: str
+    policy: RepairPolicy | Mapping[str, Any] | None
+    node_ids: Sequence[str] | str | None
+    is_dry_run: bool
 
 
 class RepairNodes:
@@ -34,7 +44,7 @@ class RepairNodes:
     :param operator: its parameters, rendered.
     """
 
-    def __init__(self, operator: AzureBatchRepairNodesOperator) -> None:
+    def __init__(self, operator: RepairParameters) -> None:
         self.operator = operator
         self.log = operator.log
         self._repair: Repair | None = None

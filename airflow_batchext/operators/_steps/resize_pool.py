@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from airflow_batchext.exceptions import BatchextError, ConflictError, ParameterError, PoolConflictError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.operators._resize_pool import AzureBatchResizePoolOperator
-from airflow_batchext.operators._steps.pool import OnKilled, PoolSteps, etag_of, find_pool, lost_race
+from airflow_batchext.operators._steps.pool import (
+    OnKilled,
+    PoolParameters,
+    PoolSteps,
+    etag_of,
+    find_pool,
+    lost_race,
+)
 from airflow_batchext.parameters import check_count, check_seconds
 from airflow_batchext.rules.pool_wait import (
     Goal,
@@ -23,11 +30,23 @@ from airflow_batchext.rules.pool_wait import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+Deallocation = Literal["Requeue", "Terminate", "TaskCompletion", "RetainedData"]
+
 _LEAST_RESIZE_TIMEOUT_SECONDS = 300
-_DEALLOCATIONS = ("Requeue", "Terminate", "TaskCompletion", "RetainedData")
 
 
-class ResizePool(PoolSteps[AzureBatchResizePoolOperator]):
+class ResizePoolParameters(PoolParameters, Protocol):
+    """What the steps need of the operator; its parameters say the same."""
+
+    target_dedicated_nodes: int | str | None
+    target_low_priority_nodes: int | str | None
+    resize_timeout: float | timedelta | None
+    node_deallocation_option: Deallocation | None
+    wait_for_nodes: bool
+    stop_resize_on_kill: bool
+
+
+class ResizePool(PoolSteps[ResizePoolParameters]):
     """The steps of ``AzureBatchResizePoolOperator``."""
 
     def on_kill(self) -> None:
@@ -116,9 +135,9 @@ class ResizePool(PoolSteps[AzureBatchResizePoolOperator]):
         if timeout:
             fixed["resizeTimeout"] = timeout
         if self.operator.node_deallocation_option is not None:
-            if self.operator.node_deallocation_option not in _DEALLOCATIONS:
+            if self.operator.node_deallocation_option not in get_args(Deallocation):
                 raise ParameterError(
-                    f"node_deallocation_option has to be one of: {', '.join(_DEALLOCATIONS)}."
+                    f"node_deallocation_option has to be one of: {', '.join(get_args(Deallocation))}."
                 )
             fixed["nodeDeallocationOption"] = self.operator.node_deallocation_option
         return fixed

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_batchext.exceptions import ConflictError, ParameterError, PoolConflictError
-from airflow_batchext.operators._steps.document import resolve_document
-from airflow_batchext.operators._steps.pool import PoolSteps, etag_of, lost_race
-from airflow_batchext.operators._update_pool import AzureBatchUpdatePoolOperator
+from airflow_batchext.operators._steps.document import DocumentParameters, resolve_document
+from airflow_batchext.operators._steps.pool import PoolParameters, PoolSteps, etag_of, lost_race
 from airflow_batchext.pool_spec import find_differences, find_secrets, request_body, updates
 from airflow_batchext.repair.journal import keeping_journal
 from airflow_batchext.rules.pool_wait import Goal, Wait, creation_time, is_deleting, is_empty
@@ -18,14 +17,20 @@ if TYPE_CHECKING:
     from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
 
-class UpdatePool(PoolSteps[AzureBatchUpdatePoolOperator]):
+class UpdatePoolParameters(PoolParameters, DocumentParameters, Protocol):
+    """What the steps need of the operator; its parameters say the same."""
+
+    wait_for_nodes: bool
+
+
+class UpdatePool(PoolSteps[UpdatePoolParameters]):
     """The steps of ``AzureBatchUpdatePoolOperator``."""
 
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
         pool_id = self._target
         if "result" in self._memo:
             return dict(self._memo["result"])
-        source, document = resolve_document(self.operator, context, self.operator.pool_document)
+        source, document = resolve_document(self.operator, context)
         body = request_body(document)
         if not isinstance(body.get("properties"), dict) or not body["properties"]:
             raise ParameterError(f'{source}: an update has to give something in "properties".')

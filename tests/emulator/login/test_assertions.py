@@ -26,7 +26,7 @@ from azure.identity.aio import WorkloadIdentityCredential as AsyncWorkloadIdenti
 from cryptography.hazmat.primitives import serialization
 
 from airflow_batchext.emulator import Emulator
-from airflow_batchext.emulator.login.sign_in import BATCH
+from airflow_batchext.emulator.login.tokens import BATCH
 from tests.emulator.login.test_sign_in import ask
 
 BATCH_SCOPE = f"{BATCH}//.default"

@@ -11,7 +11,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError, DefaultAzureCredential, ManagedIdentityCredential
 from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentityCredential
 
-from airflow_batchext.emulator.login.sign_in import BATCH
+from airflow_batchext.emulator.login.tokens import BATCH
 from tests.emulator.login.test_assertions import BATCH_SCOPE, lists_pools, lists_pools_async
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from azure.mgmt.batch import BatchManagementClient
 from azure.mgmt.batch.aio import BatchManagementClient as AsyncBatchManagementClient
 
 from airflow_batchext.emulator import Emulator, Scenario
-from airflow_batchext.emulator.login.sign_in import BATCH, MANAGEMENT
+from airflow_batchext.emulator.login.tokens import BATCH, MANAGEMENT
 from airflow_batchext.emulator.scenario import Answers
 from tests.emulator.conftest import MANAGEMENT_SCOPE, credential_for
 

@@ -1,0 +1,36 @@
+"""What a report tells in whichever form it is written, and how much of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from airflow_batchext.batch.data_plane import Phase
+
+if TYPE_CHECKING:
+    from airflow_batchext.diagnosis._ranking import Diagnosis
+    from airflow_batchext.health import NodeHealth
+
+#: Nodes that are not ready, and are listed one by one.
+MOST_NODES: Final = 200
+MOST_SAID: Final = 5
+MOST_FACTS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLogs:
+    """Where the Batch service logs of a node were uploaded to, or why they were not.
+
+    :param folder: in the container, without any signature.
+    """
+
+    node_id: str
+    folder: str = ""
+    files: int = 0
+    problem: str = ""
+
+
+def not_ready(diagnosis: Diagnosis) -> list[NodeHealth]:
+    """The nodes that are not ready, the failed ones first."""
+    health = diagnosis.health
+    return [*health.nodes_in(Phase.FAILED), *health.nodes_in(Phase.PENDING)]
