@@ -1,12 +1,16 @@
-"""DAG files are parsed over and over: what they import of us must load nothing of Azure, and little else."""
+"""What imports what: downwards, never in a circle, and little when a DAG file is parsed (over and over)."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests import import_graph
 
 MODULES = [
     "airflow_batchext.operators.pool",
@@ -244,3 +248,143 @@ def test_pure_rooms_and_the_emulator_know_nothing_of_the_rest(room, may_know):
     assert not [
         m for m in known if m.startswith("airflow_batchext.") and m not in allowed and not m.startswith(whole)
     ]
+
+
+#: The rooms, and the loose modules that are doors to them, from top to bottom: each imports what is below it.
+ROOMS = (
+    "cli",
+    "ephemeral",
+    "operators",
+    "sensors",
+    "notifications",
+    "assets",
+    "triggers",
+    "hooks",
+    "links",
+    "metrics",
+    "credentials",
+    "connection",
+    "diagnosis",
+    "health",
+    "parameters",
+    "repair",
+    "rules",
+    "pool_builder",
+    "concealment",
+    "secret_references",
+    "exceptions",
+    "pool_spec",
+    "batch",
+    "secrets",
+    "provider_info",
+    "defaults",
+    # The emulator is a house of its own; what users' tests import of it stands above it.
+    "pytest_plugin",
+    "testing",
+    "emulator",
+    # The package itself: its version.
+    "",
+)
+LOOSE = {
+    *("assets", "concealment", "ephemeral", "exceptions", "links", "pool_builder", "secret_references"),
+    *("testing", "pytest_plugin", "defaults", "metrics", "parameters", "provider_info"),
+}
+#: What a room may import beside itself, where less than all that is below it.
+MAY_IMPORT = {
+    "defaults": set(),
+    "secrets": set(),
+    "batch": {"secrets"},
+    "rules": {"batch", "defaults"},
+    "repair": {"rules", "batch"},
+    "health": {"rules", "batch", "secrets"},
+    "diagnosis": {"health", "batch", ""},
+    "pool_spec": {"batch", "secrets"},
+    "emulator": set(),
+    "testing": {"emulator"},
+    "pytest_plugin": {"testing", "emulator"},
+}
+#: What may know the emulator; nothing else of the package does.
+KNOW_THE_EMULATOR = ("cli.main", "cli.demo.", "testing", "pytest_plugin")
+
+
+def complaints(root: Path) -> list[str]:
+    """What is wrong with the directions of the imports of the package in a folder."""
+    arrows = import_graph.graph(root)
+    found = [f"{' <-> '.join(circle)}: a circle" for circle in import_graph.circles(arrows)]
+    for module, imported in arrows.items():
+        here = import_graph.room(module)
+        if here not in ROOMS:
+            found.append(f"{module} is in no room")
+            continue
+        for other in imported:
+            there = import_graph.room(other)
+            if here == there or there not in ROOMS:
+                continue
+            runs_up = ROOMS.index(there) < ROOMS.index(here) or there not in MAY_IMPORT.get(here, ROOMS)
+            is_foreign = there == "emulator" and not f"{module}.".startswith(KNOW_THE_EMULATOR)
+            # Only its drivers carry out a repair; a hook itself judges nothing.
+            judges = (here, there) == ("hooks", "repair") and not module.startswith("hooks._drivers.")
+            if runs_up or is_foreign or judges:
+                found.append(f"{module} imports {other}")
+    return sorted(found)
+
+
+def test_imports_run_downwards_and_never_in_a_circle():
+    # TODO: the hook's requests become values.
+    assert set(complaints(import_graph.ROOT)) <= {"hooks._probe <-> hooks.node: a circle"}
+
+
+def test_a_loose_file_in_the_root_is_one_of_the_thirteen():
+    package = import_graph.ROOT / import_graph.PACKAGE
+    files = {path.name for path in package.iterdir() if path.is_file()}
+    assert files == {f"{name}.py" for name in LOOSE} | {"__init__.py", "py.typed"}
+    assert {path.name for path in package.iterdir() if (path / "__init__.py").exists()} == set(
+        ROOMS
+    ) - LOOSE - {""}
+
+
+UNDER_TYPE_CHECKING = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    {}\n"
+IN_A_FUNCTION = "def planted():\n    {}\n"
+
+
+@pytest.mark.parametrize("form", ["{}\n", UNDER_TYPE_CHECKING, IN_A_FUNCTION])
+@pytest.mark.parametrize(
+    ("file", "planted", "complaint"),
+    [
+        (
+            "diagnosis/_page.py",
+            "from airflow_batchext.diagnosis._report import Report",
+            "diagnosis._page <-> diagnosis._report: a circle",
+        ),
+        (
+            "emulator/account/job_records.py",
+            "import airflow_batchext.emulator.account.scheduling",
+            "emulator.account.job_records <-> emulator.account.scheduling: a circle",
+        ),
+        ("secrets/names.py", "from . import redact", "secrets.names <-> secrets.redact: a circle"),
+        (
+            "operators/_steps/create_pool.py",
+            "from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator",
+            "operators._steps.create_pool <-> operators.pool: a circle",
+        ),
+        (
+            "rules/gate.py",
+            "from airflow_batchext.hooks.node import AzureBatchNodeHook",
+            "rules.gate imports hooks.node",
+        ),
+        ("batch/clouds.py", "from airflow_batchext.rules import gate", "batch.clouds imports rules.gate"),
+        ("hooks/node.py", "from airflow_batchext.repair import RepairPolicy", "hooks.node imports repair"),
+        ("emulator/faults.py", "from .. import defaults", "emulator.faults imports defaults"),
+        (
+            "operators/pool.py",
+            "from airflow_batchext.emulator import Scenario",
+            "operators.pool imports emulator",
+        ),
+        ("lost.py", "import airflow_batchext.defaults", "lost is in no room"),
+    ],
+)
+def test_what_is_planted_is_found(tmp_path, file, planted, complaint, form):
+    shutil.copytree(import_graph.ROOT / import_graph.PACKAGE, tmp_path / import_graph.PACKAGE)
+    with (tmp_path / import_graph.PACKAGE / file).open("a") as module:
+        module.write(form.format(planted))
+    assert complaint in complaints(tmp_path)

@@ -26,3 +26,8 @@ __all__ = [
     "timeline",
     "to_json",
 ]
+
+# They say where users import them from.
+for _name in __all__:
+    if hasattr(globals()[_name], "__qualname__"):
+        globals()[_name].__module__ = __name__

@@ -14,3 +14,7 @@ from airflow_batchext.emulator.scenario import ExtensionScenario, PoolScenario, 
 from airflow_batchext.emulator.server import Emulator
 
 __all__ = ["Clock", "Emulator", "ExtensionScenario", "PoolScenario", "Scenario", "Timings"]
+
+# They say where users import them from.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

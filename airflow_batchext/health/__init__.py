@@ -37,3 +37,8 @@ __all__ = [
     "pool_health",
     "to_json",
 ]
+
+# They say where users import them from.
+for _name in __all__:
+    if hasattr(globals()[_name], "__qualname__"):
+        globals()[_name].__module__ = __name__

@@ -1,11 +1,11 @@
 """Mending nodes: which are picked, what is done to them, how often, and when it is of no use.
 
-Pure: no I/O, no clock, no Airflow, no Azure SDK. ``hooks.repairing`` carries out what is decided here.
+Pure: no I/O, no clock, no Airflow, no Azure SDK. ``hooks._drivers.repair`` carries out what is decided here.
 
-``policy`` says what may be done; ``seen`` and ``ailments`` what pool and nodes are like; ``journal`` is the
-memory, which lives in the pool's own metadata; ``planning`` decides what comes next; ``course`` says in
-which order it is read, written down and done (``asks``), and how far it is (``progress``); ``healing`` puts a
-repair behind a gate.
+``policy`` says what may be done; ``observed`` and ``symptoms`` what pool and nodes are like; ``journal`` is
+the memory, which lives in the pool's own metadata; ``planner`` decides what comes next; ``controller`` says
+in which order it is read, written down and done (``requests``), and how far it is (``status``); ``gate`` puts
+a repair before a gate's failure.
 """
 
 from __future__ import annotations
@@ -13,3 +13,6 @@ from __future__ import annotations
 from airflow_batchext.repair.policy import RepairPolicy
 
 __all__ = ["RepairPolicy"]
+
+# It says where users import it from.
+RepairPolicy.__module__ = __name__
