@@ -177,6 +177,7 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.rules",
         "airflow_batchext.parameters",
         "airflow_batchext.batch.data_plane",
+        "airflow_batchext.batch.values",
         "airflow_batchext.sensors._rules",
         "airflow_batchext.sensors._start_from_trigger",
         "airflow_batchext.secrets.redact",
@@ -207,7 +208,7 @@ REDACT = (
     *("batch", "batch.documents", "batch.sdk_models"),
 )
 FACTS = ("extension_catalog", "node_agents", "retirements")
-SAID = ("batch.data_plane", *REDACT)
+SAID = ("batch.data_plane", "batch.values", *REDACT)
 RULES = ("rules", "rules.gate", "defaults", *SAID)
 HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
 
@@ -222,7 +223,7 @@ HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
         ("rules.watch", ("rules.watch", *RULES)),
         ("rules.events", ("rules.events", *RULES)),
         ("batch.resize_errors", ("batch.resize_errors", *SAID)),
-        ("rules.pool_wait", ("rules", "rules.pool_wait", "batch.resize_errors", *SAID)),
+        ("rules.pool_wait", ("rules", "rules.pool_wait", *SAID)),
         ("health", HEALTH),
         ("diagnosis", ("diagnosis", "batch.extension_catalog", *HEALTH)),
         ("repair.gate", ("repair", "rules.watch", *RULES)),

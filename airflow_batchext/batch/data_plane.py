@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from airflow_batchext.batch.values import as_mapping, as_sequence, as_text, below, total
 from airflow_batchext.secrets.redact import redact_text
 
 #: A node in one of these states has a VM whose extensions' success counts. ``creating`` is among them:
@@ -195,32 +196,32 @@ def read_extension(body: object) -> Extension:
     the specification), ``subStatuses`` too. Without such a status ``provisioningState`` decides. Where the
     two contradict each other the extension is pending.
     """
-    item = _mapping(body)
-    vm_extension = _mapping(item.get("vmExtension"))
-    view = _mapping(item.get("instanceView"))
-    provisioning = _text(item.get("provisioningState"))
-    instance_name = _text(view.get("name"))
+    item = as_mapping(body)
+    vm_extension = as_mapping(item.get("vmExtension"))
+    view = as_mapping(item.get("instanceView"))
+    provisioning = as_text(item.get("provisioningState"))
+    instance_name = as_text(view.get("name"))
 
     decisive = Phase.PENDING
     code, message = provisioning, ""
     statuses = [
-        _mapping(status)
-        for status in _sequence(view.get("statuses"))
-        if _text(_mapping(status).get("code")).lower().startswith(_CODE_PREFIX)
+        as_mapping(status)
+        for status in as_sequence(view.get("statuses"))
+        if as_text(below(status, "code")).lower().startswith(_CODE_PREFIX)
     ]
     if statuses:
-        phases = [_phase_of_code(_text(status.get("code"))) for status in statuses]
+        phases = [_phase_of_code(as_text(status.get("code"))) for status in statuses]
         decisive = next(phase for phase in (Phase.FAILED, Phase.PENDING, Phase.SUCCEEDED) if phase in phases)
         status = statuses[phases.index(decisive)]
-        code = _text(status.get("code"))
-        message = _text(status.get("message")) or _text(status.get("displayStatus"))
+        code = as_text(status.get("code"))
+        message = as_text(status.get("message")) or as_text(status.get("displayStatus"))
         if decisive is Phase.SUCCEEDED and provisioning.lower() not in ("", "succeeded"):
             decisive = Phase.PENDING
             message = f"provisioningState is {provisioning}, while the status says: {message}"
     elif provisioning:
         decisive = _phase_of_code(_CODE_PREFIX + provisioning)
     return Extension(
-        name=_text(vm_extension.get("name")) or instance_name,
+        name=as_text(vm_extension.get("name")) or instance_name,
         instance_name=instance_name,
         phase=decisive,
         code=code,
@@ -254,18 +255,18 @@ def find_extension(extensions: Sequence[Extension], name: str) -> Extension | No
 
 def read_node(body: object) -> Node:
     """Read one item of a pool's node list."""
-    item = _mapping(body)
-    state, running = _text(item.get("state")).lower(), item.get("runningTasksCount")
+    item = as_mapping(body)
+    state, running = as_text(item.get("state")).lower(), item.get("runningTasksCount")
     return Node(
-        id=_text(item.get("id")),
+        id=as_text(item.get("id")),
         state=state,
-        last_boot_time=_text(item.get("lastBootTime")),
-        state_since=_text(item.get("stateTransitionTime")),
+        last_boot_time=as_text(item.get("lastBootTime")),
+        state_since=as_text(item.get("stateTransitionTime")),
         errors=tuple(
-            NodeError(_text(_mapping(error).get("code")), _error_text(error))
-            for error in _sequence(item.get("errors"))
+            NodeError(as_text(below(error, "code")), _error_text(error))
+            for error in as_sequence(item.get("errors"))
         ),
-        allocated=_text(item.get("allocationTime")),
+        allocated=as_text(item.get("allocationTime")),
         is_dedicated=item.get("isDedicated") is not False,
         is_busy=state == "running" or (isinstance(running, int) and running > 0),
     )
@@ -273,26 +274,26 @@ def read_node(body: object) -> Node:
 
 def read_pool(body: object) -> Pool:
     """Read the body of ``GET /pools/{id}`` of the data plane."""
-    item = _mapping(body)
-    machine = _mapping(item.get("virtualMachineConfiguration"))
-    extensions = [_mapping(extension) for extension in _sequence(machine.get("extensions"))]
-    names = [_text(extension.get("name")) for extension in extensions]
+    item = as_mapping(body)
+    machine = as_mapping(item.get("virtualMachineConfiguration"))
+    extensions = [as_mapping(extension) for extension in as_sequence(machine.get("extensions"))]
+    names = [as_text(extension.get("name")) for extension in extensions]
     return Pool(
-        id=_text(item.get("id")),
-        state=_text(item.get("state")).lower(),
-        allocation_state=_text(item.get("allocationState")).lower(),
-        allocation_since=_text(item.get("allocationStateTransitionTime")),
-        created=_text(item.get("creationTime")),
-        target=_count(item.get("targetDedicatedNodes"), item.get("targetLowPriorityNodes")),
-        current=_count(item.get("currentDedicatedNodes"), item.get("currentLowPriorityNodes")),
+        id=as_text(item.get("id")),
+        state=as_text(item.get("state")).lower(),
+        allocation_state=as_text(item.get("allocationState")).lower(),
+        allocation_since=as_text(item.get("allocationStateTransitionTime")),
+        created=as_text(item.get("creationTime")),
+        target=total(item.get("targetDedicatedNodes"), item.get("targetLowPriorityNodes")),
+        current=total(item.get("currentDedicatedNodes"), item.get("currentLowPriorityNodes")),
         extension_names=tuple(name for name in names if name),
         resize_errors=tuple(
-            ResizeError(_text(_mapping(error).get("code")), _error_text(error))
-            for error in _sequence(item.get("resizeErrors"))
+            ResizeError(as_text(below(error, "code")), _error_text(error))
+            for error in as_sequence(item.get("resizeErrors"))
         ),
         autoscale=item.get("enableAutoScale") is True,
         upgrades_itself=frozenset(
-            _text(extension.get("name")).lower()
+            as_text(extension.get("name")).lower()
             for extension in extensions
             if extension.get("enableAutomaticUpgrade") is True
         ),
@@ -301,10 +302,10 @@ def read_pool(body: object) -> Pool:
 
 
 def _repair_target(metadata: object) -> int | None:
-    for item in map(_mapping, _sequence(metadata)):
-        if _text(item.get("name")) == REPAIR_ITEM:
+    for item in map(as_mapping, as_sequence(metadata)):
+        if as_text(item.get("name")) == REPAIR_ITEM:
             try:
-                return _count(*_sequence(_mapping(json.loads(_text(item.get("value")))).get("targets")))
+                return total(*as_sequence(as_mapping(json.loads(as_text(item.get("value")))).get("targets")))
             except ValueError:
                 return None
     return None
@@ -338,27 +339,8 @@ def one_line(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
 
 def _error_text(body: object) -> str:
     """One resize error or node error in a line: code, message, and the details it carries."""
-    error = _mapping(body)
-    details = [
-        f"{_text(value.get('name'))}={_text(value.get('value'))}"
-        for value in map(_mapping, [*_sequence(error.get("values")), *_sequence(error.get("errorDetails"))])
-    ]
-    text = f"{_text(error.get('code')) or 'no code'}: {_text(error.get('message')) or 'no message'}"
+    error = as_mapping(body)
+    told = [*as_sequence(error.get("values")), *as_sequence(error.get("errorDetails"))]
+    details = [f"{as_text(below(item, 'name'))}={as_text(below(item, 'value'))}" for item in told]
+    text = f"{as_text(error.get('code')) or 'no code'}: {as_text(error.get('message')) or 'no message'}"
     return one_line(f"{text} ({'; '.join(details)})" if details else text)
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _sequence(value: object) -> Sequence[object]:
-    return value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else ()
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(*values: object) -> int | None:
-    numbers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
-    return sum(numbers) if numbers else None

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_batchext.batch.data_plane import ResizeError, one_line
+from airflow_batchext.batch.values import as_mapping, as_sequence, below
 
 _MORE_QUOTA = (
     "Ask for more (Azure portal, Batch account, Quotas), free cores, or take fewer or smaller nodes."
@@ -53,14 +54,13 @@ _ADVICE: Mapping[str, str] = {
 }
 
 
-def resize_errors(body: Mapping[str, Any]) -> tuple[ResizeError, ...]:
+def resize_errors(body: object) -> tuple[ResizeError, ...]:
     """The errors of a pool's last resize, each in a line with advice.
 
     :param body: the pool as ``Pool_Get`` of the management plane returns it.
     """
-    status = _mapping(_mapping(body.get("properties")).get("resizeOperationStatus"))
-    found = status.get("errors")
-    return tuple(read_resize_error(_mapping(error)) for error in found) if isinstance(found, list) else ()
+    found = as_sequence(below(body, "properties", "resizeOperationStatus", "errors"))
+    return tuple(read_resize_error(as_mapping(error)) for error in found)
 
 
 def read_resize_error(error: Mapping[str, Any]) -> ResizeError:
@@ -69,7 +69,7 @@ def read_resize_error(error: Mapping[str, Any]) -> ResizeError:
     if details is None:  # the data plane calls them so
         details = [
             {"code": value.get("name"), "message": value.get("value")}
-            for value in map(_mapping, error.get("values") or ())
+            for value in map(as_mapping, as_sequence(error.get("values")))
         ]
     code = one_line(str(error.get("code") or "")) or "no code"
     said = one_line(str(error.get("message") or "")) or "no message"
@@ -81,7 +81,7 @@ def read_resize_error(error: Mapping[str, Any]) -> ResizeError:
 
 def _details(details: Any) -> Iterator[str]:
     """Each detail as text; the provider's own error is unfolded down to what it says last."""
-    for detail in map(_mapping, details if isinstance(details, list) else ()):
+    for detail in map(as_mapping, as_sequence(details)):
         name, value = str(detail.get("code") or ""), str(detail.get("message") or "")
         if name.endswith("Truncated"):
             continue
@@ -94,7 +94,7 @@ def _provider_errors(text: str) -> Iterator[str]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return  # cut off, or no JSON after all: it is shown as it is
-    error = _mapping(found).get("error", found)
+    error = as_mapping(found).get("error", found)
     depth = 0
     while isinstance(error, Mapping) and depth < 5:
         if error.get("code") or error.get("message"):
@@ -102,7 +102,3 @@ def _provider_errors(text: str) -> Iterator[str]:
         inner = error.get("details")
         error = inner[0] if isinstance(inner, list) and inner else error.get("innererror")
         depth += 1
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_batchext.batch.data_plane import Phase, one_line
 from airflow_batchext.batch.extension_catalog import lookup, node_operating_system
+from airflow_batchext.batch.values import as_mapping
 from airflow_batchext.diagnosis._cause import (
     Hit,
     Look,
@@ -84,7 +85,7 @@ def _no_client_id(health: PoolHealth) -> Iterator[Hit]:
 
 def _initial_sync(health: PoolHealth) -> Iterator[Hit]:
     for node, extension in stuck(health, *VAULT):
-        management = _mapping(_settings(health, extension).get("secretsManagementSettings"))
+        management = as_mapping(_settings(health, extension).get("secretsManagementSettings"))
         wants = management.get("requireInitialSync") in (True, "true", "True")
         if wants and extension.phase is Phase.PENDING and not _waits_for(health, extension):
             minutes = pending_for(health, node, extension) / 60
@@ -167,19 +168,15 @@ def _in_circle(health: PoolHealth, name: str) -> list[str]:
 
 def _settings(health: PoolHealth, extension: ExtensionHealth) -> Any:
     asked = health.asked(extension.name)
-    own = _mapping(extension.settings)
-    return own or _mapping(asked.settings if asked else None)
+    own = as_mapping(extension.settings)
+    return own or as_mapping(asked.settings if asked else None)
 
 
 def _client_id(settings: Any) -> str:
     """The client id in the settings, wherever people write it."""
-    places = (settings, _mapping(settings.get("secretsManagementSettings")))
-    found = (_mapping(place.get("authenticationSettings")).get("msiClientId") for place in places)
+    places = (settings, as_mapping(settings.get("secretsManagementSettings")))
+    found = (as_mapping(place.get("authenticationSettings")).get("msiClientId") for place in places)
     return next((value for value in found if isinstance(value, str) and value), "")
-
-
-def _mapping(value: object) -> Any:
-    return value if isinstance(value, dict) else {}
 
 
 EXTENSION_LOOKS: Final[Mapping[str, Look]] = {

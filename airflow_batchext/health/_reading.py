@@ -20,6 +20,7 @@ from airflow_batchext.batch.data_plane import (
     read_pool,
 )
 from airflow_batchext.batch.resize_errors import read_resize_error
+from airflow_batchext.batch.values import as_mapping, as_number, as_sequence, as_text, as_word, below
 from airflow_batchext.health._snapshot import (
     Count,
     ExtensionAsked,
@@ -154,40 +155,40 @@ def _totals(health: PoolHealth, wanted: int | None) -> Totals:
 
 def _pool(pool_id: str, body: Body, now: float) -> PoolHealth:
     """What the pool's body says, not judged yet."""
-    machine = _mapping(body.get("virtualMachineConfiguration"))
-    network = _mapping(body.get("networkConfiguration"))
-    uefi = _mapping(_mapping(machine.get("securityProfile")).get("uefiSettings"))
+    machine = as_mapping(body.get("virtualMachineConfiguration"))
+    network = as_mapping(body.get("networkConfiguration"))
+    uefi = as_mapping(below(machine, "securityProfile", "uefiSettings"))
     secure_boot = uefi.get("secureBootEnabled")
     return PoolHealth(
         pool_id,
         now,
         outcome="wait",
         summary="",
-        state=_word(body.get("state")),
-        state_since=_text(body.get("stateTransitionTime")),
-        created=_text(body.get("creationTime")),
-        allocation_state=_word(body.get("allocationState")),
-        allocation_since=_text(body.get("allocationStateTransitionTime")),
-        target_dedicated=_number(body.get("targetDedicatedNodes")),
-        target_low_priority=_number(body.get("targetLowPriorityNodes")),
-        current_dedicated=_number(body.get("currentDedicatedNodes")),
-        current_low_priority=_number(body.get("currentLowPriorityNodes")),
-        resize_timeout=_text(body.get("resizeTimeout")),
-        vm_size=_text(body.get("vmSize")),
+        state=as_word(body.get("state")),
+        state_since=as_text(body.get("stateTransitionTime")),
+        created=as_text(body.get("creationTime")),
+        allocation_state=as_word(body.get("allocationState")),
+        allocation_since=as_text(body.get("allocationStateTransitionTime")),
+        target_dedicated=as_number(body.get("targetDedicatedNodes")),
+        target_low_priority=as_number(body.get("targetLowPriorityNodes")),
+        current_dedicated=as_number(body.get("currentDedicatedNodes")),
+        current_low_priority=as_number(body.get("currentLowPriorityNodes")),
+        resize_timeout=as_text(body.get("resizeTimeout")),
+        vm_size=as_text(body.get("vmSize")),
         image={
             name: value
             for name in ("publisher", "offer", "sku", "version", "virtualMachineImageId", "id")
-            if (value := _text(_mapping(machine.get("imageReference")).get(name)))
+            if (value := as_text(below(machine, "imageReference", name)))
         },
-        node_agent=_text(machine.get("nodeAgentSKUId") or machine.get("nodeAgentSkuId")),
+        node_agent=as_text(machine.get("nodeAgentSKUId") or machine.get("nodeAgentSkuId")),
         secure_boot=secure_boot if isinstance(secure_boot, bool) else None,
-        subnet=_text(network.get("subnetId")),
-        public_addresses=_word(_mapping(network.get("publicIPAddressConfiguration")).get("provision")),
+        subnet=as_text(network.get("subnetId")),
+        public_addresses=as_word(below(network, "publicIPAddressConfiguration", "provision")),
         identities=_identities(body.get("identity")),
         autoscale=body.get("enableAutoScale") is True,
-        autoscale_error=_fault(_mapping(body.get("autoScaleRun")).get("error")),
+        autoscale_error=_fault(below(body, "autoScaleRun", "error")),
         resize_errors=tuple(
-            replace(fault, unfolded=redact_text(read_resize_error(_mapping(error)).text))
+            replace(fault, unfolded=redact_text(read_resize_error(as_mapping(error)).text))
             for error in _items(body.get("resizeErrors"))
             if (fault := _fault(error))
         ),
@@ -197,26 +198,23 @@ def _pool(pool_id: str, body: Body, now: float) -> PoolHealth:
 
 def _identities(value: object) -> dict[str, str]:
     """Client id by resource id: a list on the data plane, an object with the ids as keys on the other."""
-    found = _mapping(value).get("userAssignedIdentities")
+    found = below(value, "userAssignedIdentities")
     if isinstance(found, Mapping):
-        return {str(name): _text(_mapping(ids).get("clientId")) for name, ids in found.items()}
-    return {
-        _text(_mapping(item).get("resourceId")): _text(_mapping(item).get("clientId"))
-        for item in _items(found)
-    }
+        return {str(name): as_text(below(ids, "clientId")) for name, ids in found.items()}
+    return {as_text(below(item, "resourceId")): as_text(below(item, "clientId")) for item in _items(found)}
 
 
 def _asked(value: object) -> ExtensionAsked:
-    item = _mapping(value)
+    item = as_mapping(value)
     settings = item.get("settings")
     return ExtensionAsked(
-        name=_text(item.get("name")),
-        publisher=_text(item.get("publisher")),
-        type=_text(item.get("type")),
-        version=_text(item.get("typeHandlerVersion")),
+        name=as_text(item.get("name")),
+        publisher=as_text(item.get("publisher")),
+        type=as_text(item.get("type")),
+        version=as_text(item.get("typeHandlerVersion")),
         settings=shown_settings(settings),
         settings_as_text=isinstance(settings, str),
-        after=tuple(filter(None, map(_text, _items(item.get("provisionAfterExtensions"))))),
+        after=tuple(filter(None, map(as_text, _items(item.get("provisionAfterExtensions"))))),
         upgrades_itself=item.get("enableAutomaticUpgrade") is True,
     )
 
@@ -252,11 +250,11 @@ def _node(
             id=node.id,
             state=node.state,
             state_since=node.state_since,
-            allocated=_text(body.get("allocationTime")),
+            allocated=as_text(body.get("allocationTime")),
             last_boot=node.last_boot_time,
             dedicated=dedicated if isinstance(dedicated, bool) else None,
-            scheduling=_word(body.get("schedulingState")),
-            running_tasks=_number(body.get("runningTasksCount")),
+            scheduling=as_word(body.get("schedulingState")),
+            running_tasks=as_number(body.get("runningTasksCount")),
             errors=tuple(filter(None, map(_fault, _items(body.get("errors"))))),
             start_task=_start_task(body.get("startTaskInfo")),
             extensions=_extensions(bodies, asked),
@@ -269,16 +267,16 @@ def _node(
 
 
 def _start_task(value: object) -> StartTaskHealth | None:
-    info = _mapping(value)
+    info = as_mapping(value)
     if not info:
         return None
     return StartTaskHealth(
-        state=_word(info.get("state")),
-        result=_word(info.get("result")),
-        exit_code=_number(info.get("exitCode")),
-        retries=_number(info.get("retryCount")),
-        started=_text(info.get("startTime")),
-        ended=_text(info.get("endTime")),
+        state=as_word(info.get("state")),
+        result=as_word(info.get("result")),
+        exit_code=as_number(info.get("exitCode")),
+        retries=as_number(info.get("retryCount")),
+        started=as_text(info.get("startTime")),
+        ended=as_text(info.get("endTime")),
         failure=_fault(info.get("failureInfo")),
     )
 
@@ -288,7 +286,7 @@ def _extensions(bodies: Sequence[Body], asked: Sequence[str]) -> tuple[Extension
     expected = {id(found) for name in asked if (found := find_extension(read, name)) is not None}
     healths = []
     for body, extension in zip(bodies, read, strict=True):
-        item, view = _mapping(_mapping(body).get("vmExtension")), _mapping(_mapping(body).get("instanceView"))
+        item, view = as_mapping(below(body, "vmExtension")), as_mapping(below(body, "instanceView"))
         statuses = tuple(map(_status, _items(view.get("statuses"))))
         # The planes of Azure spell this member in two ways.
         substatuses = tuple(map(_status, _items(view.get("subStatuses") or view.get("substatuses"))))
@@ -299,9 +297,9 @@ def _extensions(bodies: Sequence[Body], asked: Sequence[str]) -> tuple[Extension
                 phase=extension.phase,
                 code=extension.code,
                 message=_message(extension.message),
-                publisher=_text(item.get("publisher")),
-                type=_text(item.get("type")),
-                version=_text(item.get("typeHandlerVersion")),
+                publisher=as_text(item.get("publisher")),
+                type=as_text(item.get("type")),
+                version=as_text(item.get("typeHandlerVersion")),
                 expected=id(extension) in expected,
                 time=next((status.time for status in deciding), ""),
                 statuses=statuses,
@@ -313,28 +311,28 @@ def _extensions(bodies: Sequence[Body], asked: Sequence[str]) -> tuple[Extension
 
 
 def _status(value: object) -> Status:
-    status = _mapping(value)
+    status = as_mapping(value)
     level = status.get("level")
     return Status(
-        code=_text(status.get("code")),
+        code=as_text(status.get("code")),
         level=str(level) if isinstance(level, (str, int)) else "",
-        display=_message(_text(status.get("displayStatus"))),
-        message=_message(_text(status.get("message"))),
-        time=_text(status.get("time")),
+        display=_message(as_text(status.get("displayStatus"))),
+        message=_message(as_text(status.get("message"))),
+        time=as_text(status.get("time")),
     )
 
 
 def _fault(value: object) -> Fault | None:
-    error = _mapping(value)
+    error = as_mapping(value)
     if not error:
         return None
     pairs = [*_items(error.get("values")), *_items(error.get("errorDetails")), *_items(error.get("details"))]
     return Fault(
-        code=_text(error.get("code")),
-        message=_message(_text(error.get("message"))),
+        code=as_text(error.get("code")),
+        message=_message(as_text(error.get("message"))),
         details=tuple(
-            (one_line(_text(pair.get("name"))), _message(_text(pair.get("value"))))
-            for pair in map(_mapping, pairs)
+            (one_line(as_text(pair.get("name"))), _message(as_text(pair.get("value"))))
+            for pair in map(as_mapping, pairs)
         ),
     )
 
@@ -347,21 +345,5 @@ def _message(text: str) -> str:
     return f"{shown[:_LONGEST_MESSAGE]}… ({len(text):,} characters in all)"
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _items(value: object) -> Sequence[Any]:
-    return value[:_MOST] if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else ()
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _word(value: object) -> str:
-    return _text(value).lower()
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return as_sequence(value)[:_MOST]

@@ -1,7 +1,6 @@
 """The types of a snapshot, and their JSON."""
 
-from __future__ import annotations
-
+# Annotations are values here: pydantic would look for their names in the package that the classes name.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -271,7 +270,7 @@ def json_schema() -> dict[str, Any]:
 
 
 @cache
-def _adapter() -> TypeAdapter[PoolHealth]:
+def _adapter() -> "TypeAdapter[PoolHealth]":
     from pydantic import TypeAdapter
 
     return TypeAdapter(PoolHealth)

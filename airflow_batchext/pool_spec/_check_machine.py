@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_batchext.batch import extension_catalog as catalog
 from airflow_batchext.batch.documents import at
+from airflow_batchext.batch.values import whole_number
 from airflow_batchext.pool_spec._check_extensions import check_extensions
 from airflow_batchext.pool_spec._check_images import check_agent, check_image, operating_system_of
 from airflow_batchext.pool_spec._check_settings import Nodes
@@ -24,7 +25,7 @@ from airflow_batchext.pool_spec._finding import (
     warning,
 )
 from airflow_batchext.pool_spec._members import MACHINE
-from airflow_batchext.pool_spec._request import boolean, whole_number
+from airflow_batchext.pool_spec._request import boolean
 
 
 def check_machine(properties: Mapping[str, Any], identities: int, today: date | None) -> Findings:

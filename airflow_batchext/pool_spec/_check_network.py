@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_batchext.batch.documents import at, quote
+from airflow_batchext.batch.values import whole_number
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     Findings,
@@ -17,7 +18,6 @@ from airflow_batchext.pool_spec._finding import (
     text_of,
     warning,
 )
-from airflow_batchext.pool_spec._request import whole_number
 
 _NETWORK = "properties.networkConfiguration"
 _NAT = f"{_NETWORK}.endpointConfiguration.inboundNatPools"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from airflow_batchext.batch.values import whole_number
 from airflow_batchext.pool_spec._check_formula import PAGE as AUTOSCALE_PAGE
 from airflow_batchext.pool_spec._check_formula import check_formula
 from airflow_batchext.pool_spec._durations import parse_duration
@@ -20,7 +21,6 @@ from airflow_batchext.pool_spec._finding import (
     warning,
 )
 from airflow_batchext.pool_spec._members import MACHINE
-from airflow_batchext.pool_spec._request import whole_number
 
 _SCALE = "properties.scaleSettings"
 _QUOTA_PAGE = "https://learn.microsoft.com/azure/batch/batch-quota-limit"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.documents import at
+from airflow_batchext.batch.values import whole_number
 from airflow_batchext.pool_spec._durations import parse_duration
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
@@ -20,7 +21,7 @@ from airflow_batchext.pool_spec._finding import (
     warning,
 )
 from airflow_batchext.pool_spec._members import MACHINE
-from airflow_batchext.pool_spec._request import boolean, whole_number
+from airflow_batchext.pool_spec._request import boolean
 
 if TYPE_CHECKING:
     from airflow_batchext.batch.extension_catalog import OperatingSystem

@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.documents import at, kind_of, quote
+from airflow_batchext.batch.values import whole_number
 from airflow_batchext.pool_spec._finding import Findings, object_at, text_of, warning
 from airflow_batchext.pool_spec._members import MACHINE
-from airflow_batchext.pool_spec._request import whole_number
 
 if TYPE_CHECKING:
     from airflow_batchext.batch.extension_catalog import KnownExtension, OperatingSystem

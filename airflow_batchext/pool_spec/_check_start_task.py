@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.documents import at, quote
+from airflow_batchext.batch.values import whole_number
 from airflow_batchext.pool_spec._check_commands import check_command
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
@@ -18,7 +19,6 @@ from airflow_batchext.pool_spec._finding import (
     text_of,
     warning,
 )
-from airflow_batchext.pool_spec._request import whole_number
 
 if TYPE_CHECKING:
     from airflow_batchext.batch import extension_catalog as catalog

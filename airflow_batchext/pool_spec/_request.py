@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow_batchext.batch.documents import rewritten
+from airflow_batchext.batch.values import whole_number
 from airflow_batchext.pool_spec._durations import plain_duration
 from airflow_batchext.pool_spec._finding import objects
 from airflow_batchext.pool_spec._members import MACHINE
@@ -89,13 +89,6 @@ def expected_extensions(document: Mapping[str, Any]) -> tuple[str, ...]:
         node = node.get(member) if isinstance(node, Mapping) else None
     names = (entry.get("name") for _, entry in objects(node))
     return tuple(name for name in names if isinstance(name, str) and name)
-
-
-def whole_number(value: object) -> int | None:
-    """Return the number that a value is or spells, None for anything else."""
-    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def boolean(value: object) -> bool | None:

@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from airflow_batchext.batch.data_plane import REPAIR_ITEM
+from airflow_batchext.batch.values import as_sequence, as_text, below
 
 #: The name of the metadata item.
 ITEM = REPAIR_ITEM
@@ -148,8 +149,8 @@ def read_journal(metadata: Sequence[tuple[str, str]]) -> Journal | None:
 
 def read_metadata(body: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """A pool's metadata, in order."""
-    found = body.get("metadata") or ()
-    return tuple((str(item.get("name") or ""), str(item.get("value") or "")) for item in found)
+    found = as_sequence(body.get("metadata"))
+    return tuple((as_text(below(item, "name")), as_text(below(item, "value"))) for item in found)
 
 
 def with_journal(metadata: Sequence[tuple[str, str]], journal: Journal | None) -> tuple[tuple[str, str], ...]:
@@ -164,12 +165,12 @@ def keeping_journal(asked: dict[str, Any], existing: Mapping[str, Any]) -> dict[
     :param asked: the body of ``Pool_Create`` or ``Pool_Update`` (management plane).
     :param existing: the pool as ``Pool_Get`` returns it.
     """
-    found = (existing.get("properties") or {}).get("metadata") or ()
-    item = next((item for item in found if item.get("name") == ITEM), None)
+    found = as_sequence(below(existing, "properties", "metadata"))
+    item = next((item for item in found if below(item, "name") == ITEM), None)
     properties = asked.get("properties")
     if item is None or not isinstance(properties, dict):
         return asked
-    given = [other for other in properties.get("metadata") or () if other.get("name") != ITEM]
+    given = [other for other in as_sequence(properties.get("metadata")) if below(other, "name") != ITEM]
     return {**asked, "properties": {**properties, "metadata": [*given, dict(item)]}}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_batchext.batch.data_plane import Pool, read_pool
+from airflow_batchext.batch.values import as_number, as_text
 from airflow_batchext.repair.journal import Targets, read_metadata
 
 
@@ -33,10 +34,9 @@ def read_pool_seen(body: Mapping[str, Any]) -> PoolSeen:
         targets=(_number(body, "targetDedicatedNodes"), _number(body, "targetLowPriorityNodes")),
         nodes=(_number(body, "currentDedicatedNodes"), _number(body, "currentLowPriorityNodes")),
         metadata=read_metadata(body),
-        etag=str(body.get("eTag") or ""),
+        etag=as_text(body.get("eTag")),
     )
 
 
 def _number(body: Mapping[str, Any], name: str) -> int:
-    value = body.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return as_number(body.get(name)) or 0

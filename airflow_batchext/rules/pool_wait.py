@@ -6,12 +6,12 @@ and triggerer wait by the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.batch.resize_errors import resize_errors
+if TYPE_CHECKING:
+    from airflow_batchext.batch.management_plane import ManagedPool
 
 _LONGEST_PAUSE_SECONDS = 300.0
 
@@ -70,86 +70,51 @@ class Look:
         return {**asdict(self), "course": self.course.value}
 
 
-def judge(wait: Wait, pool_id: str, body: Mapping[str, Any] | None) -> Look:
+def judge(wait: Wait, pool_id: str, pool: ManagedPool | None) -> Look:
     """What it means that the pool looks so.
 
-    :param body: the pool as ``Pool_Get`` returns it; None if there is none.
+    :param pool: None if there is none.
     """
     if wait.goal is Goal.GONE:
-        if body is None or (wait.created and creation_time(body) != wait.created):
+        if pool is None or (wait.created and pool.created != wait.created):
             return Look(Course.REACHED, f"pool {pool_id} is gone")
-        return Look(Course.WAITING, f"provisioningState is {_properties(body).get('provisioningState')}")
-    if body is None:
+        return Look(Course.WAITING, f"provisioningState is {pool.provisioning_state}")
+    if pool is None:
         return Look(Course.LOST, f"pool {pool_id} does not exist (any more)")
-    if is_deleting(body):
+    if pool.is_deleting:
         return Look(Course.LOST, f"pool {pool_id} is being deleted")
-    if wait.created and creation_time(body) != wait.created:
+    if wait.created and pool.created != wait.created:
         return Look(
             Course.LOST,
             f"pool {pool_id} was deleted and created anew: the one of {wait.created} was waited for, this "
-            f"one is of {creation_time(body)}",
+            f"one is of {pool.created}",
         )
-    state = str(_properties(body).get("allocationState") or "").lower()
-    if state != "steady":
-        return Look(Course.WAITING, f"pool {pool_id} is {state or 'in no known state'}: {_nodes(body)}")
+    if not pool.is_steady:
+        state = pool.allocation_state.lower() or "in no known state"
+        return Look(Course.WAITING, f"pool {pool_id} is {state}: {_nodes(pool)}")
     if wait.goal is Goal.SETTLED:
-        return Look(Course.REACHED, f"pool {pool_id} is steady: {_nodes(body)}")
-    return _judge_size(pool_id, body)
+        return Look(Course.REACHED, f"pool {pool_id} is steady: {_nodes(pool)}")
+    return _judge_size(pool_id, pool)
 
 
-def _judge_size(pool_id: str, body: Mapping[str, Any]) -> Look:
-    errors = resize_errors(body)
-    if is_autoscaled(body):
+def _judge_size(pool_id: str, pool: ManagedPool) -> Look:
+    errors = pool.resize_errors
+    if pool.autoscaled:
         # The next evaluation of the formula resizes again: only what is hopeless ends the wait.
         errors = tuple(error for error in errors if error.fatal)
-        run = _mapping(_properties(body).get("autoScaleRun"))
-        if not run:
+        if not pool.formula_evaluated:
             return Look(Course.WAITING, f"the autoscale formula of pool {pool_id} was not evaluated yet")
-        problem = _mapping(run.get("error"))
-        if problem:
-            why = f"{problem.get('code')}: {problem.get('message')}"
-            return Look(Course.SHORT, f"the autoscale formula of pool {pool_id} cannot be evaluated: {why}")
+        if pool.formula_error:
+            why = f"the autoscale formula of pool {pool_id} cannot be evaluated: {pool.formula_error}"
+            return Look(Course.SHORT, why)
         if not errors:
-            return Look(Course.REACHED, f"pool {pool_id} is steady: {_nodes(body)}")
-    elif current_nodes(body) == target_nodes(body):
-        return Look(Course.REACHED, f"pool {pool_id} is steady: {_nodes(body)}")
+            return Look(Course.REACHED, f"pool {pool_id} is steady: {_nodes(pool)}")
+    elif pool.current == pool.target:
+        return Look(Course.REACHED, f"pool {pool_id} is steady: {_nodes(pool)}")
     if errors:
         said = "; ".join(error.text for error in errors)
-        return Look(Course.SHORT, f"the resize of pool {pool_id} ended with {_nodes(body)}. {said}")
-    return Look(Course.WAITING, f"pool {pool_id} is steady, but has {_nodes(body)}")
-
-
-def creation_time(body: Mapping[str, Any]) -> str:
-    """When a pool was created, as the service writes it: this tells it from another one of its name."""
-    return str(_properties(body).get("creationTime") or "")
-
-
-def is_deleting(body: Mapping[str, Any]) -> bool:
-    """Whether a pool is on its way out."""
-    return str(_properties(body).get("provisioningState", "")).lower() == "deleting"
-
-
-def is_autoscaled(body: Mapping[str, Any]) -> bool:
-    """Whether a formula decides how many nodes a pool has."""
-    return bool(_mapping(_properties(body).get("scaleSettings")).get("autoScale"))
-
-
-def target_nodes(body: Mapping[str, Any]) -> tuple[int, int]:
-    """How many dedicated and low-priority nodes a pool of fixed size is to have."""
-    fixed = _mapping(_mapping(_properties(body).get("scaleSettings")).get("fixedScale"))
-    return int(fixed.get("targetDedicatedNodes") or 0), int(fixed.get("targetLowPriorityNodes") or 0)
-
-
-def current_nodes(body: Mapping[str, Any]) -> tuple[int, int]:
-    """How many dedicated and low-priority nodes a pool has."""
-    found = _properties(body)
-    return int(found.get("currentDedicatedNodes") or 0), int(found.get("currentLowPriorityNodes") or 0)
-
-
-def is_empty(body: Mapping[str, Any]) -> bool:
-    """Whether a pool is steady, has no nodes, and wants none."""
-    steady = str(_properties(body).get("allocationState") or "").lower() == "steady"
-    return steady and current_nodes(body) == (0, 0) and target_nodes(body) == (0, 0)
+        return Look(Course.SHORT, f"the resize of pool {pool_id} ended with {_nodes(pool)}. {said}")
+    return Look(Course.WAITING, f"pool {pool_id} is steady, but has {_nodes(pool)}")
 
 
 def pause_after(look: Look, failures: int, interval: float) -> float:
@@ -161,18 +126,10 @@ def pause_after(look: Look, failures: int, interval: float) -> float:
     return max(backed_off, look.retry_after or 0.0)
 
 
-def _nodes(body: Mapping[str, Any]) -> str:
-    dedicated, low = current_nodes(body)
-    if is_autoscaled(body):
+def _nodes(pool: ManagedPool) -> str:
+    dedicated, low = pool.current
+    if pool.autoscaled:
         return f"{dedicated} dedicated and {low} low-priority nodes"
-    wanted_dedicated, wanted_low = target_nodes(body)
+    wanted_dedicated, wanted_low = pool.target
     text = f"{dedicated} of {wanted_dedicated} dedicated"
     return f"{text} and {low} of {wanted_low} low-priority nodes" if low or wanted_low else f"{text} nodes"
-
-
-def _properties(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(body.get("properties"))
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from airflow.triggers.base import TriggerEvent
 
+from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.pool_wait import alook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, creation_time, pause_after
+from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, pause_after
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
 
@@ -81,7 +82,8 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
             return
         try:
             async with AzureBatchPoolHook(self.azure_batchext_conn_id) as hook:
-                if creation_time(await hook.aget_pool(self.pool_id)) != self.pool_created:
+                pool = read_managed_pool(await hook.aget_pool(self.pool_id))
+                if pool.created != self.pool_created:
                     return
                 if self.on_killed == "delete":
                     await hook.adelete_pool(self.pool_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, is_empty, judge, pause_after
+from airflow_batchext.batch.management_plane import read_managed_pool
+from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, judge, pause_after
 
 
 def pool(dedicated=2, low=0, *, wants=(2, 0), state="Steady", created="t1", errors=(), **properties):
@@ -59,15 +60,15 @@ RUN = {"results": "$TargetDedicatedNodes=2"}
         (Goal.COMPLETE, scaled(RUN, errors=["AllocationTimedout"]), Course.REACHED),
         (Goal.COMPLETE, scaled(RUN, errors=["AccountCoreQuotaReached"]), Course.SHORT),
         (Goal.COMPLETE, scaled({"error": {"code": "AutoScalingFormulaEvaluationError"}}), Course.SHORT),
-        (Goal.COMPLETE, {}, Course.LOST),
+        (Goal.COMPLETE, {"properties": {}}, Course.LOST),
     ],
 )
 def test_what_is_seen_means(goal, body, course):
-    assert judge(Wait(goal, "t1"), "p", body).course is course
+    assert judge(Wait(goal, "t1"), "p", body and read_managed_pool(body)).course is course
 
 
 def test_any_pool_will_do_where_none_is_named():
-    assert judge(Wait(Goal.COMPLETE), "p", pool(created="t9")).course is Course.REACHED
+    assert judge(Wait(Goal.COMPLETE), "p", read_managed_pool(pool(created="t9"))).course is Course.REACHED
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_any_pool_will_do_where_none_is_named():
     ],
 )
 def test_empty_is_a_pool_that_has_no_nodes_and_wants_none(body, empty):
-    assert is_empty(body) is empty
+    assert read_managed_pool(body).is_empty is empty
 
 
 def test_pauses_grow_while_nothing_can_be_read_and_the_service_is_heard():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from airflow_batchext.batch.values import as_mapping, as_text, below, whole_number
 from airflow_batchext.pool_spec import (
     Finding,
     Remedy,
@@ -51,7 +52,7 @@ def compare(pool_id: str, pool: Body, account: Account, today: str) -> list[Find
     :param pool: the body of ``Pool_Create``, right or wrong.
     :param today: the date, as ``2026-01-31``: support of some sizes and images has ended.
     """
-    properties = _object(pool.get("properties"))
+    properties = as_mapping(pool.get("properties"))
     findings = _existing(pool_id, pool, account)
     if account.sizes is not None:
         size = _find_size(properties, account.sizes)
@@ -69,7 +70,7 @@ def _existing(pool_id: str, pool: Body, account: Account) -> list[Finding]:
         return []
     same = [other for other in account.pools if _text(other.get("name")).casefold() == pool_id.casefold()]
     if same:
-        return _taken(_object(same[0]), pool)
+        return _taken(as_mapping(same[0]), pool)
     quota = _properties(account.body).get("poolQuota")
     if isinstance(quota, int) and len(account.pools) >= quota:
         what = f"the account has {len(account.pools)} pools, and its quota is {quota}"
@@ -137,15 +138,15 @@ def _cores(pool_id: str, properties: Body, size: Body, account: Account) -> list
     if not cores:
         return []
     findings = []
-    slots = _number(properties.get("taskSlotsPerNode"))
+    slots = whole_number(properties.get("taskSlotsPerNode"))
     if slots is not None and 4 * cores < slots <= 256:
         what = f"{slots} task slots are more than four for each of the {cores} cores of a node"
         mend = f"Give {4 * cores} or fewer, or take a larger size"
         findings.append(Finding("error", "properties.taskSlotsPerNode", what, mend))
-    fixed = _object(_object(properties.get("scaleSettings")).get("fixedScale"))
+    fixed = as_mapping(below(properties, "scaleSettings", "fixedScale"))
     family = _text(size.get("familyName"))
     for member, kind in (("targetDedicatedNodes", "dedicated"), ("targetLowPriorityNodes", "low-priority")):
-        nodes = _number(fixed.get(member)) or 0
+        nodes = whole_number(fixed.get(member)) or 0
         if nodes <= 0:
             continue
         for quota, name, others in _quotas(account, kind, family, pool_id):
@@ -195,13 +196,13 @@ def _used(account: Account, kind: str, family: str | None, pool_id: str) -> int:
         if size is None or _text(other.get("name")).casefold() == pool_id.casefold():
             continue
         if family is None or _text(size.get("familyName")).casefold() == family.casefold():
-            used += _cores_of(size) * (_number(properties.get(member)) or 0)
+            used += _cores_of(size) * (whole_number(properties.get(member)) or 0)
     return used
 
 
 def _image(properties: Body, images: Sequence[Body], today: str) -> list[Finding]:
-    machine = _object(_object(properties.get("deploymentConfiguration")).get("virtualMachineConfiguration"))
-    image, agent = _object(machine.get("imageReference")), _text(machine.get("nodeAgentSkuId"))
+    machine = as_mapping(below(properties, "deploymentConfiguration", "virtualMachineConfiguration"))
+    image, agent = as_mapping(machine.get("imageReference")), _text(machine.get("nodeAgentSkuId"))
     wanted = _image_name(image)
     if not all(wanted):
         if agent and agent.casefold() not in {
@@ -210,7 +211,7 @@ def _image(properties: Body, images: Sequence[Body], today: str) -> list[Finding
             return [_unknown_agent(agent, images)]
         return []
     path = f"{_MACHINE}.imageReference"
-    known = {_image_name(_object(entry.get("imageReference"))): entry for entry in images}
+    known = {_image_name(as_mapping(entry.get("imageReference"))): entry for entry in images}
     found = known.get(wanted)
     if found is None:
         names = {":".join(name): name for name in known}
@@ -255,7 +256,7 @@ def _find_size(properties: Body, sizes: Sequence[Body]) -> Body | None:
 def _cores_of(size: Body) -> int:
     for capability in size.get("capabilities") or ():
         if capability.get("name") == "vCPUs":
-            return _number(capability.get("value")) or 0
+            return whole_number(capability.get("value")) or 0
     return 0
 
 
@@ -264,18 +265,8 @@ def _image_name(image: Body) -> tuple[str, ...]:
 
 
 def _properties(body: Body) -> Body:
-    return _object(body.get("properties"))
-
-
-def _object(value: object) -> Body:
-    return value if isinstance(value, Mapping) else {}
+    return as_mapping(body.get("properties"))
 
 
 def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 19:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return as_text(value).strip()

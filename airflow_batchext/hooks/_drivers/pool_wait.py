@@ -1,4 +1,4 @@
-"""Looks at a pool that is waited for (``pool_progress``), once, sync or async.
+"""Looks at a pool that is waited for (``rules.pool_wait``), once, sync or async.
 
 What Azure refuses for good ends the wait; an outage is something seen, and may pass.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import AccessRefusedError, BatchextError, NotFoundError, ServiceError
 from airflow_batchext.hooks._pool_requests import get_pool
 from airflow_batchext.rules.pool_wait import Course, Look, judge
@@ -32,7 +33,7 @@ def _looked(pool_id: str, wait: Wait) -> Flow[Look]:
         body = yield from get_pool(pool_id)
     except BatchextError as error:
         return _judge_error(wait, pool_id, error)
-    return judge(wait, pool_id, body)
+    return judge(wait, pool_id, read_managed_pool(body))
 
 
 def _judge_error(wait: Wait, pool_id: str, error: BatchextError) -> Look:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import (
     AccessRefusedError,
     BatchextError,
@@ -22,7 +23,6 @@ from airflow_batchext.operators._steps.pool import (
     OnKilled,
     PoolParameters,
     PoolSteps,
-    etag_of,
     find_pool,
     lost_race,
 )
@@ -37,7 +37,7 @@ from airflow_batchext.pool_spec import (
 )
 from airflow_batchext.pool_spec._sdk_schema import check_pool
 from airflow_batchext.repair.journal import keeping_journal
-from airflow_batchext.rules.pool_wait import Goal, Wait, creation_time, is_deleting, is_empty
+from airflow_batchext.rules.pool_wait import Goal, Wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -115,9 +115,10 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
                 if existing is None:
                     raise PoolConflictError(f"Pool {pool_id} was deleted as soon as it was steady")
                 return self._finish(existing)
-            if existing is not None and is_deleting(existing):
+            pool = None if existing is None else read_managed_pool(existing)
+            if pool is not None and pool.is_deleting:
                 self.log.info("Pool %s is still being deleted; waiting for its name to be free", pool_id)
-                return Wait(Goal.GONE, creation_time(existing))
+                return Wait(Goal.GONE, pool.created)
             try:
                 step = self._create(context, hook) if existing is None else self._deal_with(existing, hook)
                 if step is not None:
@@ -132,7 +133,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         put = hook.create_pool(self._target, self._body, secrets=self._secrets)
         if not put.created:
             return None  # a racer's: dealt with like any that exists
-        created = creation_time(put.body)
+        created = read_managed_pool(put.body).created
         self._memo["own"] = created
         store = context.get("task_state_store")
         if store is not None:
@@ -151,7 +152,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
 
     def _deal_with(self, existing: dict[str, Any], hook: AzureBatchPoolHook) -> Wait | dict[str, Any] | None:
         """Adopt, update or delete the pool that exists; None asks for another look."""
-        pool_id = self._target
+        pool_id, pool = self._target, read_managed_pool(existing)
         asked = keeping_journal(self._body, existing)
         differences = find_differences(existing, asked)
         counting = [difference for difference in differences if difference.counts]
@@ -164,7 +165,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
             raise PoolConflictError(
                 f"Pool {pool_id} exists and is not what the document asks for:\n{_listed(counting)}", counting
             )
-        patch, left = updates(asked, counting, empty=is_empty(existing))
+        patch, left = updates(asked, counting, empty=pool.is_empty)
         if left and self.operator.on_existing == "update":
             raise PoolConflictError(
                 f"Pool {pool_id} exists and cannot be updated to what the document asks for; nothing was "
@@ -175,10 +176,10 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
             return self._delete_for_replacement(existing, left, hook)
         self.log.info("Updating pool %s:\n%s", pool_id, _listed(counting))
         try:
-            body = hook.update_pool(pool_id, patch, etag=etag_of(existing), secrets=self._secrets)
+            body = hook.update_pool(pool_id, patch, etag=pool.etag, secrets=self._secrets)
         except ConflictError as refusal:
             if refusal.code == "PoolBeingResized":
-                return Wait(Goal.SETTLED, creation_time(existing))
+                return Wait(Goal.SETTLED, pool.created)
             raise
         self._memo["action"] = "updated"
         return self._finish(body)
@@ -186,13 +187,14 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
     def _delete_for_replacement(
         self, existing: dict[str, Any], why: Sequence[Difference], hook: AzureBatchPoolHook
     ) -> Wait | None:
-        pool_id, created = self._target, creation_time(existing)
+        pool_id, created = self._target, read_managed_pool(existing).created
         self.log.info("Pool %s has to be replaced:\n%s", pool_id, _listed(why))
         if not self.operator.replace_busy:
             self._refuse_if_busy(why)
         # Pool_Delete knows no condition, so this is as near to one as it gets.
-        now = find_pool(hook, pool_id)
-        if now is None or creation_time(now) != created or is_deleting(now):
+        found = find_pool(hook, pool_id)
+        now = None if found is None else read_managed_pool(found)
+        if now is None or now.created != created or now.is_deleting:
             return None
         hook.delete_pool(pool_id)
         self._memo["deleted"] = True
@@ -245,18 +247,18 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
                 self.log.info("%s %s", difference.path, difference.remedy.value)
 
     def _finish(self, body: dict[str, Any]) -> Wait | dict[str, Any]:
+        pool = read_managed_pool(body)
         if self.operator.wait_for == "steady" and self._memo.get("reached") != Goal.COMPLETE.value:
-            return Wait(Goal.COMPLETE, creation_time(body))
-        properties = body.get("properties") or {}
+            return Wait(Goal.COMPLETE, pool.created)
         return {
             "pool_id": self._target,
             "action": self._memo["action"],
             "created": self._memo["action"] in ("created", "replaced"),
             "differences": self._memo.get("differences", []),
-            "pool_created": properties.get("creationTime"),
-            "etag": body.get("etag"),
-            "provisioning_state": properties.get("provisioningState"),
-            "allocation_state": properties.get("allocationState"),
+            "pool_created": pool.created,
+            "etag": pool.etag,
+            "provisioning_state": pool.provisioning_state,
+            "allocation_state": pool.allocation_state,
             "extensions": list(expected_extensions(body)),
         }
 
@@ -275,7 +277,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
             return
         with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook, suppress(BatchextError):
             body = find_pool(hook, self._target)
-            if body is not None and creation_time(body) == own:
+            if body is not None and read_managed_pool(body).created == own:
                 hook.delete_pool(self._target)
                 self.log.warning("Asked for the deletion of pool %s, as %s", self._target, why)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.operators._steps.pool import PoolParameters, PoolSteps, find_pool
-from airflow_batchext.rules.pool_wait import Goal, Wait, creation_time, is_deleting
+from airflow_batchext.rules.pool_wait import Goal, Wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,9 +31,10 @@ class DeletePool(PoolSteps[DeletePoolParameters]):
         if body is None:
             self.log.info("There is no pool %s; nothing to delete", pool_id)
             return {"pool_id": pool_id, "deleted": False}
-        if not is_deleting(body):
+        pool = read_managed_pool(body)
+        if not pool.is_deleting:
             hook.delete_pool(pool_id)
         self.log.info("Asked for the deletion of pool %s", pool_id)
         if not self.operator.wait_for_deletion:
             return {"pool_id": pool_id, "deleted": True}
-        return Wait(Goal.GONE, creation_time(body))
+        return Wait(Goal.GONE, pool.created)

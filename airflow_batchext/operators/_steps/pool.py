@@ -205,11 +205,6 @@ def lost_race(refusal: ConflictError) -> bool:
     return refusal.status == 412 or refusal.code in _RACES
 
 
-def etag_of(body: Mapping[str, Any]) -> str:
-    """The ETag of the pool as it was read."""
-    return str(body.get("etag") or "")
-
-
 def find_pool(hook: AzureBatchPoolHook, pool_id: str) -> dict[str, Any] | None:
     """The pool as the management plane shows it, or None if there is none."""
     try:

@@ -6,26 +6,18 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from airflow_batchext.batch.management_plane import ManagedPool, read_managed_pool
 from airflow_batchext.exceptions import BatchextError, ConflictError, ParameterError, PoolConflictError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators._steps.pool import (
     OnKilled,
     PoolParameters,
     PoolSteps,
-    etag_of,
     find_pool,
     lost_race,
 )
 from airflow_batchext.parameters import check_count, check_seconds
-from airflow_batchext.rules.pool_wait import (
-    Goal,
-    Wait,
-    creation_time,
-    current_nodes,
-    is_autoscaled,
-    is_deleting,
-    target_nodes,
-)
+from airflow_batchext.rules.pool_wait import Goal, Wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,78 +47,70 @@ class ResizePool(PoolSteps[ResizePoolParameters]):
             return
         with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook, suppress(BatchextError):
             body = find_pool(hook, self._target)
-            if body is not None and creation_time(body) == self._memo["created"]:
+            if body is not None and read_managed_pool(body).created == self._memo["created"]:
                 hook.stop_resize(self._target)
                 self.log.warning("Stopped the resize of pool %s, as the task was ended", self._target)
 
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
-        existing = hook.get_pool(self._target)
+        pool = read_managed_pool(hook.get_pool(self._target))
         if "resized" not in self._memo:
-            wait = self._resize(existing, hook)
+            wait = self._resize(pool, hook)
             if wait is not None:
                 return wait
-            existing = hook.get_pool(self._target)
+            pool = read_managed_pool(hook.get_pool(self._target))
         if self.operator.wait_for_nodes and self._memo.get("reached") != Goal.COMPLETE.value:
-            return Wait(Goal.COMPLETE, creation_time(existing))
-        targets, nodes = target_nodes(existing), current_nodes(existing)
+            return Wait(Goal.COMPLETE, pool.created)
         return {
             "pool_id": self._target,
             "resized": self._memo["resized"],
-            "target_dedicated_nodes": targets[0],
-            "target_low_priority_nodes": targets[1],
-            "current_dedicated_nodes": nodes[0],
-            "current_low_priority_nodes": nodes[1],
+            "target_dedicated_nodes": pool.target[0],
+            "target_low_priority_nodes": pool.target[1],
+            "current_dedicated_nodes": pool.current[0],
+            "current_low_priority_nodes": pool.current[1],
         }
 
-    def _resize(self, existing: dict[str, Any], hook: AzureBatchPoolHook) -> Wait | None:
+    def _resize(self, pool: ManagedPool, hook: AzureBatchPoolHook) -> Wait | None:
         """Ask for the resize; return what to wait for before it can be asked for."""
         pool_id = self._target
-        if is_deleting(existing):
+        if pool.is_deleting:
             raise PoolConflictError(f"Pool {pool_id} is being deleted; it cannot be resized any more")
-        if is_autoscaled(existing):
+        if pool.autoscaled:
             raise PoolConflictError(
                 f"Pool {pool_id} scales itself by a formula, which would undo a resize. Change the formula, "
                 "or give the pool a fixedScale first (AzureBatchUpdatePoolOperator)"
             )
-        fixed = self._fixed_scale(existing)
+        fixed = self._fixed_scale(pool)
         wanted = fixed["targetDedicatedNodes"], fixed["targetLowPriorityNodes"]
-        self._memo["created"] = creation_time(existing)
-        if wanted == target_nodes(existing) and self._is_coming(existing):
+        self._memo["created"] = pool.created
+        if wanted == pool.target and (pool.is_resizing or pool.current == pool.target):
             self.log.info("Pool %s has these targets already", pool_id)
             self._memo["resized"] = False
             return None
         self.log.info("Resizing pool %s to %d dedicated and %d low-priority nodes", pool_id, *wanted)
         body = {"properties": {"scaleSettings": {"fixedScale": fixed}}}
         try:
-            hook.update_pool(pool_id, body, etag=etag_of(existing))
+            hook.update_pool(pool_id, body, etag=pool.etag)
         except ConflictError as refusal:
             if refusal.code == "PoolBeingResized":
-                return Wait(Goal.SETTLED, creation_time(existing))
+                return Wait(Goal.SETTLED, pool.created)
             if not lost_race(refusal) or self._left <= 0:
                 raise
             self.log.info("Pool %s was changed by somebody else meanwhile; looking again", pool_id)
-            return self._resize(hook.get_pool(pool_id), hook)
+            return self._resize(read_managed_pool(hook.get_pool(pool_id)), hook)
         self._memo["resized"] = True
         return None
 
-    def _is_coming(self, existing: dict[str, Any]) -> bool:
-        """Whether the pool has its nodes, or is about to get them."""
-        state = str(existing["properties"].get("allocationState") or "").lower()
-        return state == "resizing" or current_nodes(existing) == target_nodes(existing)
-
-    def _fixed_scale(self, existing: dict[str, Any]) -> dict[str, Any]:
+    def _fixed_scale(self, pool: ManagedPool) -> dict[str, Any]:
         given = (self.operator.target_dedicated_nodes, self.operator.target_low_priority_nodes)
         if given == (None, None):
             raise ParameterError("Give target_dedicated_nodes, target_low_priority_nodes, or both.")
         names = ("target_dedicated_nodes", "target_low_priority_nodes")
         dedicated, low = (
             before if value is None else check_count(name, value)
-            for name, value, before in zip(names, given, target_nodes(existing), strict=True)
+            for name, value, before in zip(names, given, pool.target, strict=True)
         )
         fixed: dict[str, Any] = {"targetDedicatedNodes": dedicated, "targetLowPriorityNodes": low}
-        timeout = ((existing["properties"].get("scaleSettings") or {}).get("fixedScale") or {}).get(
-            "resizeTimeout"
-        )
+        timeout = pool.resize_timeout
         if self.operator.resize_timeout is not None:
             seconds = check_seconds("resize_timeout", self.operator.resize_timeout)
             if seconds < _LEAST_RESIZE_TIMEOUT_SECONDS:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import ConflictError, ParameterError, PoolConflictError
 from airflow_batchext.operators._steps.document import DocumentParameters, resolve_document
-from airflow_batchext.operators._steps.pool import PoolParameters, PoolSteps, etag_of, lost_race
+from airflow_batchext.operators._steps.pool import PoolParameters, PoolSteps, lost_race
 from airflow_batchext.pool_spec import find_differences, find_secrets, request_body, updates
 from airflow_batchext.repair.journal import keeping_journal
-from airflow_batchext.rules.pool_wait import Goal, Wait, creation_time, is_deleting, is_empty
+from airflow_batchext.rules.pool_wait import Goal, Wait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,12 +37,13 @@ class UpdatePool(PoolSteps[UpdatePoolParameters]):
             raise ParameterError(f'{source}: an update has to give something in "properties".')
         while True:
             existing = hook.get_pool(pool_id)
-            if is_deleting(existing):
+            pool = read_managed_pool(existing)
+            if pool.is_deleting:
                 raise PoolConflictError(f"Pool {pool_id} is being deleted; it cannot be updated any more")
             is_of_metadata = body["properties"].get("metadata") is not None
             asked = keeping_journal(body, existing) if is_of_metadata else body
             found = [d for d in find_differences(existing, asked, part=True) if d.counts]
-            patch, left = updates(asked, found, empty=is_empty(existing))
+            patch, left = updates(asked, found, empty=pool.is_empty)
             if left:
                 listed = "\n".join(f"  {difference}" for difference in left)
                 raise PoolConflictError(
@@ -54,10 +56,10 @@ class UpdatePool(PoolSteps[UpdatePoolParameters]):
                 self.log.info("Updating pool %s: %s", pool_id, difference)
             try:
                 secrets = [str(value) for _, value in find_secrets(document)]
-                after = hook.update_pool(pool_id, patch, etag=etag_of(existing), secrets=secrets)
+                after = hook.update_pool(pool_id, patch, etag=pool.etag, secrets=secrets)
             except ConflictError as refusal:
                 if refusal.code == "PoolBeingResized":
-                    return Wait(Goal.SETTLED, creation_time(existing))
+                    return Wait(Goal.SETTLED, pool.created)
                 if not lost_race(refusal) or self._left <= 0:
                     raise
                 self.log.info("Pool %s was changed by somebody else meanwhile; looking again", pool_id)
@@ -75,4 +77,4 @@ class UpdatePool(PoolSteps[UpdatePoolParameters]):
         if not self.operator.wait_for_nodes:
             return result
         self._memo["result"] = result
-        return Wait(Goal.COMPLETE, creation_time(body))
+        return Wait(Goal.COMPLETE, read_managed_pool(body).created)
