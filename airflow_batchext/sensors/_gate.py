@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
@@ -30,6 +30,7 @@ from airflow_batchext.rules.events import EventKind, summary
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.watch import DEFAULT_NOTICE_SECONDS, Watch
 from airflow_batchext.sensors._rules import GateParameters, gate_repair, gate_rules
+from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,
     GateStatus,
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
     from airflow_batchext.repair import RepairPolicy
 
-# Airflow's own limit on the deferral comes after ours, so that ours can say what was missing.
-_DEFERRAL_MARGIN_SECONDS = 600
 # The key in Airflow's store for the state of a task.
 _POOL_SEEN = "batchext_pool_seen"
 _ASSETS = "azbatch://"
@@ -202,7 +201,7 @@ class Gate:
                 not_before=time.time() + pause if pause > interval else None,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),
+            timeout=deferral_limit(deadline),
         )
 
     def on_kill(self) -> None:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger
+
+_MARGIN_SECONDS = 600
+
+
+def deferral_limit(deadline: float) -> timedelta:
+    """Airflow's own limit on a deferral: it comes after ours, so that ours can say what was seen last.
+
+    :param deadline: ours, in seconds since the epoch.
+    """
+    return timedelta(seconds=max(0.0, deadline - time.time()) + _MARGIN_SECONDS)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -9,7 +9,8 @@ import pytest
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import NotFoundError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator, extension_data
+from airflow_batchext.operators._steps.extension import extension_data
+from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from tests import shapes
 
 
@@ -82,7 +83,8 @@ def test_the_how_tos_text_of_settings_is_an_object_here():
     data = extension_data(shapes.how_to())
     assert data["settings"]["secretsManagementSettings"]["pollingIntervalInS"] == "300"
     assert (data["name"], data["instance_name"]) == ("KVExtensions", "secretext")
-    assert extension_data({"vmExtension": {"settings": "not json"}})["settings"] == "not json"
+    for text in ("not json", "[" * 100_000):
+        assert extension_data({"vmExtension": {"settings": text}})["settings"] == text
 
 
 def test_protected_settings_are_left_out_should_they_ever_come():

@@ -29,14 +29,12 @@ from airflow_batchext.hooks._drivers.pool_wait import look
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.parameters import check_pool_id, check_seconds
 from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, pause_after
+from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-# Airflow's own limit on the deferral comes after ours, so that ours can say what was seen last.
-_DEFERRAL_MARGIN_SECONDS = 600
 
 Memo = dict[str, Any]
 OnKilled = Literal["nothing", "delete", "stop_resize"]
@@ -150,7 +148,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
                 memo=self._memo,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, self._left) + _DEFERRAL_MARGIN_SECONDS),
+            timeout=deferral_limit(self._memo["deadline"]),
         )
 
     def _on_killed_while(self, wait: Wait) -> OnKilled:

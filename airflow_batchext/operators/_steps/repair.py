@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
@@ -18,15 +17,13 @@ from airflow_batchext.operators._steps.pool import PoolParameters
 from airflow_batchext.parameters import check_pool_id, check_repair_policy, check_seconds
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.status import Progress, Stage, ended, lease_for, owner_of
+from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_batchext.repair import RepairPolicy
-
-# Airflow's own limit on the deferral comes after ours, so that ours can say what was seen last.
-_DEFERRAL_MARGIN_SECONDS = 600
 
 
 class RepairParameters(PoolParameters, Protocol):
@@ -121,7 +118,7 @@ class RepairNodes:
                 not_before=not_before,
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN_SECONDS),
+            timeout=deferral_limit(deadline),
         )
 
     def _told(self, progress: Progress) -> dict[str, Any]:

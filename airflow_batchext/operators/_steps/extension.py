@@ -1,0 +1,80 @@
+"""Read what the extensions on a pool's nodes return."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from airflow_batchext.batch.values import as_mapping, as_sequence, below
+from airflow_batchext.exceptions import ConflictError, NotFoundError
+from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.parameters import check_pool_id
+
+
+class ExtensionParameters(Protocol):
+    """What it takes of the operator; its parameters say the same."""
+
+    pool_id: str
+    compute_node_id: str | None
+    extension_name: str | None
+    azure_batchext_conn_id: str
+
+    @property
+    def log(self) -> Any:
+        """The task's log."""
+
+
+def run(operator: ExtensionParameters) -> list[dict[str, Any]]:
+    """Read the extensions: an item for each on each node that was asked for."""
+    pool_id = check_pool_id(operator.pool_id)
+    with AzureBatchNodeHook(operator.azure_batchext_conn_id) as hook:
+        if operator.compute_node_id:
+            return [*_of_node(operator, hook, pool_id, operator.compute_node_id)]
+        data: list[dict[str, Any]] = []
+        for node in hook.list_nodes(pool_id, select=["id"]):
+            try:
+                data += _of_node(operator, hook, pool_id, node["id"])
+            except (NotFoundError, ConflictError) as error:
+                operator.log.warning("Node %s is passed over: %s", node["id"], error)
+        return data
+
+
+def _of_node(
+    operator: ExtensionParameters, hook: AzureBatchNodeHook, pool_id: str, node_id: str
+) -> Iterator[dict[str, Any]]:
+    if operator.extension_name:
+        bodies = [hook.get_node_extension(pool_id, node_id, operator.extension_name)]
+    else:
+        bodies = hook.list_node_extensions(pool_id, node_id)
+    for body in bodies:
+        yield {"pool_id": pool_id, "node_id": node_id, **extension_data(body)}
+
+
+def extension_data(body: object) -> dict[str, Any]:
+    """One extension of a node as plain JSON with settled names; what the service left out is None or empty.
+
+    :param body: an item of ``Nodes_ListNodeExtensions``.
+    """
+    extension, view = as_mapping(below(body, "vmExtension")), as_mapping(below(body, "instanceView"))
+    return {
+        "name": extension.get("name") or view.get("name"),
+        "instance_name": view.get("name"),
+        "publisher": extension.get("publisher"),
+        "type": extension.get("type"),
+        "version": extension.get("typeHandlerVersion"),
+        "provisioning_state": below(body, "provisioningState"),
+        "statuses": list(as_sequence(view.get("statuses"))),
+        "sub_statuses": list(as_sequence(view.get("subStatuses"))),
+        "settings": _settings(extension.get("settings")),
+    }
+
+
+def _settings(value: Any) -> Any:
+    """Settings as an object where the service sends the text of one; anything else as it came."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
