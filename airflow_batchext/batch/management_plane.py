@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_batchext.batch.resize_errors import resize_errors
-from airflow_batchext.batch.values import as_mapping, as_number, as_text, below
+from airflow_batchext.batch.values import Nodes, as_mapping, as_text, below, nodes
 
 if TYPE_CHECKING:
     from airflow_batchext.batch.data_plane import ResizeError
-
-#: Dedicated and low-priority nodes.
-Nodes = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +67,10 @@ def read_managed_pool(body: object) -> ManagedPool:
         provisioning_state=as_text(properties.get("provisioningState")),
         allocation_state=as_text(properties.get("allocationState")),
         autoscaled=bool(below(properties, "scaleSettings", "autoScale")),
-        target=_nodes(fixed, "target"),
-        current=_nodes(properties, "current"),
+        target=nodes(fixed, "target"),
+        current=nodes(properties, "current"),
         resize_timeout=as_text(below(fixed, "resizeTimeout")),
         resize_errors=resize_errors(body),
         formula_evaluated=bool(as_mapping(properties.get("autoScaleRun"))),
         formula_error=f"{error.get('code')}: {error.get('message')}" if error else "",
     )
-
-
-def _nodes(body: object, which: str) -> Nodes:
-    dedicated, low_priority = (below(body, f"{which}{kind}Nodes") for kind in ("Dedicated", "LowPriority"))
-    return as_number(dedicated) or 0, as_number(low_priority) or 0

@@ -22,7 +22,6 @@ from airflow_batchext.repair.journal import (
     read_journal,
     with_journal,
 )
-from airflow_batchext.repair.observed import PoolSeen, read_pool_seen
 from airflow_batchext.repair.planner import Act, Plan, Planner
 from airflow_batchext.repair.requests import (
     Ask,
@@ -37,6 +36,7 @@ from airflow_batchext.repair.symptoms import Machine
 from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, ReadNodes
 
 if TYPE_CHECKING:
+    from airflow_batchext.batch.whole_pool import WholePool
     from airflow_batchext.repair.policy import RepairPolicy
 
 _MOST_HURRIED = 3
@@ -132,11 +132,11 @@ class Repair:
 
     def glance(self) -> Generator[Ask, Any, bool]:
         """Whether a repair of ours is under way, by the pool's journal alone."""
-        body = yield ReadWholePool()
-        if isinstance(body, Problem):
+        seen = yield ReadWholePool()
+        if isinstance(seen, Problem):
             return self.is_pending or False
         try:
-            journal = read_journal(read_pool_seen(body).metadata)
+            journal = read_journal(seen.metadata)
         except JournalError:
             journal = None
         self.is_pending = journal is not None and journal.is_pending
@@ -144,10 +144,9 @@ class Repair:
 
     def finish(self) -> Generator[Ask, Any, bool]:
         """Take the journal out of the pool, if it is ours; return whether something is under way."""
-        body = yield ReadWholePool()
-        if isinstance(body, Problem):
+        seen = yield ReadWholePool()
+        if isinstance(seen, Problem):
             return False
-        seen = read_pool_seen(body)
         try:
             journal = read_journal(seen.metadata)
         except JournalError:
@@ -192,11 +191,10 @@ class Repair:
 
     # --- reading -------------------------------------------------------------------------------------------
 
-    def _open(self, clock: Callable[[], float]) -> Generator[Ask, Any, tuple[PoolSeen, Journal] | Progress]:
-        body = yield ReadWholePool()
-        if isinstance(body, Problem):
-            return _stopped(body, f"pool {self.pool_id}")
-        seen = read_pool_seen(body)
+    def _open(self, clock: Callable[[], float]) -> Generator[Ask, Any, tuple[WholePool, Journal] | Progress]:
+        seen = yield ReadWholePool()
+        if isinstance(seen, Problem):
+            return _stopped(seen, f"pool {self.pool_id}")
         pool = seen.pool
         if pool.state == "deleting":
             return Progress(Stage.FAILED, f"pool {self.pool_id} is being deleted")
@@ -212,7 +210,7 @@ class Repair:
             return Progress(Stage.WORKING, f"pool {self.pool_id} is being repaired by {journal.by_name}")
         return seen, journal
 
-    def _read_machines(self, seen: PoolSeen) -> Generator[Ask, Any, list[Machine] | Problem]:
+    def _read_machines(self, seen: WholePool) -> Generator[Ask, Any, list[Machine] | Problem]:
         answer = yield ReadNodes()
         if isinstance(answer, Problem):
             return answer
@@ -234,7 +232,7 @@ class Repair:
 
     # --- doing ---------------------------------------------------------------------------------------------
 
-    def _carry_out(self, plan: Plan, before: Journal, journal: Journal, seen: PoolSeen, now: float) -> Look:
+    def _carry_out(self, plan: Plan, before: Journal, journal: Journal, seen: WholePool, now: float) -> Look:
         stage = _stage(plan, journal)
         progress = self._told(stage, plan, journal)
         kept: Journal | None = journal
@@ -322,7 +320,7 @@ class Repair:
             notes=tuple(journal.notes),
         )
 
-    def _unrestored(self, seen: PoolSeen, journal: Journal) -> str:
+    def _unrestored(self, seen: WholePool, journal: Journal) -> str:
         wanted = journal.targets or seen.targets
         return (
             f"the targets of pool {self.pool_id} are {seen.targets[0]} dedicated and {seen.targets[1]} "

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from airflow_batchext.batch.data_plane import REPAIR_ITEM
-from airflow_batchext.batch.values import as_sequence, as_text, below
+from airflow_batchext.batch.values import Nodes, as_sequence, below
 
 #: The name of the metadata item.
 ITEM = REPAIR_ITEM
@@ -27,9 +27,6 @@ STATES = ("open", "gone", "helped", "failed", "refused", "unknown")
 UNDER_WAY = ("open", "gone")
 IN_VAIN = ("failed", "refused")
 _STEPS = ("reboot", "reimage", "replace")
-
-Targets = tuple[int, int]
-"""Dedicated and low-priority nodes."""
 
 
 class JournalError(ValueError):
@@ -74,8 +71,8 @@ class Journal:
     by: str = ""
     by_name: str = ""
     until: int = 0
-    targets: Targets | None = None
-    lowered: tuple[Targets, ...] = ()
+    targets: Nodes | None = None
+    lowered: tuple[Nodes, ...] = ()
     records: list[Record] = field(default_factory=list)
     rounds: int = 0
     is_over: bool = True
@@ -147,12 +144,6 @@ def read_journal(metadata: Sequence[tuple[str, str]]) -> Journal | None:
         ) from None
 
 
-def read_metadata(body: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """A pool's metadata, in order."""
-    found = as_sequence(body.get("metadata"))
-    return tuple((as_text(below(item, "name")), as_text(below(item, "value"))) for item in found)
-
-
 def with_journal(metadata: Sequence[tuple[str, str]], journal: Journal | None) -> tuple[tuple[str, str], ...]:
     """The pool's metadata with this journal, or without any."""
     others = tuple(item for item in metadata if item[0] != ITEM)
@@ -220,6 +211,6 @@ def _read_record(item: list[Any], failures: list[str]) -> Record:
     )
 
 
-def _targets(item: Any) -> Targets:
+def _targets(item: Any) -> Nodes:
     dedicated, low_priority = item
     return int(dedicated), int(low_priority)

@@ -29,7 +29,6 @@ from airflow_batchext.repair.journal import (
     UNDER_WAY,
     Journal,
     Record,
-    Targets,
     node_key,
 )
 from airflow_batchext.repair.requests import Remove, Resize, Restart
@@ -37,7 +36,8 @@ from airflow_batchext.repair.symptoms import ASKED, Ailment, Machine, condition,
 from airflow_batchext.rules.gate import Rules, resize_failure
 
 if TYPE_CHECKING:
-    from airflow_batchext.repair.observed import PoolSeen
+    from airflow_batchext.batch.values import Nodes
+    from airflow_batchext.batch.whole_pool import WholePool
     from airflow_batchext.repair.policy import RepairPolicy
 
 #: What has had no effect by then is asked for again: it may never have reached Azure.
@@ -73,7 +73,7 @@ class Planner:
 
     def __init__(
         self,
-        seen: PoolSeen,
+        seen: WholePool,
         machines: Sequence[Machine],
         journal: Journal,
         policy: RepairPolicy,
@@ -369,11 +369,11 @@ class Planner:
         return self.policy.on_tasks if self.policy.include_running else "taskcompletion"
 
 
-def _minus(whole: Targets, less: Targets) -> Targets:
+def _minus(whole: Nodes, less: Nodes) -> Nodes:
     return max(whole[0] - less[0], 0), max(whole[1] - less[1], 0)
 
 
-def _told(targets: Targets) -> str:
+def _told(targets: Nodes) -> str:
     return f"{targets[0]} dedicated and {targets[1]} low-priority nodes"
 
 

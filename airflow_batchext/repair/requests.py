@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from airflow_batchext.batch.whole_pool import WholePool
 from airflow_batchext.rules.watch import Answer, Problem, Read
 
 
 @dataclass(frozen=True, slots=True)
 class ReadWholePool:
-    """Asks for the pool's body (``Pools_GetPool``), its metadata and ETag among it."""
+    """Asks for the pool with its metadata and ETag (``Pools_GetPool``); answered by a ``WholePool``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +49,4 @@ class Resize:
 
 
 Ask = Read | ReadWholePool | WriteMetadata | Restart | Remove | Resize
-AnyAnswer = Answer | Mapping[str, Any] | str | Problem
+AnyAnswer = Answer | WholePool | str | Problem

@@ -12,6 +12,7 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import read_extension, read_node, read_pool
+from airflow_batchext.batch.whole_pool import read_whole_pool
 from airflow_batchext.exceptions import (
     AccessRefusedError,
     ConflictError,
@@ -23,6 +24,7 @@ from airflow_batchext.hooks import _node_requests as requests
 from airflow_batchext.hooks._drivers.repair import request_of
 from airflow_batchext.hooks._requests import AtOnce
 from airflow_batchext.metrics import look_span, note_verdict
+from airflow_batchext.repair.requests import ReadWholePool
 from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
 
 if TYPE_CHECKING:
@@ -132,6 +134,8 @@ def answer_of(pool_id: str, ask: Ask) -> Flow[AnyAnswer]:
                     node_id: found if isinstance(found, Problem) else tuple(map(read_extension, found))
                     for node_id, found in bodies.items()
                 }
+            case ReadWholePool():
+                return read_whole_pool((yield from requests.get_pool(pool_id)))
             case _:
                 answer: AnyAnswer = yield from request_of(pool_id, ask)
                 return answer

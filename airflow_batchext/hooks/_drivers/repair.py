@@ -1,11 +1,11 @@
-"""What a repair asks for, as requests of the data plane."""
+"""What a repair asks to have done, as requests of the data plane."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.hooks import _node_requests as requests
-from airflow_batchext.repair.requests import ReadWholePool, Remove, Resize, Restart, WriteMetadata
+from airflow_batchext.repair.requests import Remove, Resize, Restart, WriteMetadata
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Request
@@ -13,10 +13,8 @@ if TYPE_CHECKING:
 
 
 def request_of(pool_id: str, ask: Ask) -> Request[Any]:
-    """The request that answers a repair's question, or does what it asks for."""
+    """The request that does what a repair asks for."""
     match ask:
-        case ReadWholePool():
-            return requests.get_pool(pool_id)
         case WriteMetadata(items, etag):
             return requests.replace_metadata(pool_id, items, etag=etag)
         case Restart("reboot", node_id, on_tasks):
