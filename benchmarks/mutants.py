@@ -53,8 +53,8 @@ MUTANTS = [
     # --- what a node and a pool are
     ("batch/data_plane", 'self.state_since if self.state in JOINING_STATES else ""', '""'),
     ("batch/data_plane", "return (self.id, self.last_boot_time,", 'return (self.id, "",'),
-    ("batch/data_plane", 'state=_text(item.get("state")).lower(),\n        last', 'state=_text(item.get("state")),\n        last'),
-    ("batch/data_plane", "target=_count(item.get(\"targetDedicatedNodes\"), item.get(\"targetLowPriorityNodes\")),", "target=_count(item.get(\"targetDedicatedNodes\")),"),
+    ("batch/data_plane", 'state, running = as_text(item.get("state")).lower()', 'state, running = as_text(item.get("state"))'),
+    ("batch/data_plane", "target=total(item.get(\"targetDedicatedNodes\"), item.get(\"targetLowPriorityNodes\")),", "target=total(item.get(\"targetDedicatedNodes\")),"),
     ("batch/data_plane", "return (self.state, self.allocation_state, self.allocation_since, self.created, self.target)", "return (self.state, self.created)"),
     ("batch/data_plane", '"accountcorequotareached",', ""),
     ("batch/data_plane", 'CARRYING_STATES = frozenset({"creating",', 'CARRYING_STATES = frozenset({"unusable", "creating",'),
