@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from airflow_batchext.emulator import Emulator
-from airflow_batchext.emulator.login.sign_in import BATCH
+from airflow_batchext.emulator.login.tokens import BATCH
 
 from .test_recordings import RECORDINGS
 
