@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         and ``diagnose``, 2 says that the pool is not ready yet, and 3 that it could not be told.
     """
     # Imported here, not above: Airflow reads the package's entry points without wanting any of this.
-    from airflow_batchext.cli import diagnose, status
+    from airflow_batchext.cli import convert, diagnose, export, status
     from airflow_batchext.cli.demo import command as demo
     from airflow_batchext.cli.demo import up
     from airflow_batchext.cli.validate import command as validate
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("up", up, "run Airflow with its web page on the emulator, with the examples, until stopped"),
         ("emulator", emulator, "serve an emulated Azure Batch account until stopped"),
         ("validate", validate, "say what is wrong with pool documents, before anything is created"),
+        ("convert", convert, "write a pool document in another form"),
+        ("export", export, "write the document of a pool that exists"),
         ("status", status, "show how a pool, its nodes and their extensions are"),
         ("diagnose", diagnose, "say why a pool is not ready, and write a report"),
     ):

@@ -71,6 +71,26 @@ def pool_schema() -> Schema | None:
     return Schema(types=found, root=models.Pool.__name__, version=batch.__version__)
 
 
+@functools.cache
+def data_plane_schema() -> Schema | None:
+    """Return the members of a pool as the installed SDK of the data plane has them.
+
+    None as for `pool_schema`.
+    """
+    from azure import batch
+    from azure.batch import models
+
+    found: dict[str, Mapping[str, Member]] = {}
+    try:
+        waiting: list[type[Any]] = [models.BatchPoolCreateOptions]
+        for model in waiting:
+            if model.__name__ not in found:
+                found[model.__name__] = _members(model, models, waiting)
+    except (AttributeError, KeyError, NameError, TypeError):
+        return None
+    return Schema(types=found, root=models.BatchPoolCreateOptions.__name__, version=batch.__version__)
+
+
 def _members(model: type[Any], models: types.ModuleType, waiting: list[type[Any]]) -> dict[str, Member]:
     """Read the members of one model, and note the models that they lead to.
 

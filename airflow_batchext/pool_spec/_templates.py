@@ -80,9 +80,11 @@ class _Values:
 
     def evaluated(self, value: Any) -> Any:
         """Return what a value comes to; the very same one if that cannot be told."""
+        if isinstance(value, str) and value.startswith("[["):
+            return value[1:]  # so a template writes a text that begins with a bracket
         if not (isinstance(value, str) and value.startswith("[") and value.endswith("]")):
             return value
-        if value.startswith("[[") or len(value) > 2_000:
+        if len(value) > _LONGEST:
             return value
         found, rest = self._expression(value[1:-1], 0)
         return value if found is _MISSING or rest.strip() else found

@@ -1,0 +1,160 @@
+"""``batchext convert``: writes a pool document in another form, and says what could not be carried.
+
+Exit status: 0 all was carried, 1 something could not be, or the document could not be understood, 2 it could
+not be done: no such file, bad options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.batch.documents import rewritten
+
+if TYPE_CHECKING:
+    from airflow_batchext.pool_spec import PoolDocument
+    from airflow_batchext.pool_spec._schema import Schema
+
+_FORMS = ("arm", "yaml", "data-plane", "template")
+_TEMPLATE = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
+_API_VERSION = "2025-06-01"
+_USAGE_ERROR = 2
+
+Lost = list[tuple[str, str]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command and its options."""
+    parser.description = (
+        "Write a pool document in another form: the body of ARM's call (JSON or YAML), that of the data "
+        "plane's (az batch pool create --json-file), or an ARM template. It takes all forms that validate "
+        "takes. What the other form has no place for is said on the standard error."
+    )
+    parser.add_argument("file", metavar="FILE", help="JSON or YAML file, or - for standard input")
+    parser.add_argument("--to", choices=_FORMS, default="arm", help="the form to write (default: arm)")
+    parser.add_argument("--pool", metavar="NAME", help="of several pools, this one")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to write it; by default it is printed")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from airflow_batchext.cli.validate.reading import UsageError, read_source
+    from airflow_batchext.pool_spec import DocumentChoiceError, choose_pool
+
+    try:
+        source = read_source(arguments.file, None)
+    except UsageError as error:
+        return _say(str(error), _USAGE_ERROR)
+    if source.flaw is not None:
+        where = f"{source.name}:{source.flaw.line}:{source.flaw.column}"
+        return _say(f"{where}: {source.flaw.problem}", 1)
+    try:
+        pools = list(source.pools)
+        if arguments.pool is not None:
+            pools = [choose_pool(pools, arguments.pool, source=source.name)]
+        text, lost = converted(pools, arguments.to)
+    except (DocumentChoiceError, ValueError) as error:
+        return _say(str(error), 1)
+    return write(text, lost, arguments.output)
+
+
+def write(text: str, lost: Lost, output: str | None) -> int:
+    """Write a document, and say what is not in it."""
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        try:
+            Path(output).write_text(text, encoding="utf-8")
+        except OSError as error:
+            return _say(f"{output} cannot be written: {error.strerror}", _USAGE_ERROR)
+    for path, why in lost:
+        _say(f"not carried: {path}: {why}", 1)
+    return 1 if lost else 0
+
+
+def converted(pools: Sequence[PoolDocument], form: str) -> tuple[str, Lost]:
+    """Return the text of pools in a form, and what could not be carried.
+
+    :raises ValueError: if one of them is no pool.
+    """
+    from airflow_batchext.pool_spec._planes import is_data_plane, to_data_plane, to_management_plane
+    from airflow_batchext.pool_spec._recognise import not_a_pool
+    from airflow_batchext.pool_spec._respell import respell
+    from airflow_batchext.pool_spec._sdk_schema import data_plane_schema, pool_schema
+
+    management, data = pool_schema(), data_plane_schema()
+    if management is None or data is None:
+        raise ValueError("the installed SDKs are built in a way that is not known here")
+    bodies: list[dict[str, Any]] = []
+    lost: Lost = []
+    for pool in pools:
+        other = not_a_pool(pool.body) if isinstance(pool.body, Mapping) else None
+        if other is not None or not isinstance(pool.body, Mapping):
+            raise ValueError(f"{other.problem}. {other.mend}" if other else "this is no pool")
+        if is_data_plane(pool.body) == (form == "data-plane"):
+            bodies.append(dict(pool.body))
+            continue
+        found = (
+            to_data_plane(respell(pool.body, management).document, management, data)
+            if form == "data-plane"
+            else to_management_plane(pool.body, management, data)
+        )
+        bodies.append(found.body)
+        lost += found.lost
+    return _text(bodies, form, management), lost
+
+
+def _text(bodies: list[dict[str, Any]], form: str, management: Schema) -> str:
+    top = management.types[management.root]
+    own = {"id", "etag", "systemData"} & {name for name, member in top.items() if member.read_only}
+    if form != "data-plane":
+        bodies = [{key: item for key, item in body.items() if key not in own} for body in bodies]
+    if form == "template":
+        return _json(_template(bodies))
+    if form == "yaml":
+        import yaml
+
+        return yaml.safe_dump_all(bodies, sort_keys=False, allow_unicode=True, width=110)
+    return _json(bodies[0] if len(bodies) == 1 else bodies)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _template(bodies: list[dict[str, Any]]) -> dict[str, Any]:
+    resources = [
+        {
+            "type": "Microsoft.Batch/batchAccounts/pools",
+            "apiVersion": _API_VERSION,
+            "name": f"[format('{{0}}/{{1}}', parameters('batchAccountName'), '{_quoted(body)}')]",
+            **rewritten({key: item for key, item in body.items() if key not in ("name", "type")}, _literal),
+        }
+        for body in bodies
+    ]
+    return {
+        "$schema": _TEMPLATE,
+        "contentVersion": "1.0.0.0",
+        "parameters": {"batchAccountName": {"type": "string"}},
+        "resources": resources,
+    }
+
+
+def _quoted(body: Mapping[str, Any]) -> str:
+    return str(body.get("name", "pool")).replace("'", "''")
+
+
+def _literal(value: Any, _: object) -> Any:
+    """Return a text so that a template does not take it for an expression."""
+    return f"[{value}" if isinstance(value, str) and value.startswith("[") else value
+
+
+def _say(text: str, status: int) -> int:
+    from airflow_batchext.cli.validate.report import clean
+
+    sys.stderr.write(f"batchext convert: {clean(text)}\n")
+    return status

@@ -1,0 +1,271 @@
+"""Turns the body of a pool of one plane into that of the other, and says what cannot be carried.
+
+Both planes know most members under the same names, apart from upper and lower case, and the same words, which
+the data plane mostly writes in lower case. What differs more is here; all else is read from the two schemas.
+
+Source: ``Pool`` of azure-mgmt-batch and ``BatchPoolCreateOptions`` of azure-batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_batchext.batch.documents import at, is_list
+from airflow_batchext.pool_spec._finding import object_at
+from airflow_batchext.pool_spec._schema import Shape
+from airflow_batchext.secrets.names import is_secret_member
+from airflow_batchext.secrets.references import REFERENCE_MEMBER
+
+if TYPE_CHECKING:
+    from airflow_batchext.pool_spec._schema import Member, Schema
+
+_RENAMED: Final[Mapping[tuple[str, str], str]] = {
+    ("ImageReference", "id"): "virtualMachineImageId",
+    ("ApplicationPackageReference", "id"): "applicationId",
+}
+"""Members that the data plane calls otherwise, by the type of the management plane."""
+_RENAMED_BACK: Final = {new: old for (_, old), new in _RENAMED.items()}
+_SAME: Final = (
+    *("displayName", "vmSize", "networkConfiguration", "taskSlotsPerNode", "taskSchedulingPolicy"),
+    *("userAccounts", "metadata", "startTask", "mountConfiguration", "upgradePolicy"),
+)
+_FIXED: Final = ("targetDedicatedNodes", "targetLowPriorityNodes", "resizeTimeout")
+_SAID_BY_THE_SERVICE: Final = frozenset(
+    {
+        *("url", "eTag", "odata.metadata", "lastModified", "creationTime", "state", "stateTransitionTime"),
+        *("allocationState", "allocationStateTransitionTime", "currentDedicatedNodes", "resizeErrors"),
+        *("currentLowPriorityNodes", "autoScaleRun", "stats", "poolStatistics", "identity"),
+        *("currentNodeCommunicationMode", "certificateReferences"),
+    }
+)
+_NO_IDENTITY = "pools of the data plane cannot be given an identity"
+_NO_TAGS = "pools of the data plane have no tags"
+_ONLY_RESIZE = "the data plane takes it in a resize only"
+_UNKNOWN = "the other plane has no such member"
+
+
+@dataclass(slots=True)
+class Converted:
+    """A body in the other shape.
+
+    :param body: the body.
+    :param lost: what could not be carried: the paths in the old shape, each with the reason.
+    """
+
+    body: dict[str, Any]
+    lost: list[tuple[str, str]] = field(default_factory=list)
+
+
+def is_data_plane(body: object) -> bool:
+    """Whether a body has the data plane's shape."""
+    return (
+        isinstance(body, Mapping)
+        and "properties" not in body
+        and bool({"vmSize", "virtualMachineConfiguration"} & body.keys())
+    )
+
+
+def to_data_plane(body: Mapping[str, Any], management: Schema, data: Schema) -> Converted:
+    """Turn the body of ``Pool_Create`` into that of the data plane's ``Pools_CreatePool``."""
+    cast = _Cast(management, data, Converted({}), _forth)
+    properties = object_at(body, "properties")
+    members = management.types["PoolProperties"]
+    targets = data.types[data.root]
+    out = cast.found.body
+    if isinstance(body.get("name"), str):
+        out["id"] = body["name"]
+    for name in _SAME:
+        if properties.get(name) is not None:
+            path = f"properties.{name}"
+            out[name] = cast.value(properties[name], members[name].shape, targets[name].shape, path)
+    machine = object_at(properties, "deploymentConfiguration").get("virtualMachineConfiguration")
+    if machine is not None:
+        shape = management.types["DeploymentConfiguration"]["virtualMachineConfiguration"].shape
+        path = "properties.deploymentConfiguration.virtualMachineConfiguration"
+        name = "virtualMachineConfiguration"
+        out[name] = cast.value(machine, shape, targets[name].shape, path)
+    _scale_forth(object_at(properties, "scaleSettings"), cast.found)
+    talks = properties.get("interNodeCommunication")
+    if isinstance(talks, str):
+        out["enableInterNodeCommunication"] = talks.casefold() == "enabled"
+    packages = properties.get("applicationPackages")
+    if packages is not None:
+        name = "applicationPackageReferences"
+        shape = members["applicationPackages"].shape
+        out[name] = cast.value(packages, shape, targets[name].shape, "properties.applicationPackages")
+    for member, why in (("identity", _NO_IDENTITY), ("tags", _NO_TAGS)):
+        if body.get(member):
+            cast.found.lost.append((member, why))
+    known = {
+        *_SAME,
+        "deploymentConfiguration",
+        "scaleSettings",
+        "interNodeCommunication",
+        "applicationPackages",
+    }
+    for name in properties.keys() - known:
+        if name not in members or not members[name].read_only:
+            cast.found.lost.append((at("properties", name), _UNKNOWN))
+    return cast.found
+
+
+def to_management_plane(body: Mapping[str, Any], management: Schema, data: Schema) -> Converted:
+    """Turn the body of the data plane's ``Pools_CreatePool``, or an answer, into that of ``Pool_Create``."""
+    properties: dict[str, Any] = {}
+    cast = _Cast(data, management, Converted({"properties": properties}), _back)
+    members, targets = data.types[data.root], management.types["PoolProperties"]
+    if isinstance(body.get("id"), str):
+        cast.found.body = {"name": body["id"], "properties": properties}
+    for name in _SAME:
+        if body.get(name) is not None:
+            properties[name] = cast.value(body[name], members[name].shape, targets[name].shape, name)
+    name = "virtualMachineConfiguration"
+    if body.get(name) is not None:
+        shape = management.types["DeploymentConfiguration"][name].shape
+        machine = cast.value(body[name], members[name].shape, shape, name)
+        properties["deploymentConfiguration"] = {name: machine}
+    scale = _scale_back(body, cast.found)
+    if scale:
+        properties["scaleSettings"] = scale
+    talks = body.get("enableInterNodeCommunication")
+    if isinstance(talks, bool):
+        properties["interNodeCommunication"] = "Enabled" if talks else "Disabled"
+    name = "applicationPackageReferences"
+    if body.get(name) is not None:
+        shape = targets["applicationPackages"].shape
+        properties["applicationPackages"] = cast.value(body[name], members[name].shape, shape, name)
+    if body.get("resourceTags"):
+        cast.found.body["tags"] = body["resourceTags"]
+    known = {*members, "resourceTags", *_SAID_BY_THE_SERVICE}
+    cast.found.lost += [(at("", key), _UNKNOWN) for key in body if key not in known and body[key] is not None]
+    return cast.found
+
+
+def as_asked_for(answer: Mapping[str, Any], management: Schema) -> Converted:
+    """Turn the answer to ``Pool_Get`` into a document that asks for the same pool.
+
+    What the service alone says is left out. Secrets, which it never gives back, become references where a
+    pool cannot do without them; those of extensions are noted as lost: nobody can tell of them.
+    """
+    cast = _Cast(management, management, Converted({}), lambda _, name: name)
+    root = Shape("object", type_name=management.root)
+    body = cast.value(answer, root, root, "")
+    identity = object_at(body, "identity")
+    if identity:
+        owned = object_at(identity, "userAssignedIdentities")
+        body["identity"] = {**identity, "userAssignedIdentities": {resource: {} for resource in owned}}
+    name = answer.get("name")
+    named = {"name": name} if isinstance(name, str) else {}
+    cast.found.lost.clear()  # what no schema knows was the service's own
+    cast.found.body = {
+        **named,
+        **_with_references(body, root, management, str(name or "pool"), "", cast.found),
+    }
+    return cast.found
+
+
+def _with_references(
+    value: Mapping[str, Any], shape: Shape, schema: Schema, prefix: str, path: str, found: Converted
+) -> dict[str, Any]:
+    result = dict(value)
+    for name, member in schema.types[shape.type_name].items():
+        place, inner = at(path, name), member.shape
+        if is_secret_member(name) and name not in value:
+            if name == "protectedSettings":
+                found.lost.append((place, "the service does not give protected settings back: add them"))
+            elif member.required:
+                label = str(value.get("name") or value.get("accountName") or value.get("userName") or "")
+                variable = "_".join(part for part in (prefix, label, name) if part)
+                result[name] = {REFERENCE_MEMBER: {"variable": variable}}
+        elif inner.kind == "object" and isinstance(value.get(name), Mapping):
+            result[name] = _with_references(value[name], inner, schema, prefix, place, found)
+        elif inner.kind == "list" and inner.of is not None and inner.of.kind == "object":
+            entry = inner.of
+            result |= {
+                name: [
+                    _with_references(item, entry, schema, prefix, at(place, index), found)
+                    for index, item in enumerate(value[name])
+                ]
+                for name in (name,)
+                if is_list(value.get(name))
+            }
+    return result
+
+
+def _scale_forth(scale: Mapping[str, Any], found: Converted) -> None:
+    fixed, auto = object_at(scale, "fixedScale"), object_at(scale, "autoScale")
+    found.body |= {name: fixed[name] for name in _FIXED if fixed.get(name) is not None}
+    if fixed.get("nodeDeallocationOption") is not None:
+        path = "properties.scaleSettings.fixedScale.nodeDeallocationOption"
+        found.lost.append((path, _ONLY_RESIZE))
+    if auto:
+        found.body["enableAutoScale"] = True
+        for name, member in (
+            ("autoScaleFormula", "formula"),
+            ("autoScaleEvaluationInterval", "evaluationInterval"),
+        ):
+            if auto.get(member) is not None:
+                found.body[name] = auto[member]
+
+
+def _scale_back(body: Mapping[str, Any], found: Converted) -> dict[str, Any]:
+    if body.get("enableAutoScale") is True:
+        auto = {
+            "formula": body.get("autoScaleFormula"),
+            "evaluationInterval": body.get("autoScaleEvaluationInterval"),
+        }
+        return {"autoScale": {name: value for name, value in auto.items() if value is not None}}
+    for name in ("autoScaleFormula", "autoScaleEvaluationInterval"):
+        if body.get(name) is not None:
+            found.lost.append((name, "enableAutoScale is not true"))
+    fixed = {name: body[name] for name in _FIXED if body.get(name) is not None}
+    return {"fixedScale": fixed} if fixed else {}
+
+
+def _forth(type_name: str, name: str) -> str:
+    return _RENAMED.get((type_name, name), name)
+
+
+def _back(_: str, name: str) -> str:
+    return _RENAMED_BACK.get(name, name)
+
+
+class _Cast:
+    """Carries values from one schema into the other."""
+
+    def __init__(self, source: Schema, target: Schema, found: Converted, rename: Any) -> None:
+        self._source, self._target, self.found, self._rename = source, target, found, rename
+
+    def value(self, value: Any, source: Shape, target: Shape, path: str) -> Any:
+        """Return a value as the other plane has it; what it has no place for is noted."""
+        if source.kind == "object" and target.kind == "object" and isinstance(value, Mapping):
+            return self._object(value, source, target, path)
+        if source.of is not None and target.of is not None and source.kind == "list" and is_list(value):
+            return [
+                self.value(item, source.of, target.of, at(path, index)) for index, item in enumerate(value)
+            ]
+        if target.values and isinstance(value, str):
+            return next((word for word in target.values if word.casefold() == value.casefold()), value)
+        return value
+
+    def _object(self, value: Mapping[str, Any], source: Shape, target: Shape, path: str) -> dict[str, Any]:
+        members, others = self._source.types[source.type_name], self._target.types[target.type_name]
+        spelt: dict[str, tuple[str, Member]] = {
+            name.casefold(): (name, member) for name, member in others.items()
+        }
+        given = {name.casefold(): (name, member) for name, member in members.items()}
+        result: dict[str, Any] = {}
+        for key, item in value.items():
+            if item is None:
+                continue
+            own = given.get(key.casefold()) if isinstance(key, str) else None
+            if own is not None and own[1].read_only:
+                continue
+            other = spelt.get(self._rename(source.type_name, own[0]).casefold()) if own is not None else None
+            if own is None or other is None:
+                self.found.lost.append((at(path, key), _UNKNOWN))
+            else:
+                result[other[0]] = self.value(item, own[1].shape, other[1].shape, at(path, key))
+        return result
