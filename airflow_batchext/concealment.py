@@ -8,6 +8,7 @@ operator is given one, and unwrapped when the request is made.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
 from airflow.sdk.log import mask_secret
@@ -15,7 +16,7 @@ from airflow.sdk.log import mask_secret
 from airflow_batchext.batch.documents import Place, rewritten, walk
 from airflow_batchext.batch.sdk_models import plain
 from airflow_batchext.secrets.names import may_hold_secret
-from airflow_batchext.secrets.references import is_secret, leaves, literal_leaves
+from airflow_batchext.secrets.references import is_secret, leaves, literal_leaves, references_in
 
 _SHOWN = "***"
 _TEMPLATE = ("{{", "{%", "{#")
@@ -97,6 +98,18 @@ def _concealed(value: Any, place: Place) -> Any:
         shown = redact_text(value)
         return value if shown == value else Concealed(value, shown=shown)
     return value
+
+
+def written(document: Any) -> frozenset[str]:
+    """What an author has written that may decide on secrets: each reference, and of a text its digest.
+
+    Compared with what rendering made of it, it says who wrote that; it holds no secret itself.
+    """
+    document = reveal(plain(document))
+    if isinstance(document, str):
+        # A text that comes again unchanged has no templates, or none that did anything.
+        return frozenset({sha256(document.encode("utf-8", "surrogatepass")).hexdigest()})
+    return frozenset(references_in(document))
 
 
 def literal_secrets(document: Any) -> Iterator[str]:

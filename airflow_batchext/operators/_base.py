@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_batchext.concealment import conceal
+from airflow_batchext.concealment import conceal, written
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.links import AzureBatchPoolLink
 
@@ -94,7 +94,22 @@ class PoolOperator(BaseOperator):
 
 
 class DocumentOperator(PoolOperator):
-    """Base of the operators on pools that take a document."""
+    """Base of the operators on pools that take a document.
+
+    :param rendered_references: look references to secrets up (``{"$secret": …}``) that came out of a
+        template, an XCom or a rendered file, too. Whoever can write there then chooses which of the worker's
+        secrets the pool is given. By default only those are looked up that stand in the DAG itself, or in a
+        file without templates.
+    """
+
+    def __init__(
+        self, *, pool_id: str | None, pool_document: Any, rendered_references: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(pool_id=pool_id, **kwargs)
+        #: What of the document the author wrote, to be told from what rendering made of it.
+        self.written_document = written(pool_document)
+        self.pool_document = pool_document
+        self.rendered_references = rendered_references
 
     @property
     def pool_document(self) -> Any:

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.links import AzureBatchPoolLink, AzureBatchReportLink
+from airflow_batchext.secrets.references import references_in
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -91,6 +92,8 @@ class AzureBatchDiagnosePoolOperator(BaseOperator):
         self.report_url = report_url
         self.extension_names = extension_names
         self.logs_container = logs_container
+        #: The reference that the author wrote, to be told from one that rendering made.
+        self.written_container = tuple(references_in(logs_container))
         self.logs_identity = logs_identity
         self.logs_hours = logs_hours
         self.logs_max_nodes = logs_max_nodes

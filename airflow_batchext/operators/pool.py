@@ -51,6 +51,8 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
     :param wait_for: "created", or "steady": wait until the pool has all its nodes.
     :param delete_on_failure: if the pool that this task created does not become steady, delete it.
     :param delete_on_kill: if somebody ends this task before it is done, delete the pool that it created.
+    :param rendered_references: look up references to secrets that came out of a template, an XCom, a mapped
+        value or a file with templates, too: whoever writes there then chooses among the worker's secrets.
     :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) for all that it waits for; by default half an hour.
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
@@ -71,8 +73,7 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
         delete_on_kill: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool_id=pool_id, **kwargs)
-        self.pool_document = pool_document
+        super().__init__(pool_id=pool_id, pool_document=pool_document, **kwargs)
         self.on_existing = on_existing
         self.replace_busy = replace_busy
         self.wait_for = wait_for
@@ -101,6 +102,8 @@ class AzureBatchUpdatePoolOperator(DocumentOperator):
     :param pool_id: the pool (templated).
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     :param wait_for_nodes: wait until the pool is steady and has all its nodes.
+    :param rendered_references: look up references to secrets that came out of a template, an XCom, a mapped
+        value or a file with templates, too: whoever writes there then chooses among the worker's secrets.
     :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) until it gives up waiting; by default half an hour.
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
@@ -117,8 +120,7 @@ class AzureBatchUpdatePoolOperator(DocumentOperator):
         wait_for_nodes: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pool_id=pool_id, **kwargs)
-        self.pool_document = pool_document
+        super().__init__(pool_id=pool_id, pool_document=pool_document, **kwargs)
         self.wait_for_nodes = wait_for_nodes
 
     def _new_steps(self) -> UpdatePool:

@@ -21,6 +21,7 @@ from airflow_batchext.pool_spec._forms import (
 from airflow_batchext.pool_spec._positions import Positions
 from airflow_batchext.pool_spec._request import expected_extensions, request_body
 from airflow_batchext.pool_spec._schema import Member, Schema, Shape
+from airflow_batchext.pool_spec._secret_places import check_references, shown_values
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
 from airflow_batchext.secrets.names import SECRET_MEMBERS, is_secret_member
 from airflow_batchext.secrets.redact import find_secrets
@@ -46,6 +47,7 @@ __all__ = [
     "Schema",
     "Shape",
     "check_document",
+    "check_references",
     "choose_pool",
     "expected_extensions",
     "find_differences",
@@ -59,6 +61,7 @@ __all__ = [
     "plain",
     "pools_in",
     "request_body",
+    "shown_values",
     "updates",
     "with_stand_ins",
 ]

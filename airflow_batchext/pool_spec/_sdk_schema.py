@@ -16,7 +16,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from airflow_batchext.pool_spec import Finding, Member, Schema, Shape, check_document, with_stand_ins
+from airflow_batchext.pool_spec import (
+    Finding,
+    Member,
+    Schema,
+    Shape,
+    check_document,
+    check_references,
+    with_stand_ins,
+)
 
 _PLAIN: Mapping[object, Shape] = {
     str: Shape("text"),
@@ -27,13 +35,15 @@ _PLAIN: Mapping[object, Shape] = {
     datetime.datetime: Shape("text"),
 }
 
+_MOST_MISPLACED = 50
+
 
 def check_pool(
     document: object, *, pool_id: str | None = None, today: datetime.date | None = None
 ) -> list[Finding]:
     """Say everything that is wrong with a pool document, errors first.
 
-    A reference to a secret counts as the text that will be there.
+    A reference to a secret counts as the text that will be there, if it stands where Azure hides that.
 
     :param document: the body of ``Pool_Create`` as plain data, or anything else: nothing makes this raise.
     :param pool_id: the name the pool is going to have; without it the document's ``name`` counts.
@@ -41,9 +51,11 @@ def check_pool(
     """
     today = today or datetime.datetime.now(datetime.timezone.utc).date()
     schema = pool_schema()
+    misplaced = check_references(document)[:_MOST_MISPLACED]
     with suppress(RecursionError):  # a document without a bottom is told of by the check
         document = with_stand_ins(document)
     findings = check_document(document, pool_id=pool_id, schema=schema, today=today)
+    findings[:0] = misplaced
     if schema is None:
         what = "its members were not compared with those that Azure knows: the SDK is built in a new way"
         findings.append(Finding("warning", "", what, "Install a version of azure-mgmt-batch that is older"))

@@ -6,6 +6,7 @@ itself as operators need it when a DAG is parsed, which is hot. Pure: data in, d
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeGuard
@@ -31,6 +32,13 @@ _STAND_IN: Final = re.compile(
 def is_reference(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a value is a reference, not a secret."""
     return isinstance(value, Mapping) and set(value) == {REFERENCE_MEMBER}
+
+
+def references_in(value: object) -> Iterator[str]:
+    """Each reference that a value holds, as JSON, so that two can be compared."""
+    for _, item in walk(value, into=_is_open):
+        if is_reference(item):
+            yield json.dumps(item, sort_keys=True, default=repr)
 
 
 def only_references(value: object) -> bool:

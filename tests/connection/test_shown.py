@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 from airflow.api_fastapi.core_api.datamodels.connections import ConnectionResponse
 from airflow.models import Connection
-from airflow.sdk.log import redact
+from airflow.sdk._shared.secrets_masker import redact
 
 from airflow_batchext.connection import BatchConnection, parse_connection
 from airflow_batchext.hooks.node import AzureBatchNodeHook

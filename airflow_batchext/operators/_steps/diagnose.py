@@ -15,6 +15,7 @@ from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.node_logs import upload_logs
 from airflow_batchext.parameters import check_count, check_extension_names, check_pool_id
 from airflow_batchext.rules.gate import Rules
+from airflow_batchext.secrets.references import references_in
 
 if TYPE_CHECKING:
     from airflow_batchext.diagnosis import Diagnosis, NodeLogs
@@ -76,6 +77,11 @@ def _logs(
 ) -> tuple[NodeLogs, ...]:
     if operator.logs_container is None:
         return ()
+    if tuple(references_in(operator.logs_container)) != operator.written_container:
+        raise ParameterError(
+            "logs_container: the reference to a secret came out of a template, a mapped value or an XCom, so "
+            "it was not looked up. Write it into the DAG itself."
+        )
     most = check_count("logs_max_nodes", operator.logs_max_nodes)
     nodes = [node.id for node in not_ready(diagnosis) if node.id and node.state not in VOID_STATES]
     return tuple(

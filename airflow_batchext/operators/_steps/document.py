@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_batchext.concealment import conceal, is_inline, literal_secrets, reveal
-from airflow_batchext.exceptions import ParameterError
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+from airflow_batchext.concealment import conceal, is_inline, literal_secrets, reveal, written
+from airflow_batchext.exceptions import ParameterError, PoolDocumentError
+from airflow_batchext.operators._steps.rendered_secrets import ReadSecrets
 from airflow_batchext.pool_spec import (
     DocumentChoiceError,
     DocumentSyntaxError,
     PoolDocument,
+    check_references,
     choose_pool,
     parse_pools,
     pools_in,
 )
 from airflow_batchext.secret_references import look_up_secrets
 from airflow_batchext.secrets.redact import redact_text
+from airflow_batchext.secrets.references import references_in
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,6 +35,9 @@ class DocumentParameters(Protocol):
     """What it takes of an operator to find and render its document."""
 
     pool_id: str | None
+    task_id: str
+    rendered_references: bool
+    written_document: frozenset[str]
 
     @property
     def pool_document(self) -> Any:
@@ -55,7 +64,9 @@ def resolve_document(operator: DocumentParameters, context: Context) -> tuple[st
         rendered.
     :param context: what the file's text is rendered with.
     :raises ParameterError: if there is no such file, or it cannot be read, or it is unclear which of its
-        pools is meant; or if a secret that it refers to is not there.
+        pools is meant; if a secret that it refers to is not there, or somebody else than the DAG's author may
+        have chosen it.
+    :raises PoolDocumentError: if secrets would come to stand where Azure shows them.
     """
     given = operator.pool_document
     literal = ", ".join(literal_secrets(given))
@@ -66,20 +77,53 @@ def resolve_document(operator: DocumentParameters, context: Context) -> tuple[st
             "docs/connection.md says",
             literal,
         )
-    given = reveal(given)
+    given, authors, read = reveal(given), _written(operator), ReadSecrets()
+    is_authors = isinstance(given, str) and written(given) <= authors
     if not isinstance(given, str):
         source, pools = _PARAMETER, pools_in(given)
     elif is_inline(given):
         source, pools = _PARAMETER, _parse(given, _PARAMETER)
     else:
-        source, pools = given, _load(operator, context, given)
+        source = given
+        text, is_rendered = _load(operator, context, given, read)
+        pools, is_authors = _parse(text, given), is_authors and not is_rendered
     try:
         document = choose_pool(pools, operator.pool_id, source=source).body
     except DocumentChoiceError as error:
         raise ParameterError(f"{error} (pool_id of the operator).") from None
     if isinstance(given, str):
         conceal(document)  # only now are the text's secrets known: mask them in the log
+    misplaced = check_references(document)
+    if misplaced:
+        raise PoolDocumentError(source, misplaced)
+    read.refuse_shown(document, source)
+    if not (is_authors or operator.rendered_references or set(references_in(document)) <= authors):
+        raise ParameterError(
+            f"{source}: a reference to a secret ($secret) came out of a template, a mapped value or an XCom, "
+            "so it was not looked up: whoever writes there would choose among the worker's secrets. Write it "
+            "into the DAG itself, or into a file without templates; or give rendered_references=True, if "
+            "nobody else can write there."
+        )
     return source, look_up_secrets(document)
+
+
+def _written(operator: DocumentParameters) -> frozenset[str]:
+    """What the author wrote of the document; of a mapped task, what stands in ``partial`` and ``expand``."""
+    dag = operator.get_dag()
+    task = dag.task_dict.get(operator.task_id) if dag else None
+    if not isinstance(task, MappedOperator):
+        return operator.written_document
+    expanded = getattr(task.expand_input, "value", None)
+    kwargs = [task.partial_kwargs, *(expanded if isinstance(expanded, (list, tuple)) else [expanded])]
+    found = [given[_PARAMETER] for given in kwargs if isinstance(given, Mapping) and _PARAMETER in given]
+    return frozenset().union(*(map(written, _each(found))))
+
+
+def _each(found: list[Any]) -> Iterator[Any]:
+    for given in found:
+        yield given
+        if isinstance(given, (list, tuple)):
+            yield from given
 
 
 def _parse(text: str, source: str) -> list[PoolDocument]:
@@ -90,8 +134,8 @@ def _parse(text: str, source: str) -> list[PoolDocument]:
         raise ParameterError(f"{prefix}{error}") from None
 
 
-def _load(operator: DocumentParameters, context: Context, path: str) -> list[PoolDocument]:
-    """Read, render and parse a document file.
+def _load(operator: DocumentParameters, context: Context, path: str, read: ReadSecrets) -> tuple[str, bool]:
+    """Read and render a document file; its text, and whether rendering made another of it.
 
     Airflow's own way (``template_ext``) would put the file's text, secrets included, into the serialized
     DAG and on the page of rendered templates.
@@ -107,10 +151,12 @@ def _load(operator: DocumentParameters, context: Context, path: str) -> list[Poo
     environment = dag.get_template_env(force_sandboxed=True) if dag else operator.get_template_env()
     try:
         if Path(path).is_absolute():
-            template = environment.from_string(Path(path).read_text(encoding="utf-8"))
+            source = Path(path).read_text(encoding="utf-8")
+        elif environment.loader is None:
+            raise TemplateNotFound(path)
         else:
-            template = environment.get_template(path)
-        text = template.render(context)
+            source, _, _ = environment.loader.get_source(environment, path)
+        text = environment.from_string(source).render(read.context(context))
     except (TemplateNotFound, OSError, UnicodeDecodeError) as error:
         raise ParameterError(
             f"pool_document {path!r} cannot be read ({type(error).__name__}); a relative path is looked "
@@ -120,4 +166,4 @@ def _load(operator: DocumentParameters, context: Context, path: str) -> list[Poo
         line = getattr(error, "lineno", None)
         where = f"{path}, line {line}" if line else path
         raise ParameterError(f"pool_document {where}: {error.message}") from None
-    return _parse(text, path)
+    return text, any(mark in source for mark in ("{{", "{%", "{#"))

@@ -1,0 +1,67 @@
+"""Where in a pool document a secret may be referred to: in the members that Azure takes and never shows.
+
+What stands anywhere else can be read by everybody who may read the pool, so a secret that is looked up for
+it would get out.
+
+Source: https://learn.microsoft.com/rest/api/batchmanagement/pool/create
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from airflow_batchext.batch.documents import at, is_list
+from airflow_batchext.pool_spec._finding import Finding, error
+from airflow_batchext.pool_spec._members import MACHINE
+from airflow_batchext.secrets.references import is_reference
+
+_MOUNTS = "properties.mountConfiguration.[]"
+SECRET_PLACES: Final = (
+    f"{MACHINE}.extensions.[].protectedSettings",
+    f"{MACHINE}.containerConfiguration.containerRegistries.[].password",
+    "properties.startTask.containerSettings.registry.password",
+    "properties.userAccounts.[].password",
+    "properties.userAccounts.[].linuxUserConfiguration.sshPrivateKey",
+    f"{_MOUNTS}.azureBlobFileSystemConfiguration.accountKey",
+    f"{_MOUNTS}.azureBlobFileSystemConfiguration.sasKey",
+    f"{_MOUNTS}.azureFileShareConfiguration.accountKey",
+    f"{_MOUNTS}.cifsMountConfiguration.password",
+)
+"""The members below which references are looked up; ``[]`` stands for each entry of a list."""
+
+_STEPS: Final = tuple(tuple(place.split(".")) for place in SECRET_PLACES)
+_MEND: Final = (
+    "Move it to where Azure hides it (protectedSettings of an extension, a password, a key), or have the "
+    "node fetch it with the pool's identity"
+)
+
+
+def shown_values(document: object) -> Iterator[tuple[str, object]]:
+    """Yield path and value of every text, number and reference in a document that Azure shows to readers.
+
+    What stands in several places is gone into wherever Azure shows it, also if it is hidden elsewhere.
+    """
+    waiting: list[tuple[str, tuple[str, ...], object]] = [("", (), document)]
+    seen: set[int] = set()
+    while waiting:
+        path, steps, value = waiting.pop()
+        if any(steps[: len(place)] == place for place in _STEPS):
+            continue
+        if is_reference(value) or not (isinstance(value, Mapping) or is_list(value)):
+            yield path, value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, Mapping):
+                below = [(at(path, key), (*steps, str(key)), item) for key, item in value.items()]
+                if "$secret" in value:  # beside others it is no reference, but was meant as one
+                    yield path, {"$secret": value["$secret"]}
+            else:
+                below = [(at(path, index), (*steps, "[]"), item) for index, item in enumerate(value)]
+            waiting += reversed(below)
+
+
+def check_references(document: object) -> list[Finding]:
+    """Tell of each reference to a secret that stands where Azure shows what is there."""
+    what = "a secret is referred to where everybody who may read the pool sees it, so it is not looked up"
+    return [error(path, what, _MEND) for path, value in shown_values(document) if is_reference(value)]
