@@ -274,7 +274,7 @@ class BatchConnection:
         :param on_response: called with every ``PipelineResponse``.
         """
         return {
-            **self._transport_options,
+            **self.proxy_options,
             "logger": HTTP_LOG,
             "user_agent": f"airflow-batchext/{__version__}",
             "raw_response_hook": on_response,
@@ -285,7 +285,7 @@ class BatchConnection:
     @property
     def identity_options(self) -> dict[str, Any]:
         """Keyword arguments for what asks Microsoft Entra for tokens."""
-        options = {**self._transport_options, "logger": HTTP_LOG, "authority": self.cloud.authority}
+        options = {**self.proxy_options, "logger": HTTP_LOG, "authority": self.cloud.authority}
         if self.is_own_authority:
             # An authority of one's own is unknown to the public instance discovery.
             options["disable_instance_discovery"] = True
@@ -299,16 +299,20 @@ class BatchConnection:
         return replace(self, connect_timeout=connect, read_timeout=read, retries=0)
 
     @property
-    def _transport_options(self) -> dict[str, Any]:
+    def transport_options(self) -> dict[str, Any]:
+        """Keyword arguments of a transport."""
         options: dict[str, Any] = {
             "connection_timeout": self.connect_timeout,
             "read_timeout": self.read_timeout,
         }
         if self.ca_bundle:
             options["connection_verify"] = self.ca_bundle
-        if self.proxy:
-            options["proxies"] = self.proxies
         return options
+
+    @property
+    def proxy_options(self) -> dict[str, Any]:
+        """Keyword arguments of what sends through a proxy."""
+        return {"proxies": self.proxies} if self.proxy else {}
 
     @property
     def proxies(self) -> dict[str, str]:

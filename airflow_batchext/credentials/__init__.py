@@ -7,7 +7,7 @@ whatever they read (a file with a federated token, a certificate) is read anew e
 
 from airflow_batchext.credentials._account_key import AccountKey, AsyncAccountKey, forget_keys
 from airflow_batchext.credentials._construction import make_credential
-from airflow_batchext.credentials._proxy import proxied_transport
+from airflow_batchext.credentials._proxy import hidden_proxy
 from airflow_batchext.credentials._signing import (
     AsyncSignsWithKey,
     AsyncSignsWithToken,
@@ -27,6 +27,6 @@ __all__ = [
     "SignsWithToken",
     "forget_keys",
     "forget_tokens",
+    "hidden_proxy",
     "make_credential",
-    "proxied_transport",
 ]

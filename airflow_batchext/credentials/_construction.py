@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.connection import BatchConnection, SignInKind
+from airflow_batchext.batch.clouds import CLOUDS
+from airflow_batchext.connection import BatchConnection, SignInKind, origin_of
 from airflow_batchext.connection._fields import HTTP_LOG
-from airflow_batchext.credentials._proxy import async_transport
+from airflow_batchext.credentials._proxy import hidden_proxy
 from airflow_batchext.exceptions import ConnectionFieldsError
 
 if TYPE_CHECKING:
@@ -29,6 +31,15 @@ def make_credential(connection: BatchConnection, *, asynchronous: bool, retries:
         import azure.identity as identity  # type: ignore[no-redef]
     with unusable_fields_told(connection):
         return _make(identity, connection, _options(connection, retries, asynchronous))
+
+
+_ASKING_MACHINE = (SignInKind.MANAGED_IDENTITY, SignInKind.DEFAULT, SignInKind.WORKLOAD_IDENTITY)
+#: Where machines in Azure ask for tokens, and the variables that name other places.
+_IMDS = "http://169.254.169.254"
+_MACHINE_VARIABLES = (
+    *("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST"),
+    *("AZURE_AUTHORITY_HOST", "AZURE_KUBERNETES_TOKEN_PROXY"),
+)
 
 
 @contextmanager
@@ -57,8 +68,26 @@ _HINTS = {
 
 
 def _options(connection: BatchConnection, retries: int | None, asynchronous: bool) -> dict[str, Any]:
-    options = {**connection.identity_options, **(async_transport(connection) if asynchronous else {})}
+    options = {**connection.identity_options, "transport": _transport(connection, asynchronous)}
     return options if retries is None else {**options, "retry_total": retries}
+
+
+def _transport(connection: BatchConnection, asynchronous: bool) -> Any:
+    """Sends the requests of the sign-in, to the authority, and where the machine says its identity is."""
+    origins = {connection.cloud.authority}
+    if not connection.is_own_authority:
+        origins |= {cloud.authority for cloud in CLOUDS.values()}  # one knows of the others
+    asks_machine = connection.auth in _ASKING_MACHINE
+    if asks_machine:
+        origins |= {_IMDS, *(os.environ.get(name) or _IMDS for name in _MACHINE_VARIABLES)}
+    where = {origin_of(url) for url in origins}
+    if asynchronous:
+        from airflow_batchext.transport.loops import AsyncGuardedTransport
+
+        return AsyncGuardedTransport(where, proxy=hidden_proxy(connection), **connection.transport_options)
+    from airflow_batchext.transport.threads import GuardedTransport
+
+    return GuardedTransport(where, **connection.transport_options)
 
 
 def _make(identity: ModuleType, connection: BatchConnection, options: dict[str, Any]) -> Any:
@@ -82,7 +111,10 @@ def _make(identity: ModuleType, connection: BatchConnection, options: dict[str, 
         case SignInKind.MANAGED_IDENTITY:
             # Its endpoint is on the machine: no authority, no proxy, no CA of one's own.
             user_assigned = connection.managed_identity_client_id or client or None
-            return identity.ManagedIdentityCredential(client_id=user_assigned, logger=HTTP_LOG)
+            transport = options["transport"]
+            return identity.ManagedIdentityCredential(
+                client_id=user_assigned, logger=HTTP_LOG, transport=transport
+            )
         case SignInKind.AZURE_CLI:
             return identity.AzureCliCredential(tenant_id=tenant)
         case _:

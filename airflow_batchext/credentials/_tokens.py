@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_batchext.credentials._construction import make_credential, unusable_fields_told
+from airflow_batchext.transport import AnswerError
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo
@@ -154,7 +155,7 @@ class SharedCredential(_Shared):
                 return token
             try:
                 return self._keep(scopes, self._ask(scopes, options))
-            except AzureError as error:
+            except (AzureError, AnswerError) as error:
                 old = self._still_good(scopes)
                 if old is not None:
                     return old
@@ -213,7 +214,7 @@ class AsyncSharedCredential(_Shared):
                 return token
             try:
                 return self._keep(scopes, await self._ask(scopes, options))
-            except AzureError as error:
+            except (AzureError, AnswerError) as error:
                 old = self._still_good(scopes)
                 if old is not None:
                     return old

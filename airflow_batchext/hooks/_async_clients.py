@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from airflow_batchext.credentials import proxied_transport
+from airflow_batchext.credentials import hidden_proxy
 from airflow_batchext.exceptions import ConnectionFieldsError
 
 if TYPE_CHECKING:
     import ssl
 
-    from azure.core.pipeline.transport import AioHttpTransport
-
-    from airflow_batchext.connection import BatchConnection
+    from airflow_batchext.connection import BatchConnection, Origin
+    from airflow_batchext.transport.loops import AsyncGuardedTransport
 
 #: Connections that one client opens at the same time.
 _MOST_CONNECTIONS = 32
@@ -32,8 +31,17 @@ _MOST_CONNECTIONS = 32
 _KEPT_SECONDS = 90
 
 
+#: By how much the service's clock may differ from ours: no sign-in works with more.
+_LARGEST_SKEW_SECONDS = 900.0
+#: How an emulator on this machine tells its time, which may pass faster.
+EMULATED_TIME_HEADER = "x-batchext-time"
+
+
 class ServiceClock:
-    """Knows the service's time, as far as its answers have told it."""
+    """Knows the service's time, as far as its answers have told it.
+
+    A ``Date`` that is far from our own time is some proxy's, or wrong: it is not believed.
+    """
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -42,11 +50,16 @@ class ServiceClock:
         """The service's time in seconds since the epoch; our own before it has answered."""
         return time.time() + self._ahead
 
-    def note(self, response: Any) -> None:
-        """Learn from the ``Date`` of an answer (a ``PipelineResponse``)."""
-        date = response.http_response.headers.get("Date")
-        with suppress(TypeError, ValueError):
-            self._ahead = parsedate_to_datetime(date).timestamp() - time.time()
+    def note(self, headers: Mapping[str, str], *, is_here: bool = False) -> None:
+        """Learn from the headers of an answer.
+
+        :param is_here: whether it came from this machine, where the service may be an emulator.
+        """
+        emulated = headers.get(EMULATED_TIME_HEADER) if is_here else None
+        with suppress(TypeError, ValueError, OverflowError, OSError, LookupError):
+            ahead = parsedate_to_datetime(emulated or headers["Date"]).timestamp() - time.time()
+            if emulated or abs(ahead) <= _LARGEST_SKEW_SECONDS:
+                self._ahead = ahead
 
 
 @dataclass(eq=False)
@@ -91,8 +104,8 @@ async def release(key: Hashable, shared: SharedClient) -> None:
         await shared.client.close()
 
 
-async def transport(connection: BatchConnection, **timeouts: float) -> AioHttpTransport:
-    """The transport of an async client.
+async def transport(connection: BatchConnection, where: Origin) -> AsyncGuardedTransport:
+    """The transport of an async client whose requests go there.
 
     azure-core's own would read the CA file and shake hands anew for each request, and use two threads to
     look for proxies and passwords in the environment; see ``proxies``.
@@ -101,12 +114,20 @@ async def transport(connection: BatchConnection, **timeouts: float) -> AioHttpTr
     """
     import aiohttp
 
+    from airflow_batchext.transport.loops import AsyncGuardedTransport
+
     trusted = await asyncio.to_thread(_trusted, connection) if connection.ca_bundle else True
     connector = aiohttp.TCPConnector(ssl=trusted, limit=_MOST_CONNECTIONS, keepalive_timeout=_KEPT_SECONDS)
     session = aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     )
-    return proxied_transport(connection)(session=session, **timeouts)
+    return AsyncGuardedTransport(
+        [where],
+        proxy=hidden_proxy(connection),
+        session=session,
+        connection_timeout=connection.connect_timeout,
+        read_timeout=connection.read_timeout,
+    )
 
 
 def proxies(connection: BatchConnection, url: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -15,9 +16,17 @@ from airflow.sdk.log import mask_secret
 from airflow_batchext.connection import CONN_TYPE, BatchConnection, parse_connection
 from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential
 from airflow_batchext.defaults import DEFAULT_CONN_ID
-from airflow_batchext.hooks._async_clients import ServiceClock, SharedClient, lease, release, transport
+from airflow_batchext.hooks._async_clients import (
+    ServiceClock,
+    SharedClient,
+    lease,
+    proxies,
+    release,
+    transport,
+)
 from airflow_batchext.hooks._requests import AtOnce, ReadConnection, Request, adrive, drive
 from airflow_batchext.metrics import answered
+from airflow_batchext.transport import within
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from airflow_batchext.connection import Origin
     from airflow_batchext.hooks._requests import Call, Plane
 
 SyncClient = TypeVar("SyncClient", bound="_Client")
@@ -34,6 +44,8 @@ Result = TypeVar("Result")
 Params = ParamSpec("Params")
 
 DEFAULT_RETRIES = 3
+#: A call that nobody else gives a deadline ends by then, with all of its requests and their repetitions.
+CALL_SECONDS = 600.0
 
 
 class _Client(Protocol):
@@ -156,15 +168,43 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         given = self._connection.retries if self._connection else None
         return DEFAULT_RETRIES if given is None else given
 
-    def _client_options(self, connection: BatchConnection) -> dict[str, Any]:
-        return connection.client_options(retries=self._patience, on_response=self._noting(self._clock))
+    def _client_options(self, connection: BatchConnection, where: Origin, signing: Any) -> dict[str, Any]:
+        """What the sync client is made from.
 
-    def _noting(self, clock: ServiceClock) -> Callable[[Any], None]:
+        :param where: where its requests go, and nowhere else.
+        :param signing: the policy that signs them.
+        """
+        from airflow_batchext.transport.policies import pipeline
+        from airflow_batchext.transport.threads import GuardedTransport
+
+        options = connection.client_options(
+            retries=self._patience, on_response=self._noting(self._clock, where)
+        )
+        return {
+            "authentication_policy": signing,
+            "policies": pipeline(signing, {**self.plane.client_options, **options}, asynchronous=False),
+            "transport": GuardedTransport([where], **connection.transport_options),
+        }
+
+    async def _aclient_options(
+        self, connection: BatchConnection, where: Origin, signing: Any, clock: ServiceClock
+    ) -> dict[str, Any]:
+        from airflow_batchext.transport.policies import pipeline
+
+        options = connection.client_options(retries=self._patience, on_response=self._noting(clock, where))
+        options |= {**self.plane.client_options, "proxies": proxies(connection, str(where))}
+        return {
+            "authentication_policy": signing,
+            "policies": pipeline(signing, options, asynchronous=True),
+            "transport": await transport(connection, where),
+        }
+
+    def _noting(self, clock: ServiceClock, where: Origin) -> Callable[[Any], None]:
         """What is done with each answer of Azure."""
         plane = self.plane.name
 
         def note(response: Any) -> None:
-            clock.note(response)
+            clock.note(response.http_response.headers, is_here=where.is_loopback)
             answered(response, plane)
 
         return note
@@ -175,12 +215,16 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         :raises ServiceError: what Azure refuses, unless the call makes something else of it.
         """
         fields = self._read_connection
-        return drive(call, {Request: self._send, AtOnce: self._run_at_once, ReadConnection: fields})
+        with within(CALL_SECONDS):
+            return drive(call, {Request: self._send, AtOnce: self._run_at_once, ReadConnection: fields})
 
     async def arun(self, call: Call[Result]) -> Result:
         """``run`` on the async client."""
         fields = self._aread_connection
-        return await adrive(call, {Request: self._asend, AtOnce: self._arun_at_once, ReadConnection: fields})
+        with within(CALL_SECONDS):
+            return await adrive(
+                call, {Request: self._asend, AtOnce: self._arun_at_once, ReadConnection: fields}
+            )
 
     def _read_connection(self, asked: ReadConnection) -> BatchConnection:
         return self.connection
@@ -201,7 +245,9 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     def _run_at_once(self, asked: AtOnce) -> list[Any]:
         self.get_conn()  # made here, not by several threads at once
         with ThreadPoolExecutor(max(1, len(asked.calls))) as threads:
-            return list(threads.map(self.run, asked.calls))
+            # Each thread gets the deadline.
+            contexts = [copy_context() for _ in asked.calls]
+            return list(threads.map(lambda context, call: context.run(self.run, call), contexts, asked.calls))
 
     async def _arun_at_once(self, asked: AtOnce) -> list[Any]:
         await self.aget_conn()  # Airflow hands out connections to the trigger's own task alone
@@ -261,21 +307,17 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         await self.aclose()
 
     async def _alease(
-        self, make: Callable[[BatchConnection, dict[str, Any]], Awaitable[AsyncClient]]
+        self, make: Callable[[BatchConnection, ServiceClock], Awaitable[AsyncClient]]
     ) -> AsyncClient:
         """The shared async client of this hook's kind, connection and retries.
 
-        :param make: makes it from the connection and the options that all clients have.
+        :param make: makes it from the connection, and the clock that its answers set.
         """
         if self._leased is None:
             connection = await self.aconnection()
 
             async def make_client(clock: ServiceClock) -> Any:
-                options = connection.client_options(retries=self._patience, on_response=self._noting(clock))
-                options.pop("connection_verify", None)  # the transport knows
-                timeouts = {name: options.pop(name) for name in ("connection_timeout", "read_timeout")}
-                options["transport"] = await transport(connection, **timeouts)
-                return await make(connection, options)
+                return await make(connection, clock)
 
             key = (type(self), connection, self._patience, self._given_credential)
             shared = await lease(key, make_client)

@@ -8,6 +8,7 @@ status and the error code in the body decide.
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -24,12 +25,16 @@ from airflow_batchext.exceptions import (
     UnavailableError,
 )
 from airflow_batchext.hooks._refusals import advice, sign_in_refusal
+from airflow_batchext.transport import AnswerError, parse_json
 
 if TYPE_CHECKING:
     from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
 _TRAILER = re.compile(r"\s*RequestId:\s*(?P<id>[0-9a-fA-F-]+)\s*(Time:\s*\S+)?\s*$")
 _PASSWORD_IN_URL = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
+#: Of a text from outside no more is looked at: characters, entries, seconds.
+_MOST_TEXT, _MOST_DETAILS, _LONGEST_CODE, _LONGEST_ID = 8_000, 20, 100, 200
+_LONGEST_RETRY_AFTER_SECONDS = 3600.0
 _PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 # Texts of MSAL, of azure-identity and of the sign-in service itself.
 _PASSING_SIGN_IN = re.compile(
@@ -63,17 +68,22 @@ def translated(action: str, *, secrets: Collection[str] = (), needs: str = "") -
     except HttpResponseError as error:
         if isinstance(error, ClientAuthenticationError) and not _is_batch_answer(error):
             # azure-identity: no token could be had; its texts carry no secret.
-            reason = _blotted(str(error.message), secrets)
+            reason = _blotted(str(error.message)[:_MOST_TEXT], secrets)
             if _sign_in_may_pass(error):
                 reason = one_line(reason, 1200)
                 raise UnavailableError(f"Could not {action}: sign-in failed: {reason}") from None
             reason = one_line(sign_in_refusal(reason), 1600)
             raise AccessRefusedError(f"Could not {action}: sign-in failed: {reason}") from None
-        raise _from_response(action, error, secrets, needs) from None
+        if error.response is None or error.status_code is None:
+            reason = one_line(_blotted(str(error.message)[:_MOST_TEXT], secrets))
+            raise UnavailableError(f"Could not {action}: {reason}") from None
+        raise refusal(action, error.response, secrets, needs) from None
+    except AnswerError as error:
+        raise UnavailableError(f"Could not {action}: {error}") from None
     except AzureError as error:
-        reason = one_line(_blotted(str(error.message), secrets))
+        reason = one_line(_blotted(str(error.message)[:_MOST_TEXT], secrets))
         raise UnavailableError(f"Could not {action}: {reason}") from None
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
         # The SDKs let a body that is no JSON, or of another shape, end in any of these.
         reason = f"the answer could not be understood ({type(error).__name__})"
         raise UnavailableError(f"Could not {action}: {reason}") from None
@@ -104,23 +114,26 @@ def _sign_in_may_pass(error: ClientAuthenticationError) -> bool:
     link: BaseException | None = error
     while link is not None:
         is_transport = isinstance(link, AzureError) and not isinstance(link, ClientAuthenticationError)
-        if is_transport or isinstance(link, json.JSONDecodeError) or _PASSING_SIGN_IN.search(str(link)):
+        if (
+            is_transport
+            or isinstance(link, (AnswerError, json.JSONDecodeError))
+            or _PASSING_SIGN_IN.search(str(link))
+        ):
             return True
         link = link.__cause__ or link.__context__
     return False
 
 
-def _from_response(
-    action: str, error: HttpResponseError, secrets: Collection[str], needs: str
-) -> ServiceError:
-    response: Any = error.response
-    status = error.status_code
-    if response is None or status is None:
-        return UnavailableError(f"Could not {action}: {one_line(_blotted(str(error.message), secrets))}")
+def refusal(action: str, response: Any, secrets: Collection[str] = (), needs: str = "") -> ServiceError:
+    """The error of an answer that is none of those that were expected."""
+    status = int(response.status_code)
     if 200 <= status < 300:
         return UnavailableError(f"Could not {action}: the answer could not be understood", status=status)
+    if 300 <= status < 400:
+        what = "the answer leads elsewhere, which is never followed: check the network and the proxy"
+        return UnavailableError(f"Could not {action}: {status}: {what}", status=status)
     code, text, request_id = _told(_json_body(response))
-    request_id = request_id or str(response.headers.get("request-id") or "")
+    request_id = request_id or str(response.headers.get("request-id") or "")[:_LONGEST_ID]
     said = ": ".join(part for part in (f"{status} {code}".strip(), one_line(_blotted(text, secrets))) if part)
     mend = advice(status, code, one_line(_blotted(text, secrets), 2000), needs)
     return _STATUS_ERRORS.get(status, ServiceError)(
@@ -133,9 +146,12 @@ def _from_response(
 
 
 def _json_body(response: Any) -> Mapping[str, Any]:
+    from azure.core.exceptions import AzureError
+
     try:
-        body = json.loads(response.text())
-    except (ValueError, AttributeError, RuntimeError):  # HTML, nothing, or a body that was never read
+        content = getattr(response, "content", None)
+        body = parse_json(content if isinstance(content, bytes) else response.text().encode())
+    except (AzureError, ValueError, AttributeError, TypeError):  # HTML, nothing, or a body never read
         return {}
     return body if isinstance(body, dict) else {}
 
@@ -150,35 +166,44 @@ def _told(body: Mapping[str, Any]) -> tuple[str, str, str]:
     error = body.get("error")
     error = error if isinstance(error, dict) else body
     message = error.get("message")
-    text = str(message.get("value") or "") if isinstance(message, dict) else str(message or "")
+    message = message.get("value") if isinstance(message, dict) else message
+    text = message[:_MOST_TEXT] if isinstance(message, str) else ""
     trailer = _TRAILER.search(text)
     details = [
-        f"{detail.get('code') or detail.get('key')}: {detail.get('message') or detail.get('value')}"
+        f"{_text(detail, 'code', 'key')}: {_text(detail, 'message', 'value')}"
         for member in ("details", "values")
-        for detail in (error.get(member) or ())
+        for detail in _list(error.get(member))[:_MOST_DETAILS]
         if isinstance(detail, dict)
     ]
     text = _TRAILER.sub("", text)
     return (
-        str(error.get("code") or ""),
+        one_line(_text(error, "code"), _LONGEST_CODE),
         f"{text} [{'; '.join(details)}]" if details else text,
         trailer["id"] if trailer else "",
     )
 
 
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(of: Mapping[str, Any], *members: str) -> str:
+    """The first of these members that is a text, not endless; or ""."""
+    found = (of.get(member) for member in members)
+    return next((value[:_MOST_TEXT] for value in found if isinstance(value, str) and value), "")
+
+
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the service asks to wait (a number of seconds or a date), or None."""
-    value = headers.get("Retry-After")
-    if not value:
-        return None
+    """Seconds that the service asks to wait (a number of seconds or a date), an hour at most; or None."""
+    value = str(headers.get("Retry-After") or "")[:_LONGEST_ID]
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError, OSError, IndexError):
+            return None
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER_SECONDS) if math.isfinite(seconds) else None
 
 
 def _blotted(text: str, secrets: Collection[str]) -> str:

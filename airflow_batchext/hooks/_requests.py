@@ -18,8 +18,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks._errors import translated
+from airflow_batchext.exceptions import BatchextError, UnavailableError
+from airflow_batchext.hooks._errors import refusal, translated
+from airflow_batchext.transport import parse_json
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,6 +33,9 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 #: The version of both REST APIs whose answers we read: that of azure-batch 15 and azure-mgmt-batch 19.
 API_VERSION = "2025-06-01"
+#: Of a list: several times what the largest pool, or account, has.
+MOST_PAGES = 500
+MOST_ITEMS = 100_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Plane:
     accept: str
     content_type: str
     next_link: str
+    client_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 DATA = Plane(
@@ -49,13 +54,14 @@ DATA = Plane(
     "application/json;odata=minimalmetadata",
     "application/json; odata=minimalmetadata",
     "odata.nextLink",
+    {"request_id_header_name": "client-request-id"},
 )
 MANAGEMENT = Plane("management", "application/json", "application/json", "nextLink")
 
 
 def body_of(response: Any) -> Body:
     """The JSON object in an answer."""
-    body = response.json()
+    body = parse_json(response.content)
     if not isinstance(body, dict):
         raise TypeError("not a JSON object")  # told as an answer that was not understood
     return body
@@ -64,8 +70,10 @@ def body_of(response: Any) -> Body:
 def page_of(response: Any) -> Body:
     """The page of a list in an answer."""
     page = body_of(response)
-    if not all(isinstance(item, dict) for item in page["value"]):
+    if not isinstance(page["value"], list) or not all(isinstance(item, dict) for item in page["value"]):
         raise TypeError("not a list of JSON objects")
+    if not all(isinstance(page.get(name) or "", str) for name in ("nextLink", "odata.nextLink")):
+        raise TypeError("not a link")
     return page
 
 
@@ -122,12 +130,10 @@ class Request(Generic[Result]):
     def result(self, response: Any) -> Result:
         """What came of it.
 
-        :raises HttpResponseError: for an answer that is not expected.
+        :raises ServiceError: for an answer that is not expected.
         """
         if response.status_code not in self.expected:
-            from azure.core.exceptions import HttpResponseError
-
-            raise HttpResponseError(response=response)
+            raise refusal(self.does, response, self.secrets, self.needs)
         return self.read(response)
 
     def translated(self) -> AbstractContextManager[None]:
@@ -163,12 +169,17 @@ def pages(first: Request[Body]) -> Flow[list[Body]]:
     :param first: asks for the first page; has to be read by ``page_of``.
     """
     found: list[Body] = []
+    followed: set[str] = set()
     page = yield from first
     while True:
         found += page["value"]
         link = page.get(first.plane.next_link)
         if not link:
             return found
+        if link in followed or len(followed) == MOST_PAGES or len(found) > MOST_ITEMS:
+            what = "its pages repeat" if link in followed else "it has no end"
+            raise UnavailableError(f"Could not {first.does}: the list is not believed, as {what}")
+        followed.add(link)
         parts = urlsplit(link)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         page = yield from replace(first, url=parts._replace(query="").geturl(), query=query)

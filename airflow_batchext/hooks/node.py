@@ -15,7 +15,6 @@ from airflow_batchext.credentials import (
     SignsWithToken,
 )
 from airflow_batchext.hooks import _node_requests as requests
-from airflow_batchext.hooks._async_clients import proxies
 from airflow_batchext.hooks._base import BatchHook, amask, both
 from airflow_batchext.hooks._probe import probe
 from airflow_batchext.hooks._requests import DATA
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from azure.batch.aio import BatchClient as AsyncBatchClient
 
     from airflow_batchext.connection import BatchConnection
+    from airflow_batchext.hooks._async_clients import ServiceClock
 
 # The client asks for one even where its requests are signed by a policy of ours.
 _NO_CREDENTIAL = object()
@@ -52,25 +52,27 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
             if not url:
                 with self.management() as management:
                     url = management.account_url()
-            where = str(self.connection.require_own_host(url))
-            signing = self._signing(self.connection)
-            self._client = BatchClient(where, **signing, **self._client_options(self.connection))
+            where = self.connection.require_own_host(url)
+            credential, signing = self._signing(self.connection)
+            options = self._client_options(self.connection, where, signing)
+            self._client = BatchClient(str(where), credential, **options)
         return self._client
 
     async def aget_conn(self) -> AsyncBatchClient:
         """The SDK's async client, shared; leased until ``aclose``."""
         return await self._alease(self._amake)
 
-    async def _amake(self, connection: BatchConnection, options: dict[str, Any]) -> AsyncBatchClient:
+    async def _amake(self, connection: BatchConnection, clock: ServiceClock) -> AsyncBatchClient:
         from azure.batch.aio import BatchClient
 
         url = self._url(connection)
         if not url:
             async with self.management() as management:
                 url = await management.aaccount_url()
-        where = str(connection.require_own_host(url))
-        options["proxies"] = proxies(connection, where)
-        return BatchClient(where, **self._asigning(connection), **options)
+        where = connection.require_own_host(url)
+        credential, signing = self._asigning(connection)
+        options = await self._aclient_options(connection, where, signing, clock)
+        return BatchClient(str(where), credential, **options)
 
     def management(self) -> AzureBatchPoolHook:
         """The other plane, on the same connection."""
@@ -85,20 +87,20 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         """Whether requests are signed with the account's key, not with a token."""
         return self._given_credential is None and connection.signs_with_key
 
-    def _signing(self, connection: BatchConnection) -> dict[str, Any]:
+    def _signing(self, connection: BatchConnection) -> tuple[Any, Any]:
         """What the sync client is told of its credential, and the policy that signs its requests."""
         if self._signs_with_key(connection):
             key = AccountKey(connection, look_up=self._look_up_key, read_again=self._read_again)
-            return _signed_by(SignsWithKey(key))
+            return _NO_CREDENTIAL, SignsWithKey(key)
         token = self._credential(connection)
-        return _signed_by(SignsWithToken(token, connection.cloud.batch_scope), token)
+        return token, SignsWithToken(token, connection.cloud.batch_scope)
 
-    def _asigning(self, connection: BatchConnection) -> dict[str, Any]:
+    def _asigning(self, connection: BatchConnection) -> tuple[Any, Any]:
         if self._signs_with_key(connection):
             key = AsyncAccountKey(connection, look_up=self._alook_up_key, read_again=self._aread_again)
-            return _signed_by(AsyncSignsWithKey(key))
+            return _NO_CREDENTIAL, AsyncSignsWithKey(key)
         token = self._acredential(connection)
-        return _signed_by(AsyncSignsWithToken(token, connection.cloud.batch_scope), token)
+        return token, AsyncSignsWithToken(token, connection.cloud.batch_scope)
 
     def _look_up_key(self) -> str:
         with self.management() as management:
@@ -122,7 +124,3 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     def test_connection(self) -> tuple[bool, str]:
         """Try both planes and say what works (Airflow's "Test" button); see ``hooks._probe``."""
         return probe(self)
-
-
-def _signed_by(policy: Any, credential: Any = _NO_CREDENTIAL) -> dict[str, Any]:
-    return {"credential": credential, "authentication_policy": policy}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.connection import origin_of
 from airflow_batchext.credentials import AsyncSignsWithToken, SignsWithToken
 from airflow_batchext.hooks import _pool_requests as requests
-from airflow_batchext.hooks._async_clients import proxies
 from airflow_batchext.hooks._base import BatchHook, both
 from airflow_batchext.hooks._requests import MANAGEMENT
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from azure.mgmt.batch.aio import BatchManagementClient as AsyncBatchManagementClient
 
     from airflow_batchext.connection import BatchConnection
+    from airflow_batchext.hooks._async_clients import ServiceClock
 
 
 class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagementClient"]):
@@ -32,25 +33,26 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         if self._client is None:
             from azure.mgmt.batch import BatchManagementClient
 
-            options = {**_place(self.connection), **self._client_options(self.connection)}
-            credential = self._credential(self.connection)
-            policy = SignsWithToken(credential, self.connection.cloud.arm_scope)
-            self._client = BatchManagementClient(credential, authentication_policy=policy, **options)
+            connection = self.connection
+            place, where = _place(connection), origin_of(connection.cloud.arm_url)
+            credential = self._credential(connection)
+            signing = SignsWithToken(credential, connection.cloud.arm_scope)
+            options = self._client_options(connection, where, signing)
+            self._client = BatchManagementClient(credential, **place, **options)
         return self._client
 
     async def aget_conn(self) -> AsyncBatchManagementClient:
         """The SDK's async client, shared; leased until ``aclose``."""
         return await self._alease(self._amake)
 
-    async def _amake(
-        self, connection: BatchConnection, options: dict[str, Any]
-    ) -> AsyncBatchManagementClient:
+    async def _amake(self, connection: BatchConnection, clock: ServiceClock) -> AsyncBatchManagementClient:
         from azure.mgmt.batch.aio import BatchManagementClient
 
-        options |= {**_place(connection), "proxies": proxies(connection, connection.cloud.arm_url)}
+        place, where = _place(connection), origin_of(connection.cloud.arm_url)
         credential = self._acredential(connection)
-        policy = AsyncSignsWithToken(credential, connection.cloud.arm_scope)
-        return BatchManagementClient(credential, authentication_policy=policy, **options)
+        signing = AsyncSignsWithToken(credential, connection.cloud.arm_scope)
+        options = await self._aclient_options(connection, where, signing, clock)
+        return BatchManagementClient(credential, **place, **options)
 
     create_pool, acreate_pool = both(requests.create_pool)
     get_pool, aget_pool = both(requests.get_pool)

@@ -35,8 +35,6 @@ _PLAIN: Mapping[object, Shape] = {
     datetime.datetime: Shape("text"),
 }
 
-_MOST_MISPLACED = 50
-
 
 def check_pool(
     document: object, *, pool_id: str | None = None, today: datetime.date | None = None
@@ -51,7 +49,7 @@ def check_pool(
     """
     today = today or datetime.datetime.now(datetime.timezone.utc).date()
     schema = pool_schema()
-    misplaced = check_references(document)[:_MOST_MISPLACED]
+    misplaced = check_references(document)
     with suppress(RecursionError):  # a document without a bottom is told of by the check
         document = with_stand_ins(document)
     findings = check_document(document, pool_id=pool_id, schema=schema, today=today)

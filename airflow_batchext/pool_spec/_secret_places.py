@@ -30,6 +30,11 @@ SECRET_PLACES: Final = (
 )
 """The members below which references are looked up; ``[]`` stands for each entry of a list."""
 
+TOO_DEEP: Final = object()
+"""What ``shown_values`` gives for all that lies too deep."""
+
+_MOST_DEPTH: Final = 64
+_MOST_FINDINGS: Final = 50
 _STEPS: Final = tuple(tuple(place.split(".")) for place in SECRET_PLACES)
 _MEND: Final = (
     "Move it to where Azure hides it (protectedSettings of an extension, a password, a key), or have the "
@@ -43,6 +48,7 @@ def shown_values(document: object) -> Iterator[tuple[str, object]]:
     What stands in several places is gone into wherever Azure shows it, also if it is hidden elsewhere.
     """
     waiting: list[tuple[str, tuple[str, ...], object]] = [("", (), document)]
+    # Nothing of Azure's is deeper; a path for each step of a bottomless one would have no end.
     seen: set[int] = set()
     while waiting:
         path, steps, value = waiting.pop()
@@ -50,6 +56,8 @@ def shown_values(document: object) -> Iterator[tuple[str, object]]:
             continue
         if is_reference(value) or not (isinstance(value, Mapping) or is_list(value)):
             yield path, value
+        elif len(steps) > _MOST_DEPTH:
+            yield path, TOO_DEEP
         elif id(value) not in seen:
             seen.add(id(value))
             if isinstance(value, Mapping):
@@ -64,4 +72,12 @@ def shown_values(document: object) -> Iterator[tuple[str, object]]:
 def check_references(document: object) -> list[Finding]:
     """Tell of each reference to a secret that stands where Azure shows what is there."""
     what = "a secret is referred to where everybody who may read the pool sees it, so it is not looked up"
-    return [error(path, what, _MEND) for path, value in shown_values(document) if is_reference(value)]
+    found = []
+    for path, value in shown_values(document):
+        if value is TOO_DEEP:
+            found.append(error(path, f"nests more than {_MOST_DEPTH} levels deep", "Leave that out"))
+        elif is_reference(value):
+            found.append(error(path, what, _MEND))
+        if len(found) == _MOST_FINDINGS:
+            break
+    return found

@@ -146,6 +146,8 @@ class Application:
         headers: Mapping[str, str] = {
             "Server": "Microsoft-HTTPAPI/2.0",
             "Date": http_time(self._rooms.now()),
+            # A client does not believe a Date that is far from its own.
+            "x-batchext-time": http_time(self._rooms.now()),
             "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
             "X-Content-Type-Options": "nosniff",
             **({"Content-Type": "application/json; charset=utf-8"} if answer.body is not None else {}),

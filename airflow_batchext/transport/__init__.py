@@ -1,0 +1,18 @@
+"""The one place where requests leave and answers come in, of both planes and of the sign-in.
+
+Every request passes ``send`` of one of two transports (``requests`` for threads, ``aiohttp`` for event
+loops), which are those of azure-core with four rules more:
+
+- it goes to one of the origins that the client was made for, whatever named its URL (``nextLink``, …);
+- redirects are never followed;
+- connecting, sending, waiting and reading end at the deadline (``within``), however slowly bytes come;
+- the answer is read up to a bound, decompressed up to a bound, and nested no deeper than a bound.
+
+What breaks a rule is an ``AnswerError``, which ``hooks._errors`` tells as an answer that may be another one
+in a moment. Nothing here knows what the requests are about.
+"""
+
+from airflow_batchext.transport._answers import AnswerError, parse_json
+from airflow_batchext.transport._deadline import seconds_left, within
+
+__all__ = ["AnswerError", "parse_json", "seconds_left", "within"]

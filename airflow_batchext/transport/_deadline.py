@@ -1,0 +1,28 @@
+"""One deadline that everything below obeys: set where somebody waits, known where a request is sent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_end: ContextVar[float] = ContextVar("batchext_deadline", default=float("inf"))
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Whatever is sent inside ends by then; a deadline outside that is nearer stays.
+
+    Threads that are started inside have to be given the context (``contextvars.copy_context``).
+    """
+    token = _end.set(min(_end.get(), time.monotonic() + max(0.0, seconds)))
+    try:
+        yield
+    finally:
+        _end.reset(token)
+
+
+def seconds_left() -> float:
+    """How long is left; infinite without a deadline."""
+    return max(0.0, _end.get() - time.monotonic())
