@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from airflow_batchext.hooks._requests import DATA, Body, Flow, Request, body_of, etag_of, page_of, pages, path
+from airflow_batchext.hooks._requests import DATA, Body, Flow, Request, etag_of, page_of, pages, path, shaped
+from airflow_batchext.hooks._shapes import POOL, UPLOADED, Shape
 
 READ_ACTION = "Microsoft.Batch/batchAccounts/pools/read"
 WRITE_ACTION = "Microsoft.Batch/batchAccounts/pools/write"
@@ -17,7 +18,7 @@ def get_pool(pool_id: str, *, select: Sequence[str] | None = None) -> Request[Bo
     :param select: members to ask for; None means all.
     :raises NotFoundError: if there is none.
     """
-    return _read(f"read pool {pool_id}", "pools", pool_id, select=select)
+    return _read(f"read pool {pool_id}", "pools", pool_id, shape=POOL, select=select)
 
 
 def list_nodes(pool_id: str, *, select: Sequence[str] | None = None) -> Flow[list[Body]]:
@@ -40,7 +41,7 @@ def get_node_extension(pool_id: str, node_id: str, extension_name: str) -> Reque
     :raises NotFoundError: if there is none of that name, or none yet.
     """
     does = f"read extension {extension_name} of node {node_id} of pool {pool_id}"
-    return _read(does, "pools", pool_id, "nodes", node_id, "extensions", extension_name)
+    return _read(does, "pools", pool_id, "nodes", node_id, "extensions", extension_name, shape=dict)
 
 
 def list_supported_images() -> Flow[list[Body]]:
@@ -104,11 +105,12 @@ def upload_node_logs(
     """Have a node upload the logs of the Batch service (``Nodes_UploadNodeLogs``)."""
     url = path("pools", pool_id, "nodes", node_id, "uploadbatchservicelogs")
     does = f"upload the logs of node {node_id}"
-    return Request(DATA, does, "POST", url, body_of, body=body, secrets=secrets, needs=WRITE_ACTION)
+    return Request(DATA, does, "POST", url, shaped(UPLOADED), body=body, secrets=secrets, needs=WRITE_ACTION)
 
 
-def _read(does: str, *segments: str, select: Sequence[str] | None = None) -> Request[Body]:
-    return Request(DATA, does, "GET", path(*segments), body_of, query=_selected(select), needs=READ_ACTION)
+def _read(does: str, *segments: str, shape: Shape, select: Sequence[str] | None = None) -> Request[Body]:
+    query = _selected(select)
+    return Request(DATA, does, "GET", path(*segments), shaped(shape), query=query, needs=READ_ACTION)
 
 
 def _page(

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.connection import account_endpoint_url
-from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError
+from airflow_batchext.exceptions import AccessRefusedError, ConflictError, NotFoundError, UnavailableError
 from airflow_batchext.hooks._refusals import advice
 from airflow_batchext.hooks._requests import (
     MANAGEMENT,
@@ -20,13 +20,16 @@ from airflow_batchext.hooks._requests import (
     page_of,
     pages,
     path,
+    shaped,
 )
+from airflow_batchext.hooks._shapes import ACCOUNT, MANAGED_POOL
 
 if TYPE_CHECKING:
     from airflow_batchext.connection import BatchConnection
 
 LIST_KEYS_ACTION = "Microsoft.Batch/batchAccounts/listKeys/action"
 _DELETED = (200, 202, 204)
+_POOL = shaped(MANAGED_POOL)
 _request = partial(Request[Any], MANAGEMENT)
 
 
@@ -57,7 +60,7 @@ def create_pool(pool_id: str, body: Mapping[str, Any], *, secrets: Collection[st
     url, headers = (yield from _url("pools", pool_id)), {"If-None-Match": "*"}
     try:
         created: Body = yield _request(
-            f"create pool {pool_id}", "PUT", url, body_of, body=body, headers=headers, secrets=secrets
+            f"create pool {pool_id}", "PUT", url, _POOL, body=body, headers=headers, secrets=secrets
         )
     except ConflictError as refusal:
         try:
@@ -74,7 +77,7 @@ def get_pool(pool_id: str) -> Flow[Body]:
     :raises NotFoundError: if there is none.
     """
     url = yield from _url("pools", pool_id)
-    body: Body = yield _request(f"read pool {pool_id}", "GET", url, body_of)
+    body: Body = yield _request(f"read pool {pool_id}", "GET", url, _POOL)
     return body
 
 
@@ -103,7 +106,7 @@ def update_pool(
     """
     url, headers = (yield from _url("pools", pool_id)), {"If-Match": etag} if etag else {}
     changed: Body = yield _request(
-        f"update pool {pool_id}", "PATCH", url, body_of, body=body, headers=headers, secrets=secrets
+        f"update pool {pool_id}", "PATCH", url, _POOL, body=body, headers=headers, secrets=secrets
     )
     return changed
 
@@ -111,7 +114,7 @@ def update_pool(
 def stop_resize(pool_id: str) -> Flow[Body]:
     """Stop a resize (``Pool_StopResize``): the pool keeps the nodes that it has by now."""
     url = yield from _url("pools", pool_id, "stopResize")
-    body: Body = yield _request(f"stop the resize of pool {pool_id}", "POST", url, body_of)
+    body: Body = yield _request(f"stop the resize of pool {pool_id}", "POST", url, _POOL)
     return body
 
 
@@ -119,20 +122,24 @@ def list_pools() -> Flow[list[Body]]:
     """Read all pools of the account (``Pool_ListByBatchAccount``)."""
     url, connection = (yield from _url("pools")), (yield from _connection())
     does = f"list the pools of Batch account {connection.account_name}"
-    return (yield from pages(_request(does, "GET", url, page_of)))
+    found: list[Body] = yield from pages(_request(does, "GET", url, page_of))
+    return found
 
 
 def get_account() -> Flow[Body]:
     """Read the Batch account (``BatchAccount_Get``)."""
     url, connection = (yield from _url()), (yield from _connection())
-    body: Body = yield _request(f"read Batch account {connection.account_name}", "GET", url, body_of)
+    body: Body = yield _request(f"read Batch account {connection.account_name}", "GET", url, shaped(ACCOUNT))
     return body
 
 
 def account_url() -> Flow[str]:
     """The URL of the account's data plane, as the management plane tells it."""
     found = yield from get_account()
-    return account_endpoint_url(str(found["properties"]["accountEndpoint"]))
+    endpoint = (found.get("properties") or {}).get("accountEndpoint")
+    if not endpoint:
+        raise UnavailableError("Could not find the account's address: the management plane told none")
+    return account_endpoint_url(endpoint)
 
 
 def account_key() -> Flow[str]:
@@ -181,11 +188,14 @@ def _url(*segments: str) -> Flow[str]:
 
 
 def _primary_key(response: Any) -> str:
-    return str(body_of(response)["primary"])
+    key = body_of(response)["primary"]
+    if not isinstance(key, str):
+        raise TypeError("not a key")
+    return key
 
 
 def _adopted(pool_id: str, body: Body) -> PutPool:
-    if str(body.get("properties", {}).get("provisioningState", "")).lower() == "deleting":
+    if str((body.get("properties") or {}).get("provisioningState") or "").lower() == "deleting":
         raise ConflictError(
             f"Could not create pool {pool_id}: a pool of that name is still being deleted. "
             "Wait until it is gone, or take another name.",

@@ -20,12 +20,15 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from airflow_batchext.exceptions import BatchextError, UnavailableError
 from airflow_batchext.hooks._errors import refusal, translated
+from airflow_batchext.hooks._shapes import check_shape
 from airflow_batchext.transport import parse_json
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from azure.core.rest import HttpRequest
+
+    from airflow_batchext.hooks._shapes import Shape
 
 Body = dict[str, Any]
 Result = TypeVar("Result")
@@ -65,6 +68,17 @@ def body_of(response: Any) -> Body:
     if not isinstance(body, dict):
         raise TypeError("not a JSON object")  # told as an answer that was not understood
     return body
+
+
+def shaped(shape: Shape) -> Callable[[Any], Body]:
+    """What reads an answer that is a JSON object of this shape."""
+
+    def read(response: Any) -> Body:
+        body = body_of(response)
+        check_shape(body, shape)
+        return body
+
+    return read
 
 
 def page_of(response: Any) -> Body:
@@ -133,7 +147,7 @@ class Request(Generic[Result]):
         :raises ServiceError: for an answer that is not expected.
         """
         if response.status_code not in self.expected:
-            raise refusal(self.does, response, self.secrets, self.needs)
+            raise refusal(self.does, response, self.secrets, self.needs) from None
         return self.read(response)
 
     def translated(self) -> AbstractContextManager[None]:
