@@ -34,6 +34,7 @@ class DiagnoseParameters(Protocol):
     report_url: str | None
     extension_names: Sequence[str] | None
     logs_container: str | Mapping[str, Any] | None
+    written_container: tuple[str, ...]
     logs_identity: str | None
     logs_hours: float
     logs_max_nodes: int
