@@ -135,3 +135,9 @@ def test_the_page_of_mistakes_is_up_to_date():
     from tests.pool_spec.mistakes import PAGE, page
 
     assert PAGE.read_text("utf-8") == page(), "run: python -m tests.pool_spec.mistakes"
+
+
+def test_the_page_of_rules_is_up_to_date():
+    from tests.pool_spec.rules import PAGE, page
+
+    assert PAGE.read_text("utf-8") == page(), "run: python -m tests.pool_spec.rules"
