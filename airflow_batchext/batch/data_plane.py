@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -340,7 +340,28 @@ def one_line(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
 def _error_text(body: object) -> str:
     """One resize error or node error in a line: code, message, and the details it carries."""
     error = as_mapping(body)
-    told = [*as_sequence(error.get("values")), *as_sequence(error.get("errorDetails"))]
-    details = [f"{as_text(below(item, 'name'))}={as_text(below(item, 'value'))}" for item in told]
+    details = []
+    for value in [*as_sequence(error.get("values")), *as_sequence(error.get("errorDetails"))]:
+        name, told = as_text(below(value, "name")), as_text(below(value, "value"))
+        if name.endswith("Json Truncated"):
+            continue
+        errors = list(provider_errors(told)) if name.endswith("Json") else []
+        details += errors or [f"{name}={told}"]
     text = f"{as_text(error.get('code')) or 'no code'}: {as_text(error.get('message')) or 'no message'}"
     return one_line(f"{text} ({'; '.join(details)})" if details else text)
+
+
+def provider_errors(text: str) -> Iterator[str]:
+    """What the provider of the machines says in its JSON, the last word at the end; nothing if it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return  # cut off, or no JSON after all: it is shown as it is
+    error = as_mapping(found).get("error", found)
+    depth = 0
+    while isinstance(error, Mapping) and depth < 5:
+        if error.get("code") or error.get("message"):
+            yield f"{one_line(str(error.get('code') or ''))}: {one_line(str(error.get('message') or ''))}"
+        inner = error.get("details")
+        error = inner[0] if isinstance(inner, list) and inner else error.get("innererror")
+        depth += 1

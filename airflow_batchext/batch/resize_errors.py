@@ -9,11 +9,10 @@ Source: https://learn.microsoft.com/azure/batch/batch-pool-node-error-checking
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_batchext.batch.data_plane import ResizeError, one_line
+from airflow_batchext.batch.data_plane import ResizeError, one_line, provider_errors
 from airflow_batchext.batch.values import as_mapping, as_sequence, below
 
 _MORE_QUOTA = (
@@ -85,20 +84,5 @@ def _details(details: Any) -> Iterator[str]:
         name, value = str(detail.get("code") or ""), str(detail.get("message") or "")
         if name.endswith("Truncated"):
             continue
-        told = list(_provider_errors(value)) if "json" in name.lower() else []
+        told = list(provider_errors(value)) if "json" in name.lower() else []
         yield from told or [f"{one_line(name)}: {one_line(value)}"]
-
-
-def _provider_errors(text: str) -> Iterator[str]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return  # cut off, or no JSON after all: it is shown as it is
-    error = as_mapping(found).get("error", found)
-    depth = 0
-    while isinstance(error, Mapping) and depth < 5:
-        if error.get("code") or error.get("message"):
-            yield f"{one_line(str(error.get('code') or ''))}: {one_line(str(error.get('message') or ''))}"
-        inner = error.get("details")
-        error = inner[0] if isinstance(inner, list) and inner else error.get("innererror")
-        depth += 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from airflow_batchext.batch.data_plane import AGENTLESS_STATES, VOID_STATES, Phase, epoch_seconds, one_line
+from airflow_batchext.diagnosis._provider import reported
 
 if TYPE_CHECKING:
     from airflow_batchext.health import ExtensionHealth, Fault, NodeHealth, PoolHealth
@@ -50,6 +51,8 @@ class Cause:
     :param certainty: how well that is known.
     :param weight: how near it is to the root, from 0 to 100: what is told outright comes before what is
         inferred, and a cause before its consequences.
+    :param document: whether it lies in the pool's document (identities, settings, image, size …), so that an
+        extension that has succeeded on any node rules it out for this extension.
     :param look: finds the places where it shows.
     :param general: it holds only where nothing more particular explains the same place.
     """
@@ -64,6 +67,7 @@ class Cause:
     weight: int
     look: Look
     general: bool = False
+    document: bool = False
 
 
 def short_of_nodes(health: PoolHealth) -> bool:
@@ -165,14 +169,17 @@ def unready(health: PoolHealth, *types: str) -> Iterator[tuple[NodeHealth, Exten
 
     :param types: in lower case; none means any.
     """
-    for node in staying(health):
-        if node.state in VOID_STATES:
-            continue
-        for extension in node.extensions:
-            if extension.phase is not Phase.SUCCEEDED and (
-                not types or type_of(health, extension).lower() in types
-            ):
-                yield node, extension
+    listed = (
+        (node, extension)
+        for node in staying(health)
+        if node.state not in VOID_STATES
+        for extension in node.extensions
+    )
+    for node, extension in (*listed, *(reported(health) if short_of_nodes(health) else ())):
+        if extension.phase is not Phase.SUCCEEDED and (
+            not types or type_of(health, extension).lower() in types
+        ):
+            yield node, extension
 
 
 def stuck(health: PoolHealth, *types: str) -> Iterator[tuple[NodeHealth, ExtensionHealth]]:
@@ -218,7 +225,8 @@ def said_by(extension: ExtensionHealth) -> str:
 
 def hit(node: NodeHealth, extension: ExtensionHealth, why: str = "") -> Hit:
     """An extension in the gate's words, with what makes it a sign."""
-    said = f"node {node.id} ({node.state or 'no state'}): {said_of(extension)}"
+    where = f"node {node.id} ({node.state or 'no state'})" if node.id else "the resize of the pool"
+    said = f"{where}: {said_of(extension)}"
     return Hit(f"{said}; {why}" if why else said, node.id, extension.name)
 
 

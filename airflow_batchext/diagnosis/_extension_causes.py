@@ -47,6 +47,7 @@ _NO_WAY: Final = (
     r"|network is unreachable|failed to connect to .{0,80}port|connection was closed unexpectedly"
 )
 _PROXY: Final = r"\b407\b.{0,40}proxy|proxy authentication required|unable to connect to proxy|proxyconnect"
+_UNSUPPORTED_SYSTEM: Final = r"unsupported operating system|failed,51,"
 _WITH_GPU: Final = re.compile(r"standard_n[cdgv]\d*", re.IGNORECASE)
 
 
@@ -54,6 +55,8 @@ def _without_identity(*types: str) -> Any:
     def look(health: PoolHealth) -> Iterator[Hit]:
         if not health.identities:
             for node, extension in stuck(health, *types):
+                if not node.id or re.search(_UNSUPPORTED_SYSTEM, said_by(extension), re.IGNORECASE):
+                    continue  # the provider, or the agent itself, says what it is
                 yield hit(node, extension, "the pool has no managed identity")
 
     return look
@@ -195,6 +198,7 @@ EXTENSION_LOOKS: Final[Mapping[str, Look]] = {
         saying="could not get lock|dpkg.{0,40}lock|lock.{0,40}/var/lib/(dpkg|apt)"
     ),
     "monitor-without-identity": _without_identity(*MONITOR),
+    "monitor-unsupported-system": extension_says(*MONITOR, saying=_UNSUPPORTED_SYSTEM),
     "extension-dns": extension_says(saying=_NO_NAME),
     "extension-proxy": extension_says(saying=_PROXY),
     "extension-network": extension_says(saying=_NO_WAY),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_batchext.batch.data_plane import (
@@ -18,11 +19,14 @@ from airflow_batchext.diagnosis._cause import (
     Hit,
     Look,
     fault_text,
+    hit,
     node_error,
     said_of,
+    short_of_nodes,
     states,
     staying,
 )
+from airflow_batchext.diagnosis._provider import reported
 
 if TYPE_CHECKING:
     from airflow_batchext.health import NodeHealth, PoolHealth
@@ -67,6 +71,16 @@ def _no_agent(health: PoolHealth) -> Iterator[Hit]:
         said += [fault_text(error) for error in node.errors if error.code.lower() == _AGENT_ERROR]
         if said:
             yield Hit(f"node {node.id} ({node.state or 'no state'}): {one_line('; '.join(said))}", node.id)
+    for node, extension in reported(health) if short_of_nodes(health) else ():
+        if extension.name.lower() == BATCH_OWN_EXTENSION.lower():
+            yield hit(node, extension)
+
+
+def _custom_image(health: PoolHealth) -> Iterator[Hit]:
+    """Batch takes the agent that the document names, whatever system a custom image has."""
+    if health.image.get("id") or health.image.get("virtualMachineImageId"):
+        for found in _no_agent(health):
+            yield replace(found, said=f"{found.said}; the pool's image is a custom one")
 
 
 def _for(health: PoolHealth, node: NodeHealth) -> float:
@@ -81,6 +95,11 @@ NODE_LOOKS: Final[Mapping[str, Look]] = {
     "application-package": node_error("ApplicationPackageError"),
     "container-image": node_error(saying="container ?image|docker|registry"),
     "batch-agent": _no_agent,
+    "agent-custom-image": _custom_image,
+    "mount-failed": node_error("MountConfigurationError", saying=r"configuring (the )?specified mount"),
+    "application-package-identity": node_error(
+        saying=r"^ApplicationPackageError\b.{0,600}(identity|authoriz|authentic|forbidden|\b403\b)"
+    ),
     "node-unreachable": states("unusable", but_for_errors=True),
     "contact-lost": states("unknown"),
     "joining-for-long": _joining_for_long,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from airflow_batchext.batch.data_plane import one_line
-from airflow_batchext.diagnosis._cause import Hit, Look, fault_text, resize, short_of_nodes, sizes
+from airflow_batchext.batch.data_plane import epoch_seconds, one_line
+from airflow_batchext.diagnosis._cause import Hit, Look, fault_text, hit, resize, short_of_nodes, sizes
+from airflow_batchext.diagnosis._provider import reported
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth
@@ -18,7 +19,23 @@ _CAPACITY: Final = (
 )
 _SUBSCRIPTION: Final = r"quotaexceeded|operationnotallowed[^}]*quota|exceeding approved .{0,60}quota"
 _ADDRESSES: Final = r"subnet.{0,80}(full|not enough|insufficient)|not enough (unassigned |free )?ip addresses"
-_PARTICULAR: Final = "|".join((_GENERATION, _CAPACITY, _SUBSCRIPTION, _ADDRESSES))
+_POLICY: Final = r"requestdisallowedbypolicy|disallowed by policy"
+_DISK: Final = r"does not support (the )?storage account type"
+_DELEGATION: Final = r"subnet has delegation|subnet.{0,80}delegat"
+_ROLE: Final = r"batch service does not have the (desired|required) permissions"
+_VAULT: Final = r"not authorized to access the key ?vault"
+_VERSION: Final = r"artifactversionnotfound|no version found in the artifact repository"
+_UNKNOWN_EXTENSION: Final = r"vmextensionnotfound|vm extension with publisher .{0,200}could not be found"
+_EXTENSION: Final = r"vmextensionprovisioning(error|timeout)|vmextensionhandlernontransienterror"
+_LOCK: Final = r"scopelocked|scope\(s\) are locked|networksecuritygroup.{0,60}inuse|nsg.{0,40}in use"
+_PARTICULAR: Final = "|".join(
+    (
+        *(_GENERATION, _CAPACITY, _SUBSCRIPTION, _ADDRESSES, _POLICY, _DISK, _DELEGATION, _ROLE, _VAULT),
+        *(_VERSION, _UNKNOWN_EXTENSION, _EXTENSION, _LOCK),
+    )
+)
+#: A deletion was recorded to take two to four minutes.
+_LONG_DELETION_SECONDS: Final = 1800.0
 _INTERNAL: Final = r"server encountered an internal error"
 
 
@@ -33,6 +50,33 @@ def _settings_as_text(health: PoolHealth) -> Iterator[Hit]:
 def _being_deleted(health: PoolHealth) -> Iterator[Hit]:
     if health.state == "deleting":
         yield Hit(f"pool {health.id} is being deleted since {health.state_since or 'an unknown time'}")
+
+
+def _deletion_held(health: PoolHealth) -> Iterator[Hit]:
+    since = epoch_seconds(health.state_since)
+    if health.state == "deleting" and since is not None:
+        lasted = health.taken_at - since
+        if lasted >= _LONG_DELETION_SECONDS:
+            yield Hit(f"pool {health.id} is being deleted for {lasted / 60:.0f} minutes")
+    yield from resize(saying=_LOCK)(health)
+
+
+def _extension_failed(health: PoolHealth) -> Iterator[Hit]:
+    if short_of_nodes(health):
+        for node, extension in reported(health):
+            yield hit(node, extension)
+
+
+def _no_nodes_wanted(health: PoolHealth) -> Iterator[Hit]:
+    told = (health.target_dedicated, health.target_low_priority)
+    wanted = sum(filter(None, told))
+    if (
+        health.autoscale
+        and health.allocation_state == "steady"
+        and told != (None, None)
+        and not (wanted or health.nodes or health.autoscale_error)
+    ):
+        yield Hit(f"the autoscale formula of pool {health.id} asks for no nodes, and the pool has none")
 
 
 def _no_pool(health: PoolHealth) -> Iterator[Hit]:
@@ -91,6 +135,16 @@ POOL_LOOKS: Final[Mapping[str, Look]] = {
     "marketplace-plan": resize("MissingPublisherPropertyInMarketPlacePlan"),
     "inter-node-limit": resize("CommunicationEnabledPoolReachedMaxVMCount"),
     "resize-stopped": resize("ResizeStopped"),
+    "policy": resize(saying=_POLICY),
+    "disk-type": resize(saying=_DISK),
+    "subnet-delegated": resize(saying=_DELEGATION),
+    "subscription-role": resize(saying=_ROLE),
+    "subscription-key-vault": resize(saying=_VAULT),
+    "extension-version-missing": resize(saying=_VERSION),
+    "extension-unknown": resize(saying=_UNKNOWN_EXTENSION),
+    "extension-provisioning": _extension_failed,
+    "deletion-held": _deletion_held,
+    "autoscale-at-zero": _no_nodes_wanted,
     "removal-failed": resize("RemoveNodesFailed"),
     "autoscale-formula": _autoscale,
     "allocation-failed": _unexplained_allocation,

@@ -56,7 +56,9 @@ class Finding:
     def where(self) -> str:
         """Where it shows, in a few words."""
         if not self.nodes:
-            return "the pool"
+            return (
+                f"{', '.join(map(one_line, self.extensions))} in the pool" if self.extensions else "the pool"
+            )
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
         return f"{', '.join(map(one_line, self.extensions[:3]))} on {count}" if self.extensions else count
 
@@ -118,7 +120,7 @@ def diagnose(health: PoolHealth) -> Diagnosis:
 
     It never guesses: what no known cause explains is listed as it was seen.
     """
-    found = {cause: tuple(dict.fromkeys(cause.look(health))) for cause in known_causes()}
+    found = {cause: _not_refuted(cause, health) for cause in known_causes()}
     particular = [hit for cause, hits in found.items() if not cause.general for hit in hits]
     explained = {(hit.node, hit.extension) for hit in particular}
     nodes = {hit.node for hit in particular if hit.node}
@@ -139,6 +141,30 @@ def diagnose(health: PoolHealth) -> Diagnosis:
     ]
     findings.sort(key=lambda finding: (-finding.cause.weight, -len(finding.hits), finding.cause.id))
     return Diagnosis(health, tuple(findings), tuple(_unexplained(health, findings)))
+
+
+def _not_refuted(cause: Cause, health: PoolHealth) -> tuple[Hit, ...]:
+    """The places where a cause shows, but for those that evidence rules out.
+
+    What lies in the pool's document is the same for all its nodes: an extension that has succeeded on one of
+    them did so with these settings, this identity, this image.
+    """
+    hits = dict.fromkeys(cause.look(health))
+    if not cause.document or not hits:
+        return tuple(hits)
+    succeeded = {
+        extension.name.lower()
+        for node in health.nodes
+        if not node.leaving
+        for extension in node.extensions
+        if extension.phase is Phase.SUCCEEDED
+    }
+    asked = {name.lower() for name in health.expected}
+    return tuple(
+        hit
+        for hit in hits
+        if (hit.extension.lower() not in succeeded if hit.extension else not asked & succeeded)
+    )
 
 
 def _covered(hit: Hit, nodes: set[str]) -> bool:

@@ -14,6 +14,23 @@ _NUMBER = re.compile(r"AADSTS(\d+)")
 # Ids and times of the single refusal, so that the same one reads the same twice.
 _SIGN_IN_TRAILER = re.compile(r"\s*Trace ID: \S+ Correlation ID: \S+ Timestamp: [\d :ZT.-]+")
 _LACKING = re.compile(r"perform action '(?P<action>[^']+)' over scope '(?P<scope>[^']+)'")
+_LINKED = re.compile(
+    r"perform action\(s\) '(?P<action>[^']+)' on the linked scope\(s\) '(?P<scope>[^']+)'", re.IGNORECASE
+)
+_ROLES = {
+    "microsoft.managedidentity/userassignedidentities/assign/action": "Managed Identity Operator",
+    "microsoft.network/virtualnetworks/subnets/join/action": "Network Contributor",
+}
+_BY_REFUSAL = {
+    "RequestDisallowedByPolicy": (
+        "A policy of the organisation forbids what the document asks for: the message says which and why. "
+        "Change that part of the document, or ask those who keep the policies of the subscription."
+    ),
+    "FeatureDisabled": (
+        "The subscription does not have a feature that the document asks for: have it registered, or do "
+        "without it."
+    ),
+}
 _NO_KEYS = re.compile(r"not allow.{0,60}shared ?key|shared ?key.{0,60}not allow", re.IGNORECASE | re.DOTALL)
 
 _FEDERATION = (
@@ -104,6 +121,14 @@ def advice(status: int, code: str, text: str, needs: str = "") -> str:
     """
     if status not in _BY_STATUS:
         return _BY_CONFLICT.get(code, "")
+    if code in _BY_REFUSAL:
+        return _BY_REFUSAL[code]
+    linked = _LINKED.search(text)
+    if linked is not None:
+        action, scope = linked["action"], linked["scope"]
+        role = _ROLES.get(action.lower())
+        usual = f" (the role {role}, or one with this action)" if role else " (a role with this action)"
+        return f"The identity that deploys lacks {action} on {scope}: give it that there{usual}."
     lacking = _LACKING.search(text)
     if lacking is not None:
         return (

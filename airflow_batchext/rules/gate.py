@@ -178,6 +178,8 @@ class Verdict:
     @property
     def summary(self) -> str:
         """How far it is and what it waits for, in one line; the same as long as nothing changes."""
+        if self.needed is None and self.reasons:
+            return self.listed(3)  # the nodes were not read, or the pool does not say how many it wants
         wanted = "an unknown number of" if self.needed is None else max(self.needed, len(self.nodes))
         progress = f"{self.ready} of {wanted} nodes ready"
         return f"{progress}; {self.listed(3)}" if self.reasons else progress

@@ -97,6 +97,28 @@ def provider(code: str, message: str) -> Body:
     )
 
 
+def reason(text: str) -> Fault:
+    """A resize that fails for a reason in Batch's own words."""
+    return Fault(rules=resizes("AllocationFailed", Reason=text))
+
+
+def reported(name: str, message: str, kind: str = "KeyVaultForLinux") -> Body:
+    """The provider of the machines reports that an extension failed."""
+    told = f"VM has reported a failure when processing extension '{name}' (publisher 'P' and type '{kind}')."
+    return provider("VMExtensionProvisioningError", f"{told} Error message: '{message}'.")
+
+
+def custom_image(body: Body) -> None:
+    group = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g/providers"
+    place = f"{group}/Microsoft.Compute/galleries/g/images/i/versions/1.0.0"
+    machine(body)["imageReference"] = {"id": place}
+
+
+def delete_for_long(azure: Azure, pool: str) -> None:
+    azure.emulator.account.delete_pool(pool)
+    azure.pass_time(3600)
+
+
 def without_identity(body: Body) -> None:
     body.pop("identity", None)
 
@@ -298,6 +320,45 @@ FAULTS: dict[str, Fault] = {
     ),
     "extension-behind-another": Fault(
         [HEALTH, {**AGENT, "provisionAfterExtensions": ["health"]}], says("health", "Enable failed: exit 9")
+    ),
+    "deletion-held": Fault(rules={"timings": {"deletion": 100000}}, then=delete_for_long),
+    "policy": Fault(rules=provider("RequestDisallowedByPolicy", "Resource 'x' was disallowed by policy.")),
+    "disk-type": Fault(
+        rules=provider(
+            "InvalidParameter",
+            "the VM size Standard_A2_v2 does not support the storage account type Premium_LRS of disk.",
+        )
+    ),
+    "subnet-delegated": reason("Allocation failed as subnet has delegation to external resources."),
+    "subscription-role": reason(
+        "Azure Batch Service does not have the desired permissions to perform a pool operation."
+    ),
+    "subscription-key-vault": reason("Allocation failed as Batch is not authorized to access the key vault."),
+    "extension-version-missing": Fault(
+        rules=provider(
+            "ArtifactVersionNotFound",
+            "No version found in the artifact repository that satisfies the requested version '7.7'.",
+        )
+    ),
+    "extension-unknown": Fault(
+        rules=provider(
+            "VMExtensionNotFound", "The VM extension with publisher 'P' and type 'T' could not be found."
+        )
+    ),
+    "extension-provisioning": Fault(rules=reported("secretext", "Enable failed: exit 9")),
+    "autoscale-at-zero": Fault(change=scaled("$TargetDedicatedNodes = 0;")),
+    "agent-custom-image": Fault(
+        change=custom_image,
+        then=mark("starting", "BatchAgentInstallationFailure", "The batch agent extension has failed"),
+    ),
+    "mount-failed": unusable(
+        "MountConfigurationError", "An error was encountered while configuring specified mount(s)"
+    ),
+    "application-package-identity": unusable(
+        "ApplicationPackageError", "The managed identity is not authorized to read the blob"
+    ),
+    "monitor-unsupported-system": Fault(
+        [AGENT], says("monitor", "Install,failed,51,Unsupported operating system: debian 12")
     ),
     "extension-order": Fault([{**HEALTH, "provisionAfterExtensions": ["elsewhere"]}]),
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_batchext.batch.data_plane import Phase
 from airflow_batchext.diagnosis import diagnose, known_causes
 from airflow_batchext.emulator import Scenario
+from airflow_batchext.health import from_json, to_json
 from airflow_batchext.hooks.health import read_health
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from tests.diagnosis import causes_page
@@ -16,7 +18,9 @@ from tests.diagnosis.faults import (
     HEALTH,
     Fault,
     diagnosed,
+    hangs,
     on,
+    reported,
     says,
     together,
     vault,
@@ -24,6 +28,7 @@ from tests.diagnosis.faults import (
 )
 
 IDS = [cause.id for cause in known_causes()]
+DOCUMENT = {cause.id for cause in known_causes() if cause.document}
 
 
 def test_there_is_a_way_to_make_each_known_cause():
@@ -55,7 +60,8 @@ MIXED = [
     ("allocation-timed-out", "extension-timed-out"),
     ("no-capacity", "batch-agent"),
     ("vm-generation", "key-vault-client-id"),
-    ("key-vault-initial-sync", "node-unreachable"),
+    ("key-vault-no-role", "node-unreachable"),
+    ("key-vault-initial-sync", "quota-vm-family"),
     ("extension-behind-another", "key-vault-no-role"),
     ("extension-order", "application-package"),
     ("identity-operation-failed", "key-vault-no-client-id"),
@@ -63,15 +69,23 @@ MIXED = [
     ("quota-vm-family", "container-image", "extension-dns"),
     ("nodes-missing", "machine-agent"),
     ("key-vault-no-role", "start-task-failed", "gpu-none", "preempted"),
-    ("key-vault-endpoint", "contact-lost"),
+    ("key-vault-certificate-missing", "contact-lost"),
+    ("key-vault-endpoint", "policy"),
+    ("mount-failed", "monitor-unsupported-system"),
+    ("extension-provisioning", "key-vault-certificate-missing"),
 ]
 
 
 @pytest.mark.parametrize("causes", MIXED, ids="+".join)
 def test_of_several_causes_at_once_all_are_named(azure, causes):
     # What happens to single nodes happens to the first; the others are faults of the last ones.
-    single = [FAULTS[cause] for cause in causes]
-    mixed = together(*(fault if fault.then else on(1 + n % 2, fault) for n, fault in enumerate(single)))
+    # What lies in the document is wrong on all nodes: a success on one of them would rule it out.
+    mixed = together(
+        *(
+            FAULTS[cause] if FAULTS[cause].then or cause in DOCUMENT else on(1 + n % 2, FAULTS[cause])
+            for n, cause in enumerate(causes)
+        )
+    )
     for rule in mixed.rules.get("pools", ()):
         rule["nodes_allocated"] = 3
     found = diagnosed(azure, mixed, nodes=4 if "pools" in mixed.rules else 3)
@@ -193,3 +207,64 @@ def test_every_cause_is_described_in_full(cause):
 
 def test_the_page_of_the_docs_is_the_table():
     assert causes_page.PAGE.read_text("utf-8") == causes_page.page()
+
+
+# --- evidence to the contrary ------------------------------------------------------------------------------
+
+
+def healed_on(health, node_index):
+    """The snapshot, but every extension of one node has succeeded."""
+    data = to_json(health)
+    nodes = data["nodes"]
+    for extension in nodes[node_index % len(nodes)]["extensions"] if nodes else []:
+        extension.update(phase="succeeded", code="ProvisioningState/succeeded", message="", statuses=[])
+    return from_json(data)
+
+
+@pytest.mark.parametrize("cause", IDS)
+def test_where_an_extension_succeeded_no_cause_in_the_document_is_named(azure, cause):
+    health = diagnosed(azure, FAULTS[cause]).health
+    for index in range(max(len(health.nodes), 1)):
+        healed = healed_on(health, index)
+        succeeded = {e.name for n in healed.nodes for e in n.extensions if e.phase is Phase.SUCCEEDED}
+        for finding in diagnose(healed).findings:
+            if finding.cause.document:
+                assert succeeded.isdisjoint(hit.extension for hit in finding.hits)
+                assert not ("secretext" in succeeded and not finding.extensions)
+
+
+def test_a_hang_on_one_of_three_nodes_is_not_the_identitys_fault(azure):
+    fault = Fault(change=FAULTS["key-vault-without-identity"].change, rules=hangs("secretext", node=1))
+    found = diagnosed(azure, fault)
+    assert found.health.outcome == "wait"
+    assert not DOCUMENT & set(found.causes)
+    assert found.unexplained, "it is told as it was seen"
+
+
+def test_the_providers_words_are_looked_up_among_the_causes_of_the_extension(azure):
+    words = "Install,failed,51,Unsupported operating system: debian 12"
+    told = reported("monitor", words, "AzureMonitorLinuxAgent")
+    found = diagnosed(azure, Fault([AGENT], told))
+    assert found.causes[:1] == ("monitor-unsupported-system",), found.short(9)
+    assert "allocation-failed" not in found.causes
+    assert found.findings[0].extensions == ("monitor",)
+
+
+def test_the_provider_may_speak_of_batchs_own_extension(azure):
+    found = diagnosed(azure, Fault(rules=reported("batchNodeExtension", "actual=403", "CustomScript")))
+    assert found.causes[:1] == ("batch-agent",), found.short(9)
+    assert "allocation-failed" not in found.causes
+
+
+def test_a_start_task_of_the_boot_before_is_no_cause(azure):
+    fault = Fault(
+        change=FAULTS["start-task-failed"].change, rules={"start_tasks": [{"exit_code": 7, "boots": "first"}]}
+    )
+    assert diagnosed(azure, fault, nodes=1).causes[:1] == ("start-task-failed",)
+    azure.emulator.account.reimage_node(azure.pool_id, 0)
+    azure.pass_time(458)
+    with AzureBatchNodeHook() as hook:
+        found = diagnose(read_health(hook, azure.pool_id))
+    assert found.health.nodes[0].state == "starting"
+    assert found.health.nodes[0].start_task.result == "failure", "it still shows the old one"
+    assert found.causes == ()

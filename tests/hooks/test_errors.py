@@ -23,6 +23,7 @@ from airflow_batchext.exceptions import (
     UnavailableError,
 )
 from airflow_batchext.hooks._errors import translated
+from airflow_batchext.hooks._refusals import advice
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from tests.conftest import own_connection
 
@@ -186,3 +187,42 @@ def test_secrets_that_an_answer_echoes_are_blotted_out_and_no_request_hangs_on()
     assert "bad value '***'" in str(error)
     assert error.__cause__ is None
     assert error.__suppress_context__
+
+
+LINKED = (
+    "The client 'c' with object id 'o' has permission to perform action "
+    "'Microsoft.Batch/batchAccounts/pools/write' on scope '/s'; however, it does not have permission to perform "
+    "action(s) '{action}' on the linked scope(s) '{scope}' (respectively) or the linked scope(s) are invalid."
+)
+
+
+@pytest.mark.parametrize(
+    ("action", "scope", "role"),
+    [
+        (
+            "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+            "/subscriptions/1/userAssignedIdentities/nodes",
+            "Managed Identity Operator",
+        ),
+        (
+            "Microsoft.Network/virtualNetworks/subnets/join/action",
+            "/subscriptions/1/virtualNetworks/n/subnets/batch",
+            "Network Contributor",
+        ),
+        (
+            "Microsoft.Compute/galleries/images/read",
+            "/subscriptions/1/galleries/g",
+            "a role with this action",
+        ),
+    ],
+)
+def test_a_right_that_is_missing_on_a_linked_resource_is_named(action, scope, role):
+    told = advice(403, "LinkedAuthorizationFailed", LINKED.format(action=action, scope=scope), "some/action")
+    assert f"lacks {action} on {scope}" in told
+    assert role in told
+
+
+def test_a_policy_is_no_matter_of_roles():
+    told = advice(403, "RequestDisallowedByPolicy", "Resource 'p' was disallowed by policy.", "some/action")
+    assert "policy of the organisation" in told
+    assert "role" not in told

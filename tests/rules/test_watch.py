@@ -558,3 +558,23 @@ def test_looks_slow_down_when_nothing_moves_for_long_and_not_before():
     assert pauses[-1] == 60
     world.pool["allocationState"] = "steady"
     assert watch.pause(30, look(world, watch, now=900)) == 30
+
+
+PROVIDER = '{"error": {"code": "RequestDisallowedByPolicy", "message": "disallowed by policy"}}'
+
+
+def test_a_failed_resize_is_told_with_one_number_and_the_providers_words():
+    error = {
+        "code": "AllocationFailed",
+        "message": "m",
+        "values": [
+            {"name": "Provider Error Json", "value": PROVIDER},
+            {"name": "Provider Error Json Truncated", "value": "False"},
+        ],
+    }
+    verdict = look(World(pool=shapes.pool(currentDedicatedNodes=1, resizeErrors=[error])))
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.summary == (
+        "the resize of pool p1 ended with 1 of 2 nodes: "
+        "AllocationFailed: m (RequestDisallowedByPolicy: disallowed by policy)"
+    )

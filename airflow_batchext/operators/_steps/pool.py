@@ -178,7 +178,9 @@ class PoolSteps(ABC, Generic[ParametersT]):
         match seen.course:
             case Course.TIMEOUT if goal is Goal.GONE:
                 return DeletionTimeoutError(
-                    f"Pool {self._target} was still there after {seconds:g} seconds: {seen.text}"
+                    f"Pool {self._target} was still there after {seconds:g} seconds: {seen.text}. A lock on "
+                    "the resource group or the network, a network security group in use, or nodes that "
+                    "cannot be reached may hold it up."
                 )
             case Course.TIMEOUT:
                 return PoolTimeoutError(
