@@ -56,9 +56,8 @@ class Finding:
     def where(self) -> str:
         """Where it shows, in a few words."""
         if not self.nodes:
-            return (
-                f"{', '.join(map(one_line, self.extensions))} in the pool" if self.extensions else "the pool"
-            )
+            named = ", ".join(map(one_line, self.extensions[:3]))
+            return f"{named} in the pool" if named else "the pool"
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
         return f"{', '.join(map(one_line, self.extensions[:3]))} on {count}" if self.extensions else count
 

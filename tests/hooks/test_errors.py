@@ -191,8 +191,9 @@ def test_secrets_that_an_answer_echoes_are_blotted_out_and_no_request_hangs_on()
 
 LINKED = (
     "The client 'c' with object id 'o' has permission to perform action "
-    "'Microsoft.Batch/batchAccounts/pools/write' on scope '/s'; however, it does not have permission to perform "
-    "action(s) '{action}' on the linked scope(s) '{scope}' (respectively) or the linked scope(s) are invalid."
+    "'Microsoft.Batch/batchAccounts/pools/write' on scope '/s'; however, it does not have permission to "
+    "perform action(s) '{action}' on the linked scope(s) '{scope}' (respectively) or the linked scope(s) are "
+    "invalid."
 )
 
 
