@@ -19,7 +19,7 @@ class _WithinDeadline:
 
     def is_retry(self, settings: Any, response: Any) -> bool:
         """Whether to try again."""
-        return bool(super().is_retry(settings, response)) and self._fits(response)  # type: ignore[misc]
+        return bool(super().is_retry(settings, response)) and self._fits(settings, response)  # type: ignore[misc]
 
     def get_retry_after(self, response: Any) -> float | None:
         """How long the service asks to wait, in seconds; None if that makes no sense."""
@@ -29,8 +29,11 @@ class _WithinDeadline:
             return None
         return float(after) if after is not None and math.isfinite(after) and after >= 0 else None
 
-    def _fits(self, response: Any) -> bool:
-        return (self.get_retry_after(response) or 0.0) <= min(LONGEST_WAIT_SECONDS, seconds_left())
+    def _fits(self, settings: Any, response: Any) -> bool:
+        tried = len(settings["history"])
+        backoff = settings["backoff"] * 2.0**tried if tried else 0.0
+        wait = self.get_retry_after(response) or min(settings["max_backoff"], backoff)
+        return float(wait) < min(LONGEST_WAIT_SECONDS, seconds_left())
 
 
 class Retries(_WithinDeadline, core.RetryPolicy[Any, Any]):
