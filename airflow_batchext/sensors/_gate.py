@@ -30,6 +30,7 @@ from airflow_batchext.rules.events import EventKind, summary
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.watch import DEFAULT_NOTICE_SECONDS, Watch
 from airflow_batchext.sensors._rules import GateParameters, gate_repair, gate_rules
+from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,
@@ -168,7 +169,8 @@ class Gate:
         """
         # The error at the deadline has to say what is missing then, so the last look is a whole one.
         last = time.time() + self.sensor.poke_interval - self._started >= self.sensor.timeout
-        verdict = self._verdict = look(self._hook, self._watch, whole=last)
+        with look_within(self._started + self.sensor.timeout - time.time()):
+            verdict = self._verdict = look(self._hook, self._watch, whole=last)
         if verdict.summary != self._said:
             self._said = verdict.summary
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, self._said)

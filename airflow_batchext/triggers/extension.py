@@ -21,6 +21,7 @@ from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.status import lease_for, owner_of
 from airflow_batchext.rules.gate import Outcome, Rules
+from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
@@ -152,7 +153,9 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         while True:
             await asyncio.sleep(max(0.0, min(pause, deadline - time.time())))
             # The last look is made at the deadline, not some time before it.
-            verdict = await looks.verdict(since, last=time.time() >= deadline)
+            left = deadline - time.time()
+            with look_within(left):
+                verdict = await looks.verdict(since, last=left <= 0)
             if verdict.summary != said:
                 said = verdict.summary
                 self.log.info("Pool %s: %s", self.pool_id, said)

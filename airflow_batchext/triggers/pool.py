@@ -15,6 +15,7 @@ from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.pool_wait import alook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, pause_after
+from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
 
@@ -56,7 +57,8 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
         pause, failures, said = self.poll_interval, 0, ""
         while True:
             await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
-            look = await alook(hook, self.pool_id, wait)
+            with look_within(self.deadline - time.time()):
+                look = await alook(hook, self.pool_id, wait)
             if look.text != said:
                 said = look.text
                 self.log.info("%s", said)

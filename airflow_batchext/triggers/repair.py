@@ -16,6 +16,7 @@ from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.status import Stage, ended, lease_for
+from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 
@@ -65,7 +66,9 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
         while True:
             await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
             left = self.deadline - time.time()
-            progress = await adrive(hook, self.pool_id, repair.look(hook.service_time, seconds_left=left))
+            with look_within(left):
+                looked = repair.look(hook.service_time, seconds_left=left)
+                progress = await adrive(hook, self.pool_id, looked)
             if progress.text != said:
                 said = progress.text
                 self.log.info("Pool %s: %s", self.pool_id, said)

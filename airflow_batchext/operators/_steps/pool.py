@@ -29,6 +29,7 @@ from airflow_batchext.hooks._drivers.pool_wait import look
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.parameters import check_pool_id, check_seconds
 from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, pause_after
+from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
@@ -104,12 +105,14 @@ class PoolSteps(ABC, Generic[ParametersT]):
     def _proceed(self, context: Context) -> dict[str, Any]:
         with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook:
             while True:
-                step = self._step(context, hook)
+                with look_within(self._left):
+                    step = self._step(context, hook)
                 if not isinstance(step, Wait):
                     return step
                 self._memo["goal"] = step.goal.value
                 # The first look is made here: what is there already costs no trigger.
-                seen = look(hook, self._target, step)
+                with look_within(self._left):
+                    seen = look(hook, self._target, step)
                 if self.operator.deferrable and seen.course is Course.WAITING:
                     raise self._deferral(step)
                 self._arrive(self._wait(hook, step, seen))
@@ -124,7 +127,8 @@ class PoolSteps(ABC, Generic[ParametersT]):
                 return Look(Course.TIMEOUT, seen.text)
             failures = failures + 1 if seen.passing else 0
             self._pause(pause_after(seen, failures, self.operator.poll_interval))
-            seen = look(hook, self._target, wait)
+            with look_within(self._left):
+                seen = look(hook, self._target, wait)
         return seen
 
     def _deferral(self, wait: Wait) -> TaskDeferred:

@@ -17,6 +17,7 @@ from airflow_batchext.operators._steps.pool import PoolParameters
 from airflow_batchext.parameters import check_pool_id, check_repair_policy, check_seconds
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.status import Progress, Stage, ended, lease_for, owner_of
+from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 
@@ -56,7 +57,9 @@ class RepairNodes:
         with AzureBatchNodeHook(self.operator.azure_batchext_conn_id, retries=0) as hook:
             while True:
                 left = deadline - time.time()
-                progress = drive(hook, repair.pool_id, repair.look(hook.service_time, seconds_left=left))
+                with look_within(left):
+                    looked = repair.look(hook.service_time, seconds_left=left)
+                    progress = drive(hook, repair.pool_id, looked)
                 if progress.text != said:
                     said = progress.text
                     self.log.info("Pool %s: %s", repair.pool_id, said)
