@@ -21,7 +21,7 @@ from airflow_batchext.pool_spec._forms import (
 from airflow_batchext.pool_spec._positions import Positions
 from airflow_batchext.pool_spec._request import expected_extensions, request_body
 from airflow_batchext.pool_spec._schema import Member, Schema, Shape
-from airflow_batchext.pool_spec._secret_places import check_references, shown_values
+from airflow_batchext.pool_spec._secret_places import check_references, check_reserved, shown_values
 from airflow_batchext.pool_spec._text import DocumentSyntaxError, parse_document
 from airflow_batchext.secrets.names import SECRET_MEMBERS, is_secret_member
 from airflow_batchext.secrets.redact import find_secrets
@@ -48,6 +48,7 @@ __all__ = [
     "Shape",
     "check_document",
     "check_references",
+    "check_reserved",
     "choose_pool",
     "expected_extensions",
     "find_differences",

@@ -23,6 +23,7 @@ from airflow_batchext.pool_spec import (
     Shape,
     check_document,
     check_references,
+    check_reserved,
     with_stand_ins,
 )
 
@@ -53,7 +54,7 @@ def check_pool(
     with suppress(RecursionError):  # a document without a bottom is told of by the check
         document = with_stand_ins(document)
     findings = check_document(document, pool_id=pool_id, schema=schema, today=today)
-    findings[:0] = misplaced
+    findings[:0] = [*misplaced, *check_reserved(document)]
     if schema is None:
         what = "its members were not compared with those that Azure knows: the SDK is built in a new way"
         findings.append(Finding("warning", "", what, "Install a version of azure-mgmt-batch that is older"))

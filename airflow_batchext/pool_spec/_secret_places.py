@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from airflow_batchext.batch.data_plane import REPAIR_ITEM
 from airflow_batchext.batch.documents import at, is_list
 from airflow_batchext.pool_spec._finding import Finding, error
 from airflow_batchext.pool_spec._members import MACHINE
@@ -81,3 +82,17 @@ def check_references(document: object) -> list[Finding]:
         if len(found) == _MOST_FINDINGS:
             break
     return found
+
+
+def check_reserved(document: object) -> list[Finding]:
+    """Tell of metadata under the name in which a repair keeps its journal: it would be believed."""
+    properties = document.get("properties") if isinstance(document, Mapping) else None
+    items = properties.get("metadata") if isinstance(properties, Mapping) else None
+    what = f"the name {REPAIR_ITEM!r} is that of a repair's own journal"
+    return [
+        error(at("properties.metadata", index), what, "Leave it out, or give it another name")
+        for index, item in enumerate(items if is_list(items) else ())
+        if isinstance(item, Mapping)
+        and isinstance(item.get("name"), str)
+        and item["name"].strip().casefold() == REPAIR_ITEM.casefold()
+    ]

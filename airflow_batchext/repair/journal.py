@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from airflow_batchext.batch.data_plane import REPAIR_ITEM
+from airflow_batchext.batch.data_plane import REPAIR_ITEM, one_line
 from airflow_batchext.batch.values import Nodes, as_sequence, below
 
 #: The name of the metadata item.
@@ -21,6 +21,9 @@ ITEM = REPAIR_ITEM
 _VERSION = 1
 _KEY_DIGITS = 10
 _NAME_CHARACTERS = 60
+#: What is believed of a journal: somebody else may have written it.
+_LONGEST_LEASE_SECONDS = 86_400
+_MOST_NOTES, _NOTE_CHARACTERS, _MOST_RECORDS = 20, 300, 1_000
 
 #: What came of a thing that was done. ``open``: under way; ``gone``: the node has left, another is to come.
 STATES = ("open", "gone", "helped", "failed", "refused", "unknown")
@@ -85,7 +88,7 @@ class Journal:
 
     def is_others(self, owner: str, now: float) -> bool:
         """Whether somebody else repairs the pool."""
-        return bool(self.by) and self.by != owner and now < self.until
+        return bool(self.by) and self.by != owner and now < self.until <= now + _LONGEST_LEASE_SECONDS
 
     def forget(self, before: float) -> None:
         """Forget what is older, but not what is under way."""
@@ -138,7 +141,7 @@ def read_journal(metadata: Sequence[tuple[str, str]]) -> Journal | None:
         return None
     try:
         return _read(json.loads(value))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
         raise JournalError(
             f'the pool\'s metadata item "{ITEM}" cannot be understood: remove it if no repair is under way'
         ) from None
@@ -182,17 +185,17 @@ def _read(body: dict[str, Any]) -> Journal:
     if body["v"] != _VERSION:
         raise JournalError
     targets = body.get("targets")
-    failures = [str(failure) for failure in body.get("failures", ())]
+    failures = [one_line(str(failure), _NOTE_CHARACTERS) for failure in body.get("failures", ())]
     return Journal(
         by=str(body.get("by", "")),
-        by_name=str(body.get("for", "")),
+        by_name=one_line(str(body.get("for", "")), _NAME_CHARACTERS),
         until=int(body.get("until", 0)),
         targets=None if targets is None else _targets(targets),
         lowered=tuple(_targets(item) for item in body.get("lowered", ())),
-        records=[_read_record(item, failures) for item in body.get("records", ())],
+        records=[_read_record(item, failures) for item in body.get("records", ())[:_MOST_RECORDS]],
         rounds=int(body.get("rounds", 0)),
         is_over=bool(body.get("over", True)),
-        notes=[str(note) for note in body.get("notes", ())],
+        notes=[one_line(str(note), _NOTE_CHARACTERS) for note in body.get("notes", ())[:_MOST_NOTES]],
     )
 
 
