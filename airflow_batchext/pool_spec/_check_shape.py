@@ -58,6 +58,11 @@ _MOVED = {
     )
 }
 _ELSEWHERE_KNOWN = {"VMExtension": frozenset(catalog.EXTENSION_MEMBERS)}
+_NEWER = {
+    "hardwareprofile": ("hardwareProfile", "2026-08-01"),
+    "vmskuprofile": ("vmSkuProfile", "2026-08-01"),
+}
+"""Members that later versions of the service know, by their squashed names."""
 _MAY_BE_BLANK = frozenset({"value"})
 _KINDS = {
     "text": "a text",
@@ -139,6 +144,14 @@ def _unknown(
     if same is not None:
         meant = at(path, same) if same not in value else ""
         yield error(place, what, f"It is spelt {same}", ARM_PAGE, meant=meant)
+        return
+    newer = _NEWER.get(squash(key))
+    if newer is not None and newer[0] not in spelt.values():
+        version = newer[1]
+        known = (
+            f"{what} that azure-mgmt-batch {schema.version} knows: it is known from api-version {version} on"
+        )
+        yield error(place, known, "Install a newer azure-mgmt-batch, or do without it", ARM_PAGE)
         return
     homes = schema.homes.get(squash(key), ())
     if squash(key) in _REPLACED and not homes:

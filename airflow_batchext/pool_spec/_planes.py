@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_batchext.batch.documents import at, is_list
 from airflow_batchext.pool_spec._finding import object_at
+from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.pool_spec._schema import Shape
 from airflow_batchext.secrets.names import is_secret_member
 from airflow_batchext.secrets.references import REFERENCE_MEMBER
@@ -40,6 +41,26 @@ _SAID_BY_THE_SERVICE: Final = frozenset(
         *("currentNodeCommunicationMode", "certificateReferences"),
     }
 )
+_PATHS: Final = (
+    (f"{MACHINE}.nodeAgentSkuId", "virtualMachineConfiguration.nodeAgentSKUId"),
+    (f"{MACHINE}.imageReference.id", "virtualMachineConfiguration.imageReference.virtualMachineImageId"),
+    (MACHINE, "virtualMachineConfiguration"),
+    ("properties.deploymentConfiguration", "virtualMachineConfiguration"),
+    ("properties.scaleSettings.fixedScale", ""),
+    ("properties.scaleSettings.autoScale.formula", "autoScaleFormula"),
+    ("properties.scaleSettings.autoScale.evaluationInterval", "autoScaleEvaluationInterval"),
+    ("properties.scaleSettings.autoScale", "enableAutoScale"),
+    ("properties.scaleSettings", ""),
+    ("properties.interNodeCommunication", "enableInterNodeCommunication"),
+    ("properties.applicationPackages", "applicationPackageReferences"),
+    (
+        "properties.networkConfiguration.endpointConfiguration.inboundNatPools",
+        "networkConfiguration.endpointConfiguration.inboundNATPools",
+    ),
+    ("properties", ""),
+    ("name", "id"),
+)
+"""Places in the management plane's body with those in the data plane's; the first that fits counts."""
 _NO_IDENTITY = "pools of the data plane cannot be given an identity"
 _NO_TAGS = "pools of the data plane have no tags"
 _ONLY_RESIZE = "the data plane takes it in a resize only"
@@ -141,6 +162,14 @@ def to_management_plane(body: Mapping[str, Any], management: Schema, data: Schem
     known = {*members, "resourceTags", *_SAID_BY_THE_SERVICE}
     cast.found.lost += [(at("", key), _UNKNOWN) for key in body if key not in known and body[key] is not None]
     return cast.found
+
+
+def data_plane_path(path: str) -> str:
+    """Return where the data plane's body has what stands at a path of the management plane's."""
+    for ours, theirs in _PATHS:
+        if path == ours or path.startswith((f"{ours}.", f"{ours}[")):
+            return f"{theirs}{path[len(ours) :]}".lstrip(".")
+    return path
 
 
 def as_asked_for(answer: Mapping[str, Any], management: Schema) -> Converted:

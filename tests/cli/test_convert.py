@@ -112,3 +112,46 @@ def test_a_pool_that_exists_becomes_a_document(azure, capsys):
 def test_a_pool_that_is_not_there_is_not_exported(azure, capsys):
     assert main(["export", "nobody"]) == 2
     assert "batchext export: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (("vmSize", "Standard D2s v5"), "vmSize"),
+        (("targetDedicatedNodes", -1), "targetDedicatedNodes"),
+        (("resizeTimeout", "PT1M"), "resizeTimeout"),
+        (
+            ("virtualMachineConfiguration", {"nodeAgentSKUId": "batch.node.ubuntu-24.04"}),
+            "virtualMachineConfiguration.nodeAgentSKUId",
+        ),
+        (("metadata", {"a": "b"}), "metadata"),
+    ],
+)
+def test_what_is_wrong_in_a_body_of_the_data_plane_is_told_at_its_own_place(
+    change, path, tmp_path, capsys, convert
+):
+    plain = {key: item for key, item in BODY.items() if key != "identity"}
+    body = json.loads(convert(plain, "--to", "data-plane")[1])
+    body["virtualMachineConfiguration"].pop("extensions")
+    member, value = change
+    body[member] = {**body[member], **value} if member == "virtualMachineConfiguration" else value
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps(body, indent=1))
+    assert main(["validate", "--json", str(file)]) == 1
+    (pool,) = json.loads(capsys.readouterr().out)["pools"]
+    shape, finding = sorted(pool["findings"], key=lambda entry: entry["path"])
+    assert "data plane" in shape["problem"]
+    assert finding["path"] == path
+    assert f'"{path.rpartition(".")[2]}"' in file.read_text().splitlines()[finding["line"] - 1]
+
+
+def test_a_body_of_the_data_plane_that_is_right_is_told_of_its_shape_alone(tmp_path, capsys, convert):
+    plain = {key: item for key, item in BODY.items() if key != "identity"}
+    body = json.loads(convert(plain, "--to", "data-plane")[1])
+    body["virtualMachineConfiguration"].pop("extensions")
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps(body))
+    assert main(["validate", "--json", str(file)]) == 1
+    (pool,) = json.loads(capsys.readouterr().out)["pools"]
+    (shape,) = pool["findings"]
+    assert "data plane" in shape["problem"]

@@ -142,6 +142,22 @@ def _check(pool: PoolDocument, name: str | None, look: Look | None) -> list[Find
 
     nameless = name is None and isinstance(pool.body, Mapping) and pool.body.get("name") is None
     findings = check_pool(pool.body, pool_id=_NO_NAME if nameless else name)
+    findings += _of_the_data_plane(pool.body, name)
     if look is not None and isinstance(pool.body, Mapping):
         findings += look(name or pool.name, pool.body)
     return findings
+
+
+def _of_the_data_plane(body: object, name: str | None) -> list[Finding]:
+    """Check what stands in a body of the data plane, at its own places; that it is one is told already."""
+    from dataclasses import replace
+
+    from airflow_batchext.pool_spec._planes import data_plane_path, is_data_plane, to_management_plane
+    from airflow_batchext.pool_spec._sdk_schema import check_pool, data_plane_schema, pool_schema
+
+    management, data = pool_schema(), data_plane_schema()
+    if not isinstance(body, Mapping) or not is_data_plane(body) or management is None or data is None:
+        return []
+    found = to_management_plane(body, management, data)
+    findings = check_pool(found.body, pool_id=name or str(body.get("id") or _NO_NAME))
+    return [replace(finding, path=data_plane_path(finding.path)) for finding in findings]
