@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from airflow_batchext.emulator.account.autoscale_syntax import Node, Place, parse
 
@@ -193,9 +194,10 @@ class _Run:
 
     def _call(self, node: Node) -> Value:
         if node.name == "time":
-            if any(part.kind != "text" or part.name for part in node.parts):
-                raise NotModelledError("time() of anything but now")
-            return self._outlook.now
+            if len(node.parts) > 1 or any(part.kind != "text" for part in node.parts):
+                raise NotModelledError("time() of anything but now, or of a date in words")
+            said = node.parts[0].name if node.parts else ""
+            return _date(said, node.place) if said else self._outlook.now
         values = [self._value(part) for part in node.parts]
         if node.name == "val" and len(values) == 2 and isinstance(values[0], list):
             index = values[1]
@@ -349,6 +351,25 @@ def _part_of_time(value: Value, node: Node) -> float:
         if node.name in parts:
             return float(parts[node.name])
     raise EvaluationError(f"{node.place}: There is no {node.name} of that")
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?(?P<fraction>\.\d{1,7})?(Z|[+-]\d\d:\d\d)?")
+
+
+def _date(text: str, place: Place) -> datetime:
+    """A point in time as formulas of workflow engines write it (ISO 8601; without a zone it is UTC)."""
+    found = _DATE.fullmatch(text.strip())
+    if found is None:
+        raise NotModelledError("a date that is not written as ISO 8601")
+    fraction = found["fraction"] or ""
+    plain = (
+        text.strip().replace(fraction, fraction[:7].ljust(7, "0") if fraction else "").replace("Z", "+00:00")
+    )
+    try:
+        at = datetime.fromisoformat(plain)
+    except ValueError:
+        raise EvaluationError(f"{place}: Invalid date") from None
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
 
 
 def _is_true(value: Value) -> bool:

@@ -63,6 +63,11 @@ def value_of(expression: str, minutes: float = 60) -> str:
         ("$RunningTasks.GetSamplePeriod() == 30 * TimeInterval_Second", "1"),
         ("$RunningTasks.Count()", "120"),
         ("time().hour", "8"),
+        ('time("2026-01-01T09:30:00.000000Z").hour', "9"),
+        ('time("2026-01-01T08:00:00Z").minute', "0"),
+        ('time("2026-03-04 05:06:07").second', "7"),
+        ('time("2026-03-04T05:06:07.1234567+02:00").day', "4"),
+        ('(time() - time("1990-01-01")) > TimeInterval_Week ? 1 : 2', "1"),
         ("time().weekday", "1"),
         ('time("") - TimeInterval_Day', "2026-01-04T08:00:00.000Z"),
         ("true && false", "0"),
@@ -159,7 +164,7 @@ def test_what_cannot_be_read(formula: str, error: str) -> None:
         ("x = avg($CPUPercent.GetSample(1));", "the variable $CPUPercent"),
         ("x = $MemoryBytes;", "the variable $MemoryBytes"),
         ("x = $ActiveTasks.GetSampleTimes(1);", "the method GetSampleTimes()"),
-        ('x = time("2026-01-01");', "time() of anything but now"),
+        ('x = time("next Monday");', "a date that is not written as ISO 8601"),
     ],
 )
 def test_what_is_not_modelled_is_named(formula: str, names: str) -> None:
