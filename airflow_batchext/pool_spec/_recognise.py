@@ -28,6 +28,9 @@ def _told(document: Mapping[str, Any]) -> tuple[str, str] | None:
     if "resources" in document:
         what = "this is a template of Azure Resource Manager, and no pool is among its resources"
         return what, "Give a template with a resource of type Microsoft.Batch/batchAccounts/pools"
+    if isinstance(document.get("responses"), Mapping) and "parameters" in document:
+        what = "this is an example of a REST call, and no pool is among its parameters"
+        return what, "Give the example of the call that creates a pool, or the body of an answer"
     if any(member in document for member in _POOL_OF_A_JOB):
         what = "this is the pool that a job brings along (autoPoolSpecification), not one of its own"
         return what, "Give what stands in its member pool, in ARM's shape"

@@ -205,6 +205,7 @@ FOREIGN = {
     "CLI's extension": {"templateMetadata": {}, "job": {}},
     "Terraform's JSON": {"resource": {"azurerm_batch_pool": {"it": {"vm_size": "x"}}}},
     "terraform show -json": {"terraform_version": "1", "values": {}},
+    "an example of a REST call": {"parameters": {"poolName": "p"}, "responses": {"200": {}}},
     "a Batch account": {"type": "Microsoft.Batch/batchAccounts", "properties": {}},
     "a task": {"id": "t", "commandLine": "true"},
     "a job, not a pool": {"id": "j", "poolInfo": {"poolId": "p"}},
