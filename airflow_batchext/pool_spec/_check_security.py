@@ -117,7 +117,8 @@ def _check_encryption(
     if disks and system == "linux" and any(image.get(m) for m in ("id", "sharedGalleryImageId")):
         what = "disks of Linux nodes with an image of one's own cannot be encrypted by Batch"
         yield error(path, what, "Take it out, or write securityProfile.encryptionAtHost", _DISK_PAGE)
-    elif "osdisk" in targets and system == "linux":
+    elif "osdisk" in targets and system == "linux" and disks.get("customerManagedKey") is None:
+        # With a key of one's own the disk of the system is what is encrypted, on Linux too perhaps.
         what = "Linux nodes encrypt TemporaryDisk only"
         yield error(f"{path}.targets", what, "Take OsDisk out", _DISK_PAGE)
     elif targets == {"osdisk"} and system == "windows":
@@ -164,7 +165,7 @@ def _check_license(machine: Mapping[str, Any], system: OperatingSystem | None) -
         what = "licenseType is for Windows, and the nodes run Linux"
         yield warning(path, what, "Take it out", ARM_PAGE)
     elif isinstance(kind, str) and kind not in _LICENSES:
-        if kind.casefold() in {word.casefold() for word in _LICENSES} or not kind.strip():
+        if kind.casefold() in {"none", *(word.casefold() for word in _LICENSES)} or not kind.strip():
             yield warning(path, "this is no licenseType as Azure writes them", _license_mend(), ARM_PAGE)
         else:
             yield error(path, "there is no such licenseType", _license_mend(), ARM_PAGE)

@@ -294,6 +294,7 @@ def test_licences(kind):
     assert told(with_change(path, kind)) == [path]
     for wrong in (kind.replace("_", " "), kind.replace("_", ""), "Linux", ""):
         assert told(with_change(path, wrong, on_windows())) == [path]
+    assert told(with_change(path, "None", on_windows()), "error") == []
 
 
 @pytest.mark.parametrize("percent", [-1, 0, 4, 5, 20, 100, 101])
