@@ -93,9 +93,12 @@ def _read(arguments: argparse.Namespace) -> PoolHealth:
 def _saved(path: str) -> PoolHealth:
     """The snapshot in a file: a JSON report, or what ``batchext status --json`` printed."""
     from airflow_batchext.health import from_json
+    from airflow_batchext.parameters import check_pool_id
 
     try:
         found = json.loads(Path(path).read_text("utf-8"))
-        return from_json(found["health"] if isinstance(found, dict) and "health" in found else found)
+        health = from_json(found["health"] if isinstance(found, dict) and "health" in found else found)
+        check_pool_id(health.id)  # files are called by it
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CannotReadError(f"{path} holds no snapshot of a pool ({type(error).__name__})") from None
+    return health

@@ -68,3 +68,30 @@ def test_what_cannot_be_told_ends_with_3(azure, run, tmp_path):
     assert ended == 3
     assert "A node's disk is full" in out
     assert "could not be written" in err
+
+
+@pytest.mark.parametrize("pool_id", ["../out", "/etc/x", "a/b", "..", "a\\b", "x\0", "a\nb", ""])
+def test_a_snapshot_names_no_file_elsewhere(azure, run, tmp_path, pool_id):
+    produce(azure, FAULTS["quota-dedicated-cores"])
+    _, report, _ = run(azure.pool_id, "--json")
+    health = {**json.loads(report)["health"], "id": pool_id}
+    (tmp_path / "x.json").write_text(json.dumps(health))
+    ended, _, err = run("--snapshot", str(tmp_path / "x.json"), "--output", str(tmp_path / "reports"))
+    assert (ended, "holds no snapshot" in err) == (3, True)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["x.json"]
+
+
+def test_a_report_that_cannot_be_written_leaves_the_earlier_one(azure, run, tmp_path, monkeypatch):
+    produce(azure, FAULTS["quota-dedicated-cores"])
+    run(azure.pool_id, "--output", str(tmp_path))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(self, content):  # a disk that fills up halfway cannot be had
+        with open(self, "wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    ended, _, err = run(azure.pool_id, "--output", str(tmp_path))
+    assert (ended, "could not be written" in err) == (3, True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

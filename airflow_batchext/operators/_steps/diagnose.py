@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, unquote, urlsplit
+from uuid import uuid4
 
 from airflow_batchext.batch.data_plane import VOID_STATES
 from airflow_batchext.diagnosis import Report, diagnose, not_ready
@@ -116,18 +117,19 @@ def write_report(
     :param output: the folder, as a URI or a path.
     :return: the files, by format.
     :raises ReportError: if it could not be written.
+    :raises ParameterError: if the pool's id is none, and so no name of a file.
     """
     texts = {"json": report.to_text, "md": report.to_markdown, "html": report.to_html}
     files: dict[str, str] = {}
+    pool_id = check_pool_id(report.diagnosis.health.id)  # of a snapshot it may be anything
     where, is_uri = output, "://" in output
     try:
         folder = _folder(output, conn_id)
         folder.mkdir(parents=True, exist_ok=True)
         for name in formats:
-            file = folder / f"{report.diagnosis.health.id}-diagnosis.{name}"
+            file = folder / f"{pool_id}-diagnosis.{name}"
             where = file.as_uri() if is_uri and isinstance(file, Path) else str(file)
-            with file.open("wb") as stream:
-                stream.write(texts[name]().encode())
+            _write(file, texts[name]().encode())
             files[name] = where
     except Exception as error:  # whatever the storage's library raises; its text may hold a credential
         raise ReportError(
@@ -135,6 +137,20 @@ def write_report(
             "output_conn_id; the diagnosis itself is in the log above."
         ) from None
     return files
+
+
+def _write(file: Any, content: bytes) -> None:
+    """Write a file; on this machine beside it first, so that an earlier one stays whole if that fails."""
+    if not isinstance(file, Path):
+        with file.open("wb") as stream:
+            stream.write(content)
+        return
+    beside = file.with_name(f".{file.name}.{uuid4().hex}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _folder(output: str, conn_id: str | None) -> Any:
