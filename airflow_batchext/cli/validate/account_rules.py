@@ -25,6 +25,7 @@ Body = Mapping[str, Any]
 _QUOTA_PAGE = "https://learn.microsoft.com/azure/batch/batch-quota-limit"
 _SIZES_PAGE = "https://learn.microsoft.com/azure/batch/batch-pool-vm-sizes"
 _IMAGES_PAGE = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"
+_CONTAINERS_PAGE = "https://learn.microsoft.com/azure/batch/batch-docker-container-workloads"
 _FIXED = "properties.scaleSettings.fixedScale"
 _MACHINE = "properties.deploymentConfiguration.virtualMachineConfiguration"
 
@@ -59,6 +60,7 @@ def compare(pool_id: str, pool: Body, account: Account, today: str) -> list[Find
         findings += _size(properties, size, account, today)
         if size is not None:
             findings += _cores(pool_id, properties, size, account)
+    findings += _allocation(properties, account)
     if account.images is not None:
         findings += _image(properties, account.images, today)
     return findings
@@ -200,6 +202,25 @@ def _used(account: Account, kind: str, family: str | None, pool_id: str) -> int:
     return used
 
 
+def _allocation(properties: Body, account: Account) -> list[Finding]:
+    """Look for what only an account has whose machines are in its user's subscription."""
+    if _text(_properties(account.body).get("poolAllocationMode")).casefold() != "batchservice":
+        return []
+    machine = as_mapping(below(properties, "deploymentConfiguration", "virtualMachineConfiguration"))
+    disks = machine.get("dataDisks")
+    managed = {f"{_MACHINE}.osDisk.managedDisk": as_mapping(below(machine, "osDisk", "managedDisk"))}
+    for index, disk in enumerate(disks if isinstance(disks, (list, tuple)) else ()):
+        managed[f"{_MACHINE}.dataDisks[{index}].managedDisk"] = as_mapping(
+            as_mapping(disk).get("managedDisk")
+        )
+    what = "a diskEncryptionSet is for accounts whose pool allocation mode is UserSubscription"
+    return [
+        Finding("error", f"{path}.diskEncryptionSet", what, "Take it out, or take another account")
+        for path, disk in managed.items()
+        if disk.get("diskEncryptionSet") is not None
+    ]
+
+
 def _image(properties: Body, images: Sequence[Body], today: str) -> list[Finding]:
     machine = as_mapping(below(properties, "deploymentConfiguration", "virtualMachineConfiguration"))
     image, agent = as_mapping(machine.get("imageReference")), _text(machine.get("nodeAgentSkuId"))
@@ -220,6 +241,11 @@ def _image(properties: Body, images: Sequence[Body], today: str) -> list[Finding
         what = f"the account does not list the image {':'.join(wanted)[:160]!r}"
         return [Finding("error", path, what, mend, _IMAGES_PAGE)]
     findings = _end_of_life(found, path, "this image", today)
+    capabilities = [str(word).casefold() for word in found.get("capabilities") or ()]
+    if machine.get("containerConfiguration") is not None and "dockercompatible" not in capabilities:
+        what = "the account does not list this image as one that runs containers (DockerCompatible)"
+        mend = "Take one that is, such as microsoft-dsvm / ubuntu-hpc"
+        findings.append(Finding("warning", path, what, mend, _CONTAINERS_PAGE))
     its_agent = _text(found.get("nodeAgentSKUId"))
     if agent and agent.casefold() != its_agent.casefold():
         what = f"the node agent of this image is {its_agent}"

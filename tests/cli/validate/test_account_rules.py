@@ -203,3 +203,23 @@ def test_what_is_missing_in_a_document_or_in_an_answer_is_no_finding_here(broken
     assert found(broken) == []
     assert compare("p", GOOD, Account({}), TODAY) == []
     assert compare("", GOOD, Account({}, sizes=[{"name": "STANDARD_D2S_V5"}], pools=[{}], images=[]), TODAY)
+
+
+def test_containers_need_an_image_that_the_account_lists_so():
+    document = with_change(f"{MACHINE}.containerConfiguration", {"type": "DockerCompatible"})
+    ((severity, path, what),) = found(document)
+    assert (severity, path) == ("warning", f"{MACHINE}.imageReference")
+    assert "DockerCompatible" in what
+    there = account()
+    capable = [{**IMAGES[0], "capabilities": ["DockerCompatible"]}]
+    assert found(document, Account(there.body, there.sizes, capable, there.pools)) == []
+
+
+@pytest.mark.parametrize("mode", ["BatchService", "UserSubscription"])
+def test_disk_encryption_sets_are_for_accounts_of_ones_own_subscription(mode):
+    disk = {"managedDisk": {"diskEncryptionSet": {"id": "x"}}}
+    document = with_change(f"{MACHINE}.osDisk", disk)
+    document = with_change(f"{MACHINE}.dataDisks", [{"lun": 0, "diskSizeGB": 1, **disk}], document)
+    paths = [path for _, path, _ in found(document, account(poolAllocationMode=mode))]
+    places = [f"{MACHINE}.{disk}.managedDisk.diskEncryptionSet" for disk in ("osDisk", "dataDisks[0]")]
+    assert paths == (places if mode == "BatchService" else [])
