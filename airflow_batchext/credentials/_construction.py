@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.clouds import CLOUDS
-from airflow_batchext.connection import BatchConnection, SignInKind, origin_of
+from airflow_batchext.connection import BatchConnection, SignInKind, account_endpoint_url, origin_of
 from airflow_batchext.connection._fields import HTTP_LOG
 from airflow_batchext.credentials._proxy import hidden_proxy
 from airflow_batchext.exceptions import ConnectionFieldsError
@@ -80,7 +80,10 @@ def _transport(connection: BatchConnection, asynchronous: bool) -> Any:
     asks_machine = connection.auth in _ASKING_MACHINE
     if asks_machine:
         origins |= {_IMDS, *(os.environ.get(name) or _IMDS for name in _MACHINE_VARIABLES)}
-    where = {origin_of(url) for url in origins}
+    where = set()
+    for url in origins:
+        with suppress(ValueError):  # whoever wants to go there is told
+            where.add(origin_of(account_endpoint_url(url)))
     if asynchronous:
         from airflow_batchext.transport.loops import AsyncGuardedTransport
 

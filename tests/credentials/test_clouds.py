@@ -201,3 +201,19 @@ def test_every_request_names_the_package_and_its_version(azure):
         server.shutdown()
     assert all(agent.startswith(f"airflow-batchext/{__version__}") for agent in seen)
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    "host", ["login.microsoftonline.us", "https://login.microsoftonline.us/", "\\odd", " "]
+)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_what_the_machine_says_of_the_authority_makes_no_credential_fail(
+    azure, monkeypatch, host, asynchronous
+):
+    from airflow_batchext.credentials import make_credential
+
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", host)
+    azure.connect(
+        "there", own_connection(azure.emulator, login=None, password=None, extra={"auth": "managed_identity"})
+    )
+    assert make_credential(AzureBatchPoolHook("there").connection, asynchronous=asynchronous)
