@@ -14,7 +14,7 @@ from airflow_batchext.batch.data_plane import (
     read_node,
     read_pool,
 )
-from airflow_batchext.rules.gate import Outcome, Rules, hopeless, judge, node_report
+from airflow_batchext.rules.gate import Outcome, Rules, extensions_phase, hopeless, judge, node_report
 from tests import shapes
 
 NOW = 1_800_000_000.0
@@ -218,7 +218,7 @@ class TestAgent:
 
     def test_who_names_it_hears_of_its_failure_once_and_without_grace(self):
         report = seen(OWN_FAILED, expected=("batchNodeExtension",), age=0)
-        assert len(report.failed) == 1
+        assert (len(report.failed), report.missing) == (1, ())
         assert "will never" not in report.failed[0]
 
     def test_another_error_holds_up_a_node_that_joins_and_none_that_has_joined(self):
@@ -235,6 +235,25 @@ class TestAgent:
             assert not report.failed
             assert report.missing
             assert report.codes == {"secretext": "Creating"}
+
+    def test_node_states_do_not_hide_it(self):
+        report = seen(
+            shapes.recorded(), state="starting", errors=ERROR, rules=Rules(node_states=frozenset({"idle"}))
+        )
+        assert "will never run a task" in report.failed[0]
+
+    @pytest.mark.parametrize(
+        ("state", "own", "phase"),
+        [
+            ("idle", "ProvisioningState/failed/1", Phase.FAILED),
+            ("idle", "", Phase.SUCCEEDED),
+            ("starting", "", Phase.PENDING),
+            ("starting", "ProvisioningState/succeeded", Phase.SUCCEEDED),
+        ],
+    )
+    def test_how_far_a_node_is_by_its_extensions(self, state, own, phase):
+        read = [read_extension(shapes.recorded()), read_extension(shapes.agent(own))]
+        assert extensions_phase(state, ("secretext",), read) is phase
 
     def test_a_pool_without_extensions_needs_its_agents_too(self):
         assert seen(OWN_FAILED, expected=()).failed
