@@ -264,6 +264,7 @@ ROOMS = (
     "links",
     "metrics",
     "credentials",
+    "transport",
     "connection",
     "diagnosis",
     "health",

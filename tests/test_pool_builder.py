@@ -32,6 +32,7 @@ from tests.pool_spec.documents import IDENTITY, SENTINEL
 
 ROOT = Path(__file__).parents[1]
 SIZE = "STANDARD_D2S_V5"
+GPU_SIZE = "STANDARD_NC4AS_T4_V3"
 CLIENT = "885b1a3d-f13c-4030-afcf-9f05044d78dc"
 CERTIFICATE = "https://v.vault.azure.net/secrets/c"
 VAULT = KeyVaultExtension(certificates=[CERTIFICATE], client_id=CLIENT)
@@ -43,7 +44,7 @@ def test_a_full_document_is_right_on_every_image(image):
     document = pool_document(
         name="p1",
         image=image,
-        size=SIZE,
+        size=GPU_SIZE,
         dedicated=2,
         low_priority="{{ params.spot }}",
         resize_timeout=timedelta(minutes=20),
@@ -53,7 +54,7 @@ def test_a_full_document_is_right_on_every_image(image):
             AzureMonitorAgentExtension(identity=IDENTITY, after=[VAULT.name]),
             GpuDriverExtension(after=["monitor"]),
         ],
-        start_task="/bin/sh -c 'apt-get update'",
+        start_task='cmd /c "ver"' if image.operating_system == "windows" else "/bin/sh -c 'apt-get update'",
         task_slots=4,
         metadata={"team": "a"},
         tags={"cost": "b"},
