@@ -149,9 +149,9 @@ def count_work() -> None:
 
     note, verdict = ServiceClock.note, SharedLooks.verdict
 
-    def count_read(clock: ServiceClock, response: Any) -> None:
+    def count_read(clock: ServiceClock, headers: Any, **where: Any) -> None:
         done["reads"] += 1
-        note(clock, response)
+        note(clock, headers, **where)
 
     async def count_look(looks: SharedLooks, *args: Any, **kwargs: Any) -> Verdict:
         found = await verdict(looks, *args, **kwargs)

@@ -153,6 +153,8 @@ async def test_a_sign_in_service_in_trouble_is_no_refusal(azure, monkeypatch, tr
 
     monkeypatch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda *_: None)
     monkeypatch.setattr("azure.core.pipeline.transport.AsyncHttpTransport.sleep", at_once)
+    monkeypatch.setattr("airflow_batchext.transport.threads.GuardedTransport.sleep", lambda *_: None)
+    monkeypatch.setattr("airflow_batchext.transport.loops.AsyncGuardedTransport.sleep", at_once)
     azure.emulator.faults.add(plane="sign-in", path=path, count=20, **trouble)
     try:
         with AzureBatchPoolHook() as hook, pytest.raises(UnavailableError):

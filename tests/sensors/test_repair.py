@@ -189,7 +189,8 @@ def test_a_pool_that_falls_ill_again_and_again_is_given_up(azure, run, books):
 
 def test_the_gate_stays_closed_while_somebody_else_replaces_nodes(azure, run, books):
     azure.create(2)
-    item = '{"v":1,"by":"abc","for":"another run","until":99999999999,"targets":[3,0],"lowered":[[2,0]]}'
+    until = int(azure.emulator.clock.now().timestamp()) + 600
+    item = f'{{"v":1,"by":"abc","for":"another run","until":{until},"targets":[3,0],"lowered":[[2,0]]}}'
     with AzureBatchNodeHook("official") as hook:
         hook.change(replace_metadata(azure.pool_id, [("batchext-repair", item)]))
     with pytest.raises(GateTimeoutError, match="is being repaired by another run"):

@@ -19,6 +19,8 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferr
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
 from airflow_batchext.hooks._async_clients import ServiceClock
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+from airflow_batchext.transport.loops import AsyncGuardedTransport
+from airflow_batchext.transport.threads import GuardedTransport
 from tests.airflow_names import AirflowRescheduleException
 from tests.sensors.histories.world import World, WrongError
 
@@ -79,8 +81,8 @@ def worlds_time(world: World) -> Iterator[None]:
         patch.setattr("airflow_batchext.hooks._drivers.gate.CONCURRENT_READS", world.history.at_once)
         note = ServiceClock.note
 
-        def note_and_tell(service_clock: ServiceClock, response: Any) -> None:
-            note(service_clock, response)
+        def note_and_tell(service_clock: ServiceClock, headers: Any, **where: Any) -> None:
+            note(service_clock, headers, **where)
             world.answered()
             if world.life is not None:
                 world.life.dies("answer")
@@ -97,7 +99,9 @@ def worlds_time(world: World) -> Iterator[None]:
             world.pass_time(seconds)
 
         patch.setattr("azure.core.pipeline.transport.HttpTransport.sleep", lambda _, s: world.pass_time(s))
+        patch.setattr(GuardedTransport, "sleep", lambda _, s: world.pass_time(s))
         patch.setattr("azure.core.pipeline.transport.AsyncHttpTransport.sleep", awaited)
+        patch.setattr(AsyncGuardedTransport, "sleep", awaited)
         yield
 
 
