@@ -56,6 +56,7 @@ def name() -> str:
 
 @pytest.fixture(scope="session")
 def credential(running: Emulator) -> ClientSecretCredential:
+    running.reset()  # a test before may have rotated what is read here
     return credential_for(running)
 
 
@@ -76,6 +77,7 @@ def session_management(
 @pytest.fixture(scope="session")
 def session_batch(running: Emulator) -> Iterator[BatchClient]:
     """The data plane over plain HTTP with the shared key."""
+    running.reset()  # a test before may have rotated what is read here
     info = running.info
     with BatchClient(info.http_endpoint, AzureNamedKeyCredential(info.account, info.key)) as client:
         yield client
