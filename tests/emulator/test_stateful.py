@@ -392,6 +392,7 @@ class Histories(RuleBasedStateMachine):
 
 @pytest.mark.long
 @pytest.mark.timeout(900)  # a failing history is made shorter for up to five minutes
+@pytest.mark.timeout(900)
 def test_random_histories(emulator: Emulator, batch: BatchClient, management: BatchManagementClient) -> None:
     Histories.emulator, Histories.batch, Histories.management = emulator, batch, management
     # What is held until a resize is over would change a pool at a moment that this model does not foresee.
