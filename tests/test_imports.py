@@ -210,8 +210,7 @@ REDACT = (
 FACTS = ("extension_catalog", "node_agents", "retirements")
 SAID = ("batch.data_plane", "batch.values", *REDACT)
 RULES = ("rules", "rules.gate", "defaults", *SAID)
-LOOKS = ("rules.watch", "rules.memory", "rules.reads")
-HEALTH = ("health", *LOOKS, "batch.resize_errors", *RULES)
+HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
 
 
 @pytest.mark.parametrize(
@@ -221,15 +220,13 @@ HEALTH = ("health", *LOOKS, "batch.resize_errors", *RULES)
         ("secrets.redact", REDACT),
         ("batch.data_plane", SAID),
         ("rules.gate", RULES),
-        ("rules.watch", (*LOOKS, *RULES)),
-        ("rules.sharing", ("rules.sharing", *RULES)),
-        ("rules.deadline", ("rules", "rules.deadline")),
+        ("rules.watch", ("rules.watch", *RULES)),
         ("rules.events", ("rules.events", *RULES)),
         ("batch.resize_errors", ("batch.resize_errors", *SAID)),
         ("rules.pool_wait", ("rules", "rules.pool_wait", *SAID)),
         ("health", HEALTH),
         ("diagnosis", ("diagnosis", "batch.extension_catalog", *HEALTH)),
-        ("repair.gate", ("repair", *LOOKS, *RULES)),
+        ("repair.gate", ("repair", "rules.watch", *RULES)),
         (
             "pool_spec",
             ("pool_spec", *(f"batch.{facts}" for facts in FACTS), *SAID),

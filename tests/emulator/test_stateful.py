@@ -24,6 +24,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from airflow_batchext.emulator import Scenario
+from airflow_batchext.emulator.scenario import Answers
+
 from . import both_planes
 from .both_planes import View
 from .pool_documents import code_of, data_pool, extension, management_pool
@@ -389,8 +392,11 @@ class Histories(RuleBasedStateMachine):
 
 @pytest.mark.long
 @pytest.mark.timeout(900)  # a failing history is made shorter for up to five minutes
+@pytest.mark.timeout(900)
 def test_random_histories(emulator: Emulator, batch: BatchClient, management: BatchManagementClient) -> None:
     Histories.emulator, Histories.batch, Histories.management = emulator, batch, management
+    # What is held until a resize is over would change a pool at a moment that this model does not foresee.
+    emulator.scenario = Scenario(answers=Answers(autoscale_while_resizing="refused"))
     chosen = settings(
         max_examples=HISTORIES or 15,
         stateful_step_count=25,
