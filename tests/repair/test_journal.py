@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_batchext.batch.data_plane import one_line
 from airflow_batchext.repair.journal import (
     ITEM,
     STATES,
@@ -18,12 +19,14 @@ from airflow_batchext.repair.journal import (
     with_journal,
 )
 
+#: What the controller writes: lines that can be shown as they are.
+LINES = st.text(max_size=60).map(one_line).filter(lambda text: one_line(text) == text and len(text) <= 60)
 TIMES = st.integers(1_600_000_000, 2_000_000_000)
 RECORDS = st.builds(
     Record,
     key=st.text("0123456789abcdef", min_size=10, max_size=10),
     step=st.sampled_from(["reboot", "reimage", "replace"]),
-    failure=st.text(max_size=60),
+    failure=LINES,
     at=TIMES,
     asked=TIMES,
     booted=st.one_of(st.just(0), TIMES),
@@ -34,14 +37,14 @@ TARGETS = st.tuples(st.integers(0, 999), st.integers(0, 999))
 JOURNALS = st.builds(
     Journal,
     by=st.just("0123456789ab"),
-    by_name=st.text(max_size=60),
+    by_name=LINES,
     until=TIMES,
     targets=TARGETS,
     lowered=st.lists(TARGETS, max_size=2).map(tuple),
     records=st.lists(RECORDS, max_size=5),
     rounds=st.integers(1, 3),
     is_over=st.booleans(),
-    notes=st.lists(st.text(), max_size=2),
+    notes=st.lists(LINES, max_size=2),
 )
 
 
@@ -52,6 +55,18 @@ def test_a_journal_is_read_as_it_was_written(journal):
     assert metadata[:2] == others
     assert read_journal(metadata) == journal
     assert with_journal(metadata, None) == others
+
+
+@given(text=st.text(max_size=60))
+def test_what_others_wrote_is_read_as_a_line(text):
+    record = Record("0123456789", "reboot", text, 1_600_000_000, 1_600_000_000, 0)
+    written = with_journal((), Journal("0123456789ab", text, 1, records=[record], notes=[text]))
+    journal = read_journal(written)
+    assert [journal.by_name, journal.records[0].failure, *journal.notes] == [
+        one_line(text, 60),
+        one_line(text, 300),
+        one_line(text, 300),
+    ]
 
 
 def test_forty_actions_take_less_than_four_kilobytes():
