@@ -106,7 +106,7 @@ class Extension:
     enable_automatic_upgrade: bool | None = None
 
     def body(self, image: Image) -> dict[str, Any]:
-        """Return the extension as it stands in the document of a pool with this image."""
+        """The extension as it stands in the document of a pool with this image."""
         body: dict[str, Any] = {
             "name": self.name,
             "publisher": self.publisher,
@@ -151,7 +151,7 @@ class KeyVaultExtension:
     }
 
     def body(self, image: Image) -> dict[str, Any]:
-        """Return the extension as it stands in the document of a pool with this image."""
+        """The extension as it stands in the document of a pool with this image."""
         system = image.operating_system
         type_, version = self._TYPES[system]
         secrets: dict[str, Any] = {
@@ -195,7 +195,7 @@ class AzureMonitorAgentExtension:
     }
 
     def body(self, image: Image) -> dict[str, Any]:
-        """Return the extension as it stands in the document of a pool with this image."""
+        """The extension as it stands in the document of a pool with this image."""
         identity = {"identifier-name": "mi_res_id", "identifier-value": self.identity}
         return Extension(
             name=self.name,
@@ -224,7 +224,7 @@ class GpuDriverExtension:
     }
 
     def body(self, image: Image) -> dict[str, Any]:
-        """Return the extension as it stands in the document of a pool with this image.
+        """The extension as it stands in the document of a pool with this image.
 
         :raises ParameterError: if there is no such driver for the image's operating system.
         """

@@ -132,7 +132,7 @@ def _reached(host: str) -> Client:
 
 
 def sign_in(info: dict[str, str]) -> Client:
-    """Return a client of the data plane, over plain HTTP with a token."""
+    """A client of the data plane, over plain HTTP with a token."""
     host = urlsplit(info["http_endpoint"]).netloc
     form = {
         "grant_type": "client_credentials",

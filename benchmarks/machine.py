@@ -27,7 +27,7 @@ def machine() -> str:
 
 
 def memory_of(process: int) -> float:
-    """Return the resident memory of a process in megabytes."""
+    """The resident memory of a process in megabytes."""
     status = Path(f"/proc/{process}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
 

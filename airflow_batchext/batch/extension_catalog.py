@@ -158,17 +158,17 @@ _OTHER_BY_PAIR = {(other.publisher.casefold(), other.type.casefold()): other for
 
 
 def lookup(publisher: str, type_: str) -> KnownExtension | None:
-    """Return the listed extension of this publisher and type, whatever their upper and lower case."""
+    """The listed extension of this publisher and type, whatever their upper and lower case."""
     return _BY_PAIR.get((publisher.casefold(), type_.casefold()))
 
 
 def lookup_other(publisher: str, type_: str) -> KnownExtension | None:
-    """Return the extension of ordinary virtual machines of this publisher and type, if it is known here."""
+    """The extension of ordinary virtual machines of this publisher and type, if it is known here."""
     return _OTHER_BY_PAIR.get((publisher.casefold(), type_.casefold()))
 
 
 def nearest(publisher: str, type_: str) -> KnownExtension | None:
-    """Return the extension that was probably meant, or None when nothing is near.
+    """The extension that was probably meant, or None when nothing is near.
 
     The type decides; among extensions of the same type the publisher does. Where the publisher is quite
     another, the type has to be nearly the same: the extension is somebody else's then.
@@ -185,20 +185,20 @@ def nearest(publisher: str, type_: str) -> KnownExtension | None:
 
 
 def nearest_member(key: str) -> str | None:
-    """Return the member of an extension that was probably meant by a misspelt one."""
+    """The member of an extension that was probably meant by a misspelt one."""
     spelt = {member.lower(): member for member in EXTENSION_MEMBERS}
     near = get_close_matches(key.lower().replace("_", "")[:64], spelt, n=1, cutoff=0.7)
     return spelt[near[0]] if near else None
 
 
 def counterpart(known: KnownExtension, system: OperatingSystem) -> KnownExtension | None:
-    """Return the same product for the other operating system, where the list has one."""
+    """The same product for the other operating system, where the list has one."""
     others = (other for other in KNOWN_EXTENSIONS if other.title == known.title)
     return next((other for other in others if other.operating_system == system), None)
 
 
 def node_operating_system(node_agent_sku_id: str) -> OperatingSystem | None:
-    """Return the operating system of a node agent SKU, or None when its name does not say.
+    """The operating system of a node agent SKU, or None when its name does not say.
 
     Source: the identifiers that "List Supported Images" gives, such as ``batch.node.ubuntu 24.04`` and
     ``batch.node.windows amd64``.
@@ -210,5 +210,5 @@ def node_operating_system(node_agent_sku_id: str) -> OperatingSystem | None:
 
 
 def _likeness(one: str, other: str) -> float:
-    """Say how alike two names are, from 0 to 1, without regard to upper and lower case."""
+    """How alike two names are, from 0 to 1, without regard to upper and lower case."""
     return SequenceMatcher(None, one.casefold()[:64], other.casefold()).ratio()

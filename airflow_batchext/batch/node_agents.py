@@ -52,7 +52,7 @@ class System:
 
 
 def system_of_agent(agent: str) -> System | None:
-    """Return what an agent's id says, None if it says nothing that is known."""
+    """What an agent's id says, None if it says nothing that is known."""
     match = _AGENT.fullmatch(agent.strip())
     if match is None:
         return None
@@ -61,13 +61,13 @@ def system_of_agent(agent: str) -> System | None:
 
 
 def is_malformed(agent: str) -> bool:
-    """Say whether this cannot be an agent's id, though it begins like one."""
+    """Whether this cannot be an agent's id, though it begins like one."""
     spelt = agent.strip()
     return spelt.casefold().startswith("batch.node.") and system_of_agent(spelt) is None
 
 
 def likely_agent(agent: str) -> str:
-    """Return the id that was probably meant by a malformed one, "" if nobody can tell."""
+    """The id that was probably meant by a malformed one, "" if nobody can tell."""
     found = re.match(r"batch\.node\.(?P<system>[a-z]+)[\s._-]*(?P<version>.*)", agent.strip(), re.IGNORECASE)
     if found is None:
         return ""
@@ -83,7 +83,7 @@ def likely_agent(agent: str) -> str:
 
 
 def system_of_image(image: Mapping[str, Any]) -> System | None:
-    """Return what a marketplace image runs, where publisher, offer and sku tell."""
+    """What a marketplace image runs, where publisher, offer and sku tell."""
     publisher, offer, sku = (_text(image.get(member)) for member in ("publisher", "offer", "sku"))
     if publisher in _WINDOWS_PUBLISHERS or offer.startswith(("windows", "dsvm-win")):
         return System("windows", "amd64")
@@ -100,7 +100,7 @@ def system_of_image(image: Mapping[str, Any]) -> System | None:
 
 
 def is_linux(image: Mapping[str, Any]) -> bool | None:
-    """Say whether a marketplace image is one of Linux; None if that cannot be told."""
+    """Whether a marketplace image is one of Linux; None if that cannot be told."""
     system = system_of_image(image)
     if system is not None:
         return system.name != "windows"

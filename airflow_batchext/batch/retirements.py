@@ -44,11 +44,11 @@ class Retirement:
     is_refused: bool = True
 
     def is_about(self, name: str) -> bool:
-        """Say whether it is about this name."""
+        """Whether it is about this name."""
         return re.fullmatch(self.pattern, name.strip(), re.IGNORECASE) is not None
 
     def is_near(self, today: date) -> bool:
-        """Say whether the end has come or is near."""
+        """Whether the end has come or is near."""
         return self.is_refused or today >= self.ends - NEAR
 
 
@@ -178,5 +178,5 @@ EXTENSIONS: Final = (
 
 
 def retirement_of(name: str, table: Sequence[Retirement]) -> Retirement | None:
-    """Return the end of what has this name, if one is known."""
+    """The end of what has this name, if one is known."""
     return next((entry for entry in table if entry.is_about(name)), None)

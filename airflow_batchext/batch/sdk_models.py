@@ -9,7 +9,7 @@ from typing import Any
 
 
 def plain(value: object) -> Any:
-    """Return the body of an SDK's model, and every other value as it is.
+    """The body of an SDK's model, and every other value as it is.
 
     Of a pool that was read from Azure, what only Azure can set is left out; its name stays.
     """

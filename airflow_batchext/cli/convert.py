@@ -77,7 +77,7 @@ def write(text: str, lost: Lost, output: str | None) -> int:
 
 
 def converted(pools: Sequence[PoolDocument], form: str) -> tuple[str, Lost]:
-    """Return the text of pools in a form, and what could not be carried.
+    """The text of pools in a form, and what could not be carried.
 
     :raises ValueError: if one of them is no pool.
     """
@@ -149,7 +149,7 @@ def _quoted(body: Mapping[str, Any]) -> str:
 
 
 def _literal(value: Any, _: object) -> Any:
-    """Return a text so that a template does not take it for an expression."""
+    """A text so that a template does not take it for an expression."""
     return f"[{value}" if isinstance(value, str) and value.startswith("[") else value
 
 

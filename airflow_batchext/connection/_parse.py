@@ -118,7 +118,7 @@ class _Extra:
         raise ConnectionFieldsError(f"Connection {self._conn_id!r}: {problem}") from None
 
     def given(self, *names: str) -> bool:
-        """Say whether one of the fields has a value."""
+        """Whether one of the fields has a value."""
         return any(self._value(name) not in (None, "") for name in names)
 
     def text(self, name: str, *, strip: bool = True) -> str:

@@ -65,11 +65,11 @@ class Fault(Model):
         return _MANY if self.until is not None or self.probability < 1 else 1
 
     def meets(self, plane: str, method: str, path: str) -> bool:
-        """Say whether it is about such a request."""
+        """Whether it is about such a request."""
         return self.plane in ("*", plane) and like(method, self.method) and like(path, self.path)
 
     def is_due(self, elapsed: float) -> bool:
-        """Say whether it may fire so many seconds after it was given."""
+        """Whether it may fire so many seconds after it was given."""
         if self.every is not None:
             elapsed %= self.every
         return elapsed >= self.start and (self.until is None or elapsed < self.until)
@@ -174,7 +174,7 @@ def read_fault(data: Any) -> Fault:
 
 
 def draw(seed: int, number: int, match: int) -> float:
-    """Return a number from 0 to 1 for one request that a fault could meet: always the same one."""
+    """A number from 0 to 1 for one request that a fault could meet: always the same one."""
     digest = hashlib.sha256(f"fault|{seed}|{number}|{match}".encode()).digest()
     return int.from_bytes(digest[:7], "big") / 2**56
 
@@ -249,7 +249,7 @@ class Faults:
             self._known = known
 
     def meeting(self, plane: str, method: str, path: str) -> list[Fault]:
-        """Return the faults that fire on a request: all that change its answer, and one that ends it."""
+        """The faults that fire on a request: all that change its answer, and one that ends it."""
         with self._lock:
             self.notice()
             firing: list[Fault] = []

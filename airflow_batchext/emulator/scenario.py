@@ -124,7 +124,7 @@ class ExtensionScenario(_Model):
         return self
 
     def matches(self, pool: str, index: int, node_id: str, extension: str, boot: int) -> bool:
-        """Say whether this rule is about that boot of that node."""
+        """Whether this rule is about that boot of that node."""
         if (self.boots == "first" and boot) or (self.boots == "later" and not boot):
             return False
         if extension == SYSTEM_EXTENSION and self.extension.casefold() != SYSTEM_EXTENSION.casefold():
@@ -188,7 +188,7 @@ class PoolScenario(_Model):
         return self
 
     def covers(self, pool: str) -> bool:
-        """Say whether this rule is about that pool."""
+        """Whether this rule is about that pool."""
         return _like(pool, self.pool)
 
 
@@ -207,7 +207,7 @@ class StartTaskScenario(_Model):
     """``first``: only the first boot of a node, so that a reboot mends it. ``later``: only after that."""
 
     def matches(self, pool: str, index: int, node_id: str, boot: int) -> bool:
-        """Say whether this rule is about that boot of that node."""
+        """Whether this rule is about that boot of that node."""
         if (self.boots == "first" and boot) or (self.boots == "later" and not boot):
             return False
         node = str(self.node)
@@ -230,7 +230,7 @@ class TaskScenario(_Model):
     """``first``: only the first attempt, so that a retry mends it. ``later``: only after that."""
 
     def matches(self, job: str, task: str, attempt: int) -> bool:
-        """Say whether this rule is about that attempt (0 is the first) of that task."""
+        """Whether this rule is about that attempt (0 is the first) of that task."""
         if (self.attempts == "first" and attempt) or (self.attempts == "later" and not attempt):
             return False
         return _like(job, self.job) and _like(task, self.task)
@@ -284,7 +284,7 @@ class Scenario(_Model):
             raise ValueError(f"the scenario{where} is not valid: {in_one_line(problem)}") from None
 
     def course(self, pool: str, index: int, node_id: str, extension: str, boot: int) -> Course:
-        """Say what an extension will do in one boot of a node."""
+        """What an extension will do in one boot of a node."""
         for rule in self.extensions:
             if rule.matches(pool, index, node_id, extension, boot):
                 seconds = self.timings.extension if rule.after is None else rule.after
@@ -295,17 +295,17 @@ class Scenario(_Model):
         return Course(seconds=self.timings.extension)
 
     def start_task_run(self, pool: str, index: int, node_id: str, boot: int) -> Run:
-        """Say how an attempt of the start task goes in one boot of a node."""
+        """How an attempt of the start task goes in one boot of a node."""
         rules = (rule for rule in self.start_tasks if rule.matches(pool, index, node_id, boot))
         return _run(next(rules, None), self.timings.start_task)
 
     def task_run(self, job: str, task: str, attempt: int) -> Run:
-        """Say how an attempt of a task goes."""
+        """How an attempt of a task goes."""
         rules = (rule for rule in self.tasks if rule.matches(job, task, attempt))
         return _run(next(rules, None), self.timings.task)
 
     def resize_rule(self, pool: str) -> PoolScenario | None:
-        """Return the rule for the resizes of a pool, if there is one."""
+        """The rule for the resizes of a pool, if there is one."""
         return next((rule for rule in self.pools if rule.covers(pool)), None)
 
 

@@ -64,7 +64,7 @@ class Info:
     identity_header: str = field(repr=False)
 
     def as_dict(self) -> dict[str, str]:
-        """Return the same as a JSON object."""
+        """The same as a JSON object."""
         return asdict(self)
 
 
@@ -249,7 +249,7 @@ def _nothing() -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach a host."""
+    """Whether only this machine can reach a host."""
     if host == "localhost":
         return True
     try:
@@ -259,7 +259,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _reachable(host: str) -> str:
-    """Return the host under which clients on this machine reach a socket bound to ``host``."""
+    """The host under which clients on this machine reach a socket bound to ``host``."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

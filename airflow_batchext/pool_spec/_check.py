@@ -59,7 +59,7 @@ def check_document(
     schema: Schema | None = None,
     today: date | None = None,
 ) -> list[Finding]:
-    """Say everything that is wrong with a pool document, errors first.
+    """Everything that is wrong with a pool document, errors first.
 
     :param document: what `parse_document` gave, or any other value: nothing makes this raise.
     :param pool_id: the name the pool is going to have; without it the document's ``name`` counts.
@@ -114,7 +114,7 @@ def _lies_below(path: str, places: Collection[str]) -> bool:
 
 
 def _is_foreign(pool: Mapping[str, Any]) -> bool:
-    """Say whether this is not a pool of the management plane at all, so that its members tell nothing."""
+    """Whether this is not a pool of the management plane at all, so that its members tell nothing."""
     return "properties" not in pool and any(m in pool for m in _DATA_PLANE_MEMBERS)
 
 

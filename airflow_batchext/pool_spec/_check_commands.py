@@ -79,13 +79,13 @@ def _check_rights(command: str) -> Findings:
 
 
 def _needs_shell(command: str) -> bool:
-    """Say whether there is something in it that only a shell reads: what stands in quotes is an argument."""
+    """Whether there is something in it that only a shell reads: what stands in quotes is an argument."""
     bare = _QUOTED.sub("''", command)
     return _OPERATORS.search(bare) is not None or _VARIABLES.search(_SINGLE.sub("''", command)) is not None
 
 
 def _words(command: str) -> list[str]:
-    """Return the first words of a command line, without their quotes."""
+    """The first words of a command line, without their quotes."""
     found: list[str] = []
     at = 0
     while len(found) < _MOST_WORDS:
@@ -98,7 +98,7 @@ def _words(command: str) -> list[str]:
 
 
 def _program(words: list[str]) -> str:
-    """Return what is run: the first word that is neither a wrapper such as sudo nor one of its options."""
+    """What is run: the first word that is neither a wrapper such as sudo nor one of its options."""
     wrapped = False
     for word in words:
         if _name(word) in _WRAPPERS:

@@ -148,7 +148,7 @@ def _check_kind(entry: Mapping[str, Any], path: str, nodes: Nodes, today: date |
 
 
 def _check_unlisted(publisher: str, kind: str, path: str) -> Findings:
-    """Tell of an extension that Batch's page does not list, and of what was probably meant."""
+    """The finding of an extension that Batch's page does not list, and of what was probably meant."""
     swapped = catalog.lookup(kind, publisher) or catalog.lookup_other(kind, publisher)
     if swapped is not None or (kind.casefold().startswith("microsoft.") and "." not in publisher):
         what = "publisher and type have changed places"
@@ -217,7 +217,7 @@ def _circles(waits: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:
 
 
 def _circle(waits: Mapping[int, Sequence[int]]) -> list[int]:
-    """Return one circle, empty when there is none."""
+    """One circle, empty when there is none."""
     try:
         TopologicalSorter(waits).prepare()
     except CycleError as found:

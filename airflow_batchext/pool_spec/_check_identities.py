@@ -38,7 +38,7 @@ _MOST = 20_000
 
 
 def check_identity(pool: Mapping[str, Any]) -> Generator[Finding, None, int]:
-    """Return how many identities the pool is given, also when it is given them wrongly."""
+    """How many identities the pool is given, also when it is given them wrongly."""
     identity = yield from object_member(pool, "identity", "")
     if identity is None:
         return 0 if pool.get("identity") is None else 1
@@ -119,7 +119,7 @@ def _not_owned(resource: str, owned: frozenset[str]) -> tuple[str, str, str]:
 
 
 def _owned(pool: Mapping[str, Any]) -> frozenset[str] | None:
-    """Return the ids of the pool's identities, None where they are given so that nobody can tell."""
+    """The ids of the pool's identities, None where they are given so that nobody can tell."""
     identity = pool.get("identity")
     if identity is None:
         return None if "identity" in object_at(pool, "properties") else frozenset()

@@ -82,7 +82,7 @@ def check_agent(agent: str, image: Mapping[str, Any], today: date | None) -> Fin
 
 
 def operating_system_of(image: Mapping[str, Any]) -> OperatingSystem | None:
-    """Return the operating system of a marketplace image, where its names tell."""
+    """The operating system of a marketplace image, where its names tell."""
     linux = agents.is_linux(image)
     return None if linux is None else ("linux" if linux else "windows")
 
@@ -127,7 +127,7 @@ def _check_ends(agent: str, image: Mapping[str, Any], today: date | None) -> Fin
 
 
 def end_of(entry: Retirement, path: str, today: date | None) -> Any:
-    """Return the finding of something that is retired, or will be."""
+    """The finding of something that is retired, or will be."""
     mend = f"Take {entry.instead}"
     if entry.is_refused:
         what = f"Azure has retired {entry.title} on {entry.ends}, and takes no new pool with it"

@@ -72,7 +72,7 @@ def check_machine(properties: Mapping[str, Any], identities: int, today: date | 
 
 
 def operating_system(machine: Mapping[str, Any]) -> catalog.OperatingSystem | None:
-    """Return what the nodes run, where the node agent or the image tells."""
+    """What the nodes run, where the node agent or the image tells."""
     agent = catalog.node_operating_system(text_of(machine, "nodeAgentSkuId"))
     return agent or operating_system_of(object_at(machine, "imageReference"))
 

@@ -129,7 +129,7 @@ def _check_vault(
 
 
 def _misspelt(parent: Mapping[str, Any], members: tuple[str, ...], path: str) -> dict[str, tuple[str, str]]:
-    """Return the places of members that are nearly one that is read and not given, with both names."""
+    """The places of members that are nearly one that is read and not given, with both names."""
     found = {}
     wanted = {name.casefold(): name for name in members if name not in parent}
     for key in parent:

@@ -127,7 +127,7 @@ def _unknown(
     path: str,
     schema: Schema,
 ) -> Findings:
-    """Tell of a member that the object does not have, and of what was probably meant."""
+    """The finding of a member that the object does not have, and of what was probably meant."""
     if key in _ELSEWHERE_KNOWN.get(type_name, ()):
         return
     place = at(path, key)

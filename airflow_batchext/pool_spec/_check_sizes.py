@@ -44,7 +44,7 @@ def check_size(properties: Mapping[str, Any], today: date | None) -> Findings:
 
 
 def gpu_of(properties: Mapping[str, Any]) -> str | None:
-    """Return whose GPU a size has: ``"nvidia"``, ``"amd"``, "" for none; None where no name tells."""
+    """Whose GPU a size has: ``"nvidia"``, ``"amd"``, "" for none; None where no name tells."""
     size = text_of(properties, "vmSize")
     if not _WRITTEN.fullmatch(size):
         return None

@@ -40,7 +40,7 @@ class Finding:
     covers: bool = False
 
     def __str__(self) -> str:
-        """Say it all in one line."""
+        """All of it in one line."""
         stop = "" if self.mend.endswith("?") else "."
         link = f" See {self.link}" if self.link else ""
         return f"{self.severity} at {self.path or 'the document'}: {self.problem}. {self.mend}{stop}{link}"
@@ -50,22 +50,22 @@ Findings: TypeAlias = Iterator[Finding]
 
 
 def error(path: str, problem: str, mend: str, link: str = "", *, meant: str = "") -> Finding:
-    """Return a finding because of which Azure would refuse the pool, or get it no nodes."""
+    """A finding because of which Azure would refuse the pool, or get it no nodes."""
     return Finding("error", path, problem, mend, link, meant)
 
 
 def warning(path: str, problem: str, mend: str, link: str = "") -> Finding:
-    """Return a finding that may be meant so."""
+    """A finding that may be meant so."""
     return Finding("warning", path, problem, mend, link)
 
 
 def missing(path: str, name: str, mend: str) -> Finding:
-    """Return the finding of a member that must be there and is not."""
+    """The finding of a member that must be there and is not."""
     return error(path, f"{name} {_MISSING}", mend, ARM_PAGE)
 
 
 def explained(finding: Finding, meant: Collection[str]) -> bool:
-    """Say whether a member is missing only because it stands at another place, or in another spelling."""
+    """Whether a member is missing only because it stands at another place, or in another spelling."""
     way = finding.path
     return finding.problem.endswith(_MISSING) and any(
         place == way or place.startswith((f"{way}.", f"{way}[")) for place in meant
@@ -80,7 +80,7 @@ def objects(value: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def object_at(parent: Mapping[str, Any], *members: str) -> Mapping[str, Any]:
-    """Return the object that lies down there, or an empty one."""
+    """The object that lies down there, or an empty one."""
     node: object = parent
     for member in members:
         node = node.get(member) if isinstance(node, Mapping) else None
@@ -88,7 +88,7 @@ def object_at(parent: Mapping[str, Any], *members: str) -> Mapping[str, Any]:
 
 
 def text_of(parent: Mapping[str, Any], member: str) -> str:
-    """Return a text without the blanks around it, "" if there is none."""
+    """A text without the blanks around it, "" if there is none."""
     value = parent.get(member)
     return value.strip() if isinstance(value, str) else ""
 
@@ -96,7 +96,7 @@ def text_of(parent: Mapping[str, Any], member: str) -> str:
 def object_member(
     parent: Mapping[str, Any], member: str, path: str, required: str = ""
 ) -> Generator[Finding, None, Mapping[str, Any] | None]:
-    """Return an object, or tell that it is none; ``required`` is the mend for one that is missing."""
+    """An object, None with a finding if it is none; ``required`` is the mend for one that is missing."""
     value = parent.get(member)
     if isinstance(value, Mapping):
         return value
@@ -111,7 +111,7 @@ def object_member(
 def text_member(
     parent: Mapping[str, Any], member: str, path: str, mend: str
 ) -> Generator[Finding, None, str | None]:
-    """Return a text that must be there, or tell that it is not."""
+    """A text that must be there, None with a finding if it is not."""
     value = parent.get(member)
     if isinstance(value, str) and value.strip():
         return value
@@ -124,7 +124,7 @@ def text_member(
 
 
 def _missing(parent: Mapping[str, Any], member: str, path: str, mend: str) -> Finding:
-    """Tell that a member is missing, or in another spelling, such as the data plane's or Python's."""
+    """A finding: a member is missing, or in another spelling, such as the data plane's or Python's."""
     spelt = (
         key for key in parent if isinstance(key, str) and key != member and squash(key) == squash(member)
     )

@@ -77,7 +77,7 @@ def parse_pools(text: str, *, source: str) -> list[PoolDocument]:
 
 
 def pools_in(value: object) -> list[PoolDocument]:
-    """Return the pools in a value: a body, a model of the SDK, or a list of those.
+    """The pools in a value: a body, a model of the SDK, or a list of those.
 
     What is none of them is returned as if it were one: telling of it is the business of `check_document`.
     """
@@ -85,7 +85,7 @@ def pools_in(value: object) -> list[PoolDocument]:
 
 
 def choose_pool(pools: list[PoolDocument], name: str | None, *, source: str) -> PoolDocument:
-    """Return the one pool, or of several the one of a name; upper and lower case do not matter.
+    """The one pool, or of several the one of a name; upper and lower case do not matter.
 
     :param name: the pool that is wanted. A single pool is returned whatever its name.
     :param source: what to call the whole in an error.

@@ -32,7 +32,7 @@ class Place:
     column: int
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """The place in words."""
         return f"line {self.line}, column {self.column}"
 
 

@@ -165,7 +165,7 @@ def to_management_plane(body: Mapping[str, Any], management: Schema, data: Schem
 
 
 def data_plane_path(path: str) -> str:
-    """Return where the data plane's body has what stands at a path of the management plane's."""
+    """Where the data plane's body has what stands at a path of the management plane's."""
     for ours, theirs in _PATHS:
         if path == ours or path.startswith((f"{ours}.", f"{ours}[")):
             return f"{theirs}{path[len(ours) :]}".lstrip(".")
@@ -268,7 +268,7 @@ class _Cast:
         self._source, self._target, self.found, self._rename = source, target, found, rename
 
     def value(self, value: Any, source: Shape, target: Shape, path: str) -> Any:
-        """Return a value as the other plane has it; what it has no place for is noted."""
+        """A value as the other plane has it; what it has no place for is noted."""
         if source.kind == "object" and target.kind == "object" and isinstance(value, Mapping):
             return self._object(value, source, target, path)
         if source.of is not None and target.of is not None and source.kind == "list" and is_list(value):

@@ -35,7 +35,7 @@ class Positions:
             self._tables = [dict(_json_places(body))]
 
     def place(self, path: str, *, part: int = 0) -> Place:
-        """Return line and column, from 1, of what a path leads to; if it is missing, of what should hold it.
+        """Line and column, from 1, of what a path leads to; if it is missing, of what should hold it.
 
         :param part: in which YAML document of the text, from 0.
         """

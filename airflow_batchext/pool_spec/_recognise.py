@@ -13,7 +13,7 @@ _POOL_OF_A_JOB = ("autoPoolIdPrefix", "poolLifetimeOption", "autoPoolSpecificati
 
 
 def not_a_pool(document: Mapping[str, Any]) -> Finding | None:
-    """Return what is to be told of a document that holds no pool as it is, None if it may be one."""
+    """What is to be told of a document that holds no pool as it is, None if it may be one."""
     if isinstance(document.get("properties"), Mapping) and not _is_account(document):
         return None
     found = _told(document)

@@ -80,7 +80,7 @@ def request_body(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def expected_extensions(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the extensions that the document asks for, in its order.
+    """The names of the extensions that the document asks for, in its order.
 
     What has no name is left out: telling of it is the business of `check_document`.
     """
@@ -92,7 +92,7 @@ def expected_extensions(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def boolean(value: object) -> bool | None:
-    """Return the boolean that a text spells, None for anything else."""
+    """The boolean that a text spells, None for anything else."""
     spelt = value.strip().lower() if isinstance(value, str) else ""
     return {"true": True, "false": False}.get(spelt)
 

@@ -29,7 +29,7 @@ class Respelt:
     old_places: dict[str, str] = field(default_factory=dict)
 
     def old_place(self, path: str) -> str:
-        """Return where something stood before its members, or those around it, were renamed."""
+        """Where something stood before its members, or those around it, were renamed."""
         for end in range(len(path), 0, -1):
             if (end == len(path) or path[end] in ".[") and path[:end] in self.old_places:
                 return self.old_places[path[:end]] + path[end:]

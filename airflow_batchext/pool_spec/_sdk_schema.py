@@ -40,7 +40,7 @@ _PLAIN: Mapping[object, Shape] = {
 def check_pool(
     document: object, *, pool_id: str | None = None, today: datetime.date | None = None
 ) -> list[Finding]:
-    """Say everything that is wrong with a pool document, errors first.
+    """Everything that is wrong with a pool document, errors first.
 
     A reference to a secret counts as the text that will be there, if it stands where Azure hides that.
 
@@ -63,7 +63,7 @@ def check_pool(
 
 @functools.cache
 def pool_schema() -> Schema | None:
-    """Return the members of a pool as the installed SDK's models have them.
+    """The members of a pool as the installed SDK's models have them.
 
     None if the models are built in a way that is not known here (they were the same from azure-mgmt-batch 19
     on); the check then says that it could not look at the members.
@@ -84,7 +84,7 @@ def pool_schema() -> Schema | None:
 
 @functools.cache
 def data_plane_schema() -> Schema | None:
-    """Return the members of a pool as the installed SDK of the data plane has them.
+    """The members of a pool as the installed SDK of the data plane has them.
 
     None as for `pool_schema`.
     """

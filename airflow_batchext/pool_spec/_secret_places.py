@@ -71,7 +71,7 @@ def shown_values(document: object) -> Iterator[tuple[str, object]]:
 
 
 def check_references(document: object) -> list[Finding]:
-    """Tell of each reference to a secret that stands where Azure shows what is there."""
+    """A finding for each reference to a secret that stands where Azure shows what is there."""
     what = "a secret is referred to where everybody who may read the pool sees it, so it is not looked up"
     found = []
     for path, value in shown_values(document):
@@ -85,7 +85,7 @@ def check_references(document: object) -> list[Finding]:
 
 
 def check_reserved(document: object) -> list[Finding]:
-    """Tell of metadata under the name in which a repair keeps its journal: it would be believed."""
+    """A finding for metadata under the name in which a repair keeps its journal: it would be believed."""
     properties = document.get("properties") if isinstance(document, Mapping) else None
     items = properties.get("metadata") if isinstance(properties, Mapping) else None
     what = f"the name {REPAIR_ITEM!r} is that of a repair's own journal"

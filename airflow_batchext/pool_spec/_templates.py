@@ -35,7 +35,7 @@ def pools_of_template(template: Mapping[str, Any]) -> Iterator[tuple[str, dict[s
 
 
 def named(resource: Mapping[str, Any], name: object) -> dict[str, Any]:
-    """Return the name of a pool's resource without that of its account, as far as it can be told."""
+    """The name of a pool's resource without that of its account, as far as it can be told."""
     if not isinstance(name, str):
         return {}
     if name.startswith("["):  # of an expression whose account alone is not known the pool's part is enough
@@ -79,7 +79,7 @@ class _Values:
         self._left = _MOST_CALLS
 
     def evaluated(self, value: Any) -> Any:
-        """Return what a value comes to; the very same one if that cannot be told."""
+        """What a value comes to; the very same one if that cannot be told."""
         if isinstance(value, str) and value.startswith("[["):
             return value[1:]  # so a template writes a text that begins with a bracket
         if not (isinstance(value, str) and value.startswith("[") and value.endswith("]")):
@@ -90,7 +90,7 @@ class _Values:
         return value if found is _MISSING or rest.strip() else found
 
     def evaluated_name(self, name: Any) -> Any:
-        """Return what the name of a member comes to, as far as that is a name."""
+        """What the name of a member comes to, as far as that is a name."""
         found = self.evaluated(name)
         return found if isinstance(found, str) else name
 

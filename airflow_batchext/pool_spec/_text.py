@@ -36,7 +36,7 @@ class DocumentSyntaxError(ValueError):
         self.source, self.problem, self.line, self.column = source, problem, line, column
 
     def __str__(self) -> str:
-        """Say which text, where in it, and what is wrong."""
+        """Which text, where in it, and what is wrong."""
         return f"{self.source}, line {self.line}, column {self.column}: {self.problem}"
 
 

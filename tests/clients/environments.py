@@ -36,7 +36,7 @@ def module(name: str, module: str) -> list[str]:
 
 
 def has_npm() -> bool:
-    """Say whether clients for Node can be installed and run."""
+    """Whether clients for Node can be installed and run."""
     return bool(shutil.which("npm") and shutil.which("node"))
 
 

@@ -38,7 +38,7 @@ PASSED_OVER = {"/jobs/j1/jobpreparationandreleasetaskstatus", "autoPoolSpecifica
 
 
 def different(path: str, recorded: Any, answered: Any) -> Iterator[str]:
-    """Say where an answer differs from a recorded one."""
+    """Where an answer differs from a recorded one."""
     if isinstance(recorded, dict) and isinstance(answered, dict):
         for name in sorted(recorded.keys() | answered.keys()):
             if name not in answered or name not in recorded:

@@ -129,7 +129,7 @@ class Replay:
         return json.loads(text)
 
     def different(self, path: str, recorded: Any, answered: Any) -> Iterator[str]:
-        """Say where two documents differ."""
+        """Where two documents differ."""
         if isinstance(recorded, dict) and isinstance(answered, dict):
             for name in recorded.keys() | answered.keys():
                 where = f"{path}.{name}".removeprefix(".")
@@ -145,7 +145,7 @@ class Replay:
             yield from self.unlike(path, recorded, answered, pattern)
 
     def different_headers(self, recorded: Json, answered: Any) -> Iterator[str]:
-        """Say which recorded headers are missing or have another value."""
+        """Which recorded headers are missing or have another value."""
         for name, old in self.neutral(recorded).items():
             if name not in answered:
                 yield f"header {name}: not answered"
@@ -157,7 +157,7 @@ class Replay:
                 yield f"header {name}: never recorded"
 
     def unlike(self, path: str, old: Any, new: Any, pattern: str | None) -> Iterator[str]:
-        """Say if a value is another, or if one that is free does not look like the recorded one."""
+        """Whether a value is another, or if one that is free does not look like the recorded one."""
         if pattern is None or not isinstance(old, str) or not isinstance(new, str):
             if old != new or type(old) is not type(new):
                 yield f"{path}: {new!r} instead of {old!r}"

@@ -117,7 +117,7 @@ def steps(path: str) -> list[str | int]:
 
 
 def with_change(path: str, value: object, base: object = GOOD) -> Any:
-    """Return a copy of a document with one value put in, or taken out, at a path."""
+    """A copy of a document with one value put in, or taken out, at a path."""
     document = copy.deepcopy(base)
     *way, last = steps(path)
     node: Any = document
@@ -169,7 +169,7 @@ ANYTHING = st.recursive(
 
 
 def paths_of(node: object, path: str = "") -> list[str]:
-    """Return the path of everything in a document (no key in GOOD's identities is a path of ours)."""
+    """The path of everything in a document (no key in GOOD's identities is a path of ours)."""
     if isinstance(node, dict):
         below = [(f"{path}.{key}" if path else key, item) for key, item in node.items() if "/" not in key]
     else:

@@ -40,7 +40,7 @@ def _short(path: str) -> str:
 
 
 def page() -> str:
-    """Return the page as it ought to be."""
+    """The page as it ought to be."""
     rows = []
     for case in CASES.values():
         seen = f" [[n]({case['seen']})]" if "seen" in case else ""

@@ -34,7 +34,7 @@ _NAMES = re.compile(r"'[^']*'|\b\d[\d.]*\b|(?<=azure-mgmt-batch) [\d.]+|(?<=not 
 
 
 def page() -> str:
-    """Return the page as it ought to be."""
+    """The page as it ought to be."""
     rows: dict[tuple[str, str], tuple[str, list[str]]] = {}
     for name, case in CASES.items():
         for finding in findings_of(case):

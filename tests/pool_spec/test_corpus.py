@@ -34,7 +34,7 @@ EXAMPLES = Path(os.environ.get("BATCHEXT_EXAMPLES", ROOT.parent / "shared" / "az
 
 
 def full(path: str) -> str:
-    """Return a path with its short beginning written out."""
+    """A path with its short beginning written out."""
     for short, long in SHORT.items():
         if path == short or path.startswith((f"{short}.", f"{short}[")):
             return long + path[len(short) :]
@@ -42,7 +42,7 @@ def full(path: str) -> str:
 
 
 def changed(changes: list[dict[str, Any]]) -> Any:
-    """Return a document that is right but for the changes."""
+    """A document that is right but for the changes."""
     document: Any = copy.deepcopy(GOOD)
     for change in changes:
         *way, last = steps(full(change.get("at") or change["remove"]))

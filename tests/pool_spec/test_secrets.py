@@ -75,7 +75,7 @@ def test_a_secret_text_that_is_bottomless_json_is_found_whole():
 
 
 def planted(node: Any, *, hidden: bool = False) -> Any:
-    """Return a copy with the sentinel in place of every value below a secret member."""
+    """A copy with the sentinel in place of every value below a secret member."""
     if isinstance(node, dict):
         return {key: planted(item, hidden=hidden or is_secret_member(key)) for key, item in node.items()}
     if isinstance(node, list):

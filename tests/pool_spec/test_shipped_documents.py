@@ -22,7 +22,7 @@ VARIANTS = ["ubuntu", "almalinux"]
 
 
 def shipped(variant: str, params: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a document, rendered with params, or as it lies in its file for None."""
+    """A document, rendered with params, or as it lies in its file for None."""
     path = SHIPPED / f"keyvault_{variant}.json"
     text = path.read_text(encoding="utf-8")
     if params is not None:

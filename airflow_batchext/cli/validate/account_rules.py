@@ -47,7 +47,7 @@ class Account:
 
 
 def compare(pool_id: str, pool: Body, account: Account, today: str) -> list[Finding]:
-    """Say what of a pool the account cannot give, or has already.
+    """What of a pool the account cannot give, or has already.
 
     :param pool_id: the name the pool is going to have; "" if that is not known.
     :param pool: the body of ``Pool_Create``, right or wrong.
@@ -170,7 +170,7 @@ def _cores(pool_id: str, properties: Body, size: Body, account: Account) -> list
 
 
 def _quotas(account: Account, kind: str, family: str, pool_id: str) -> list[tuple[int, str, int]]:
-    """Return the quotas that hold for cores of a kind: how many, their name, and how many others have now.
+    """The quotas that hold for cores of a kind: how many, their name, and how many others have now.
 
     An account whose machines are in its user's subscription tells none: quota is the subscription's then.
     """
@@ -189,7 +189,7 @@ def _quotas(account: Account, kind: str, family: str, pool_id: str) -> list[tupl
 
 
 def _used(account: Account, kind: str, family: str | None, pool_id: str) -> int:
-    """Return how many cores other pools have; those of a size that is not listed are not counted."""
+    """How many cores other pools have; those of a size that is not listed are not counted."""
     member = "currentDedicatedNodes" if kind == "dedicated" else "currentLowPriorityNodes"
     used = 0
     for other in account.pools or ():

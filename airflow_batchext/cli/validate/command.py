@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read_all(paths: Sequence[str], variables: Mapping[str, Any] | None) -> tuple[list[Source], bool]:
-    """Return what could be read, and whether something could not: the others are looked at all the same."""
+    """What could be read, and whether something could not: the others are looked at all the same."""
     from airflow_batchext.cli.validate.reading import UsageError, read_source
 
     sources, unreadable = [], False

@@ -53,7 +53,7 @@ class Source:
     _positions: list[Positions] = field(default_factory=list, repr=False)
 
     def located(self, findings: Sequence[Finding], pool: PoolDocument) -> list[Finding]:
-        """Return the findings with their lines and columns, in the order of these, errors first."""
+        """The findings with their lines and columns, in the order of these, errors first."""
         if findings and not self._positions:
             self._positions.append(Positions(self.text))
         located = []
@@ -104,7 +104,7 @@ def read_source(path: str, variables: Mapping[str, Any] | None) -> Source:
 
 
 def read_variables(file: str | None, settings: Sequence[str]) -> dict[str, Any] | None:
-    """Return what templates are rendered with; None if nothing was given.
+    """What templates are rendered with; None if nothing was given.
 
     :param file: a JSON or YAML file with a mapping.
     :param settings: texts like ``params.nodes=3``, which come before what the file says.

@@ -31,7 +31,7 @@ class Checked:
 
 
 def count(checked: Sequence[Checked], severity: str) -> int:
-    """Return how many findings there are of a severity."""
+    """How many findings there are of a severity."""
     return sum(finding.severity == severity for entry in checked for finding in entry.findings)
 
 
@@ -105,5 +105,5 @@ def _number(number: int, what: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text on one line and without control characters, whoever wrote it."""
+    """A text on one line and without control characters, whoever wrote it."""
     return "".join(character if character.isprintable() else "�" for character in text[:200])

@@ -108,7 +108,7 @@ class Account(Fleet):
             return self.create_pool(name, definition)
 
     def deletion_ends(self, deletion: str) -> datetime | None:
-        """Return when a deletion is or was finished, or None if there is no such deletion."""
+        """When a deletion is or was finished, or None if there is no such deletion."""
         with self.lock:
             key = deletion.casefold()
             if key in self._deletions:
@@ -181,7 +181,7 @@ class Account(Fleet):
             return self._rescale(pool, scale, now)
 
     def evaluate_autoscale(self, name: str, formula: str) -> Evaluation:
-        """Say what a formula comes to on a pool, without doing it."""
+        """What a formula comes to on a pool, without doing it."""
         with self.lock:
             return self._evaluate(self.pool(name), formula, self.clock.now())
 

@@ -266,7 +266,7 @@ class _Run:
         return start, end, least
 
     def _samples(self, name: str, start: datetime, end: datetime) -> list[float]:
-        """Return the samples after ``start`` up to ``end``. There is none of before the pool was."""
+        """The samples after ``start`` up to ``end``. There is none of before the pool was."""
         created = self._outlook.created
         first = max(1, math.floor((start - created) / PERIOD) + 1)
         last = math.floor((min(end, self._outlook.now) - created) / PERIOD)

@@ -56,7 +56,7 @@ class _Token:
 
 
 def parse(formula: str) -> tuple[Node, ...]:
-    """Return the statements of a formula, or raise FormulaSyntaxError."""
+    """The statements of a formula; FormulaSyntaxError if it is none."""
     return _Parser(_tokens(formula)).statements()
 
 

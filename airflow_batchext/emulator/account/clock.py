@@ -34,7 +34,7 @@ class Clock:
         return self._scale
 
     def now(self) -> datetime:
-        """Return the simulated time, aware and in UTC."""
+        """The simulated time, aware and in UTC."""
         with self._lock:
             ran = timedelta(seconds=(time.monotonic() - self._wall_start) * self._scale)
             return self._start + ran + self._advanced

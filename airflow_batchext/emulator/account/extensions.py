@@ -50,7 +50,7 @@ def extensions_at(
     course_of: Callable[[str], Course],
     overrides: Mapping[str, Override],
 ) -> dict[str, ExtensionNow]:
-    """Return every extension of a node, in the order of ``wanted``: pairs of a name and what it comes after.
+    """Every extension of a node, in the order of ``wanted``: pairs of a name and what it comes after.
 
     An extension starts when the machine does, or when all that it comes after have succeeded. Behind one that
     failed, hangs, does not exist or waits for it in turn, it waits in ``transitioning`` for ever.
@@ -81,7 +81,7 @@ class _Run:
         self._successes: dict[str, datetime | None] = {}
 
     def now(self, name: str) -> ExtensionNow | None:
-        """Return what it shows now, or None if the node does not list it any more."""
+        """What it shows now, or None if the node does not list it any more."""
         as_of = self._node.extensions_as_of
         override = self._overrides.get(name)
         if override is not None:

@@ -59,7 +59,7 @@ class Fleet(Inventory):
     def set_scheduling(
         self, pool: str, node: int | str, *, enabled: bool, option: Option = "requeue"
     ) -> None:
-        """Say whether a node takes tasks. ``option`` is what becomes of those that it has."""
+        """Let a node take tasks, or no more. ``option`` is what becomes of those that it has."""
         with self._touching(pool, node) as (found, now):
             if enabled:
                 state = lifecycle.node_at(found.history, now)
@@ -245,7 +245,7 @@ class Fleet(Inventory):
 
 
 def _histories(at: datetime, scenario: Scenario) -> Callable[[StartTask | None], History]:
-    """Return a writer of first boots that gives the same history for the same start task."""
+    """A writer of first boots that gives the same history for the same start task."""
     known: dict[StartTask | None, History] = {}
 
     def write(task: StartTask | None) -> History:
@@ -257,7 +257,7 @@ def _histories(at: datetime, scenario: Scenario) -> Callable[[StartTask | None],
 
 
 def option_of(word: str | None) -> Option:
-    """Return the option of that name in whatever case, or the usual one."""
+    """The option of that name in whatever case, or the usual one."""
     options: tuple[Option, ...] = ("requeue", "terminate", "taskcompletion", "retaineddata")
     return next((option for option in options if option == (word or "").casefold()), "requeue")
 

@@ -39,7 +39,7 @@ class NodeView:
         self._known: dict[int, NodeNow | None] = {}
 
     def state(self, node: Node) -> NodeNow | None:
-        """Return the state of a node, or None if it is not visible."""
+        """The state of a node, or None if it is not visible."""
         key = id(node.history)
         if key not in self._known:
             self._known[key] = lifecycle.node_at(node.history, self._now)
@@ -47,11 +47,11 @@ class NodeView:
         return state if state is None or node.work is NO_WORK else occupied(state, node.work, self._now)
 
     def is_visible(self, node: Node) -> bool:
-        """Say whether a node is there."""
+        """Whether a node is there."""
         return self.state(node) is not None
 
     def visible(self, node: Node) -> VisibleNode:
-        """Return a node that is visible."""
+        """A node that is visible."""
         state = self.state(node)
         if state is None:
             raise LookupError("the node is not visible")
@@ -73,19 +73,19 @@ class Inventory:
     # --- pools ---------------------------------------------------------------------------------------------
 
     def pools(self) -> list[Pool]:
-        """Return the pools that exist, by name."""
+        """The pools that exist, by name."""
         with self.lock:
             self._catch_up()
             return sorted(self._pools.values(), key=lambda pool: pool.name.casefold())
 
     def find(self, name: str) -> Pool | None:
-        """Return a pool, or None."""
+        """A pool, or None."""
         with self.lock:
             self._catch_up()
             return self._pools.get(name.casefold())
 
     def pool(self, name: str) -> Pool:
-        """Return a pool, or refuse with PoolNotFound."""
+        """A pool; refused with PoolNotFound if there is none."""
         pool = self.find(name)
         if pool is None:
             raise refusal("PoolNotFound")
@@ -94,17 +94,17 @@ class Inventory:
     # --- nodes ---------------------------------------------------------------------------------------------
 
     def nodes(self, pool: str) -> list[VisibleNode]:
-        """Return the visible nodes of a pool in the order of allocation, each with its state now."""
+        """The visible nodes of a pool in the order of allocation, each with its state now."""
         with self.lock:
             return list(self._visible(self.pool(pool)))
 
     def view(self, pool: str) -> NodeView:
-        """Return the nodes of a pool by id, for those who do not want them all."""
+        """The nodes of a pool by id, for those who do not want them all."""
         with self.lock:
             return NodeView(self.pool(pool), self.clock.now())
 
     def node(self, pool: str, node: int | str) -> VisibleNode:
-        """Return a visible node by its place in the order of allocation or by its id."""
+        """A visible node by its place in the order of allocation or by its id."""
         with self.lock:
             nodes, now = self.pool(pool).nodes, self.clock.now()
             found = nodes.get(node) if isinstance(node, str) else None
@@ -116,12 +116,12 @@ class Inventory:
             return VisibleNode(found, occupied(state, found.work, now))
 
     def counts(self, pool: str) -> tuple[int, int]:
-        """Return how many dedicated and low-priority nodes are visible, preempted ones included."""
+        """How many dedicated and low-priority nodes are visible, preempted ones included."""
         with self.lock:
             return self.counts_at(self.pool(pool), self.clock.now())
 
     def counts_at(self, pool: Pool, now: datetime) -> tuple[int, int]:
-        """Return the same as of a time."""
+        """The same as of a time."""
         dedicated, low_priority = 0, 0
         known: dict[int, bool] = {}
         for node in pool.nodes.values():
@@ -138,12 +138,12 @@ class Inventory:
     # --- extensions ----------------------------------------------------------------------------------------
 
     def extensions(self, pool: str, node: int | str) -> dict[str, ExtensionNow]:
-        """Return what each extension of a node shows now, Batch's own included."""
+        """What each extension of a node shows now, Batch's own included."""
         with self.lock:
             return self.extensions_of(self.pool(pool), self.node(pool, node))
 
     def extensions_of(self, pool: Pool, visible: VisibleNode) -> dict[str, ExtensionNow]:
-        """Return what each extension of a visible node shows now, Batch's own first."""
+        """What each extension of a visible node shows now, Batch's own first."""
         node, boot = visible.node, visible.now.boot
         waits = {
             extension["name"]
@@ -168,15 +168,15 @@ class Inventory:
     # --- for those who keep the books ----------------------------------------------------------------------
 
     def known_pool(self, name: str) -> Pool | None:
-        """Return a pool without catching up with what has become due."""
+        """A pool without catching up with what has become due."""
         return self._pools.get(name.casefold())
 
     def now(self) -> datetime:
-        """Return the time, which is never before the last change: those of one instant are told apart."""
+        """The time, which is never before the last change: those of one instant are told apart."""
         return max(self.clock.now(), self._last_stamp)
 
     def stamp(self) -> datetime:
-        """Return the time of a change that is made now; ETags are made of it."""
+        """The time of a change that is made now; ETags are made of it."""
         return self._next_stamp()
 
     # --- inside --------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ class Inventory:
             del self._pools[key]
 
     def _next_stamp(self, at: datetime | None = None) -> datetime:
-        """Return the time of a change, always later than the one before, because ETags are made of it."""
+        """The time of a change, always later than the one before, because ETags are made of it."""
         now = self.clock.now()
         self._last_stamp = max(at or now, self._last_stamp + _MICROSECOND)
         if self._last_stamp > now:

@@ -24,12 +24,12 @@ BAD_EXIT = (
 
 
 def until(moments: Moments, now: datetime) -> Moments:
-    """Return what has happened by now."""
+    """What has happened by now."""
     return [moment for moment in moments if moment[0] <= now]
 
 
 def state_at(moments: Moments, now: datetime) -> tuple[tuple[datetime, str], tuple[datetime, str] | None]:
-    """Return the state now and since when, and the same of the one before."""
+    """The state now and since when, and the same of the one before."""
     past = until(moments, now) or moments[:1]
     return past[-1], past[-2] if len(past) > 1 else None
 
@@ -74,7 +74,7 @@ class Task:
         return self.moments[-1][1] == ACTIVE
 
     def exit_options(self) -> Json:
-        """Return what its exit conditions say for the way in which it ended."""
+        """What its exit conditions say for the way in which it ended."""
         conditions: Json = self.document.get("exitConditions", {})
         for entry in conditions.get("exitCodes", []):
             if entry["code"] == self.exit_code:

@@ -32,12 +32,12 @@ class Jobs(Scheduler):
     # --- looking up ----------------------------------------------------------------------------------------
 
     def all(self) -> list[Job]:
-        """Return the jobs that exist, by id."""
+        """The jobs that exist, by id."""
         self._account.pools()  # catches up
         return sorted(self._jobs.values(), key=lambda job: job.id)
 
     def job(self, job: str) -> Job:
-        """Return a job, or refuse with JobNotFound."""
+        """A job; refused with JobNotFound if there is none."""
         self._account.pools()
         found = self._jobs.get(job.casefold())
         if found is None:
@@ -45,7 +45,7 @@ class Jobs(Scheduler):
         return found
 
     def task(self, job: str, task: str) -> Task:
-        """Return a task, or refuse with JobNotFound or TaskNotFound."""
+        """A task; refused with JobNotFound or TaskNotFound if there is none."""
         found = self.job(job).tasks.get(task.casefold())
         if found is None:
             raise refusal("TaskNotFound")

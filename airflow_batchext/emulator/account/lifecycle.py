@@ -216,7 +216,7 @@ def leave(history: History, now: datetime, timings: Timings, *, at: datetime | N
 
 
 def so_far(history: History, now: datetime) -> History:
-    """Return what has happened by now."""
+    """What has happened by now."""
     return tuple(moment for moment in history if moment.at <= now)
 
 
@@ -244,7 +244,7 @@ def _starting(at: datetime, boot: Boot, length: float) -> History:
 
 
 def boots(history: History, now: datetime) -> int:
-    """Return how often the machine has been started by now."""
+    """How often the machine has been started by now."""
     return sum(moment.boot is not None for moment in so_far(history, now))
 
 
@@ -252,7 +252,7 @@ def boots(history: History, now: datetime) -> int:
 
 
 def node_at(history: History, now: datetime) -> NodeNow | None:
-    """Return the node as it is now, or None while it is not visible or when it is gone."""
+    """The node as it is now, or None while it is not visible or when it is gone."""
     past = so_far(history, now)
     if not past or past[-1].state is None:
         return None
@@ -292,7 +292,7 @@ def node_at(history: History, now: datetime) -> NodeNow | None:
 
 
 def start_task_at(node: NodeNow, now: datetime) -> StartTaskNow | None:
-    """Return what the start task of a node shows, or None if it has none or has never begun it.
+    """What the start task of a node shows, or None if it has none or has never begun it.
 
     After a reboot or a reimaging that of the boot before is shown until the new one begins, as recorded.
     """
@@ -341,21 +341,21 @@ class Resize:
     """When a client asked to stop it; from then on it is ``stopping``."""
 
     def is_running(self, now: datetime) -> bool:
-        """Say whether the pool is not steady."""
+        """Whether the pool is not steady."""
         return now < self.steady
 
     def state(self, now: datetime) -> str:
-        """Return the allocation state as the data plane writes it."""
+        """The allocation state as the data plane writes it."""
         if not self.is_running(now):
             return "steady"
         return "resizing" if self.stopped is None else "stopping"
 
     def errors_at(self, now: datetime) -> tuple[ResizeFault, ...]:
-        """Return the errors; nothing is known of them while the resize runs."""
+        """The errors; nothing is known of them while the resize runs."""
         return () if self.is_running(now) else self.errors
 
     def changed(self, now: datetime) -> datetime:
-        """Return when the allocation state changed last."""
+        """When the allocation state changed last."""
         return (self.stopped or self.started) if self.is_running(now) else self.steady
 
     def cut(self, now: datetime) -> Resize:

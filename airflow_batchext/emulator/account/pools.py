@@ -70,7 +70,7 @@ class Pool:
     _ordered: tuple[int, list[Node]] = (0, [])
 
     def order(self) -> list[Node]:
-        """Return the nodes by id; they are sorted once, and again when others have come."""
+        """The nodes by id; they are sorted once, and again when others have come."""
         # Nodes come with new numbers, and go all in one new dictionary.
         key = hash((id(self.nodes), len(self.nodes), self.next_index))
         if self._ordered[0] != key:
@@ -92,7 +92,7 @@ class VisibleNode:
 
 
 def waits_for_certificates(extension: dict[str, object]) -> bool:
-    """Say whether this is a Key Vault extension that must have its certificates before it succeeds."""
+    """Whether this is a Key Vault extension that must have its certificates before it succeeds."""
     settings = extension.get("settings")
     management = settings.get("secretsManagementSettings") if isinstance(settings, dict) else None
     return (
@@ -103,7 +103,7 @@ def waits_for_certificates(extension: dict[str, object]) -> bool:
 
 
 def resize_faults(pool: Pool, rule: PoolScenario | None) -> tuple[ResizeFault, ...]:
-    """Return the errors with which a resize that starts now will end."""
+    """The errors with which a resize that starts now will end."""
     if rule is not None and rule.resize_error is not None:
         error = rule.resize_error
         return (ResizeFault(error.code, error.message, tuple(error.values.items())),)

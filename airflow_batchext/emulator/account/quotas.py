@@ -29,7 +29,7 @@ _MESSAGES = {
 
 
 def cores_of(vm_size: str) -> int:
-    """Return how many cores a machine of that size has."""
+    """How many cores a machine of that size has."""
     match = _NAME.match(vm_size)
     if match is None:
         return 1
@@ -44,7 +44,7 @@ def cores_of(vm_size: str) -> int:
 
 
 def node_limits(pool: Pool, pools: Iterable[Pool], settings: AccountSettings) -> dict[bool, int]:
-    """Return how many dedicated (True) and low-priority (False) nodes the quotas leave to a pool."""
+    """How many dedicated (True) and low-priority (False) nodes the quotas leave to a pool."""
     left = {True: settings.dedicated_core_quota, False: settings.low_priority_core_quota}
     for other in pools:
         if other is pool:
@@ -58,7 +58,7 @@ def node_limits(pool: Pool, pools: Iterable[Pool], settings: AccountSettings) ->
 
 
 def quota_faults(pool: Pool, limits: dict[bool, int]) -> tuple[ResizeFault, ...]:
-    """Return the errors of a resize to targets that the quotas do not allow."""
+    """The errors of a resize to targets that the quotas do not allow."""
     scale = pool.definition.scale
     wanted = {True: scale.dedicated, False: scale.low_priority}
     return tuple(ResizeFault(_CODES[kind], _MESSAGES[kind]) for kind in wanted if wanted[kind] > limits[kind])

@@ -54,7 +54,7 @@ class Scheduler:
     # --- in the order of time ------------------------------------------------------------------------------
 
     def next_event(self, now: datetime) -> datetime | None:
-        """Return when the first thing is due that has not been dealt with, if that is by now."""
+        """When the first thing is due that has not been dealt with, if that is by now."""
         times = [job.gone for job in self._leaving if job.gone is not None]
         if self._due is not None:
             times.append(self._due)

@@ -30,15 +30,15 @@ class TaskRun:
     exit_code: int | None
 
     def holds(self, now: datetime) -> bool:
-        """Say whether the node is kept for it."""
+        """Whether the node is kept for it."""
         return self.assigned <= now and (self.end is None or now < self.end)
 
     def runs(self, now: datetime) -> bool:
-        """Say whether it runs."""
+        """Whether it runs."""
         return self.start <= now and (self.end is None or now < self.end)
 
     def is_over(self, now: datetime) -> bool:
-        """Say whether it has ended."""
+        """Whether it has ended."""
         return self.end is not None and self.end <= now
 
 
@@ -62,15 +62,15 @@ class Work:
     """Since when something has run without a break, where that is before all that runs now."""
 
     def slots(self, now: datetime) -> int:
-        """Return how many task slots are taken."""
+        """How many task slots are taken."""
         return sum(run.slots for run in self.runs if run.holds(now))
 
     def current(self, now: datetime) -> tuple[TaskRun, ...]:
-        """Return the runs for which the node is kept."""
+        """The runs for which the node is kept."""
         return tuple(run for run in self.runs if run.holds(now))
 
     def running(self, now: datetime) -> tuple[TaskRun, ...]:
-        """Return what runs."""
+        """What runs."""
         return tuple(run for run in self.runs if run.runs(now))
 
     def with_run(self, run: TaskRun) -> Work:
@@ -101,13 +101,13 @@ NO_WORK = Work()
 
 
 def takes_tasks(node: NodeNow, work: Work) -> bool:
-    """Say whether the service may give a node a task: it is up, and not to be spared."""
+    """Whether the service may give a node a task: it is up, and not to be spared."""
     is_closed = work.closed is not None and work.closed >= node.booted
     return node.state is NodeState.IDLE and work.disabled is None and not is_closed
 
 
 def occupied(node: NodeNow, work: Work, now: datetime) -> NodeNow:
-    """Return the node with the state that its work gives it."""
+    """The node with the state that its work gives it."""
     if node.state is not NodeState.IDLE or work is NO_WORK:
         return node
     running = work.running(now)

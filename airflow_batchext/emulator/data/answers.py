@@ -29,7 +29,7 @@ class Versioned(Protocol):
 
 
 def validators(of: Versioned) -> dict[str, str]:
-    """Return the headers that tell one version of something from another."""
+    """The headers that tell one version of something from another."""
     return {"ETag": of.etag, "Last-Modified": http_time(of.modified)}
 
 
@@ -43,7 +43,7 @@ def items_answer(
     exists: Callable[[T], bool] | None = None,
     text: Callable[[T], str] | None = None,
 ) -> Answer:
-    """Answer with a page of the items, which are in the order of their keys.
+    """A page of the items, which are in the order of their keys.
 
     ``look`` gives the members by which a list of that kind can be filtered; ``exists`` says which there are;
     ``text`` writes the same as ``write`` does, faster, as JSON.
@@ -81,19 +81,19 @@ def _keeper(
 
 
 def element_answer(call: Call, kind: str, body: Json, headers: Mapping[str, str] | None = None) -> Answer:
-    """Answer with one thing."""
+    """An answer that is one thing."""
     metadata = {"odata.metadata": f"{call.base}/$metadata#{kind}/@Element"}
     return Answer(200, {**metadata, **selection(call, kind)(body)}, headers or {}, chunked=True)
 
 
 def entity_answer(call: Call, entity: str, body: Json, headers: Mapping[str, str] | None = None) -> Answer:
-    """Answer with something that is not kept."""
+    """An answer that is not kept."""
     metadata = {"odata.metadata": f"{call.base}/$metadata#{_ENTITIES}.{entity}"}
     return Answer(200, {**metadata, **body}, headers or {}, chunked=True)
 
 
 def done(call: Call, status: int, of: Versioned | None = None) -> Answer:
-    """Answer that something was done, without a body. ``of``: what has a new version, perhaps."""
+    """An answer without a body: something was done. ``of``: what has a new version, perhaps."""
     headers = {"DataServiceId": f"{call.base}{call.raw_path}"}
     if of is not None:
         headers |= validators(of)

@@ -191,7 +191,7 @@ class NodeWriter:
         return self._alike[key][1] % {**values, **ports}
 
     def _template(self, visible: VisibleNode) -> str:
-        """Return a format for the nodes that are like this one."""
+        """A format for the nodes that are like this one."""
         mark = uuid4().hex  # nothing that a client chose has it
 
         def port(front: int) -> str:
@@ -301,7 +301,7 @@ def failure_info(code: str, message: str, detail: str | None) -> Json:
 
 
 def _endpoints(properties: Json, agent: str, *, with_login: bool) -> list[tuple[str, int, Json]]:
-    """Return the endpoints of every node, each with a name and a port to which a node adds its number."""
+    """The endpoints of every node, each with a name and a port to which a node adds its number."""
 
     def endpoint(name: str, protocol: str, front: int, back: int) -> tuple[str, int, Json]:
         shown = {

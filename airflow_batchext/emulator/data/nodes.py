@@ -187,7 +187,7 @@ class NodeOperations:
         return pool, self._account.node(pool.name, call.params["node"])
 
     def _busy(self, call: Call) -> tuple[str, str]:
-        """Return the pool and the id of a node that may be taken down, for it is idle or running."""
+        """The pool and the id of a node that may be taken down, for it is idle or running."""
         pool, visible = self._node(call)
         if visible.now.state not in BUSY:
             raise refusal(_REFUSED.get(visible.now.state, "OperationInvalidForCurrentState"))
@@ -217,7 +217,7 @@ class NodeOperations:
 
 
 def _option(call: Call, name: str, *options: str) -> Option:
-    """Return what is to become of the tasks of a node. The body may be left out."""
+    """What is to become of the tasks of a node. The body may be left out."""
     given = call.json().get(name, "requeue") if call.body else "requeue"
     if given not in options:
         raise bad(name, str(given)[:100], f"One of {', '.join(options)} is expected", "data")

@@ -213,7 +213,7 @@ class PoolOperations:
     # --- helpers -------------------------------------------------------------------------------------------
 
     def _existing(self, call: Call) -> Pool:
-        """Return the pool that is to be changed, if the conditional headers let it."""
+        """The pool that is to be changed, if the conditional headers let it."""
         pool = self._account.pool(call.params["pool"])
         check_conditions(call, pool.etag, pool.modified, is_read=False)
         if pool.deleted:

@@ -119,7 +119,7 @@ _WORDS = {
 def page(
     call: Call, items: Sequence[T], key: Callable[[T], str], keep: Callable[[T], bool] | None = None
 ) -> tuple[list[T], str | None]:
-    """Return the page that was asked for, and the token of the next.
+    """The page that was asked for, and the token of the next.
 
     ``items`` are in the order of keys. No more of them are looked at than the page needs.
     """
@@ -132,7 +132,7 @@ def page(
 
 
 def selection(call: Call, kind: str) -> Callable[[Json], Json]:
-    """Return what keeps the members that ``$select`` names."""
+    """What keeps the members that ``$select`` names."""
     wanted = parameter(call, "$select")
     if wanted is None:
         return lambda body: body
@@ -144,7 +144,7 @@ def selection(call: Call, kind: str) -> Callable[[Json], Json]:
 
 
 def filter_of(call: Call, kind: str) -> Test | None:
-    """Return the test that ``$filter`` describes, if there is one."""
+    """The test that ``$filter`` describes, if there is one."""
     text = parameter(call, "$filter")
     if text is None:
         return None
@@ -155,7 +155,7 @@ def filter_of(call: Call, kind: str) -> Test | None:
 
 
 def parameter(call: Call, name: str) -> str | None:
-    """Return a parameter of the query, whose name the service reads in any case."""
+    """A parameter of the query, whose name the service reads in any case."""
     query = call.query
     if name in query:
         return query[name]

@@ -174,7 +174,7 @@ def read_properties(body: Json, existing: PoolDefinition) -> PoolDefinition:
 
 
 def read_scale(document: Json, existing: Scale) -> Scale:
-    """Return the scale settings that a call of the data plane asks for, which says nothing of what stays."""
+    """The scale settings that a call of the data plane asks for, which says nothing of what stays."""
     return _scale(
         "data",
         dedicated=document.get("targetDedicatedNodes", existing.dedicated),

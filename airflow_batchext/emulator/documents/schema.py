@@ -51,15 +51,15 @@ DURATION, ANY, SECRET, READ_ONLY = Leaf("duration"), Leaf("any"), Leaf("secret")
 
 
 def same(*words: str) -> Enum:
-    """Return words that both planes write alike."""
+    """Words that both planes write alike."""
     return Enum({word: word for word in words})
 
 
 def lower(*words: str) -> Enum:
-    """Return words that the data plane writes in lower case."""
+    """Words that the data plane writes in lower case."""
     return Enum({word: word.lower() for word in words})
 
 
 def camel(*words: str) -> Enum:
-    """Return words that the data plane begins with a small letter."""
+    """Words that the data plane begins with a small letter."""
     return Enum({word: word[0].lower() + word[1:] for word in words})

@@ -74,7 +74,7 @@ class Registration:
         return files
 
     def vouch(self, lifetime: timedelta = _LIFETIME, **changes: str) -> str:
-        """Return a token of the trusted issuer for the application."""
+        """A token of the trusted issuer for the application."""
         now = utc_now()
         claims = {"iss": _ISSUER, "sub": _SUBJECT, "aud": _EXCHANGE, "iat": now, "exp": now + lifetime}
         return jwt.encode({**claims, **changes}, self._issuer_key, algorithm="RS256")

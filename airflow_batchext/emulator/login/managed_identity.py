@@ -31,7 +31,7 @@ class ManagedIdentity:
         self._tokens = tokens
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
-        """Say which calls are answered here."""
+        """Which calls are answered here."""
         yield "GET", "/msi/token", self._app_service
         yield "POST", "/msi/token", self._cloud_shell
         yield "GET", "/metadata/identity/oauth2/token", self._virtual_machine

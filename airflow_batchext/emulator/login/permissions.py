@@ -49,7 +49,7 @@ class Needed(NamedTuple):
 
 
 def needed_for_management(method: str, path: str) -> Needed:
-    """Say what a request to the management plane needs."""
+    """What a request to the management plane needs."""
     inside = _IN_ACCOUNT.search(path)
     if inside is None:
         found = next((action for pattern, action in _OTHERS if pattern.search(path)), _SUBSCRIPTION)
@@ -62,7 +62,7 @@ def needed_for_management(method: str, path: str) -> Needed:
 
 
 def needed_for_data(method: str, path: str) -> Needed:
-    """Say what a request to the data plane needs."""
+    """What a request to the data plane needs."""
     verb = _VERBS.get(method, "read" if path.lower().endswith(_READING_POSTS) else "write")
     if re.match(r"/(jobs|addtaskcollection|jobschedules)(/|$)", path, re.IGNORECASE):
         steps = path.strip("/").split("/")
@@ -75,7 +75,7 @@ def needed_for_data(method: str, path: str) -> Needed:
 
 
 def allows(permissions: Permissions | None, needed: Needed) -> bool:
-    """Say whether an action is among those that are allowed; None allows everything."""
+    """Whether an action is among those that are allowed; None allows everything."""
     if permissions is None:
         return True
     patterns: list[str] = getattr(permissions, needed.kind)

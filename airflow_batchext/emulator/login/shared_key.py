@@ -60,12 +60,12 @@ def verify(call: Call, credentials: str, account: str, keys: Iterable[str], stat
 
 
 def sign(key: bytes, text: str) -> bytes:
-    """Return the signature of a text."""
+    """The signature of a text."""
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
 
 def text_to_sign(call: Call, account: str, *, lower: bool = False) -> str:
-    """Return what a client of ``account`` signs. Some clients write the keys of the query in lower case."""
+    """What a client of ``account`` signs. Some clients write the keys of the query in lower case."""
     lines = [call.method, *(call.headers.get(name, "") for name in _SIGNED_HEADERS)]
     lines += [f"{name}:{call.headers[name]}" for name in sorted(call.headers) if name.startswith("ocp-")]
     lines.append(f"/{account}{call.raw_path}")

@@ -38,7 +38,7 @@ class TokenEndpoint:
         self._tokens = tokens
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
-        """Say which calls are answered here."""
+        """Which calls are answered here."""
         for version in ("", "/v2.0"):
             yield "GET", f"/{{tenant}}{version}/.well-known/openid-configuration", self._discovery
         yield "GET", "/{tenant}/discovery/v2.0/keys", self._keys
@@ -101,7 +101,7 @@ class TokenEndpoint:
         return Answer(200, answer, _NOT_KEPT)
 
     def _refuse(self, call: Call, form: dict[str, str]) -> Answer | None:
-        """Return the refusal, unless the application has shown who it is."""
+        """The refusal, unless the application has shown who it is."""
         tokens, tenant = self._tokens, call.params["tenant"]
         if not self._is_known(tenant):
             return _refused(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")

@@ -111,7 +111,7 @@ class Tokens:
         return self.client_secret
 
     def knows(self, resource: str) -> bool:
-        """Say whether tokens are given for a resource, with or without a slash at its end."""
+        """Whether tokens are given for a resource, with or without a slash at its end."""
         names = _AUDIENCES[self.settings.cloud]
         return any(resource.rstrip("/") in same for same in names.values())
 
@@ -139,7 +139,7 @@ class Tokens:
         return claims
 
     def issue(self, audience: str, lifetime: int | None = None, client_id: str | None = None) -> str:
-        """Return a signed token for an audience. A negative lifetime gives one that has expired."""
+        """A signed token for an audience. A negative lifetime gives one that has expired."""
         now, who = utc_now(), client_id or self.client_id
         object_id = str(uuid.uuid5(uuid.UUID(self.tenant_id), who))
         claims = {
@@ -159,11 +159,11 @@ class Tokens:
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
     def expired(self, token: str) -> str:
-        """Return the same token as it will be when it has expired."""
+        """The same token as it will be when it has expired."""
         claims = jwt.decode(token, options={"verify_signature": False})
         return self.issue(claims["aud"], lifetime=-1, client_id=claims["appid"])
 
     def public_keys(self) -> Json:
-        """Return the keys by which others can verify the tokens."""
+        """The keys by which others can verify the tokens."""
         public: Json = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
         return {"keys": [{**public, "use": "sig", "kid": self._key_id, "alg": "RS256"}]}

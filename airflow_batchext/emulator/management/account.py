@@ -41,7 +41,7 @@ class AccountOperations:
         self._host = host
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
-        """Say which calls are answered here."""
+        """Which calls are answered here."""
         yield "GET", "/metadata/endpoints", self._cloud
         yield "GET", "/subscriptions", self._list_subscriptions
         yield "GET", SUBSCRIPTION, self._get_subscription

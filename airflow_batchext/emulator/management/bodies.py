@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def account_id(account: Account) -> str:
-    """Return the resource id of the account."""
+    """The resource id of the account."""
     return (
         f"/subscriptions/{account.subscription_id}/resourceGroups/{account.resource_group}"
         f"/providers/Microsoft.Batch/batchAccounts/{account.name}"

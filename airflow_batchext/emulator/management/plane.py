@@ -140,7 +140,7 @@ class ManagementPlane:
             raise front_door(404, "ResourceNotFound", message)
 
     def _throttle(self, kind: throttling.Kind) -> int:
-        """Return how many more requests of that kind there may be, or refuse this one."""
+        """How many more requests of that kind there may be; this one is refused if it is one too many."""
         if not self._account.scenario.account.throttling:
             self._used[kind] += 1
             return max(_HOURLY[kind] - self._used[kind], 1)

@@ -54,7 +54,7 @@ class PoolOperations:
         self._account = account
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
-        """Say which calls are answered here."""
+        """Which calls are answered here."""
         pool = f"{ACCOUNT}/pools/{{pool}}"
         yield "GET", f"{ACCOUNT}/pools", self._list
         yield "GET", pool, self._get
@@ -220,7 +220,7 @@ def _page_size(call: Call) -> int:
 
 
 def _selection(call: Call) -> Callable[[Json], Json]:
-    """Return what keeps the members that ``$select`` names, and always what tells one pool from another."""
+    """What keeps the members that ``$select`` names, and always what tells one pool from another."""
     text = call.query.get("$select")
     if text is None:
         return lambda body: body

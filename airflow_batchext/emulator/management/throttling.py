@@ -18,7 +18,7 @@ SIZES: dict[Kind, tuple[int, int]] = {"read": (250, 25), "write": (200, 10), "de
 
 
 def kind_of(method: str) -> Kind:
-    """Say from which bucket a request takes its token."""
+    """From which bucket a request takes its token."""
     if method in ("GET", "HEAD"):
         return "read"
     return "delete" if method == "DELETE" else "write"

@@ -17,7 +17,7 @@ class Model(BaseModel):
 
 
 def like(name: str, pattern: str) -> bool:
-    """Say whether a name matches a pattern (``*`` and ``?``), in any case."""
+    """Whether a name matches a pattern (``*`` and ``?``), in any case."""
     return pattern == "*" or fnmatchcase(name.casefold(), pattern.casefold())
 
 

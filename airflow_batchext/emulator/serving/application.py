@@ -204,7 +204,7 @@ class Application:
 
 
 def plane_of(raw_path: str) -> PlaneName:
-    """Say which plane a path belongs to."""
+    """Which plane a path belongs to."""
     if _SIGN_IN.match(raw_path):
         return "sign-in"
     return "management" if _MANAGEMENT.match(raw_path) else "data"

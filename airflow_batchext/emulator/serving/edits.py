@@ -16,7 +16,7 @@ _MISSING = object()
 
 
 def edited(body: Any, edit: Edit) -> Any:
-    """Return a body in which an edit was made wherever it applies."""
+    """A body in which an edit was made wherever it applies."""
     changed = copy.deepcopy(body)
     found = {(id(way[-1]), key): (way, key) for way, key in _places((changed,), edit.at.split("/"))}
     # From the end, so that what is removed from a list does not move what comes after it.
@@ -27,7 +27,7 @@ def edited(body: Any, edit: Edit) -> Any:
 
 
 def markup(length: int) -> str:
-    """Return a text of that length that is full of what a careless reader would interpret."""
+    """A text of that length that is full of what a careless reader would interpret."""
     return (_MARKUP * (length // len(_MARKUP) + 1))[:length]
 
 

@@ -27,7 +27,7 @@ _LISTS: dict[str, Callable[[Iterable[Any]], Any]] = {
 
 
 def write(root: object, outside: Mapping[str, object], kinds: Mapping[str, type]) -> list[Any]:
-    """Return everything that hangs on an object, which comes first.
+    """Everything that hangs on an object, which comes first.
 
     :param outside: what is not followed, only referred to, under these words.
     :param kinds: the classes whose objects may be kept, under these words.

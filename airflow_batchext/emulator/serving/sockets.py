@@ -42,14 +42,14 @@ class ServingThread:
         self._thread = threading.Thread(target=self._main, name="batchext-emulator", daemon=True)
 
     def start(self) -> None:
-        """Return when every socket accepts connections."""
+        """Start, and wait until every socket accepts connections."""
         self._thread.start()
         in_time = self._started.wait(_START_TIMEOUT)
         if self._failure is not None or not in_time:
             raise RuntimeError("the emulator could not start serving") from self._failure
 
     def stop(self) -> None:
-        """Return when all sockets and connections are closed."""
+        """Stop, and wait until all sockets and connections are closed."""
         if self._thread.is_alive() and self._loop is not None and self._stopping is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()

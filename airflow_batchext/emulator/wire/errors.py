@@ -154,7 +154,7 @@ class RefusedError(Exception):
     """Refused by Azure Resource Manager before Batch was asked."""
 
     def __str__(self) -> str:
-        """Say everything that the client will be told."""
+        """Everything that the client will be told."""
         details = "".join(f" {key}: {value}." for key, value in self.values.items())
         return f"{self.status} {self.code}: {self.message}{details}"
 
@@ -168,7 +168,7 @@ def refusal(
     values: Mapping[str, str] | None = None,
     **more_values: str,
 ) -> RefusedError:
-    """Return the refusal of that code, with the status and the words that Microsoft gives it."""
+    """The refusal of that code, with the status and the words that Microsoft gives it."""
     usual_status, usual_message = _BATCH[code]
     return RefusedError(
         status or usual_status, code, message or usual_message, {**(values or {}), **more_values}
@@ -178,12 +178,12 @@ def refusal(
 def front_door(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> RefusedError:
-    """Return a refusal of Azure Resource Manager itself."""
+    """A refusal of Azure Resource Manager itself."""
     return RefusedError(status, code, message, headers=headers or {}, front_door=True)
 
 
 def not_authorized(client: str, object_id: str, action: str, scope: str) -> RefusedError:
-    """Return the front door's 403 for an identity without the action that a request needs."""
+    """The front door's 403 for an identity without the action that a request needs."""
     message = (
         f"The client '{client}' with object id '{object_id}' does not have authorization to perform action "
         f"'{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please "
@@ -193,7 +193,7 @@ def not_authorized(client: str, object_id: str, action: str, scope: str) -> Refu
 
 
 def throttled(kind: str, subscription: str, seconds: int) -> RefusedError:
-    """Return the front door's 429 for too many requests of a kind (read, write, delete)."""
+    """The front door's 429 for too many requests of a kind (read, write, delete)."""
     message = (
         f"Number of '{kind}' requests for subscription '{subscription}' exceeded. Please try again after "
         f"'{seconds}' seconds after additional tokens are available."
@@ -203,7 +203,7 @@ def throttled(kind: str, subscription: str, seconds: int) -> RefusedError:
 
 
 def failure(status: int, code: str | None, message: str | None) -> RefusedError:
-    """Return an error that has nothing to do with what was asked, as services and gateways give it."""
+    """An error that has nothing to do with what was asked, as services and gateways give it."""
     usual = {429: "TooManyRequests", 500: "InternalError", 502: "InvalidGatewayHost", 503: "ServerBusy"}
     code = code or usual.get(status) or "".join(HTTPStatus(status).phrase.title().split())
     if message is None and code == "InvalidGatewayHost":

@@ -25,7 +25,7 @@ _DOT_NET_EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 
 def utc_now() -> datetime:
-    """Return the time of the wall clock, by which tokens and signatures age."""
+    """The time of the wall clock, by which tokens and signatures age."""
     return datetime.now(timezone.utc)
 
 
@@ -61,7 +61,7 @@ class Call:
         return dict(reversed(pairs))
 
     def json(self) -> Json:
-        """Return the body as a JSON object, or refuse it."""
+        """The body as a JSON object; refused if it is none."""
         try:
             value = json.loads(self.body)
         except ValueError as problem:
@@ -84,7 +84,7 @@ class Answer:
     """Sent as it is, instead of a body."""
 
     def json(self) -> Json | None:
-        """Return the object that is sent, read from the text if need be; None if none is sent."""
+        """The object that is sent, read from the text if need be; None if none is sent."""
         if self.text is None:
             return self.body
         try:
@@ -110,7 +110,7 @@ class Router:
         self._routes.append((method, re.compile(f"^{pattern}/?$", re.IGNORECASE), handler))
 
     def find(self, method: str, raw_path: str) -> tuple[Handler, dict[str, str]] | None:
-        """Return the handler and the decoded parameters of the path."""
+        """The handler and the decoded parameters of the path."""
         for known, pattern, handler in self._routes:
             if known == method and (match := pattern.match(raw_path)):
                 return handler, {name: unquote(value) for name, value in match.groupdict().items()}
@@ -118,7 +118,7 @@ class Router:
 
 
 def new_id() -> str:
-    """Return a request id."""
+    """A request id."""
     return str(uuid.uuid4())
 
 
@@ -126,7 +126,7 @@ def new_id() -> str:
 
 
 def ticks(time: datetime) -> int:
-    """Return the time as .NET counts it, in tenths of a microsecond.
+    """The time as .NET counts it, in tenths of a microsecond.
 
     The seventh decimal, which Python's clock does not have, is made of the others and is never 0 (the service
     drops zeros at the end), so that one time is always written in one way.
@@ -150,7 +150,7 @@ def http_time(time: datetime) -> str:
 
 
 def etag_of(modified: datetime) -> str:
-    """Return the ETag of something that was modified then: the service uses the time itself."""
+    """The ETag of something that was modified then: the service uses the time itself."""
     return f"0x{ticks(modified):X}"
 
 

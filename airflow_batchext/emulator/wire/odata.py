@@ -39,7 +39,7 @@ class _Token(NamedTuple):
 
 
 def read_filter(text: str, fields: Mapping[str, Kind]) -> Test:
-    """Return the test that a filter describes; refuse one that the service would not understand."""
+    """The test that a filter describes; refused if the service would not understand it."""
     return _Parser(text, fields).whole()
 
 

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "documents.md"
 
 
 def block(language: str) -> str:
-    """Return the first block of code of a language."""
+    """The first block of code of a language."""
     found = re.search(rf"```{language}\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert found
     return found[1]

@@ -36,7 +36,7 @@ def until(what: str, check: Callable[[], Any]) -> Any:
 
 
 def refusal(call: Callable[[], Any]) -> list[Any]:
-    """Return the class, status and code of what the service refuses, as the client shows them."""
+    """The class, status and code of what the service refuses, as the client shows them."""
     try:
         call()
     except Exception as problem:

@@ -23,7 +23,7 @@ THEMES = (
 
 
 def lay(random: Random, theme: str) -> Json:
-    """Return pool, scenario, gate and so on, as far as the theme decides them."""
+    """Pool, scenario, gate and so on, as far as the theme decides them."""
     count = random.randint(2, 5)
     names = ["secretext", "Monitor"]
     extensions = [
