@@ -7,7 +7,7 @@ texts (``Report``); no clock, no Airflow, no Azure SDK, and nothing read but the
 
 from airflow_batchext.diagnosis._cause import Cause, Certainty, Hit
 from airflow_batchext.diagnosis._contents import NodeLogs, not_ready
-from airflow_batchext.diagnosis._ranking import Diagnosis, Finding, diagnose, known_causes, to_json
+from airflow_batchext.diagnosis._ranking import Diagnosis, FoundCause, diagnose, known_causes, to_json
 from airflow_batchext.diagnosis._report import Report
 from airflow_batchext.diagnosis._timeline import Event, timeline
 
@@ -16,7 +16,7 @@ __all__ = [
     "Certainty",
     "Diagnosis",
     "Event",
-    "Finding",
+    "FoundCause",
     "Hit",
     "NodeLogs",
     "Report",

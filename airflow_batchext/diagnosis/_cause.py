@@ -35,7 +35,7 @@ class Hit:
 
 
 #: Finds the places where a cause shows.
-Look = Callable[["PoolHealth"], "Iterator[Hit]"]
+Matcher = Callable[["PoolHealth"], "Iterator[Hit]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Cause:
         inferred, and a cause before its consequences.
     :param document: whether it lies in the pool's document (identities, settings, image, size …), so that an
         extension that has succeeded on any node rules it out for this extension.
-    :param look: finds the places where it shows.
+    :param matcher: finds the places where it shows.
     :param general: it holds only where nothing more particular explains the same place.
     """
 
@@ -65,7 +65,7 @@ class Cause:
     evidence: tuple[str, ...]
     certainty: Certainty
     weight: int
-    look: Look
+    matcher: Matcher
     general: bool = False
     document: bool = False
 
@@ -85,7 +85,7 @@ def sizes(health: PoolHealth) -> tuple[int, int]:
     return sum(filter(None, current)), sum(filter(None, target))
 
 
-def resize(*codes: str, saying: str = "", without: str = "") -> Look:
+def resize(*codes: str, saying: str = "", without: str = "") -> Matcher:
     """Looks for an error of the last resize.
 
     :param codes: its code is one of these; none means any.
@@ -95,7 +95,7 @@ def resize(*codes: str, saying: str = "", without: str = "") -> Look:
     wanted = frozenset(code.lower() for code in codes)
     pattern, exception = _pattern(saying), _pattern(without)
 
-    def look(health: PoolHealth) -> Iterator[Hit]:
+    def matcher(health: PoolHealth) -> Iterator[Hit]:
         if not short_of_nodes(health):
             return
         for error in health.resize_errors:
@@ -106,43 +106,43 @@ def resize(*codes: str, saying: str = "", without: str = "") -> Look:
                 continue
             yield Hit(one_line(error.unfolded or text))
 
-    return look
+    return matcher
 
 
-def node_error(*codes: str, saying: str = "") -> Look:
+def node_error(*codes: str, saying: str = "") -> Matcher:
     """Looks for an error of a node, by its code or its text."""
     wanted = frozenset(code.lower() for code in codes)
     pattern = _pattern(saying)
 
-    def look(health: PoolHealth) -> Iterator[Hit]:
+    def matcher(health: PoolHealth) -> Iterator[Hit]:
         for node in staying(health):
             for error in node.errors:
                 text = fault_text(error)
                 if error.code.lower() in wanted or (saying and pattern.search(text)):
                     yield Hit(f"node {node.id} ({node.state or 'no state'}): {one_line(text)}", node.id)
 
-    return look
+    return matcher
 
 
-def states(*wanted: str, but_for_errors: bool = False) -> Look:
+def states(*wanted: str, but_for_errors: bool = False) -> Matcher:
     """Looks for nodes in one of these states.
 
     :param but_for_errors: only for those that tell no error.
     """
 
-    def look(health: PoolHealth) -> Iterator[Hit]:
+    def matcher(health: PoolHealth) -> Iterator[Hit]:
         for node in health.nodes:
             if node.state in wanted and not (but_for_errors and node.errors):
                 since = f" since {node.state_since}" if node.state_since else ""
                 told = ", and tells no error" if but_for_errors else ""
                 yield Hit(f"node {node.id} is {node.state}{since}{told}", node.id)
 
-    return look
+    return matcher
 
 
 def extension_says(
     *types: str, saying: str = "", phases: Iterable[Phase] = (Phase.FAILED, Phase.PENDING), code: str = ""
-) -> Look:
+) -> Matcher:
     """Looks for an extension that says something.
 
     :param types: types of extensions; none means any.
@@ -151,7 +151,7 @@ def extension_says(
     """
     pattern, of_code, allowed = _pattern(saying), _pattern(code), frozenset(phases)
 
-    def look(health: PoolHealth) -> Iterator[Hit]:
+    def matcher(health: PoolHealth) -> Iterator[Hit]:
         for node, extension in unready(health, *types):
             if extension.phase not in allowed:
                 continue
@@ -161,7 +161,7 @@ def extension_says(
                 continue
             yield hit(node, extension)
 
-    return look
+    return matcher
 
 
 def unready(health: PoolHealth, *types: str) -> Iterator[tuple[NodeHealth, ExtensionHealth]]:

@@ -11,7 +11,7 @@ from airflow_batchext.batch.extension_catalog import lookup, node_operating_syst
 from airflow_batchext.batch.values import as_mapping
 from airflow_batchext.diagnosis._cause import (
     Hit,
-    Look,
+    Matcher,
     extension_says,
     hit,
     is_stuck,
@@ -52,14 +52,14 @@ _WITH_GPU: Final = re.compile(r"standard_n[cdgv]\d*", re.IGNORECASE)
 
 
 def _without_identity(*types: str) -> Any:
-    def look(health: PoolHealth) -> Iterator[Hit]:
+    def matcher(health: PoolHealth) -> Iterator[Hit]:
         if not health.identities:
             for node, extension in stuck(health, *types):
                 if not node.id or re.search(_UNSUPPORTED_SYSTEM, said_by(extension), re.IGNORECASE):
                     continue  # the provider, or the agent itself, says what it is
                 yield hit(node, extension, "the pool has no managed identity")
 
-    return look
+    return matcher
 
 
 def _wrong_client_id(health: PoolHealth) -> Iterator[Hit]:
@@ -182,7 +182,7 @@ def _client_id(settings: Any) -> str:
     return next((value for value in found if isinstance(value, str) and value), "")
 
 
-EXTENSION_LOOKS: Final[Mapping[str, Look]] = {
+EXTENSION_MATCHERS: Final[Mapping[str, Matcher]] = {
     "extension-other-system": _other_system,
     "key-vault-without-identity": _without_identity(*VAULT),
     "key-vault-client-id": _wrong_client_id,

@@ -17,7 +17,7 @@ from airflow_batchext.batch.data_plane import (
 from airflow_batchext.diagnosis._cause import (
     STUCK_SECONDS,
     Hit,
-    Look,
+    Matcher,
     fault_text,
     hit,
     node_error,
@@ -88,7 +88,7 @@ def _for(health: PoolHealth, node: NodeHealth) -> float:
     return 0.0 if since is None else health.taken_at - since
 
 
-NODE_LOOKS: Final[Mapping[str, Look]] = {
+NODE_MATCHERS: Final[Mapping[str, Matcher]] = {
     "start-task-failed": _start_task_failed,
     "start-task-runs": _start_task_runs,
     "disk-full": node_error("DiskFull"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from airflow_batchext.batch.data_plane import epoch_seconds, one_line
-from airflow_batchext.diagnosis._cause import Hit, Look, fault_text, hit, resize, short_of_nodes, sizes
+from airflow_batchext.diagnosis._cause import Hit, Matcher, fault_text, hit, resize, short_of_nodes, sizes
 from airflow_batchext.diagnosis._provider import reported
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _no_reason(health: PoolHealth) -> Iterator[Hit]:
         yield Hit(f"the pool is steady with {current} of {target} nodes and tells no resize error: {removed}")
 
 
-POOL_LOOKS: Final[Mapping[str, Look]] = {
+POOL_MATCHERS: Final[Mapping[str, Matcher]] = {
     "pool-being-deleted": _being_deleted,
     "pool-missing": _no_pool,
     "account-network-closed": _closed_network,

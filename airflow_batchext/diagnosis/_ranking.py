@@ -12,14 +12,14 @@ import yaml
 
 from airflow_batchext.batch.data_plane import Phase, one_line
 from airflow_batchext.diagnosis._cause import Cause, Hit
-from airflow_batchext.diagnosis._extension_causes import EXTENSION_LOOKS
-from airflow_batchext.diagnosis._node_causes import NODE_LOOKS
-from airflow_batchext.diagnosis._pool_causes import POOL_LOOKS
+from airflow_batchext.diagnosis._extension_causes import EXTENSION_MATCHERS
+from airflow_batchext.diagnosis._node_causes import NODE_MATCHERS
+from airflow_batchext.diagnosis._pool_causes import POOL_MATCHERS
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth
 
-_LOOKS = {**POOL_LOOKS, **NODE_LOOKS, **EXTENSION_LOOKS}
+_MATCHERS = {**POOL_MATCHERS, **NODE_MATCHERS, **EXTENSION_MATCHERS}
 _TABLE = "causes.yaml"
 _MOST_SAID = 20
 
@@ -30,13 +30,13 @@ def known_causes() -> tuple[Cause, ...]:
     text = files(__package__).joinpath(_TABLE).read_text("utf-8")
     table: dict[str, Any] = yaml.safe_load(text)
     return tuple(
-        Cause(**{**row, "id": name, "evidence": tuple(row["evidence"]), "look": _LOOKS[name]})
+        Cause(**{**row, "id": name, "evidence": tuple(row["evidence"]), "matcher": _MATCHERS[name]})
         for name, row in table.items()
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FoundCause:
     """A known cause and the places where it shows."""
 
     cause: Cause
@@ -66,29 +66,29 @@ class Finding:
 class Diagnosis:
     """What a snapshot comes to.
 
-    :param findings: known causes, the likeliest first.
+    :param found_causes: known causes, the likeliest first.
     :param unexplained: what is not ready and has none of them, in the gate's words.
     """
 
     health: PoolHealth
-    findings: tuple[Finding, ...]
+    found_causes: tuple[FoundCause, ...]
     unexplained: tuple[str, ...]
 
     @property
     def healthy(self) -> bool:
         """Whether the gate would open, and no known cause of trouble shows."""
-        return self.health.outcome == "open" and not self.findings
+        return self.health.outcome == "open" and not self.found_causes
 
     @property
     def causes(self) -> tuple[str, ...]:
         """The ids of the causes that were found, the likeliest first."""
-        return tuple(finding.cause.id for finding in self.findings)
+        return tuple(found.cause.id for found in self.found_causes)
 
     @property
     def verdict(self) -> str:
         """What it comes to, in one sentence."""
-        if self.findings:
-            first, more = self.findings[0], len(self.findings) - 1
+        if self.found_causes:
+            first, more = self.found_causes[0], len(self.found_causes) - 1
             also = f", and {more} more" if more else ""
             return f"{first.cause.title} ({first.where}){also}."
         if self.healthy:
@@ -104,11 +104,11 @@ class Diagnosis:
         """
         lines = [
             f"Pool {self.health.id}: {one_line(self.health.summary)}",
-            *(f"- {f.cause.title} ({f.where}). {f.cause.remedy}." for f in self.findings[:most]),
+            *(f"- {f.cause.title} ({f.where}). {f.cause.remedy}." for f in self.found_causes[:most]),
         ]
-        if len(self.findings) > most:
-            lines.append(f"- and {len(self.findings) - most} more causes")
-        if not self.findings:
+        if len(self.found_causes) > most:
+            lines.append(f"- and {len(self.found_causes) - most} more causes")
+        if not self.found_causes:
             lines.append(f"- {self.verdict}")
             lines += [f"  {one_line(fact, 300)}" for fact in self.unexplained[:most]]
         return "\n".join(lines)
@@ -119,27 +119,27 @@ def diagnose(health: PoolHealth) -> Diagnosis:
 
     It never guesses: what no known cause explains is listed as it was seen.
     """
-    found = {cause: _not_refuted(cause, health) for cause in known_causes()}
-    particular = [hit for cause, hits in found.items() if not cause.general for hit in hits]
+    hits_of = {cause: _not_refuted(cause, health) for cause in known_causes()}
+    particular = [hit for cause, hits in hits_of.items() if not cause.general for hit in hits]
     explained = {(hit.node, hit.extension) for hit in particular}
     nodes = {hit.node for hit in particular if hit.node}
-    findings = []
-    for cause, hits in found.items():
+    found_causes = []
+    for cause, hits in hits_of.items():
         if cause.general:
             hits = tuple(
                 hit for hit in hits if (hit.node, hit.extension) not in explained and not _covered(hit, nodes)
             )
         if hits:
-            findings.append(Finding(cause, hits))
+            found_causes.append(FoundCause(cause, hits))
     # What is general about a node gives way to what is general about an extension on it.
-    on_extensions = {hit.node for finding in findings for hit in finding.hits if hit.extension}
-    findings = [
-        Finding(f.cause, kept)
-        for f in findings
+    on_extensions = {hit.node for found in found_causes for hit in found.hits if hit.extension}
+    found_causes = [
+        FoundCause(f.cause, kept)
+        for f in found_causes
         if (kept := tuple(h for h in f.hits if not (f.cause.general and _covered(h, on_extensions))))
     ]
-    findings.sort(key=lambda finding: (-finding.cause.weight, -len(finding.hits), finding.cause.id))
-    return Diagnosis(health, tuple(findings), tuple(_unexplained(health, findings)))
+    found_causes.sort(key=lambda found: (-found.cause.weight, -len(found.hits), found.cause.id))
+    return Diagnosis(health, tuple(found_causes), tuple(_unexplained(health, found_causes)))
 
 
 def _not_refuted(cause: Cause, health: PoolHealth) -> tuple[Hit, ...]:
@@ -148,7 +148,7 @@ def _not_refuted(cause: Cause, health: PoolHealth) -> tuple[Hit, ...]:
     What lies in the pool's document is the same for all its nodes: an extension that has succeeded on one of
     them did so with these settings, this identity, this image.
     """
-    hits = dict.fromkeys(cause.look(health))
+    hits = dict.fromkeys(cause.matcher(health))
     if not cause.document or not hits:
         return tuple(hits)
     succeeded = {
@@ -171,14 +171,14 @@ def _covered(hit: Hit, nodes: set[str]) -> bool:
     return not hit.extension and hit.node in nodes
 
 
-def _unexplained(health: PoolHealth, findings: Sequence[Finding]) -> Iterator[str]:
+def _unexplained(health: PoolHealth, found_causes: Sequence[FoundCause]) -> Iterator[str]:
     """What is not ready and stands at no place where a known cause shows.
 
     What a node's state says is explained by any cause on it; what one of its extensions says, only by one
     that shows at this extension.
     """
     of_nodes = {sentence for node in health.nodes for sentence in (*node.failed, *node.missing)}
-    places = {(hit.node, hit.extension.lower()) for finding in findings for hit in finding.hits}
+    places = {(hit.node, hit.extension.lower()) for found in found_causes for hit in found.hits}
     nodes = {node for node, _ in places}
     if "" not in nodes:
         yield from (reason for reason in health.reasons if reason not in of_nodes)
@@ -206,18 +206,18 @@ def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "verdict": diagnosis.verdict,
         "causes": [
             {
-                "id": finding.cause.id,
-                "title": finding.cause.title,
-                "remedy": finding.cause.remedy,
-                "link": finding.cause.link,
-                "evidence": list(finding.cause.evidence),
-                "certainty": finding.cause.certainty,
-                "where": finding.where,
-                "nodes": list(finding.nodes),
-                "extensions": list(finding.extensions),
-                "seen": [hit.said for hit in finding.hits[:_MOST_SAID]],
+                "id": found.cause.id,
+                "title": found.cause.title,
+                "remedy": found.cause.remedy,
+                "link": found.cause.link,
+                "evidence": list(found.cause.evidence),
+                "certainty": found.cause.certainty,
+                "where": found.where,
+                "nodes": list(found.nodes),
+                "extensions": list(found.extensions),
+                "seen": [hit.said for hit in found.hits[:_MOST_SAID]],
             }
-            for finding in diagnosis.findings
+            for found in diagnosis.found_causes
         ],
         "unexplained": list(diagnosis.unexplained),
     }

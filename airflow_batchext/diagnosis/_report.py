@@ -77,17 +77,17 @@ def _markdown(report: Report) -> list[str]:
         "",
         f"{_md(health.summary)} (read {report.taken_at})",
     ]
-    if diagnosis.findings:
+    if diagnosis.found_causes:
         lines += ["", "## Likely causes", ""]
-    for number, finding in enumerate(diagnosis.findings, 1):
-        cause = finding.cause
+    for number, found in enumerate(diagnosis.found_causes, 1):
+        cause = found.cause
         lines += [
-            f"{number}. **{_md(cause.title)}** ({_md(finding.where)}; `{cause.id}`, {cause.certainty})",
+            f"{number}. **{_md(cause.title)}** ({_md(found.where)}; `{cause.id}`, {cause.certainty})",
             f"   - What helps: {_md(cause.remedy)}. <{cause.link}>",
-            *(f"   - Seen: {_md(hit.said)}" for hit in finding.hits[:MOST_SAID]),
+            *(f"   - Seen: {_md(hit.said)}" for hit in found.hits[:MOST_SAID]),
         ]
-        if len(finding.hits) > MOST_SAID:
-            lines.append(f"   - and {len(finding.hits) - MOST_SAID} more places")
+        if len(found.hits) > MOST_SAID:
+            lines.append(f"   - and {len(found.hits) - MOST_SAID} more places")
     lines += _md_list("Not explained by any known cause", diagnosis.unexplained, MOST_FACTS)
     nodes = not_ready(diagnosis)
     if nodes:

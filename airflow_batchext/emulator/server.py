@@ -25,7 +25,7 @@ from airflow_batchext.emulator.login.tokens import Tokens
 from airflow_batchext.emulator.management.plane import ManagementPlane
 from airflow_batchext.emulator.scenario import Scenario
 from airflow_batchext.emulator.serving import certificates
-from airflow_batchext.emulator.serving.application import Application, RecordedRequest, Rooms
+from airflow_batchext.emulator.serving.application import Application, Endpoints, RecordedRequest
 from airflow_batchext.emulator.serving.control import Control
 from airflow_batchext.emulator.serving.sockets import ServingThread
 from airflow_batchext.emulator.serving.state_file import StateFile
@@ -110,7 +110,7 @@ class Emulator:
         self._management = ManagementPlane(self.account, self.tokens, self._host_and_port)
         self._data = DataPlane(self.account, self.tokens)
         self._sign_in = SignIn(self.tokens)
-        rooms = Rooms(
+        endpoints = Endpoints(
             management=self._management.answer,
             data=self._data.answer,
             sign_in=self._sign_in.answer,
@@ -120,7 +120,7 @@ class Emulator:
             changed=self._state.changed if self._state is not None else _nothing,
             now=lambda: self.clock.now(),
         )
-        self._application = Application(rooms, self.faults, self._cut)
+        self._application = Application(endpoints, self.faults, self._cut)
 
     def reset(self, scenario: Scenario | None = None) -> None:
         """Begin anew, as if just started: no pools, no faults, no requests, and the time is now.

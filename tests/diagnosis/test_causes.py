@@ -40,10 +40,10 @@ def test_the_diagnosis_names_the_cause_first(azure, cause):
     found = diagnosed(azure, FAULTS[cause])
     assert found.causes[:1] == (cause,), found.short(9)
     assert not found.healthy
-    finding = found.findings[0]
-    assert finding.hits
-    assert finding.cause.title in found.verdict
-    assert finding.cause.remedy in found.short()
+    first = found.found_causes[0]
+    assert first.hits
+    assert first.cause.title in found.verdict
+    assert first.cause.remedy in found.short()
 
 
 MIXED = [
@@ -227,10 +227,10 @@ def test_where_an_extension_succeeded_no_cause_in_the_document_is_named(azure, c
     for index in range(max(len(health.nodes), 1)):
         healed = healed_on(health, index)
         succeeded = {e.name for n in healed.nodes for e in n.extensions if e.phase is Phase.SUCCEEDED}
-        for finding in diagnose(healed).findings:
-            if finding.cause.document:
-                assert succeeded.isdisjoint(hit.extension for hit in finding.hits)
-                assert not ("secretext" in succeeded and not finding.extensions)
+        for found in diagnose(healed).found_causes:
+            if found.cause.document:
+                assert succeeded.isdisjoint(hit.extension for hit in found.hits)
+                assert not ("secretext" in succeeded and not found.extensions)
 
 
 def test_a_hang_on_one_of_three_nodes_is_not_the_identitys_fault(azure):
@@ -247,7 +247,7 @@ def test_the_providers_words_are_looked_up_among_the_causes_of_the_extension(azu
     found = diagnosed(azure, Fault([AGENT], told))
     assert found.causes[:1] == ("monitor-unsupported-system",), found.short(9)
     assert "allocation-failed" not in found.causes
-    assert found.findings[0].extensions == ("monitor",)
+    assert found.found_causes[0].extensions == ("monitor",)
 
 
 def test_the_provider_may_speak_of_batchs_own_extension(azure):

@@ -36,7 +36,8 @@ exit status: 0 nothing wrong, 1 errors (with --strict also warnings), 2 it could
 _NO_NAME = "unnamed"
 _USAGE_ERROR = 2
 
-Look = Callable[[str, Mapping[str, Any]], "list[Finding]"]
+#: Finds what the account cannot give to a pool, by its name and body.
+AccountCheck = Callable[[str, Mapping[str, Any]], "list[Finding]"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,8 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
             with logs_aside():
                 from airflow_batchext.cli.validate.against import asked
 
-                with asked(arguments.against) as look:
-                    checked = _check_all(sources, arguments.pool, look)
+                with asked(arguments.against) as account_check:
+                    checked = _check_all(sources, arguments.pool, account_check)
     except UsageError as error:
         sys.stderr.write(f"batchext validate: {error}\n")
         return _USAGE_ERROR
@@ -114,7 +115,9 @@ def _read_all(paths: Sequence[str], variables: Mapping[str, Any] | None) -> tupl
     return sources, unreadable
 
 
-def _check_all(sources: Sequence[Source], name: str | None, look: Look | None) -> list[Checked]:
+def _check_all(
+    sources: Sequence[Source], name: str | None, account_check: AccountCheck | None
+) -> list[Checked]:
     from airflow_batchext.cli.validate.reading import UsageError
     from airflow_batchext.cli.validate.report import Checked
     from airflow_batchext.pool_spec import DocumentChoiceError, choose_pool
@@ -131,20 +134,20 @@ def _check_all(sources: Sequence[Source], name: str | None, look: Look | None) -
             except DocumentChoiceError as error:
                 raise UsageError(str(error)) from None
         for pool in pools:
-            findings = source.located(_check(pool, name, look), pool)
+            findings = source.located(_check(pool, name, account_check), pool)
             checked.append(Checked(source.name, name or pool.name or "(no name)", findings))
     return checked
 
 
-def _check(pool: PoolDocument, name: str | None, look: Look | None) -> list[Finding]:
+def _check(pool: PoolDocument, name: str | None, account_check: AccountCheck | None) -> list[Finding]:
     """Check one pool. One without a name is one that gets it from the operator's ``pool_id``."""
     from airflow_batchext.pool_spec._sdk_schema import check_pool
 
     nameless = name is None and isinstance(pool.body, Mapping) and pool.body.get("name") is None
     findings = check_pool(pool.body, pool_id=_NO_NAME if nameless else name)
     findings += _of_the_data_plane(pool.body, name)
-    if look is not None and isinstance(pool.body, Mapping):
-        findings += look(name or pool.name, pool.body)
+    if account_check is not None and isinstance(pool.body, Mapping):
+        findings += account_check(name or pool.name, pool.body)
     return findings
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from airflow_batchext.emulator.account import lifecycle
 from airflow_batchext.emulator.account.autoscale import Evaluation
 from airflow_batchext.emulator.account.autoscale_pools import evaluate_formula
-from airflow_batchext.emulator.account.fleet import Fleet
 from airflow_batchext.emulator.account.jobs import Jobs
 from airflow_batchext.emulator.account.lifecycle import Resize, ResizeFault
+from airflow_batchext.emulator.account.nodes import Nodes
 from airflow_batchext.emulator.account.pools import Fate, Pool
 from airflow_batchext.emulator.documents.pool import PoolDefinition, Scale
 from airflow_batchext.emulator.scenario import seconds
@@ -37,7 +37,7 @@ _REMEMBERED_DELETIONS = 1000
 _KINDS = {True: "dedicated", False: "low priority"}
 
 
-class Account(Fleet):
+class Account(Nodes):
     """A Batch account. Every method takes the lock; hold ``lock`` around calls that belong together."""
 
     def __init__(self, clock: Clock, scenario: Scenario, seed: int = 0) -> None:

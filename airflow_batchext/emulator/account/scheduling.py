@@ -115,32 +115,32 @@ class Scheduler:
         properties = pool.definition.properties
         most: int = properties["taskSlotsPerNode"]
         spreads = properties["taskSchedulingPolicy"]["nodeFillType"] == "Spread"
-        rooms = []
+        candidates = []
         for place, node in enumerate(_open_nodes(pool, now)):
             free = most - node.work.slots(now)
             if free > 0:
-                rooms.append((-free if spreads else free, place, node))
-        heapq.heapify(rooms)
+                candidates.append((-free if spreads else free, place, node))
+        heapq.heapify(candidates)
         for task in tasks:
-            if not rooms:
+            if not candidates:
                 return
             if self._may_start(task):
-                self._place(pool, task, rooms, now)
+                self._place(pool, task, candidates, now)
 
-    def _place(self, pool: Pool, task: Task, rooms: list[tuple[int, int, Node]], now: datetime) -> None:
+    def _place(self, pool: Pool, task: Task, candidates: list[tuple[int, int, Node]], now: datetime) -> None:
         slots: int = task.document["requiredSlots"]
         wanted: int = task.document.get("multiInstanceSettings", {}).get("numberOfInstances", 1)
         taken: list[tuple[int, int, Node]] = []
         passed: list[tuple[int, int, Node]] = []
-        while rooms and len(taken) < wanted:
-            room = heapq.heappop(rooms)
-            (taken if abs(room[0]) >= slots else passed).append(room)
+        while candidates and len(taken) < wanted:
+            candidate = heapq.heappop(candidates)
+            (taken if abs(candidate[0]) >= slots else passed).append(candidate)
         if len(taken) == wanted:
             self._assign(pool, task, [node for _, _, node in taken], now)
             sign = 1 if taken[0][0] > 0 else -1
             taken = [(key - sign * slots, place, node) for key, place, node in taken if abs(key) > slots]
-        for room in (*taken, *passed):
-            heapq.heappush(rooms, room)
+        for candidate in (*taken, *passed):
+            heapq.heappush(candidates, candidate)
 
     def _may_start(self, task: Task) -> bool:
         job = task.job
@@ -154,11 +154,11 @@ class Scheduler:
 
     def _assign(self, pool: Pool, task: Task, nodes: list[Node], now: datetime) -> None:
         scenario = self._account.scenario
-        course = scenario.task_run(task.job.id, task.id, task.retries)
+        planned = scenario.task_run(task.job.id, task.id, task.retries)
         start = now + seconds(scenario.timings.scheduling)
-        end = None if course.exit_code is None else start + seconds(course.seconds)
+        end = None if planned.exit_code is None else start + seconds(planned.seconds)
         slots = task.document["requiredSlots"]
-        run = TaskRun(task.job.id, task.id, slots, now, start, end, course.exit_code)
+        run = TaskRun(task.job.id, task.id, slots, now, start, end, planned.exit_code)
         for node in nodes:
             node.work = node.work.with_run(run)
         task.run, task.nodes, task.pool = run, nodes, pool.name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.account.fleet import option_of
 from airflow_batchext.emulator.account.lifecycle import BUSY, WITHOUT_MACHINE, NodeState, start_task_at
+from airflow_batchext.emulator.account.nodes import option_of
 from airflow_batchext.emulator.data.answers import (
     done,
     element_answer,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_batchext.emulator.account.account import Account
-    from airflow_batchext.emulator.account.fleet import Option
+    from airflow_batchext.emulator.account.nodes import Option
     from airflow_batchext.emulator.account.pools import Pool, VisibleNode
     from airflow_batchext.emulator.data.answers import Route
 

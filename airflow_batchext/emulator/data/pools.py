@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.emulator.account.fleet import option_of
+from airflow_batchext.emulator.account.nodes import option_of
 from airflow_batchext.emulator.data.answers import (
     check_expand,
     done,

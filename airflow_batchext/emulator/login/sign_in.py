@@ -20,8 +20,8 @@ class SignIn:
     def __init__(self, tokens: Tokens) -> None:
         """Hand out those tokens."""
         self.router = Router()
-        for room in (TokenEndpoint(tokens), ManagedIdentity(tokens)):
-            for method, template, handler in room.routes():
+        for endpoint in (TokenEndpoint(tokens), ManagedIdentity(tokens)):
+            for method, template, handler in endpoint.routes():
                 self.router.add(method, template, handler)
 
     def answer(self, call: Call) -> Answer:

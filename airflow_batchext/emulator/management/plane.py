@@ -58,8 +58,8 @@ class ManagementPlane:
         self._used = dict.fromkeys(_HOURLY, 0)
         self._buckets = throttling.Buckets(time.monotonic)
         self._router = Router()
-        for room in (AccountOperations(account, tokens, host), PoolOperations(account)):
-            for method, template, handler in room.routes():
+        for operations in (AccountOperations(account, tokens, host), PoolOperations(account)):
+            for method, template, handler in operations.routes():
                 self._router.add(method, template, handler)
 
     def answer(self, call: Call) -> Answer:

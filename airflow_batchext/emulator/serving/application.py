@@ -68,7 +68,7 @@ class RecordedRequest(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rooms:
+class Endpoints:
     """Who answers what."""
 
     management: Callable[[Call], Answer]
@@ -88,10 +88,10 @@ class Rooms:
 class Application:
     """The ASGI application of the emulator."""
 
-    def __init__(self, rooms: Rooms, faults: Faults, cut: Callable[[Scope], None]) -> None:
+    def __init__(self, endpoints: Endpoints, faults: Faults, cut: Callable[[Scope], None]) -> None:
         """``cut`` closes the connection that a request came on."""
         self.requests: deque[RecordedRequest] = deque(maxlen=_REMEMBERED_REQUESTS)
-        self._rooms = rooms
+        self._endpoints = endpoints
         self._faults = faults
         self._cut = cut
 
@@ -109,7 +109,7 @@ class Application:
             request_id=new_id(),
         )
         if _CONTROL.match(call.raw_path):
-            answer = self._rooms.control(call)
+            answer = self._endpoints.control(call)
             self._perhaps_changed(call)
             await self._response(answer)(scope, receive, send)
             return
@@ -139,15 +139,15 @@ class Application:
 
     def _perhaps_changed(self, call: Call) -> None:
         if call.method not in ("GET", "HEAD"):
-            self._rooms.changed()
+            self._endpoints.changed()
 
     def _response(self, answer: Answer) -> Response:
         body = b"" if answer.body is None else json.dumps(answer.body, separators=(",", ":")).encode()
         headers: Mapping[str, str] = {
             "Server": "Microsoft-HTTPAPI/2.0",
-            "Date": http_time(self._rooms.now()),
+            "Date": http_time(self._endpoints.now()),
             # A client does not believe a Date that is far from its own.
-            "x-batchext-time": http_time(self._rooms.now()),
+            "x-batchext-time": http_time(self._endpoints.now()),
             "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
             "X-Content-Type-Options": "nosniff",
             **({"Content-Type": "application/json; charset=utf-8"} if answer.body is not None else {}),
@@ -177,19 +177,19 @@ class Application:
     def _carry_out(self, plane: PlaneName, call: Call) -> Answer:
         try:
             if plane == "management":
-                return self._rooms.management(call)
+                return self._endpoints.management(call)
             if plane == "sign-in":
-                return self._rooms.sign_in(call)
-            if self._rooms.is_private():
+                return self._endpoints.sign_in(call)
+            if self._endpoints.is_private():
                 return _refused(plane, call, refusal("AuthorizationFailure"))
-            return self._rooms.data(call)
+            return self._endpoints.data(call)
         except Exception:
             # The request itself is not logged: it may hold secrets.
             log.exception("The emulator failed to answer %s %s", call.method, call.raw_path)
             return _refused(plane, call, refusal("InternalError"))
 
     def _carry_out_expired(self, plane: PlaneName, call: Call) -> Answer:
-        tokens = self._rooms.tokens
+        tokens = self._endpoints.tokens
         if plane == "sign-in":
             answer = self._carry_out(plane, call)
             if answer.body is None or "access_token" not in answer.body:

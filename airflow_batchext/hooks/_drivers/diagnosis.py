@@ -28,4 +28,4 @@ async def acauses(hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None = 
 
 def _told(health: PoolHealth) -> str:
     diagnosis = diagnose(health)
-    return f"\n{diagnosis.short()}" if diagnosis.findings else ""
+    return f"\n{diagnosis.short()}" if diagnosis.found_causes else ""

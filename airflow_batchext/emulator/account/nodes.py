@@ -30,7 +30,7 @@ Option = Literal["requeue", "terminate", "taskcompletion", "retaineddata"]
 _RETENTION = timedelta(days=7)
 
 
-class Fleet(Inventory):
+class Nodes(Inventory):
     """The nodes of the pools, and what happens to them."""
 
     # --- what clients ask for ------------------------------------------------------------------------------
