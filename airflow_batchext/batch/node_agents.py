@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from airflow_batchext.batch.values import as_text
+
 IMAGES_PAGE: Final = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"
 WINDOWS_AGENT: Final = "batch.node.windows amd64"
 
@@ -124,4 +126,4 @@ def _major(text: str) -> str:
 
 
 def _text(value: object) -> str:
-    return value.strip().casefold() if isinstance(value, str) else ""
+    return as_text(value).strip().casefold()

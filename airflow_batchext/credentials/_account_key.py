@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from airflow_batchext.connection import BatchConnection
+
+LookUp = TypeVar("LookUp")
+ReadAgain = TypeVar("ReadAgain")
 
 _looked_up: dict[str, str] = {}
 _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -22,21 +25,15 @@ def forget_keys() -> None:
     _looked_up.clear()
 
 
-class AccountKey:
-    """The account's key, for threads.
+class _Key(Generic[LookUp, ReadAgain]):
+    """What both have in common.
 
     :param connection: which gives the key, or says that it has to be asked for.
     :param look_up: asks the management plane for it.
     :param read_again: gives the connection as it is now; None if it could not be read.
     """
 
-    def __init__(
-        self,
-        connection: BatchConnection,
-        *,
-        look_up: Callable[[], str],
-        read_again: Callable[[], BatchConnection | None],
-    ) -> None:
+    def __init__(self, connection: BatchConnection, *, look_up: LookUp, read_again: ReadAgain) -> None:
         self._connection, self._look_up, self._read_again = connection, look_up, read_again
         if not connection.list_keys:
             connection.require_shared_key()
@@ -45,6 +42,21 @@ class AccountKey:
     def account_name(self) -> str:
         """Whom the key belongs to."""
         return self._connection.account_name
+
+    def _drop(self, refused: str) -> None:
+        if _looked_up.get(self._connection.fingerprint) == refused:
+            del _looked_up[self._connection.fingerprint]
+
+    def _switch(self, now: BatchConnection | None, refused: str) -> bool:
+        """Go on with the connection as it is now; False if its key is none, or the one that was refused."""
+        if now is None or now.account_key in ("", refused):
+            return False
+        self._connection = now
+        return True
+
+
+class AccountKey(_Key[Callable[[], str], "Callable[[], BatchConnection | None]"]):
+    """The account's key, for threads."""
 
     def value(self) -> str:
         """The key.
@@ -61,38 +73,13 @@ class AccountKey:
     def renew(self, refused: str) -> bool:
         """Look whether there is another key than the one that was refused."""
         if self._connection.list_keys:
-            _drop(self._connection, refused)
+            self._drop(refused)
             return self.value() != refused
-        now = self._read_again()
-        if now is None or now.account_key in ("", refused):
-            return False
-        self._connection = now
-        return True
+        return self._switch(self._read_again(), refused)
 
 
-class AsyncAccountKey:
-    """The same for the tasks of event loops.
-
-    :param connection: which gives the key, or says that it has to be asked for.
-    :param look_up: asks the management plane for it.
-    :param read_again: gives the connection as it is now; None if it could not be read.
-    """
-
-    def __init__(
-        self,
-        connection: BatchConnection,
-        *,
-        look_up: Callable[[], Awaitable[str]],
-        read_again: Callable[[], Awaitable[BatchConnection | None]],
-    ) -> None:
-        self._connection, self._look_up, self._read_again = connection, look_up, read_again
-        if not connection.list_keys:
-            connection.require_shared_key()
-
-    @property
-    def account_name(self) -> str:
-        """Whom the key belongs to."""
-        return self._connection.account_name
+class AsyncAccountKey(_Key[Callable[[], Awaitable[str]], "Callable[[], Awaitable[BatchConnection | None]]"]):
+    """The same for the tasks of event loops."""
 
     async def value(self) -> str:
         """The key.
@@ -110,15 +97,6 @@ class AsyncAccountKey:
     async def renew(self, refused: str) -> bool:
         """Look whether there is another key than the one that was refused."""
         if self._connection.list_keys:
-            _drop(self._connection, refused)
+            self._drop(refused)
             return await self.value() != refused
-        now = await self._read_again()
-        if now is None or now.account_key in ("", refused):
-            return False
-        self._connection = now
-        return True
-
-
-def _drop(connection: BatchConnection, refused: str) -> None:
-    if _looked_up.get(connection.fingerprint) == refused:
-        del _looked_up[connection.fingerprint]
+        return self._switch(await self._read_again(), refused)

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.data_plane import one_line
+from airflow_batchext.batch.values import as_mapping, as_sequence, as_text, below
 from airflow_batchext.exceptions import (
     AccessRefusedError,
     ConflictError,
@@ -163,16 +164,14 @@ def _told(body: Mapping[str, Any]) -> tuple[str, str, str]:
     ``{code, message: {value}, values: [{key, value}]}``. Both end their message with the request's id
     and the time, which are told apart so that the same error reads the same twice.
     """
-    error = body.get("error")
-    error = error if isinstance(error, dict) else body
+    error = as_mapping(body.get("error")) or body
     message = error.get("message")
-    message = message.get("value") if isinstance(message, dict) else message
-    text = message[:_MOST_TEXT] if isinstance(message, str) else ""
+    text = as_text(below(message, "value") or message)[:_MOST_TEXT]
     trailer = _TRAILER.search(text)
     details = [
         f"{_text(detail, 'code', 'key')}: {_text(detail, 'message', 'value')}"
         for member in ("details", "values")
-        for detail in _list(error.get(member))[:_MOST_DETAILS]
+        for detail in as_sequence(error.get(member))[:_MOST_DETAILS]
         if isinstance(detail, dict)
     ]
     text = _TRAILER.sub("", text)
@@ -183,14 +182,9 @@ def _told(body: Mapping[str, Any]) -> tuple[str, str, str]:
     )
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _text(of: Mapping[str, Any], *members: str) -> str:
     """The first of these members that is a text, not endless; or ""."""
-    found = (of.get(member) for member in members)
-    return next((value[:_MOST_TEXT] for value in found if isinstance(value, str) and value), "")
+    return next(filter(None, (as_text(of.get(member)) for member in members)), "")[:_MOST_TEXT]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.documents import at, kind_of, quote
-from airflow_batchext.batch.values import whole_number
+from airflow_batchext.batch.values import as_text, whole_number
 from airflow_batchext.pool_spec._finding import Findings, object_at, text_of, warning
 from airflow_batchext.pool_spec._members import MACHINE
 
@@ -163,7 +163,7 @@ def _check_certificate(certificate: object, path: str, known: KnownExtension) ->
     if isinstance(certificate, Mapping):
         url, path = text_of(certificate, "url"), f"{path}.url"
     else:
-        url = certificate if isinstance(certificate, str) else ""
+        url = as_text(certificate)
     match = _SECRET_URL.fullmatch(url.strip())
     if match is None:
         what = "this is not the URL of a secret in a key vault"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_batchext.batch.documents import is_container, walk
+from airflow_batchext.batch.values import as_text
 from airflow_batchext.pool_spec._finding import Findings, error, warning
 from airflow_batchext.secrets.names import is_secret_member
 
@@ -112,7 +113,7 @@ def _texts(pool: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
         member, free, secret = around.get(id(place.within), ("", False, None))
         path = place.path if secret is None else secret
         if isinstance(place.within, Mapping):
-            member = place.step if isinstance(place.step, str) else ""
+            member = as_text(place.step)
             if isinstance(place.step, str):
                 yield path, _NAME, place.step, free
             free = free or member in _FREE

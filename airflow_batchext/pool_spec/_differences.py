@@ -18,6 +18,7 @@ from enum import Enum
 from typing import Any
 
 from airflow_batchext.batch.documents import at, rewritten
+from airflow_batchext.batch.values import as_mapping, below
 from airflow_batchext.pool_spec._members import (
     DEFAULTS,
     KEYS,
@@ -274,8 +275,8 @@ def _identity(asked: Any, existing: Any, here: _Place) -> Iterator[Difference]:
 
 
 def _identities(identity: Any) -> dict[str, str]:
-    known = identity.get("userAssignedIdentities") if isinstance(identity, Mapping) else None
-    return {str(name).casefold(): str(name) for name in known} if isinstance(known, Mapping) else {}
+    known = as_mapping(below(identity, "userAssignedIdentities"))
+    return {str(name).casefold(): str(name) for name in known}
 
 
 def _scale(asked: Any, existing: Any, here: _Place) -> Iterator[Difference]:
@@ -283,10 +284,7 @@ def _scale(asked: Any, existing: Any, here: _Place) -> Iterator[Difference]:
     if ours and theirs and ours != theirs:
         yield Difference(here.shown, theirs, ours, _remedy(here, asked))
     elif ours:
-        there = existing.get(ours) if isinstance(existing, Mapping) else None
-        mine = asked.get(ours) if isinstance(asked, Mapping) else None
-        mine = mine if isinstance(mine, Mapping) else {}
-        there = there if isinstance(there, Mapping) else {}
+        mine, there = as_mapping(below(asked, ours)), as_mapping(below(existing, ours))
         yield from _members(mine, there, here.member(ours))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from airflow_batchext.batch.documents import at, is_list, kind_of, quote
+from airflow_batchext.batch.values import as_mapping, as_text, below
 from airflow_batchext.secrets.names import squash
 
 ARM_PAGE = "https://learn.microsoft.com/rest/api/batchmanagement/pool/create"
@@ -81,16 +82,12 @@ def objects(value: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def object_at(parent: Mapping[str, Any], *members: str) -> Mapping[str, Any]:
     """The object that lies down there, or an empty one."""
-    node: object = parent
-    for member in members:
-        node = node.get(member) if isinstance(node, Mapping) else None
-    return node if isinstance(node, Mapping) else {}
+    return as_mapping(below(parent, *members))
 
 
 def text_of(parent: Mapping[str, Any], member: str) -> str:
     """A text without the blanks around it, "" if there is none."""
-    value = parent.get(member)
-    return value.strip() if isinstance(value, str) else ""
+    return as_text(parent.get(member)).strip()
 
 
 def object_member(

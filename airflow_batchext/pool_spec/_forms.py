@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_batchext.batch.documents import at, kind_of
 from airflow_batchext.batch.sdk_models import plain
+from airflow_batchext.batch.values import as_text
 from airflow_batchext.pool_spec._templates import (
     OF_A_RESOURCE,
     is_pool_resource,
@@ -48,7 +49,7 @@ class PoolDocument:
     def name(self) -> str:
         """The name that it gives itself, or ""."""
         name = self.body.get("name") if isinstance(self.body, Mapping) else None
-        return name if isinstance(name, str) else ""
+        return as_text(name)
 
 
 def parse_pools(text: str, *, source: str) -> list[PoolDocument]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow_batchext.batch.documents import rewritten
-from airflow_batchext.batch.values import whole_number
+from airflow_batchext.batch.values import as_text, whole_number
 from airflow_batchext.pool_spec._durations import plain_duration
 from airflow_batchext.pool_spec._finding import objects
 from airflow_batchext.pool_spec._members import MACHINE
@@ -93,7 +93,7 @@ def expected_extensions(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 def boolean(value: object) -> bool | None:
     """The boolean that a text spells, None for anything else."""
-    spelt = value.strip().lower() if isinstance(value, str) else ""
+    spelt = as_text(value).strip().lower()
     return {"true": True, "false": False}.get(spelt)
 
 

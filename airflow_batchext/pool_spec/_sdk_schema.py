@@ -71,15 +71,7 @@ def pool_schema() -> Schema | None:
     from azure.mgmt import batch
     from azure.mgmt.batch import models
 
-    found: dict[str, Mapping[str, Member]] = {}
-    try:
-        waiting = [models.Pool]
-        for model in waiting:
-            if model.__name__ not in found:
-                found[model.__name__] = _members(model, models, waiting)
-    except (AttributeError, KeyError, NameError, TypeError):
-        return None
-    return Schema(types=found, root=models.Pool.__name__, version=batch.__version__)
+    return _schema(models.Pool, models, batch.__version__)
 
 
 @functools.cache
@@ -91,15 +83,19 @@ def data_plane_schema() -> Schema | None:
     from azure import batch
     from azure.batch import models
 
+    return _schema(models.BatchPoolCreateOptions, models, batch.__version__)
+
+
+def _schema(root: type[Any], models: types.ModuleType, version: str) -> Schema | None:
     found: dict[str, Mapping[str, Member]] = {}
+    waiting = [root]
     try:
-        waiting: list[type[Any]] = [models.BatchPoolCreateOptions]
         for model in waiting:
             if model.__name__ not in found:
                 found[model.__name__] = _members(model, models, waiting)
     except (AttributeError, KeyError, NameError, TypeError):
         return None
-    return Schema(types=found, root=models.BatchPoolCreateOptions.__name__, version=batch.__version__)
+    return Schema(types=found, root=root.__name__, version=version)
 
 
 def _members(model: type[Any], models: types.ModuleType, waiting: list[type[Any]]) -> dict[str, Member]:
