@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from airflow_batchext.batch.data_plane import (
@@ -35,13 +36,20 @@ if TYPE_CHECKING:
 _AGENT_ERROR: Final = "batchagentinstallationfailure"
 
 
-def _start_task_failed(health: PoolHealth) -> Iterator[Hit]:
+def _start_task_failed(health: PoolHealth, *, in_download: bool = False) -> Iterator[Hit]:
+    """Looks for a start task that failed.
+
+    :param in_download: as one of its files could not be fetched, or in any other way.
+    """
     for node in staying(health):
         # While a node joins or is down it shows the start task of the boot before.
         task = None if node.state in VOID_STATES | AGENTLESS_STATES else node.start_task
+        failure = task.failure if task else None
+        if (failure is not None and failure.code.lower().startswith("blob")) is not in_download:
+            continue
         if node.state == "starttaskfailed" or (task is not None and task.result == "failure"):
             code = f" with exit code {task.exit_code}" if task and task.exit_code is not None else ""
-            why = f": {one_line(fault_text(task.failure), 300)}" if task and task.failure else ""
+            why = f": {one_line(fault_text(failure), 300)}" if failure else ""
             yield Hit(f"node {node.id} ({node.state}): its start task failed{code}{why}", node.id)
 
 
@@ -90,6 +98,7 @@ def _for(health: PoolHealth, node: NodeHealth) -> float:
 
 NODE_MATCHERS: Final[Mapping[str, Matcher]] = {
     "start-task-failed": _start_task_failed,
+    "start-task-files": partial(_start_task_failed, in_download=True),
     "start-task-runs": _start_task_runs,
     "disk-full": node_error("DiskFull"),
     "application-package": node_error("ApplicationPackageError"),

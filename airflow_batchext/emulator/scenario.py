@@ -192,6 +192,14 @@ class PoolScenario(_Model):
         return _like(pool, self.pool)
 
 
+class TaskFailure(_Model):
+    """Why a start task fails before its command runs, as the service words it; ``values`` are its details."""
+
+    code: str
+    message: str = ""
+    values: dict[str, str] = Field(default_factory=dict)
+
+
 class StartTaskScenario(_Model):
     """What becomes of the start task of some nodes. The first rule that matches wins."""
 
@@ -201,6 +209,8 @@ class StartTaskScenario(_Model):
     """The node's place in the order of allocation (0 is the first), or a pattern of node ids."""
     exit_code: int | None = 0
     """None: it never ends. Anything but 0 is a failure, tried again as often as the start task allows."""
+    failure: TaskFailure | None = None
+    """It fails before its command runs, so there is no exit code; it is tried again as often."""
     after: Seconds | None = None
     """How long one attempt runs; without it ``timings.start_task``."""
     boots: Literal["all", "first", "later"] = "all"
@@ -254,6 +264,7 @@ class Run(_Model):
 
     seconds: Seconds = 0.0
     exit_code: int | None = 0
+    failure: TaskFailure | None = None
 
 
 class Scenario(_Model):
@@ -297,7 +308,11 @@ class Scenario(_Model):
     def start_task_run(self, pool: str, index: int, node_id: str, boot: int) -> Run:
         """How an attempt of the start task goes in one boot of a node."""
         rules = (rule for rule in self.start_tasks if rule.matches(pool, index, node_id, boot))
-        return _run(next(rules, None), self.timings.start_task)
+        rule = next(rules, None)
+        run = _run(rule, self.timings.start_task)
+        if rule is None or rule.failure is None:
+            return run
+        return Run(seconds=run.seconds, exit_code=1, failure=rule.failure)
 
     def task_run(self, job: str, task: str, attempt: int) -> Run:
         """How an attempt of a task goes."""

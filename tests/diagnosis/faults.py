@@ -140,6 +140,18 @@ def with_gpu(body: Body) -> None:
     body["properties"]["vmSize"] = "Standard_NC6s_v3"
 
 
+SIGNATURE = "aGlkZGVuIHNpZ25hdHVyZQ%3D%3D"
+#: As in batch-shipyard#317, whose blob was given with a SAS.
+NO_BLOB = {
+    "code": "BlobNotFound",
+    "message": "One of the specified Azure Blob(s) is not found",
+    "values": {
+        "BlobSource": f"https://s.blob.core.windows.net/c/setup.sh?sr=b&sp=r&sig={SIGNATURE}&sv=2018-03-28",
+        "FilePath": "/mnt/batch/tasks/startup/wd/setup.sh",
+    },
+}
+
+
 def start_task(body: Body) -> None:
     body["properties"]["startTask"] = {"commandLine": "/bin/sh -c ./setup.sh", "waitForSuccess": True}
 
@@ -261,6 +273,7 @@ FAULTS: dict[str, Fault] = {
     "resize-unknown": quota("Unknown", "Unknown"),
     "nodes-missing": Fault(rules={"pools": [{"nodes_allocated": 1}]}),
     "start-task-failed": Fault(change=start_task, rules={"start_tasks": [{"exit_code": 7, "node": 0}]}),
+    "start-task-files": Fault(change=start_task, rules={"start_tasks": [{"failure": NO_BLOB, "node": 0}]}),
     "start-task-runs": Fault(change=start_task, rules={"start_tasks": [{"exit_code": None, "node": 0}]}),
     "disk-full": unusable("DiskFull", "There is not enough disk space on the node"),
     "application-package": unusable("ApplicationPackageError", "The package could not be extracted"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_batchext.batch.data_plane import Phase
@@ -16,6 +18,7 @@ from tests.diagnosis.faults import (
     FAULTS,
     GPU,
     HEALTH,
+    SIGNATURE,
     Fault,
     diagnosed,
     hangs,
@@ -268,3 +271,13 @@ def test_a_start_task_of_the_boot_before_is_no_cause(azure):
     assert found.health.nodes[0].state == "starting"
     assert found.health.nodes[0].start_task.result == "failure", "it still shows the old one"
     assert found.causes == ()
+
+
+def test_where_a_file_of_the_start_task_lies_is_told_without_its_signature(azure):
+    found = diagnosed(azure, FAULTS["start-task-files"])
+    assert found.causes == ("start-task-files",)
+    (hit,) = found.found_causes[0].hits
+    assert "BlobNotFound" in hit.said
+    assert "setup.sh" in hit.said
+    assert "exit code" not in hit.said
+    assert SIGNATURE not in json.dumps(to_json(found.health)) + found.short()

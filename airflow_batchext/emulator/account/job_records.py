@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from airflow_batchext.emulator.wire.http import Json, etag_of
 
 if TYPE_CHECKING:
+    from airflow_batchext.emulator.account.lifecycle import Failure
     from airflow_batchext.emulator.account.pools import Node
     from airflow_batchext.emulator.account.work import TaskRun
 
 Moments = list[tuple[datetime, str]]
 """States and when they are entered, some of them in the time to come."""
 ACTIVE, RUNNING, COMPLETED = "active", "running", "completed"
-ENDED_BY_USER = ("TaskEnded", "Task Was Ended by User Request", None)
-BAD_EXIT = (
+ENDED_BY_USER: Failure = ("TaskEnded", "Task Was Ended by User Request", ())
+BAD_EXIT: Failure = (
     "FailureExitCode",
     "The task exited with an exit code representing a failure",
-    "The task process exited with an unexpected exit code",
+    (("Message", "The task process exited with an unexpected exit code"),),
 )
 
 
@@ -55,7 +56,7 @@ class Task:
     requeued: datetime | None = None
     ended: datetime | None = None
     exit_code: int | None = None
-    failure: tuple[str, str, str | None] | None = None
+    failure: Failure | None = None
     """Code, message and detail of why it failed."""
 
     @property

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+Failure = tuple[str, str, tuple[tuple[str, str], ...]]
+"""Why a task failed: code, message, and details as pairs of name and value."""
+
+
 class NodeState(str, Enum):
     """Every state of a node that the service names."""
 
@@ -68,6 +72,8 @@ class StartTask:
     """How often it is tried again after a failure; -1: without end."""
     waits: bool = True
     """Whether the node takes no task before the start task has succeeded."""
+    failure: Failure | None = None
+    """Why its command never runs, if it does not; its exit code, which is not 0 then, is not shown."""
 
     @property
     def attempts(self) -> int | None:
@@ -126,13 +132,20 @@ class NodeNow:
 
 @dataclass(frozen=True, slots=True)
 class StartTaskNow:
-    """A start task as it is at one time. ``exit_code`` None: it runs."""
+    """A start task as it is at one time. ``exit_code`` None: it runs, or its command never did."""
 
     started: datetime
     ended: datetime | None
     exit_code: int | None
     retries: int
     retried: datetime | None
+    failure: Failure | None = None
+    """Why its command never ran."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it came to its end, and not well."""
+        return bool(self.exit_code) or self.failure is not None
 
 
 # --- histories ---------------------------------------------------------------------------------------------
@@ -311,7 +324,8 @@ def start_task_at(node: NodeNow, now: datetime) -> StartTaskNow | None:
         begun = started + seconds(task.length * (task.attempts - 1))
         retried = begun if task.attempts > 1 else None
         end = begun + seconds(task.length)
-        return StartTaskNow(begun, end, task.exit_code, task.attempts - 1, retried)
+        shown = task.exit_code if task.failure is None else None
+        return StartTaskNow(begun, end, shown, task.attempts - 1, retried, task.failure)
     begun = started + seconds(task.length * done)
     return StartTaskNow(begun, None, None, done, begun if done else None)
 

@@ -194,8 +194,13 @@ class Nodes(Inventory):
         if document is None:
             return None
         run = scenario.start_task_run(pool.name, node.index, node.id, boot)
+        why = run.failure
         return StartTask(
-            run.seconds, run.exit_code, document["maxTaskRetryCount"], waits=document["waitForSuccess"]
+            run.seconds,
+            run.exit_code,
+            document["maxTaskRetryCount"],
+            waits=document["waitForSuccess"],
+            failure=None if why is None else (why.code, why.message, tuple(why.values.items())),
         )
 
     def _start_resize(self, pool: Pool, now: datetime) -> None:

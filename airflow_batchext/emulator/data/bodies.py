@@ -284,20 +284,24 @@ def _start_task_info(task: StartTaskNow) -> Json:
         "startTime": wire_time(task.started),
     }
     if task.ended is not None:
-        info |= {"endTime": wire_time(task.ended), "exitCode": task.exit_code}
-        if task.exit_code:
-            info["failureInfo"] = failure_info(*BAD_EXIT)
-        info["result"] = "failure" if task.exit_code else "success"
+        info["endTime"] = wire_time(task.ended)
+        if task.exit_code is not None:
+            info["exitCode"] = task.exit_code
+        if task.has_failed:
+            info["failureInfo"] = failure_info(*(task.failure or BAD_EXIT))
+        info["result"] = "failure" if task.has_failed else "success"
     info["retryCount"] = task.retries
     if task.retried is not None:
         info["lastRetryTime"] = wire_time(task.retried)
     return info
 
 
-def failure_info(code: str, message: str, detail: str | None) -> Json:
+def failure_info(code: str, message: str, details: tuple[tuple[str, str], ...]) -> Json:
     """Write why a task failed."""
     info: Json = {"category": "UserError", "code": code, "message": message}
-    return info if detail is None else {**info, "details": [{"name": "Message", "value": detail}]}
+    if details:
+        info["details"] = [{"name": name, "value": value} for name, value in details]
+    return info
 
 
 def _endpoints(properties: Json, agent: str, *, with_login: bool) -> list[tuple[str, int, Json]]:

@@ -208,7 +208,7 @@ class NodeOperations:
         if task is not None:
             found["startTaskInfo"] = {
                 "state": "running" if task.ended is None else "completed",
-                "result": None if task.ended is None else "failure" if task.exit_code else "success",
+                "result": None if task.ended is None else "failure" if task.has_failed else "success",
                 "exitCode": task.exit_code,
                 "startTime": wire_time(task.started),
                 "endTime": task.ended and wire_time(task.ended),

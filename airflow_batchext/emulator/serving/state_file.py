@@ -40,7 +40,7 @@ from airflow_batchext.emulator.serving import snapshot
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 2
+_FORMAT = 3
 KINDS: Mapping[str, type] = {
     "account": Account,
     "boot": Boot,

@@ -282,6 +282,24 @@ def test_a_node_need_not_wait_for_its_start_task(
     assert (node.state, node.start_task_info.state) == ("idle", "running")
 
 
+def test_a_start_task_fails_before_its_command_runs(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str]
+) -> None:
+    failure = {"code": "BlobNotFound", "message": "It is not found", "values": {"FilePath": "/wd/a"}}
+    rule = StartTaskScenario.model_validate({"failure": failure, "after": 20, "boots": "first"})
+    emulator.scenario = Scenario(start_tasks=[rule])
+    name = ready_pool(1, startTask=START_TASK)
+    (node,) = batch.list_nodes(name, filter="startTaskInfo/result eq 'failure'")
+    assert node.state == models.BatchNodeState.START_TASK_FAILED
+    info = node.start_task_info
+    assert (info.state, info.exit_code, info.retry_count) == ("completed", None, 1)
+    assert (info.failure_info.code, info.failure_info.message) == ("BlobNotFound", "It is not found")
+    assert [(pair.name, pair.value) for pair in info.failure_info.details] == [("FilePath", "/wd/a")]
+    emulator.account.reboot_node(name, node.id)
+    emulator.clock.advance(60)
+    assert batch.get_node(name, node.id).state == "idle"
+
+
 # --- upgrades of extensions --------------------------------------------------------------------------------
 
 

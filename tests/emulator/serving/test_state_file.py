@@ -145,7 +145,7 @@ def test_changes_are_written_while_it_runs(tmp_path: Path) -> None:
         "{}",
         '{"format": 99}',
         '{"format": 1}',
-        '{"format": 2, "time": "x", "identities": {}, "account": []}',
+        '{"format": 3, "time": "x", "identities": {}, "account": []}',
     ],
 )
 def test_a_file_of_something_else_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
