@@ -50,7 +50,7 @@ def test_what_cannot_be_made_is_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "version_info", (3, 9, 1, "final", 0))
     monkeypatch.setattr(environment, "_short", lambda: "3.9")
     assert environment.main(["test"]) == (
-        "Python 3.10 or later is needed, not 3.9. Name another: make PYTHON=python3.12 …"
+        "Python 3.11 or later is needed, not 3.9. Name another: make PYTHON=python3.12 …"
     )
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = "uv==0.13.9"
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON = (3, 11)
 _CLIENTS = "tests/clients/environments"
 _DISTRIBUTED = "tests/distributed/requirements.txt"
 _BROWSER = "tests/browser/requirements.txt"

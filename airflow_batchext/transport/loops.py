@@ -55,10 +55,10 @@ class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
         if stream:
             return await super().send(request, stream=True, proxies=proxies, **options)
         try:
-            return await asyncio.wait_for(
-                self._send(request, proxies, options), None if left == float("inf") else left
-            )
-        except (TimeoutError, asyncio.TimeoutError) as error:
+            # Not asyncio.wait_for: before Python 3.12 it swallows a cancellation that comes with the answer.
+            async with asyncio.timeout(None if left == float("inf") else left):
+                return await self._send(request, proxies, options)
+        except TimeoutError as error:
             raise ServiceResponseTimeoutError("the answer did not come in time", error=error) from error
 
     async def _send(self, request: Any, proxies: Any, options: dict[str, Any]) -> Any:
