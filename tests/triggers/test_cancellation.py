@@ -22,7 +22,11 @@ ANSWERS = range(1, 9)
 
 def triggers(pool_id: str) -> dict[str, Any]:
     """One of each, that would wait for long."""
-    common: dict[str, Any] = {"pool_id": pool_id, "azure_batchext_conn_id": "azure_batchext_default", "poll_interval": 0.01}
+    common: dict[str, Any] = {
+        "pool_id": pool_id,
+        "azure_batchext_conn_id": "azure_batchext_default",
+        "poll_interval": 0.01,
+    }
     ends: dict[str, Any] = {**common, "deadline": time.time() + 900}
     return {
         "extension": AzureBatchExtensionTrigger(**ends, started=time.time(), rules={"on_failure": "wait"}),
