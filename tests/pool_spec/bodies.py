@@ -143,5 +143,5 @@ def read_back(body: dict[str, Any]) -> dict[str, Any]:
     definition = read_management(body)
     dedicated, low = definition.scale.dedicated, definition.scale.low_priority
     resize = Resize(NOW, NOW + timedelta(minutes=2), dedicated, low)
-    pool = Pool("p", definition, created=NOW, modified=NOW, resize=resize, scaled=NOW)
+    pool = Pool("p", definition, created=NOW, modified=NOW, resize=resize)
     return pool_body(pool, "/subscriptions/0/batchAccounts/a", 'W/"0x1"', (0, 0), NOW)

@@ -91,8 +91,6 @@ class Account(Nodes):
             restarts = before.formula is None and after.formula is not None and pool.resize.is_running(now)
             if restarts or (after.dedicated, after.low_priority) != (before.dedicated, before.low_priority):
                 self._start_resize(pool, now)
-            if before != after:
-                pool.scaled = pool.modified
             return pool
 
     def delete_pool(self, name: str, *, at_once: bool = False) -> str:
@@ -190,7 +188,7 @@ class Account(Nodes):
     def _create(self, name: str, definition: PoolDefinition, now: datetime) -> Pool:
         stamp = self._next_stamp(now)
         idle = Resize(now, now, 0, 0)
-        pool = Pool(name, definition, created=stamp, modified=stamp, resize=idle, scaled=stamp)
+        pool = Pool(name, definition, created=stamp, modified=stamp, resize=idle)
         if definition.scale.formula is not None:
             self._scale_by(pool, definition.scale, stamp)
         self._generations[name.casefold()] += 1
@@ -221,7 +219,7 @@ class Account(Nodes):
 
     def _rescale(self, pool: Pool, scale: Scale, now: datetime, stamp: datetime | None = None) -> Pool:
         pool.definition = replace(pool.definition, scale=scale)
-        pool.modified = pool.scaled = stamp or self._next_stamp(now)
+        pool.modified = stamp or self._next_stamp(now)
         self._start_resize(pool, now)
         return pool
 
@@ -288,7 +286,7 @@ class Account(Nodes):
             pool.evaluates = at + scale.interval
             return
         if changes:
-            pool.modified = pool.scaled = self._next_stamp(at)
+            pool.modified = self._next_stamp(at)
             self._start_resize(pool, at)
 
     def _released(self, runs: Iterable[TaskRun], now: datetime, *, is_terminated: bool) -> None:

@@ -49,8 +49,6 @@ class Pool:
     created: datetime
     modified: datetime
     resize: Resize
-    scaled: datetime
-    """When the scale settings were last given."""
     evaluation: Evaluation | None = None
     """What its autoscale formula came to last."""
     evaluates: datetime | None = None
