@@ -26,8 +26,8 @@ class Goal(str, Enum):
     """Steady, with the nodes that it is to have."""
 
 
-class Course(str, Enum):
-    """What one look at the pool comes to."""
+class WaitStatus(str, Enum):
+    """How a wait stands."""
 
     REACHED = "reached"
     WAITING = "waiting"
@@ -53,77 +53,82 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look came to, and what was seen, in words.
+class Observation:
+    """What one look at the pool came to, in words too.
 
     ``passing`` says that nothing could be read, ``retry_after`` for how many seconds the service wants to be
     left alone.
     """
 
-    course: Course
+    status: WaitStatus
     text: str = ""
     passing: bool = False
     retry_after: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The look as plain JSON."""
-        return {**asdict(self), "course": self.course.value}
+        """It as plain JSON; ``course`` is its word for the status, as it waits in Airflow's database."""
+        shown = asdict(self)
+        return {"course": shown.pop("status").value, **shown}
 
 
-def judge(wait: Wait, pool_id: str, pool: ManagedPool | None) -> Look:
+def assess(wait: Wait, pool_id: str, pool: ManagedPool | None) -> Observation:
     """What it means that the pool looks so.
 
     :param pool: None if there is none.
     """
     if wait.goal is Goal.GONE:
         if pool is None or (wait.created and pool.created != wait.created):
-            return Look(Course.REACHED, f"pool {pool_id} is gone")
-        return Look(Course.WAITING, f"provisioningState is {pool.provisioning_state}")
+            return Observation(WaitStatus.REACHED, f"pool {pool_id} is gone")
+        return Observation(WaitStatus.WAITING, f"provisioningState is {pool.provisioning_state}")
     if pool is None:
-        return Look(Course.LOST, f"pool {pool_id} does not exist (any more)")
+        return Observation(WaitStatus.LOST, f"pool {pool_id} does not exist (any more)")
     if pool.is_deleting:
-        return Look(Course.LOST, f"pool {pool_id} is being deleted")
+        return Observation(WaitStatus.LOST, f"pool {pool_id} is being deleted")
     if wait.created and pool.created != wait.created:
-        return Look(
-            Course.LOST,
+        return Observation(
+            WaitStatus.LOST,
             f"pool {pool_id} was deleted and created anew: the one of {wait.created} was waited for, this "
             f"one is of {pool.created}",
         )
     if not pool.is_steady:
         state = pool.allocation_state.lower() or "in no known state"
-        return Look(Course.WAITING, f"pool {pool_id} is {state}: {_nodes(pool)}")
+        return Observation(WaitStatus.WAITING, f"pool {pool_id} is {state}: {_nodes(pool)}")
     if wait.goal is Goal.SETTLED:
-        return Look(Course.REACHED, f"pool {pool_id} is steady: {_nodes(pool)}")
-    return _judge_size(pool_id, pool)
+        return Observation(WaitStatus.REACHED, f"pool {pool_id} is steady: {_nodes(pool)}")
+    return _assess_size(pool_id, pool)
 
 
-def _judge_size(pool_id: str, pool: ManagedPool) -> Look:
+def _assess_size(pool_id: str, pool: ManagedPool) -> Observation:
     errors = pool.resize_errors
     if pool.autoscaled:
         # The next evaluation of the formula resizes again: only what is hopeless ends the wait.
         errors = tuple(error for error in errors if error.fatal)
         if not pool.formula_evaluated:
-            return Look(Course.WAITING, f"the autoscale formula of pool {pool_id} was not evaluated yet")
+            return Observation(
+                WaitStatus.WAITING, f"the autoscale formula of pool {pool_id} was not evaluated yet"
+            )
         if pool.formula_error:
             why = f"the autoscale formula of pool {pool_id} cannot be evaluated: {pool.formula_error}"
-            return Look(Course.SHORT, why)
+            return Observation(WaitStatus.SHORT, why)
         if not errors:
-            return Look(Course.REACHED, f"pool {pool_id} is steady: {_nodes(pool)}")
+            return Observation(WaitStatus.REACHED, f"pool {pool_id} is steady: {_nodes(pool)}")
     elif pool.current == pool.target:
-        return Look(Course.REACHED, f"pool {pool_id} is steady: {_nodes(pool)}")
+        return Observation(WaitStatus.REACHED, f"pool {pool_id} is steady: {_nodes(pool)}")
     if errors:
         said = "; ".join(error.text for error in errors)
-        return Look(Course.SHORT, f"the resize of pool {pool_id} ended with {_nodes(pool)}. {said}")
-    return Look(Course.WAITING, f"pool {pool_id} is steady, but has {_nodes(pool)}")
+        return Observation(
+            WaitStatus.SHORT, f"the resize of pool {pool_id} ended with {_nodes(pool)}. {said}"
+        )
+    return Observation(WaitStatus.WAITING, f"pool {pool_id} is steady, but has {_nodes(pool)}")
 
 
-def pause_after(look: Look, failures: int, interval: float) -> float:
+def pause_after(observed: Observation, failures: int, interval: float) -> float:
     """Seconds until the next look: the interval, longer after looks that failed or as the service asks.
 
     :param failures: how many looks failed in a row.
     """
     backed_off = min(interval * 2.0 ** min(failures, 10), max(interval, _LONGEST_PAUSE_SECONDS))
-    return max(backed_off, look.retry_after or 0.0)
+    return max(backed_off, observed.retry_after or 0.0)
 
 
 def _nodes(pool: ManagedPool) -> str:

@@ -14,7 +14,7 @@ from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.pool_wait import alook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, pause_after
+from airflow_batchext.rules.pool_wait import Goal, Observation, Wait, WaitStatus, pause_after
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
@@ -24,11 +24,11 @@ from airflow_batchext.triggers._ending import shielded, was_ended
 class AzureBatchPoolTrigger(DeclaredTrigger):
     """Looks at a pool until it is what it is waited for to be, cannot become it, or the deadline passes.
 
-    The event's payload is what the last look came to (``pool_progress.Look``), and ``memo`` as given.
+    The event's payload is the last ``rules.pool_wait.Observation``, and ``memo`` as given.
 
     :param pool_id: the pool.
     :param azure_batchext_conn_id: the Airflow connection.
-    :param goal: what to wait for, a value of ``pool_progress.Goal``.
+    :param goal: what to wait for, a value of ``rules.pool_wait.Goal``.
     :param poll_interval: seconds between two looks; the first one comes after one interval.
     :param deadline: when to give up, in seconds since the epoch.
     :param pool_created: ``creationTime`` of the pool that is meant; one with another is a new pool.
@@ -49,25 +49,25 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
         """Yield one event, when the wait has ended."""
         # The trigger's own rhythm repeats what failed; the SDK's would delay the deadline.
         async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=0) as hook:
-            look = await self._wait(hook)
-        yield TriggerEvent({**look.to_json(), "memo": self.memo})
+            observed = await self._wait(hook)
+        yield TriggerEvent({**observed.to_json(), "memo": self.memo})
 
-    async def _wait(self, hook: AzureBatchPoolHook) -> Look:
+    async def _wait(self, hook: AzureBatchPoolHook) -> Observation:
         wait = Wait(Goal(self.goal), self.pool_created)
         pause, failures, said = self.poll_interval, 0, ""
         while True:
             await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
             with look_within(self.deadline - time.time()):
-                look = await alook(hook, self.pool_id, wait)
-            if look.text != said:
-                said = look.text
+                observed = await alook(hook, self.pool_id, wait)
+            if observed.text != said:
+                said = observed.text
                 self.log.info("%s", said)
-            if look.course is not Course.WAITING:
-                return look
+            if observed.status is not WaitStatus.WAITING:
+                return observed
             if time.time() >= self.deadline:
-                return Look(Course.TIMEOUT, look.text)
-            failures = failures + 1 if look.passing else 0
-            pause = pause_after(look, failures, self.poll_interval)
+                return Observation(WaitStatus.TIMEOUT, observed.text)
+            failures = failures + 1 if observed.passing else 0
+            pause = pause_after(observed, failures, self.poll_interval)
 
     async def on_kill(self) -> None:
         """Do to the pool what was asked for, if it was a user who ended the task.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_batchext.batch.management_plane import read_managed_pool
-from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, judge, pause_after
+from airflow_batchext.rules.pool_wait import Goal, Observation, Wait, WaitStatus, assess, pause_after
 
 
 def pool(dedicated=2, low=0, *, wants=(2, 0), state="Steady", created="t1", errors=(), **properties):
@@ -35,40 +35,42 @@ RUN = {"results": "$TargetDedicatedNodes=2"}
 
 
 @pytest.mark.parametrize(
-    ("goal", "body", "course"),
+    ("goal", "body", "status"),
     [
-        (Goal.GONE, None, Course.REACHED),
-        (Goal.GONE, pool(created="t2"), Course.REACHED),
-        (Goal.GONE, pool(**DELETING), Course.WAITING),
-        (Goal.SETTLED, pool(0), Course.REACHED),
-        (Goal.SETTLED, pool(0, errors=["AccountCoreQuotaReached"]), Course.REACHED),
-        (Goal.SETTLED, pool(state="Stopping"), Course.WAITING),
-        (Goal.COMPLETE, pool(), Course.REACHED),
-        (Goal.COMPLETE, pool(1, 1, wants=(1, 1)), Course.REACHED),
-        (Goal.COMPLETE, pool(0, 2), Course.WAITING),
-        (Goal.COMPLETE, pool(3), Course.WAITING),
-        (Goal.COMPLETE, pool(state="Resizing"), Course.WAITING),
-        (Goal.COMPLETE, pool(state=None), Course.WAITING),
-        (Goal.COMPLETE, pool(errors=["AccountCoreQuotaReached"]), Course.REACHED),
-        (Goal.COMPLETE, pool(1, errors=["AllocationTimedout"]), Course.SHORT),
-        (Goal.COMPLETE, pool(1, state="Resizing", errors=["AllocationTimedout"]), Course.WAITING),
-        (Goal.COMPLETE, None, Course.LOST),
-        (Goal.COMPLETE, pool(**DELETING), Course.LOST),
-        (Goal.COMPLETE, pool(created="t2"), Course.LOST),
-        (Goal.COMPLETE, scaled(), Course.WAITING),
-        (Goal.COMPLETE, scaled(RUN), Course.REACHED),
-        (Goal.COMPLETE, scaled(RUN, errors=["AllocationTimedout"]), Course.REACHED),
-        (Goal.COMPLETE, scaled(RUN, errors=["AccountCoreQuotaReached"]), Course.SHORT),
-        (Goal.COMPLETE, scaled({"error": {"code": "AutoScalingFormulaEvaluationError"}}), Course.SHORT),
-        (Goal.COMPLETE, {"properties": {}}, Course.LOST),
+        (Goal.GONE, None, WaitStatus.REACHED),
+        (Goal.GONE, pool(created="t2"), WaitStatus.REACHED),
+        (Goal.GONE, pool(**DELETING), WaitStatus.WAITING),
+        (Goal.SETTLED, pool(0), WaitStatus.REACHED),
+        (Goal.SETTLED, pool(0, errors=["AccountCoreQuotaReached"]), WaitStatus.REACHED),
+        (Goal.SETTLED, pool(state="Stopping"), WaitStatus.WAITING),
+        (Goal.COMPLETE, pool(), WaitStatus.REACHED),
+        (Goal.COMPLETE, pool(1, 1, wants=(1, 1)), WaitStatus.REACHED),
+        (Goal.COMPLETE, pool(0, 2), WaitStatus.WAITING),
+        (Goal.COMPLETE, pool(3), WaitStatus.WAITING),
+        (Goal.COMPLETE, pool(state="Resizing"), WaitStatus.WAITING),
+        (Goal.COMPLETE, pool(state=None), WaitStatus.WAITING),
+        (Goal.COMPLETE, pool(errors=["AccountCoreQuotaReached"]), WaitStatus.REACHED),
+        (Goal.COMPLETE, pool(1, errors=["AllocationTimedout"]), WaitStatus.SHORT),
+        (Goal.COMPLETE, pool(1, state="Resizing", errors=["AllocationTimedout"]), WaitStatus.WAITING),
+        (Goal.COMPLETE, None, WaitStatus.LOST),
+        (Goal.COMPLETE, pool(**DELETING), WaitStatus.LOST),
+        (Goal.COMPLETE, pool(created="t2"), WaitStatus.LOST),
+        (Goal.COMPLETE, scaled(), WaitStatus.WAITING),
+        (Goal.COMPLETE, scaled(RUN), WaitStatus.REACHED),
+        (Goal.COMPLETE, scaled(RUN, errors=["AllocationTimedout"]), WaitStatus.REACHED),
+        (Goal.COMPLETE, scaled(RUN, errors=["AccountCoreQuotaReached"]), WaitStatus.SHORT),
+        (Goal.COMPLETE, scaled({"error": {"code": "AutoScalingFormulaEvaluationError"}}), WaitStatus.SHORT),
+        (Goal.COMPLETE, {"properties": {}}, WaitStatus.LOST),
     ],
 )
-def test_what_is_seen_means(goal, body, course):
-    assert judge(Wait(goal, "t1"), "p", body and read_managed_pool(body)).course is course
+def test_what_is_observed_means(goal, body, status):
+    assert assess(Wait(goal, "t1"), "p", body and read_managed_pool(body)).status is status
 
 
 def test_any_pool_will_do_where_none_is_named():
-    assert judge(Wait(Goal.COMPLETE), "p", read_managed_pool(pool(created="t9"))).course is Course.REACHED
+    assert (
+        assess(Wait(Goal.COMPLETE), "p", read_managed_pool(pool(created="t9"))).status is WaitStatus.REACHED
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,9 +87,9 @@ def test_empty_is_a_pool_that_has_no_nodes_and_wants_none(body, empty):
 
 
 def test_pauses_grow_while_nothing_can_be_read_and_the_service_is_heard():
-    seen = Look(Course.WAITING)
-    assert [pause_after(seen, failures, 30) for failures in (0, 1, 2, 3, 4, 5, 1000)] == [
+    observed = Observation(WaitStatus.WAITING)
+    assert [pause_after(observed, failures, 30) for failures in (0, 1, 2, 3, 4, 5, 1000)] == [
         30, 60, 120, 240, 300, 300, 300,
     ]  # fmt: skip
-    assert pause_after(seen, 3, 900) == 900, "never shorter than the interval"
-    assert pause_after(Look(Course.WAITING, retry_after=400), 0, 30) == 400
+    assert pause_after(observed, 3, 900) == 900, "never shorter than the interval"
+    assert pause_after(Observation(WaitStatus.WAITING, retry_after=400), 0, 30) == 400

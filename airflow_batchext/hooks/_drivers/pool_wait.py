@@ -1,6 +1,6 @@
 """Looks at a pool that is waited for (``rules.pool_wait``), once, sync or async.
 
-What Azure refuses for good ends the wait; an outage is something seen, and may pass.
+What Azure refuses for good ends the wait; an outage is an observation, and may pass.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import AccessRefusedError, BatchextError, NotFoundError, ServiceError
 from airflow_batchext.hooks._pool_requests import get_pool
-from airflow_batchext.rules.pool_wait import Course, Look, judge
+from airflow_batchext.rules.pool_wait import Observation, WaitStatus, assess
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Flow
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from airflow_batchext.rules.pool_wait import Wait
 
 
-def look(hook: AzureBatchPoolHook, pool_id: str, wait: Wait) -> Look:
+def look(hook: AzureBatchPoolHook, pool_id: str, wait: Wait) -> Observation:
     """Read the pool and say how far it is; nothing that Azure says raises."""
     return hook.run(_looked(pool_id, wait))
 
 
-async def alook(hook: AzureBatchPoolHook, pool_id: str, wait: Wait) -> Look:
+async def alook(hook: AzureBatchPoolHook, pool_id: str, wait: Wait) -> Observation:
     """``look`` on the hook's async client."""
     return await hook.arun(_looked(pool_id, wait))
 
 
-def _looked(pool_id: str, wait: Wait) -> Flow[Look]:
+def _looked(pool_id: str, wait: Wait) -> Flow[Observation]:
     try:
         body = yield from get_pool(pool_id)
     except BatchextError as error:
-        return _judge_error(wait, pool_id, error)
-    return judge(wait, pool_id, read_managed_pool(body))
+        return _assess_error(wait, pool_id, error)
+    return assess(wait, pool_id, read_managed_pool(body))
 
 
-def _judge_error(wait: Wait, pool_id: str, error: BatchextError) -> Look:
+def _assess_error(wait: Wait, pool_id: str, error: BatchextError) -> Observation:
     match error:
         case NotFoundError():
-            return judge(wait, pool_id, None)
+            return assess(wait, pool_id, None)
         case ServiceError() if not isinstance(error, AccessRefusedError):
-            return Look(Course.WAITING, error.reason, passing=True, retry_after=error.retry_after)
+            return Observation(WaitStatus.WAITING, error.reason, passing=True, retry_after=error.retry_after)
         case _:
-            return Look(Course.REFUSED, str(error))
+            return Observation(WaitStatus.REFUSED, str(error))

@@ -28,7 +28,7 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.hooks._drivers.pool_wait import look
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.parameters import check_pool_id, check_seconds
-from airflow_batchext.rules.pool_wait import Course, Goal, Look, Wait, pause_after
+from airflow_batchext.rules.pool_wait import Goal, Observation, Wait, WaitStatus, pause_after
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
@@ -81,7 +81,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
     def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on as the trigger's event says; return the operator's XCom."""
         self._memo = dict(event["memo"])
-        self._arrive(Look(Course(event["course"]), str(event["text"])))
+        self._arrive(Observation(WaitStatus(event["course"]), str(event["text"])))
         return self._proceed(context)
 
     def on_kill(self) -> None:
@@ -112,24 +112,24 @@ class PoolSteps(ABC, Generic[ParametersT]):
                 self._memo["goal"] = step.goal.value
                 # The first look is made here: what is there already costs no trigger.
                 with look_within(self._left):
-                    seen = look(hook, self._target, step)
-                if self.operator.deferrable and seen.course is Course.WAITING:
+                    observed = look(hook, self._target, step)
+                if self.operator.deferrable and observed.status is WaitStatus.WAITING:
                     raise self._deferral(step)
-                self._arrive(self._wait(hook, step, seen))
+                self._arrive(self._wait(hook, step, observed))
 
-    def _wait(self, hook: AzureBatchPoolHook, wait: Wait, seen: Look) -> Look:
+    def _wait(self, hook: AzureBatchPoolHook, wait: Wait, observed: Observation) -> Observation:
         failures, said = 0, ""
-        while seen.course is Course.WAITING:
-            if seen.text != said:
-                said = seen.text
+        while observed.status is WaitStatus.WAITING:
+            if observed.text != said:
+                said = observed.text
                 self.log.info("%s", said)
             if self._left <= 0:
-                return Look(Course.TIMEOUT, seen.text)
-            failures = failures + 1 if seen.passing else 0
-            self._pause(pause_after(seen, failures, self.operator.poll_interval))
+                return Observation(WaitStatus.TIMEOUT, observed.text)
+            failures = failures + 1 if observed.passing else 0
+            self._pause(pause_after(observed, failures, self.operator.poll_interval))
             with look_within(self._left):
-                seen = look(hook, self._target, wait)
-        return seen
+                observed = look(hook, self._target, wait)
+        return observed
 
     def _deferral(self, wait: Wait) -> TaskDeferred:
         on_killed = self._on_killed_while(wait)
@@ -166,37 +166,37 @@ class PoolSteps(ABC, Generic[ParametersT]):
     def _left(self) -> float:
         return float(self._memo["deadline"]) - time.time()
 
-    def _arrive(self, seen: Look) -> None:
+    def _arrive(self, observed: Observation) -> None:
         """Note that the goal was reached, or end the task with what was seen instead."""
         goal = Goal(self._memo["goal"])
-        if seen.course is Course.REACHED:
+        if observed.status is WaitStatus.REACHED:
             self._memo["reached"] = goal.value
-            self.log.info("%s", seen.text)
+            self.log.info("%s", observed.text)
             return
-        error = self._error(goal, seen)
+        error = self._error(goal, observed)
         self._gave_up(error)
         raise error
 
-    def _error(self, goal: Goal, seen: Look) -> BatchextError:
+    def _error(self, goal: Goal, observed: Observation) -> BatchextError:
         seconds = check_seconds("timeout", self.operator.timeout)
-        match seen.course:
-            case Course.TIMEOUT if goal is Goal.GONE:
+        match observed.status:
+            case WaitStatus.TIMEOUT if goal is Goal.GONE:
                 return DeletionTimeoutError(
-                    f"Pool {self._target} was still there after {seconds:g} seconds: {seen.text}. A lock on "
-                    "the resource group or the network, a network security group in use, or nodes that "
+                    f"Pool {self._target} was still there after {seconds:g} seconds: {observed.text}. A lock "
+                    "on the resource group or the network, a network security group in use, or nodes that "
                     "cannot be reached may hold it up."
                 )
-            case Course.TIMEOUT:
+            case WaitStatus.TIMEOUT:
                 return PoolTimeoutError(
-                    f"Pool {self._target} was not {goal.value} within {seconds:g} seconds: {seen.text}"
+                    f"Pool {self._target} was not {goal.value} within {seconds:g} seconds: {observed.text}"
                 )
-            case Course.SHORT:
-                return PoolResizeError(f"{seen.text[:1].upper()}{seen.text[1:]}")
-            case Course.REFUSED:
-                return AccessRefusedError(seen.text)
+            case WaitStatus.SHORT:
+                return PoolResizeError(f"{observed.text[:1].upper()}{observed.text[1:]}")
+            case WaitStatus.REFUSED:
+                return AccessRefusedError(observed.text)
             case _:
                 return PoolConflictError(
-                    f"{seen.text[:1].upper()}{seen.text[1:]}; nothing to wait for any more"
+                    f"{observed.text[:1].upper()}{observed.text[1:]}; nothing to wait for any more"
                 )
 
 
