@@ -11,7 +11,7 @@ PYTEST := -m pytest -n 3 --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo up setup fast test lint types tests test-all test-slow test-oldest test-python test-clients
-.PHONY: test-browser test-distributed test-order audit bench mutants coverage clean
+.PHONY: test-browser test-distributed test-order audit bench explore mutants coverage clean
 
 demo:
 	@$(ENVIRONMENT) demo
@@ -93,6 +93,10 @@ audit:
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# A million runs of the model checker over the rules of the gate: half an hour of one processor.
+explore: setup
+	BATCHEXT_EXPLORER=1000000 $(BIN)/python -m pytest -q --timeout 0 tests/rules/test_explorer.py -k finds_nothing
 
 mutants: setup
 	$(BIN)/python -m benchmarks.mutants

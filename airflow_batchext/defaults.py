@@ -11,3 +11,12 @@ DEFAULT_NODE_GRACE_SECONDS = 15 * 60
 
 Batch may recover a broken node by itself within 15 to 45 minutes, but never one that is set up wrongly.
 """
+
+DEFAULT_MAX_AGE_SECONDS = 5 * 60
+"""How old, at most, what a gate knows of a node's extensions may be when it opens.
+
+The same five minutes in which a gate notices that an extension failed: nothing it says is older than that.
+"""
+
+WATCHER_MAX_AGE_SECONDS = 60 * 60
+"""The same for a watcher, which goes on looking for ever at a pool that is ready."""

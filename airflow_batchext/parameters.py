@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from airflow_batchext.batch.data_plane import NODE_STATES
+from airflow_batchext.batch.data_plane import MACHINE_STATES
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.repair.policy import RepairPolicy
 
@@ -46,15 +46,18 @@ def check_extension_names(names: object) -> tuple[str, ...] | None:
 def check_node_states(states: object) -> frozenset[str] | None:
     """States of nodes, in lower case, or None where none are given.
 
-    :raises ParameterError: if it is not a list of states that Azure Batch knows.
+    :raises ParameterError: if it is not a list of states in which Azure Batch has a machine for the node.
     """
     if states is None:
         return None
     if isinstance(states, (Sequence, frozenset, set)) and not isinstance(states, str):
         checked = frozenset(state.lower() for state in states if isinstance(state, str))
-        if checked and len(checked) == len(states) and checked <= NODE_STATES:
+        if checked and len(checked) == len(states) and checked <= MACHINE_STATES:
             return checked
-    raise ParameterError(f"node_states has to be a list of states, of: {', '.join(sorted(NODE_STATES))}.")
+    raise ParameterError(
+        f"node_states has to be a list of states, of: {', '.join(sorted(MACHINE_STATES))}. "
+        "In any other a node has no machine, so nobody could say how its extensions are."
+    )
 
 
 def check_count(name: str, value: object) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from airflow_batchext.batch.data_plane import (
     BATCH_OWN_EXTENSION,
@@ -24,7 +25,10 @@ from airflow_batchext.batch.data_plane import (
     Pool,
 )
 from airflow_batchext.rules.gate import Outcome, Verdict
-from airflow_batchext.rules.watch import Problem, Read, ReadExtensions, ReadNodes, ReadPool, Watch
+from airflow_batchext.rules.reads import Problem, Read, ReadExtensions, ReadNodes, ReadPool
+
+if TYPE_CHECKING:
+    from airflow_batchext.rules.watch import Watch
 
 EPOCH = 1_800_000_000.0
 NAME = "secretext"

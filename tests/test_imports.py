@@ -210,7 +210,8 @@ REDACT = (
 FACTS = ("extension_catalog", "node_agents", "retirements")
 SAID = ("batch.data_plane", "batch.values", *REDACT)
 RULES = ("rules", "rules.gate", "defaults", *SAID)
-HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
+LOOKS = ("rules.watch", "rules.memory", "rules.reads")
+HEALTH = ("health", *LOOKS, "batch.resize_errors", *RULES)
 
 
 @pytest.mark.parametrize(
@@ -220,13 +221,15 @@ HEALTH = ("health", "rules.watch", "batch.resize_errors", *RULES)
         ("secrets.redact", REDACT),
         ("batch.data_plane", SAID),
         ("rules.gate", RULES),
-        ("rules.watch", ("rules.watch", *RULES)),
+        ("rules.watch", (*LOOKS, *RULES)),
+        ("rules.sharing", ("rules.sharing", *RULES)),
+        ("rules.deadline", ("rules", "rules.deadline")),
         ("rules.events", ("rules.events", *RULES)),
         ("batch.resize_errors", ("batch.resize_errors", *SAID)),
         ("rules.pool_wait", ("rules", "rules.pool_wait", *SAID)),
         ("health", HEALTH),
         ("diagnosis", ("diagnosis", "batch.extension_catalog", *HEALTH)),
-        ("repair.gate", ("repair", "rules.watch", *RULES)),
+        ("repair.gate", ("repair", *LOOKS, *RULES)),
         (
             "pool_spec",
             ("pool_spec", *(f"batch.{facts}" for facts in FACTS), *SAID),

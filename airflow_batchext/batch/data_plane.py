@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from airflow_batchext.batch.values import as_mapping, as_sequence, as_text, below, total
+from airflow_batchext.batch.values import as_mapping, as_number, as_sequence, as_text, below, total
 from airflow_batchext.secrets.redact import redact_text
 
 #: A node in one of these states has a VM whose extensions' success counts. ``creating`` is among them:
@@ -28,6 +28,10 @@ CARRYING_STATES = frozenset({"creating", "starting", "waitingforstarttask", "idl
 #: In these states there is no VM, or the one there is about to be another one: what its extensions said
 #: is about the past, success and failure alike.
 VOID_STATES = frozenset({"preempted", "deallocating", "deallocated", "rebooting", "reimaging", "upgradingos"})
+
+#: In one of these states a node may be when a gate opens: there is a machine, and its extensions are asked.
+#: (Of a node whose state is ``unknown`` nobody knows whether it has one.)
+MACHINE_STATES = CARRYING_STATES | {"unusable", "starttaskfailed"}
 
 #: Joining the pool: the VM behind the node may be new though ``lastBootTime`` is still missing or old.
 JOINING_STATES = frozenset({"creating", "starting", "waitingforstarttask"})
@@ -93,7 +97,8 @@ class Phase(str, Enum):
 class Extension:
     """One extension on one node, as last reported.
 
-    ``code`` and ``message`` are those that decided the phase, as the service spelt them.
+    ``code`` and ``message`` are those that decided the phase, as the service spelt them; ``upgrades_itself``
+    says that the platform may upgrade it at any time.
     """
 
     name: str
@@ -101,6 +106,7 @@ class Extension:
     phase: Phase
     code: str
     message: str
+    upgrades_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,23 @@ class Node:
         """
         return (self.id, self.last_boot_time, self.state_since if self.state in JOINING_STATES else "")
 
+    @property
+    def is_void(self) -> bool:
+        """Whether what its extensions say is of the past: it has no machine, or boots again."""
+        return self.state in VOID_STATES or self.boots_again
+
+    @property
+    def boots_again(self) -> bool:
+        """Whether it has begun to join anew, and tells of no boot since: of an earlier one it does.
+
+        A node that joins for the first time has no boot time until it has booted; one that comes back after a
+        reboot or a reimage still shows the old one, and what else it shows may be as old.
+        """
+        if self.state not in ("creating", "starting"):
+            return False
+        booted, since = epoch_seconds(self.last_boot_time), epoch_seconds(self.state_since)
+        return booted is not None and since is not None and booted < since
+
 
 @dataclass(frozen=True, slots=True)
 class ResizeError:
@@ -164,9 +187,11 @@ class ResizeError:
 class Pool:
     """One pool, with enum-like fields in lower case.
 
-    ``target`` and ``current`` count dedicated and low-priority nodes together; None where the service
-    did not say. ``upgrades_itself`` names the extensions that the platform may upgrade at any time;
-    ``repair_target`` is what the target was before a repair began to replace nodes, None if none does.
+    ``target`` and ``current`` count dedicated and low-priority nodes together, ``targets`` and ``currents``
+    each of the two; None where the service did not say. ``upgrades_itself`` names the extensions that the
+    platform may upgrade at any time; ``unscaled`` says why the target is not yet what the pool's own formula
+    makes it, "" if it is or there is none; ``repair_target`` is what the target was before a repair began to
+    replace nodes, None if none does.
     """
 
     id: str
@@ -181,11 +206,15 @@ class Pool:
     autoscale: bool = False
     upgrades_itself: frozenset[str] = frozenset()
     repair_target: int | None = None
+    targets: tuple[int, int] | None = None
+    currents: tuple[int, int] | None = None
+    unscaled: str = ""
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
         """What must be equal in two reads for them to be about the same moment of the pool."""
-        return (self.state, self.allocation_state, self.allocation_since, self.created, self.target)
+        resize = (self.allocation_state, self.allocation_since, self.target, self.targets)
+        return (self.state, self.created, self.unscaled, *resize)
 
 
 def read_extension(body: object) -> Extension:
@@ -194,7 +223,7 @@ def read_extension(body: object) -> Extension:
     The verdict follows ``instanceView.statuses``: codes are compared in lower case and by prefix
     (``ProvisioningState/failed/1`` is a failure), ``level`` is ignored (a number on the wire, a word in
     the specification), ``subStatuses`` too. Without such a status ``provisioningState`` decides. Where the
-    two contradict each other the extension is pending.
+    two contradict each other, success and failure alike, the extension is pending.
     """
     item = as_mapping(body)
     vm_extension = as_mapping(item.get("vmExtension"))
@@ -215,17 +244,18 @@ def read_extension(body: object) -> Extension:
         status = statuses[phases.index(decisive)]
         code = as_text(status.get("code"))
         message = as_text(status.get("message")) or as_text(status.get("displayStatus"))
-        if decisive is Phase.SUCCEEDED and provisioning.lower() not in ("", "succeeded"):
+        if provisioning and decisive is not Phase.PENDING and decisive is not _phase_of_code(provisioning):
             decisive = Phase.PENDING
             message = f"provisioningState is {provisioning}, while the status says: {message}"
     elif provisioning:
-        decisive = _phase_of_code(_CODE_PREFIX + provisioning)
+        decisive = _phase_of_code(provisioning)
     return Extension(
         name=as_text(vm_extension.get("name")) or instance_name,
         instance_name=instance_name,
         phase=decisive,
         code=code,
         message=message,
+        upgrades_itself=vm_extension.get("enableAutomaticUpgrade") is True,
     )
 
 
@@ -286,6 +316,8 @@ def read_pool(body: object) -> Pool:
         created=as_text(item.get("creationTime")),
         target=total(item.get("targetDedicatedNodes"), item.get("targetLowPriorityNodes")),
         current=total(item.get("currentDedicatedNodes"), item.get("currentLowPriorityNodes")),
+        targets=_pair(item.get("targetDedicatedNodes"), item.get("targetLowPriorityNodes")),
+        currents=_pair(item.get("currentDedicatedNodes"), item.get("currentLowPriorityNodes")),
         extension_names=tuple(name for name in names if name),
         resize_errors=tuple(
             ResizeError(as_text(below(error, "code")), _error_text(error))
@@ -297,18 +329,42 @@ def read_pool(body: object) -> Pool:
             for extension in extensions
             if extension.get("enableAutomaticUpgrade") is True
         ),
-        repair_target=_repair_target(item.get("metadata")),
+        unscaled=_unscaled(item),
+        repair_target=_repair_target(item),
     )
 
 
-def _repair_target(metadata: object) -> int | None:
-    for item in map(as_mapping, as_sequence(metadata)):
-        if as_text(item.get("name")) == REPAIR_ITEM:
-            try:
-                return total(*as_sequence(as_mapping(json.loads(as_text(item.get("value")))).get("targets")))
-            except ValueError:
-                return None
-    return None
+def _unscaled(pool: Mapping[str, object]) -> str:
+    """Why the target of a pool that scales itself is not what its formula makes it, or ""."""
+    if pool.get("enableAutoScale") is not True:
+        return ""
+    run = as_mapping(pool.get("autoScaleRun"))
+    if not run:
+        return "has not been evaluated yet"
+    return f"could not be evaluated: {_error_text(run['error'])}" if run.get("error") else ""
+
+
+def _repair_target(pool: Mapping[str, object]) -> int | None:
+    """What the target was before the repair that the pool's journal tells of, as far as that still holds.
+
+    A repair lowers the targets to some that it has written down, and for so long as it writes down. Other
+    targets, or a resize after that, are somebody else's.
+    """
+    items = map(as_mapping, as_sequence(pool.get("metadata")))
+    written = next((as_text(item.get("value")) for item in items if item.get("name") == REPAIR_ITEM), "")
+    try:
+        journal = as_mapping(json.loads(written))
+    except ValueError:
+        return None
+    lowered = [
+        _pair(*pair) for pair in map(as_sequence, as_sequence(journal.get("lowered"))) if len(pair) == 2
+    ]
+    now = _pair(pool.get("targetDedicatedNodes"), pool.get("targetLowPriorityNodes"))
+    resized, until = epoch_seconds(as_text(pool.get("allocationStateTransitionTime"))), journal.get("until")
+    is_later = resized is not None and isinstance(until, (int, float)) and 0 < until < resized
+    if is_later or (lowered and now not in lowered):
+        return None
+    return total(*as_sequence(journal.get("targets")))
 
 
 def epoch_seconds(time: str) -> float | None:
@@ -365,3 +421,10 @@ def provider_errors(text: str) -> Iterator[str]:
         inner = error.get("details")
         error = inner[0] if isinstance(inner, list) and inner else error.get("innererror")
         depth += 1
+
+
+def _pair(dedicated: object, low_priority: object) -> tuple[int, int] | None:
+    """Of both kinds; one that is not told is none, as long as the other is."""
+    if total(dedicated, low_priority) is None:
+        return None
+    return as_number(dedicated) or 0, as_number(low_priority) or 0

@@ -15,12 +15,14 @@ from airflow_batchext.exceptions import ServiceError
 from airflow_batchext.health import PoolHealth, pool_health
 from airflow_batchext.hooks import _node_requests as requests
 from airflow_batchext.hooks._drivers.gate import problem_of, read_extensions
+from airflow_batchext.rules.deadline import NEVER
+from airflow_batchext.rules.reads import TOO_LATE, Problem
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Body, Flow
     from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from airflow_batchext.rules.deadline import Deadline
     from airflow_batchext.rules.gate import Rules
-    from airflow_batchext.rules.watch import Problem
 
 #: Reads at the same time.
 CONCURRENT_READS = 12
@@ -44,14 +46,16 @@ def read_health(
     *,
     rules: Rules | None = None,
     only: Collection[str] | None = None,
+    deadline: Deadline = NEVER,
 ) -> PoolHealth:
     """How a pool is now.
 
     :param rules: of the gate by which its nodes are judged; by default those of a gate without parameters.
     :param only: read the extensions of these nodes alone; the others are said not to have been read.
+    :param deadline: after it no more is read.
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
-    return hook.run(_read_health(pool_id, rules, only, hook.service_time))
+    return hook.run(_read_health(pool_id, rules, only, hook.service_time, deadline))
 
 
 async def aread_health(
@@ -66,7 +70,11 @@ async def aread_health(
 
 
 def _read_health(
-    pool_id: str, rules: Rules | None, only: Collection[str] | None, clock: Callable[[], float]
+    pool_id: str,
+    rules: Rules | None,
+    only: Collection[str] | None,
+    clock: Callable[[], float],
+    deadline: Deadline = NEVER,
 ) -> Flow[PoolHealth]:
     pool: Body | Problem
     nodes: list[Body] | Problem = []
@@ -77,12 +85,17 @@ def _read_health(
         pool = problem_of(error)
     else:
         try:
-            nodes = yield from requests.list_nodes(pool_id, select=_NODE_MEMBERS)
+            if deadline.has_passed:
+                nodes = TOO_LATE
+            else:
+                nodes = yield from requests.list_nodes(pool_id, select=_NODE_MEMBERS)
         except ServiceError as error:
             nodes = problem_of(error)
-        else:
+        if not isinstance(nodes, Problem):
             asked = _asked(nodes, only)
-            extensions = yield from read_extensions(pool_id, asked, at_once=CONCURRENT_READS)
+            extensions = yield from read_extensions(
+                pool_id, asked, at_once=CONCURRENT_READS, deadline=deadline
+            )
     return pool_health(pool_id, pool, nodes, extensions, now=clock(), rules=rules)
 
 

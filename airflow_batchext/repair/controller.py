@@ -33,11 +33,12 @@ from airflow_batchext.repair.requests import (
 )
 from airflow_batchext.repair.status import DEFAULT_LEASE_SECONDS, Progress, Stage
 from airflow_batchext.repair.symptoms import Machine
-from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, ReadNodes
+from airflow_batchext.rules.reads import Problem, ProblemKind, ReadExtensions, ReadNodes
 
 if TYPE_CHECKING:
     from airflow_batchext.batch.whole_pool import WholePool
     from airflow_batchext.repair.policy import RepairPolicy
+    from airflow_batchext.rules.gate import Rules
 
 _MOST_HURRIED = 3
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -99,11 +100,20 @@ class Repair:
         self._known = _Known()
         self._hurried = self._unread = 0
 
-    def look(self, clock: Callable[[], float], *, seconds_left: float = float("inf")) -> Look:
+    def look(
+        self,
+        clock: Callable[[], float],
+        *,
+        seconds_left: float = float("inf"),
+        rules: Rules | None = None,
+        begins: bool = True,
+    ) -> Look:
         """Look at the pool, and do what comes next.
 
         :param clock: tells the service's time, in seconds since the epoch.
         :param seconds_left: until somebody gives up.
+        :param rules: of the gate that asks for it: as many nodes as they let fail may stay ill.
+        :param begins: whether anything may be begun; else what is under way is seen through alone.
         """
         opened = yield from self._open(clock)
         if isinstance(opened, Progress):
@@ -124,6 +134,8 @@ class Repair:
             refused=self._known.refused,
             node_ids=self.node_ids,
             seconds_left=seconds_left,
+            rules=rules,
+            begins=begins,
         )
         plan = planner.decide()
         if self.dry_run:
@@ -142,11 +154,14 @@ class Repair:
         self.is_pending = journal is not None and journal.is_pending
         return self.is_pending
 
-    def finish(self) -> Generator[Ask, Any, bool]:
-        """Take the journal out of the pool, if it is ours; return whether something is under way."""
+    def finish(self) -> Generator[Ask, Any, bool | None]:
+        """Take the journal out of the pool, if it is ours.
+
+        :return: whether something is under way; None if that could not be read.
+        """
         seen = yield ReadWholePool()
         if isinstance(seen, Problem):
-            return False
+            return None
         try:
             journal = read_journal(seen.metadata)
         except JournalError:
@@ -273,7 +288,7 @@ class Repair:
             case ProblemKind.CONFLICT:
                 text = f"pool {self.pool_id} was changed by somebody else meanwhile"
                 return Progress(Stage.WORKING, text, soon=True)
-            case ProblemKind.PASSING | ProblemKind.MISSING:
+            case ProblemKind.PASSING | ProblemKind.MISSING | ProblemKind.LATE:
                 return Progress(Stage.WORKING, problem.text, retry_after=problem.retry_after, unread=True)
             case _:
                 text = f'the metadata item "{ITEM}" could not be written, so nothing was done: {problem.text}'
@@ -284,7 +299,7 @@ class Repair:
         match problem.kind:
             case ProblemKind.REFUSED:
                 return Progress(Stage.FAILED, problem.text)
-            case ProblemKind.PASSING:
+            case ProblemKind.PASSING | ProblemKind.LATE:
                 return Progress(Stage.WORKING, problem.text, retry_after=problem.retry_after, unread=True)
             case ProblemKind.MISSING:
                 return None  # the node is gone: the next look sees that

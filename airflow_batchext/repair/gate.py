@@ -1,7 +1,8 @@
 """A repair behind a gate: where the gate would fail, nodes are mended, and then it is asked again.
 
 A ``Healing`` is looked with as a ``watch.Watch`` is. While a repair is under way the gate stays closed, also
-when another process has begun it: the pool itself remembers that.
+when another process has begun it: the pool itself remembers that. The last look begins nothing any more, as
+nobody would see it through.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from airflow_batchext.rules.gate import Outcome, Verdict
 if TYPE_CHECKING:
     from airflow_batchext.repair.controller import Repair
     from airflow_batchext.repair.status import Progress
+    from airflow_batchext.rules.deadline import Deadline
     from airflow_batchext.rules.watch import Watch
 
 #: How often it is looked for nodes that are stuck, at least.
@@ -27,12 +29,12 @@ class Healing:
 
     :param watch: the gate.
     :param repair: mends them; it has to keep its journal.
-    :param seconds_left: tells in how many seconds the gate gives up.
+    :param deadline: when the gate gives up.
     """
 
-    def __init__(self, watch: Watch, repair: Repair, *, seconds_left: Callable[[], float]) -> None:
+    def __init__(self, watch: Watch, repair: Repair, *, deadline: Deadline) -> None:
         self.watch, self.repair = watch, repair
-        self._seconds_left = seconds_left
+        self._deadline = deadline
         self._is_mending: bool | None = None
         self._last_search = float("-inf")
         self._progress: Progress | None = None
@@ -53,22 +55,28 @@ class Healing:
         self.watch.pool_created = created
 
     def look(self, clock: Callable[[], float], *, whole: bool = False) -> Generator[Any, Any, Verdict]:
-        """Look at the pool, and do what comes next; ``whole`` as for ``Watch.look``."""
-        if self._is_mending is None:
-            self._is_mending = yield from self.repair.glance()
-        if self._is_mending:
-            held = yield from self._mend(clock, whole=whole)
-            if held is not None:
+        """Look at the pool, and do what comes next; ``whole`` as for ``Watch.look``: it is the last look."""
+        in_vain: Verdict | None = None
+        was_mending = self._is_mending
+        if was_mending is None:
+            was_mending = self._is_mending = yield from self.repair.glance()
+        if was_mending:
+            held = yield from self._mend(clock, is_last=whole)
+            is_held = self.repair.is_pending or (held is not None and held.unread)
+            if held is not None and held.outcome is Outcome.WAIT and is_held:
                 return held
-            whole = True  # what the gate knew of the nodes was before they were mended
-        verdict = self._seen = yield from self.watch.look(clock, whole=whole)
+            in_vain = held
+        # What the gate knew of the nodes was before they were mended.
+        verdict = self._seen = yield from self.watch.look(clock, whole=whole or was_mending)
         if verdict.outcome is Outcome.OPEN:
-            self._is_mending = yield from self.repair.finish()
-            if self._is_mending:
-                return replace(verdict, outcome=Outcome.WAIT, reasons=("the pool is being repaired",))
-        elif verdict.nodes and (verdict.outcome is Outcome.FAIL or self._seeks_stuck(verdict, clock())):
+            # Nodes that cannot be mended, but may fail, keep no gate closed.
+            return (yield from self._open(verdict))
+        if in_vain is not None:
+            return replace(in_vain, nodes=verdict.nodes, pool=verdict.pool or in_vain.pool)
+        seeks = verdict.outcome is Outcome.FAIL or self._seeks_stuck(verdict, clock())
+        if verdict.nodes and seeks and not whole:
             self._last_search = clock()
-            held = yield from self._mend(clock, whole=whole)
+            held = yield from self._mend(clock, is_last=False)
             if held is not None:
                 return held
         return verdict
@@ -79,24 +87,35 @@ class Healing:
             return self.repair.pause(interval, self._progress)
         return self.watch.pause(interval, verdict)
 
+    def _open(self, verdict: Verdict) -> Generator[Any, Any, Verdict]:
+        """Open, unless something is still under way, or nobody can tell."""
+        is_mending = yield from self.repair.finish()
+        if is_mending is None:
+            reason = "whether the pool is being repaired could not be read"
+            return replace(verdict, outcome=Outcome.WAIT, reasons=(reason,), unread=True)
+        self._is_mending = is_mending
+        if is_mending:
+            return replace(verdict, outcome=Outcome.WAIT, reasons=("the pool is being repaired",))
+        return verdict
+
     def _seeks_stuck(self, verdict: Verdict, now: float) -> bool:
         stuck_after = self.repair.policy.stuck_after
         if stuck_after is None or verdict.outcome is not Outcome.WAIT:
             return False
         return now - self._last_search >= max(_LEAST_STUCK_SECONDS, stuck_after / 4)
 
-    def _mend(self, clock: Callable[[], float], *, whole: bool) -> Generator[Any, Any, Verdict | None]:
-        """One look of the repair; None if nothing is to be mended (any more).
-
-        :param whole: it is the last look.
-        """
-        progress = self._progress = yield from self.repair.look(clock, seconds_left=self._seconds_left())
+    def _mend(self, clock: Callable[[], float], *, is_last: bool) -> Generator[Any, Any, Verdict | None]:
+        """One look of the repair; None if nothing is to be mended (any more)."""
+        left = 0.0 if is_last else self._deadline.left
+        progress = self._progress = yield from self.repair.look(
+            clock, seconds_left=left, rules=self.watch.rules, begins=not is_last
+        )
         self._is_mending = progress.stage is Stage.WORKING
         text = progress.text
         if progress.stage is Stage.DONE:
             self._progress = None
             return None
-        if self._is_mending and whole and self._seconds_left() <= 0:
+        if self._is_mending and is_last:
             given_back = yield from self.repair.give_back(clock)
             text = ". ".join(filter(None, (text, given_back.text)))
         said = "the pool is being repaired" if self._is_mending else "a repair does not help"
@@ -106,4 +125,5 @@ class Healing:
             reasons=(f"{said}: {text}",),
             retry_after=progress.retry_after,
             unread=progress.unread,
+            cut=progress.unread and self._deadline.has_passed,
         )

@@ -69,6 +69,8 @@ class Planner:
     :param refused: what Azure refused at the look before, by node and step, with its words.
     :param node_ids: mend exactly these nodes, whatever they are like; None for those that the policy picks.
     :param seconds_left: until somebody gives up.
+    :param rules: of the gate that asks for it: as many nodes as they let fail may stay ill; None lets none.
+    :param begins: whether anything may be begun.
     """
 
     def __init__(
@@ -82,14 +84,18 @@ class Planner:
         refused: Mapping[tuple[str, str], str],
         node_ids: Sequence[str] | None = None,
         seconds_left: float = float("inf"),
+        rules: Rules | None = None,
+        begins: bool = True,
     ) -> None:
         self.seen, self.journal, self.policy, self.now = seen, journal, policy, now
         self.refused, self.seconds_left = refused, seconds_left
+        self.begins = begins
         self.wanted = None if node_ids is None else {node_key(node_id) for node_id in node_ids}
         self.here = {node_key(m.node.id): m for m in machines if not m.node.leaving}
         names = policy.extension_names
         expected = seen.pool.extension_names if names is None else names
         self.conditions = {k: condition(m, expected, policy, now) for k, m in self.here.items()}
+        self.tolerance = rules.tolerance(seen.pool, len(self.here)) if rules else 0
         self.plan = Plan()
 
     def decide(self) -> Plan:
@@ -98,7 +104,10 @@ class Planner:
         self._judge_successors()
         self._put_targets_back()
         self._ask_again()
-        self._mend()
+        if self.begins:
+            self._mend()
+        elif len(self._ill()) > self.tolerance:
+            self.plan.waiting.append("nothing more is begun so late")
         unread = sum(
             machine.extensions is None and machine.node.state not in VOID_STATES
             for machine in self.here.values()
@@ -212,7 +221,8 @@ class Planner:
             if record.state != "open" or machine is None:
                 continue
             self.plan.waiting.append(f"node {machine.node.id} is being mended ({record.step})")
-            if self.now - record.asked < _ASK_AGAIN_SECONDS or machine.node.is_busy:
+            is_young = self.now - record.asked < _ASK_AGAIN_SECONDS
+            if is_young or machine.node.is_busy or not self.begins:
                 continue  # a node that ends its tasks first is still running
             if record.step == "replace":
                 is_whole = self.seen.pool.autoscale or self.seen.targets == self.journal.targets
@@ -236,9 +246,10 @@ class Planner:
         busy, held = 0, 0
         # Nodes leave the pool before others are touched: successors are to be seen first.
         is_replacing = self.journal.count(UNDER_WAY, step="replace") > 0 or self.journal.targets is not None
-        for key, machine, ailment in self._ill():
-            if self.journal.count(UNDER_WAY, key=key):
-                continue
+        ill = [item for item in self._ill() if not self.journal.count(UNDER_WAY, key=item[0])]
+        # Those for whom nothing is left, and those that run tasks, are the first that may stay as they are.
+        ill.sort(key=lambda item: (self._next_step(item[0], item[2])[0] is None, item[1].node.is_busy))
+        for key, machine, ailment in ill[: max(0, len(ill) - self.tolerance)]:
             step, why = self._next_step(key, ailment)
             if step is None:
                 self.plan.hopeless.append(f"{ailment.text} [{why}]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_batchext.batch.whole_pool import WholePool
-from airflow_batchext.rules.watch import Answer, Problem, Read
+from airflow_batchext.rules.reads import Answer, Problem, Read
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,8 @@ def condition(machine: Machine, expected: Sequence[str], policy: RepairPolicy, n
             return Condition(is_doubtful=True)  # the status may still be that of the boot before
         code = next((error.code for error in node.errors if error.fatal), "")
         return Condition(ailment=Ailment(_failure("agent", code), said))
+    if node.boots_again:
+        return Condition(is_doubtful=True)  # what its extensions say is of the boot before
     bad = next((e for e in _found(machine, expected) if e and e.phase is Phase.FAILED), None)
     if bad is not None:
         if "failed" not in policy.pick:

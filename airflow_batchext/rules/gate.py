@@ -10,19 +10,23 @@ the pool does not exist, or is being deleted           fail
 the pool was created anew under the same name          fail
 its resize ended short of the nodes that are needed    fail: a fatal code at once, another after
                                                        ``resize_grace``; wait: an autoscale pool
-an expected extension failed on a node that stays      fail (*)
+an expected extension failed on a node that stays      fail (*); wait: one that has just booted again
 a node unusable, its start task failed, or a sign      fail (*)
 that it will never run a task (below), for longer
 than ``node_grace``
 something could not be read                            wait
 the pool is not ``active``, or not ``steady``          wait
 fewer nodes than ``min_nodes``, or than the target     wait
+(of each kind)
+no node that is ready, or fewer than ``min_nodes``     wait; fail, if the failed ones are why
+a pool's own formula was not evaluated                 wait, unless ``min_nodes``
 a repair has taken nodes away to replace them          wait, unless ``min_nodes``
 no nodes and none wanted, unless ``allow_empty``       wait
 a node in a state other than ``node_states``           wait
 a node that joins tells of another error, or Batch's   wait
 own extension has not succeeded on it yet
-an expected extension missing, not succeeded, unread   wait
+an expected extension missing, not succeeded, unread,  wait
+or read longer ago than ``max_age``
 pool or nodes changed while they were read             wait
 otherwise                                              open
 =====================================================  ==============================================
@@ -34,7 +38,7 @@ Batch: an own extension that is not done is waited for no longer there (who want
 ``extension_names``).
 
 (*) With ``on_failure="wait"`` these, and a failed resize, are waited for until the deadline. Up to
-``max_failed_nodes`` nodes may fail so without closing the gate or holding it up.
+``max_failed_nodes`` nodes may fail so without closing the gate or holding it up, as long as enough are left.
 """
 
 from __future__ import annotations
@@ -49,6 +53,7 @@ from airflow_batchext.batch.data_plane import (
     BATCH_OWN_EXTENSION,
     BROKEN_STATES,
     CARRYING_STATES,
+    MACHINE_STATES,
     VOID_STATES,
     Extension,
     Node,
@@ -58,7 +63,7 @@ from airflow_batchext.batch.data_plane import (
     find_extension,
     one_line,
 )
-from airflow_batchext.defaults import DEFAULT_NODE_GRACE_SECONDS
+from airflow_batchext.defaults import DEFAULT_MAX_AGE_SECONDS, DEFAULT_NODE_GRACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +72,16 @@ class Rules:
 
     :param extension_names: extensions to wait for; None means those that the pool itself asks for.
     :param allow_empty: let a pool pass that has no nodes and wants none.
-    :param min_nodes: how many nodes are enough; None means the pool's target as it is now.
-    :param node_states: states in which a node may be when the gate opens; None means all in which it has
-        a usable machine (``readiness.CARRYING_STATES``).
+    :param min_nodes: how many ready nodes are enough; None means the pool's target as it is now.
+    :param node_states: states in which a node may be when the gate opens, of those in which it has a machine;
+        None means all in which that is usable (``data_plane.CARRYING_STATES``).
     :param on_failure: "fail" at once, or "wait": somebody may mend it before the deadline.
     :param max_failed_nodes: how many nodes may fail without closing the gate.
     :param node_grace: seconds for which a node may be unusable, have a failed start task, or be without
         Batch's agent.
     :param resize_grace: seconds for which a resize may have failed for a reason that may go away.
+    :param max_age: how many seconds old, at most, what is known of any node's extensions may be when the gate
+        opens; what is older is read once more before. 0 reads all of them in the look that opens it.
     """
 
     extension_names: tuple[str, ...] | None = None
@@ -85,6 +92,7 @@ class Rules:
     max_failed_nodes: int = 0
     node_grace: float = DEFAULT_NODE_GRACE_SECONDS
     resize_grace: float = 0.0
+    max_age: float = DEFAULT_MAX_AGE_SECONDS
 
     def to_json(self) -> dict[str, Any]:
         """The rules as plain JSON; ``Rules.from_json`` reads it back."""
@@ -114,7 +122,18 @@ class Rules:
 
     def allows(self, state: str) -> bool:
         """Whether a node may be in this state when the gate opens."""
-        return state in (self.node_states or CARRYING_STATES)
+        return state in MACHINE_STATES and state in (self.node_states or CARRYING_STATES)
+
+    def tolerance(self, pool: Pool, count: int) -> int:
+        """How many of ``count`` nodes may have failed.
+
+        Once the pool has all the nodes that it is to have, not so many that too few would be left.
+        """
+        enough = max(1, self.min_nodes or 0)
+        has_all = pool.allocation_state == "steady" and pool.target is not None and count >= pool.target
+        if has_all and count >= enough:
+            return min(self.max_failed_nodes, count - enough)
+        return self.max_failed_nodes
 
 
 class Outcome(str, Enum):
@@ -131,7 +150,8 @@ class NodeReport:
 
     ``codes`` has each expected extension's code, "" where none was seen. ``failed`` and ``missing`` say in
     words why the node is not ready; it is if both are empty. ``unread`` says that nothing is known against
-    it, but that its extensions were not read.
+    it, but that its extensions were not read. ``read_at`` is when the read began that it rests on, by the
+    service's clock; None if it rests on none.
     """
 
     state: str
@@ -139,6 +159,8 @@ class NodeReport:
     failed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unread: bool = False
+    is_dedicated: bool = True
+    read_at: float | None = None
 
     @property
     def ready(self) -> bool:
@@ -151,7 +173,9 @@ class Verdict:
     """What one look came to: the outcome, every reason for it in words, and what was seen.
 
     ``retry_after`` is how long the service asked to be left alone, in seconds; ``unread`` says that pool or
-    node list could not be read at all; ``moved`` that all was well, but something changed while it was read.
+    node list could not be read at all; ``moved`` that all was well, but something changed while it was read;
+    ``cut`` that the deadline passed before all was read; ``is_missing`` that there is no such pool. ``began``
+    is when the first read of the look began, ``ended`` when its last one ended, by the service's clock.
     """
 
     outcome: Outcome
@@ -163,11 +187,21 @@ class Verdict:
     retry_after: float | None = None
     unread: bool = False
     moved: bool = False
+    cut: bool = False
+    is_missing: bool = False
+    began: float = 0.0
+    ended: float = 0.0
 
     @property
     def ready(self) -> int:
         """How many nodes owe the gate nothing more."""
         return sum(node.ready for node in self.nodes.values())
+
+    @property
+    def age(self) -> float:
+        """How old the oldest reading is on which it rests, when its last read ended, in seconds."""
+        read = [node.read_at for node in self.nodes.values() if node.read_at is not None]
+        return max(0.0, self.ended - min([self.began, *read]))
 
     @property
     def far_from_ready(self) -> bool:
@@ -201,6 +235,7 @@ class Verdict:
                 node_id: {"state": node.state, "extensions": dict(node.codes)}
                 for node_id, node in self.nodes.items()
             },
+            "oldest_reading_seconds": round(self.age, 3),
         }
 
 
@@ -213,17 +248,23 @@ def hopeless(pool: Pool, rules: Rules, now: float, known_created: str | None) ->
     if pool.state == "deleting":
         return f"pool {pool.id} is being deleted"
     if known_created and pool.created and pool.created != known_created:
-        return (
-            f"pool {pool.id} was deleted and created anew: the gate was set on the one of {known_created}, "
-            f"this one is of {pool.created}"
-        )
+        return created_anew(pool, known_created)
     if rules.on_failure == "fail" and _fails_for_good(pool, rules, now):
         return resize_failure(pool, rules)
     return ""
 
 
-def pool_misses(pool: Pool, rules: Rules, count: int) -> Iterator[str]:
-    """What the pool itself still lacks, with ``count`` nodes that stay."""
+def created_anew(pool: Pool, known_created: str) -> str:
+    """That a pool is not the one on which the gate was set, in words."""
+    return (
+        f"pool {pool.id} was deleted and created anew: the gate was set on the one of {known_created}, "
+        f"this one is of {pool.created}"
+    )
+
+
+def pool_misses(pool: Pool, rules: Rules, dedicated: int, low_priority: int) -> Iterator[str]:
+    """What the pool itself still lacks, with so many nodes that stay, of each kind."""
+    count = dedicated + low_priority
     if pool.state != "active":
         yield f"pool {pool.id} is {pool.state or 'in no known state'}, not active"
     if pool.allocation_state != "steady":
@@ -233,13 +274,30 @@ def pool_misses(pool: Pool, rules: Rules, count: int) -> Iterator[str]:
         yield resize_failure(pool, rules)
     if needed is None:
         yield f"pool {pool.id} does not say how many nodes it should have"
-    elif count < needed:
-        yield f"{needed - count} of {needed} nodes are not there yet"
+    elif absent := _absent(pool, rules, dedicated, low_priority):
+        yield f"{absent} of {needed} nodes are not there yet" + _kinds(pool, rules, dedicated, low_priority)
+    if pool.unscaled and (rules.min_nodes is None or not count):
+        yield f"the autoscale formula of pool {pool.id} {pool.unscaled}"
     before = pool.repair_target
     if rules.min_nodes is None and before is not None and before > (needed or 0):
         yield f"nodes of pool {pool.id} are being replaced: its target was {before}, meanwhile it is {needed}"
     if count == 0 and needed == 0 and not rules.allow_empty:
         yield f"pool {pool.id} has no nodes and its target is 0 (allow_empty=True lets it pass)"
+
+
+def _absent(pool: Pool, rules: Rules, dedicated: int, low_priority: int) -> int:
+    """How many nodes are missing; of the pool's target, nodes of one kind do not stand for the other."""
+    needed = rules.needed(pool) or 0
+    if rules.min_nodes is not None or pool.targets is None:
+        return max(0, needed - dedicated - low_priority)
+    return max(0, pool.targets[0] - dedicated) + max(0, pool.targets[1] - low_priority)
+
+
+def _kinds(pool: Pool, rules: Rules, dedicated: int, low_priority: int) -> str:
+    if rules.min_nodes is not None or pool.targets is None or not all(pool.targets):
+        return ""
+    wanted = pool.targets
+    return f" (dedicated {dedicated} of {wanted[0]}, low-priority {low_priority} of {wanted[1]})"
 
 
 def node_report(
@@ -249,18 +307,24 @@ def node_report(
     extensions: Sequence[Extension],
     now: float,
     first_seen: float,
+    *,
+    read_at: float | None = None,
+    is_doubtful: bool = False,
 ) -> NodeReport:
     """What a node's state and its extensions mean for the gate.
 
     :param extensions: as last read on this boot of the node.
     :param now: the service's time, in seconds since the epoch.
     :param first_seen: when the node was first seen in this state, for states without a time.
+    :param read_at: when they were read; None if they were not.
+    :param is_doubtful: a failure may still be that of the boot before.
     """
     failed: list[str] = []
     missing: list[str] = []
     where = f"node {node.id} ({node.state or 'no state'})"
     broken, said = _state_misses(node, rules, expected, extensions)
-    broken_for = max(now - (epoch_seconds(node.state_since) or first_seen), now - first_seen)
+    since = epoch_seconds(node.state_since)
+    broken_for = now - (first_seen if since is None or since > now else since)
     if broken and broken_for >= rules.node_grace:
         failed.append(f"{said} for more than {rules.node_grace:g} seconds")
     elif said:
@@ -269,17 +333,21 @@ def node_report(
     for name in expected:
         extension = find_extension(extensions, name)
         codes[name] = extension.code if extension else ""
-        if node.state in VOID_STATES:
+        if node.is_void:
             continue  # what it reports is about a machine of the past: its state says all there is
         if extension is None:
             missing.append(f"{where} does not list extension {name} yet")
             continue
         said = f"{where}: {_reports(replace(extension, name=name))}"
-        if extension.phase is Phase.FAILED and node.state:  # without a state it may be one that leaves
+        if extension.phase is Phase.FAILED and is_doubtful:
+            missing.append(f"{said} (which may be of the boot before)")
+        elif extension.phase is Phase.FAILED and node.state:  # without a state it may be one that leaves
             failed.append(said)
         elif extension.phase is not Phase.SUCCEEDED:
             missing.append(said)
-    return NodeReport(node.state, codes, tuple(failed), tuple(missing))
+    return NodeReport(
+        node.state, codes, tuple(failed), tuple(missing), is_dedicated=node.is_dedicated, read_at=read_at
+    )
 
 
 def agent_troubles(node: Node, expected: Sequence[str], extensions: Sequence[Extension]) -> tuple[str, ...]:
@@ -289,7 +357,7 @@ def agent_troubles(node: Node, expected: Sequence[str], extensions: Sequence[Ext
     """
     if not node.state or node.state in VOID_STATES:
         return ()  # without a state it may be one that leaves
-    own = _own_extension(expected, extensions)
+    own = None if node.boots_again else _own_extension(expected, extensions)
     said = [_reports(own)] if own is not None and own.phase is Phase.FAILED else []
     return (*said, *(error.text for error in node.errors if error.fatal))
 
@@ -330,6 +398,8 @@ def _state_misses(
         return node.state in BROKEN_STATES, f"{said} ({'; '.join(told)})" if told else said
     if troubles:
         return True, f"{where} will never run a task: {'; '.join(troubles)}"
+    if node.boots_again:
+        return False, f"node {node.id} is {node.state} and has not told of its new boot yet"
     if node.state in AGENTLESS_STATES:
         if others:
             return False, f"{where} tells of an error: {'; '.join(others)}"
@@ -349,7 +419,7 @@ def unread_report(
     state = node_report(node, rules, (), (), now, first_seen)
     said = f" could not be read: {why}" if why else " have not been read yet"
     missing, unread = state.missing, state.ready
-    if node.state not in VOID_STATES:
+    if not node.is_void:
         missing += (f"extensions of node {node.id}{said}",)
     return replace(state, codes=dict.fromkeys(expected, ""), missing=missing, unread=unread)
 
@@ -366,32 +436,39 @@ def judge(
 
     :param refused: reads that were refused for want of permission.
     """
-    missing = list(pool_misses(pool, rules, len(reports)))
+    dedicated = sum(report.is_dedicated for report in reports.values())
+    missing = list(pool_misses(pool, rules, dedicated, len(reports) - dedicated))
     failed = [report for report in reports.values() if report.failed]
     reasons = [reason for report in failed for reason in report.failed]
     expected, needed = rules.expected(pool), rules.needed(pool)
-    too_many = rules.on_failure == "fail" and len(failed) > rules.max_failed_nodes
-    if refused or too_many:
-        if too_many and rules.max_failed_nodes:
-            reasons.insert(0, f"{len(failed)} nodes failed, {rules.max_failed_nodes} may")
+    tolerance = rules.tolerance(pool, len(reports))
+    is_tolerated = len(failed) <= tolerance
+    is_closed = rules.on_failure == "fail" and not is_tolerated
+    if refused or is_closed:
+        if is_closed and rules.max_failed_nodes:
+            reasons.insert(0, _too_many(len(failed), tolerance, rules))
         return Verdict(Outcome.FAIL, (*refused, *reasons), pool, expected, reports, needed, retry_after)
-    tolerated = len(failed) <= rules.max_failed_nodes
     for report in reports.values():
-        if not (report.failed and tolerated):
+        if not (report.failed and is_tolerated):
             missing += (*report.failed, *report.missing)
+    ready = sum(report.ready for report in reports.values())
+    if reports and not missing and ready < max(1, rules.min_nodes or 0):
+        missing += [f"{ready} of {len(reports)} nodes are ready", *reasons]
     outcome = Outcome.WAIT if missing else Outcome.OPEN
     return Verdict(outcome, tuple(missing), pool, expected, reports, needed, retry_after)
 
 
+def _too_many(failed: int, tolerance: int, rules: Rules) -> str:
+    may = f"{failed} nodes failed, {tolerance} may"
+    return may if tolerance == rules.max_failed_nodes else f"{may}, or too few are left"
+
+
 def _short(pool: Pool, rules: Rules) -> bool:
     """Whether a resize has ended short of what the gate needs."""
-    needed = rules.needed(pool)
-    return (
-        pool.allocation_state == "steady"
-        and needed is not None
-        and pool.current is not None
-        and pool.current < needed
-    )
+    if pool.allocation_state != "steady" or rules.needed(pool) is None or pool.current is None:
+        return False
+    dedicated, low_priority = pool.currents or (pool.current, 0)
+    return _absent(pool, rules, dedicated, low_priority) > 0
 
 
 def _fails_for_good(pool: Pool, rules: Rules, now: float) -> bool:

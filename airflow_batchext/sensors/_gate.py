@@ -26,16 +26,18 @@ from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.gate import Healing
 from airflow_batchext.repair.status import lease_for, owner_of
+from airflow_batchext.rules.deadline import Deadline, Turns
 from airflow_batchext.rules.events import EventKind, summary
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
+from airflow_batchext.rules.sharing import OwnPool
 from airflow_batchext.rules.watch import DEFAULT_NOTICE_SECONDS, Watch
 from airflow_batchext.sensors._rules import GateParameters, gate_repair, gate_rules
-from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,
     GateStatus,
     failure_text,
+    missing_text,
     timed,
     timeout_text,
 )
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 # The key in Airflow's store for the state of a task.
 _POOL_SEEN = "batchext_pool_seen"
 _ASSETS = "azbatch://"
+# Airflow's scheduler may fail a task that is back sooner: what is left then is waited for in the process.
+_SHORTEST_RESCHEDULE_SECONDS = 10.0
 
 
 class SensorParameters(GateParameters, Protocol):
@@ -84,10 +88,20 @@ class Gate:
 
     def __init__(self, sensor: SensorParameters) -> None:
         self.sensor = sensor
-        self._started = time.time()
-        self._said = ""
+        self._set(time.time())
+        self._said = self._known = ""
         self._owner = ""
+        # Who calls ``poke`` alone has a loop, and a deadline, of their own.
+        self._ends_itself = False
         self._verdict: Verdict | None = None
+
+    def _set(self, started: float) -> None:
+        """Count from then on, and begin anew."""
+        self.__dict__.pop("_watch", None)
+        self._started = started
+        self._deadline = Deadline(started + self.sensor.timeout, time.time)
+        self._turns = Turns(self._deadline)
+        self._own = OwnPool(set_at=started)
 
     @cached_property
     def _hook(self) -> AzureBatchNodeHook:
@@ -115,7 +129,7 @@ class Gate:
                 keeps_journal=True,
                 lease=lease_for(self.sensor.poke_interval),
             ),
-            seconds_left=lambda: self._started + self.sensor.timeout - time.time(),
+            deadline=self._deadline,
         )
 
     @cached_property
@@ -130,24 +144,31 @@ class Gate:
         """
         # Outside Airflow, as in a unit test, the context may have no task instance.
         instance: Any = context.get("ti") or _NeverRescheduled()
-        self._owner = owner_of(instance) or f"{self.sensor.task_id} {uuid4()}"
         reschedule = self.sensor.reschedule
         first = instance.get_first_reschedule_date(context) if reschedule else None
-        self._started = first.timestamp() if isinstance(first, datetime) else time.time()
+        self._begin(context, first.timestamp() if isinstance(first, datetime) else time.time())
         if reschedule:
-            self._watch.pool_created = self._pool_seen_before(context)
+            self._set_on(self._pool_seen_before(context))
         try:
             yield context if context.get("ti") else {**context, "ti": instance}
         except AirflowSensorTimeout:
-            raise self._ending(self._timed_out(self._missing)) from None
+            raise self._ending(self._timed_out()) from None
         except AirflowSkipException as skip:
             raise self._told(skip) from None
         except BatchextError as error:
             raise self._ending(error) from None
         finally:
-            if reschedule:
-                self._keep_pool_seen(context)
+            self._keep_pool_seen(context)
             self._hook.close()
+
+    def _begin(self, context: Context, started: float) -> None:
+        self._ends_itself = True
+        self._owner = owner_of(context.get("ti")) or f"{self.sensor.task_id} {uuid4()}"
+        self._set(started)
+
+    def _set_on(self, created: str | None) -> None:
+        """Know on which pool the gate was set, as far as an earlier process has told."""
+        self._own.created = self._watch.pool_created = created
 
     def _pool_seen_before(self, context: Context) -> str | None:
         """Which pool this try saw at an earlier look, so that one created anew is noticed (Airflow 3.3)."""
@@ -158,19 +179,21 @@ class Gate:
 
     def _keep_pool_seen(self, context: Context) -> None:
         store: Any = context.get("task_state_store")
-        created = self._watch.pool_created
+        created = self._own.created
         if store is not None and created and created != self._pool_seen_before(context):
             store.set(_POOL_SEEN, {"try_number": _try_number(context), "pool_created": created})
 
     def look(self, context: Context) -> PokeReturnValue:
-        """Look once.
+        """Look once; after the last look, end at the deadline.
 
         :raises GateFailedError: if the gate cannot open any more.
+        :raises GateTimeoutError: if it did not open in time.
         """
-        # The error at the deadline has to say what is missing then, so the last look is a whole one.
-        last = time.time() + self.sensor.poke_interval - self._started >= self.sensor.timeout
-        with look_within(self._started + self.sensor.timeout - time.time()):
-            verdict = self._verdict = look(self._hook, self._watch, whole=last)
+        is_last, began = self._turns.is_last, time.time()
+        # Who comes after the deadline looks once all the same.
+        seen = look(self._hook, self._watch, deadline=self._deadline.or_late(), whole=is_last)
+        self._turns.took(time.time() - began)
+        verdict = self._verdict = self._own.judge(seen, time.time(), is_last=is_last)
         if verdict.summary != self._said:
             self._said = verdict.summary
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, self._said)
@@ -179,6 +202,19 @@ class Gate:
         is_open, report = verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started)
         if is_open:
             self._opened(context, report)
+        # A rescheduled process remembers nothing, so each of its looks is whole, and the next would be late.
+        elif self._ends_itself and (
+            is_last or self._deadline.has_passed or (self.sensor.reschedule and self._turns.is_last)
+        ):
+            time.sleep(self._deadline.left)
+            raise self._timed_out()
+        if not verdict.cut:
+            self._known = verdict.listed()
+        shortest = min(self.sensor.poke_interval, _SHORTEST_RESCHEDULE_SECONDS)
+        pause = self._turns.pause(shortest)
+        if not is_open and self._ends_itself and self.sensor.reschedule and pause < shortest:
+            time.sleep(pause)
+            return self.look(context)
         return PokeReturnValue(is_open, report)
 
     def look_then_defer(self, context: Context) -> Any:
@@ -187,23 +223,22 @@ class Gate:
         if found:
             return found.xcom_value
         interval = self.sensor.poke_interval
-        deadline = self._started + self.sensor.timeout
         pause = self._watch.pause(interval, self._verdict) if self._verdict else 0.0
         raise TaskDeferred(
             trigger=AzureBatchExtensionTrigger(
                 pool_id=self.sensor.pool_id,
                 azure_batchext_conn_id=self.sensor.azure_batchext_conn_id,
                 poll_interval=interval,
-                deadline=deadline,
+                deadline=self._deadline.at,
                 started=self._started,
                 rules=self._rules.to_json(),
                 repair=None if self._repair is None else self._repair.to_json(),
                 owner="" if self._repair is None else self._owner,
-                pool_created=self._watch.pool_created,
+                pool_created=self._own.created,
                 not_before=time.time() + pause if pause > interval else None,
             ),
             method_name="execute_complete",
-            timeout=deferral_limit(deadline),
+            timeout=deferral_limit(self._deadline.at),
         )
 
     def on_kill(self) -> None:
@@ -216,18 +251,18 @@ class Gate:
             self.sensor.log.warning("The repair of pool %s was ended. %s", self.sensor.pool_id, text)
 
     def pause(self, interval: float) -> float:
-        """What the last look makes of the pause that Airflow would make, in seconds."""
-        if self._verdict is None:
-            return interval
-        pause = self._watch.pause(interval, self._verdict)
+        """What the last look, and the deadline, make of the pause that Airflow would make, in seconds."""
+        pause = self._watch.pause(interval, self._verdict) if self._verdict else interval
         # Airflow fails tasks that are back too soon.
-        return max(interval, pause) if self.sensor.reschedule else pause
+        return self._turns.pause(max(interval, pause) if self.sensor.reschedule else pause)
 
     def end(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
-        """End as the trigger's event says."""
+        """End as the trigger's event says; where a success is too old by now, look again, or wait on."""
         status, text = GateStatus(event["status"]), str(event["text"])
         if status is GateStatus.OPEN:
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, text)
+            if self._is_too_old(event):
+                return self._look_again(context, event)
             report = timed(event["report"], float(event["started"]))
             self._opened(context, report)
             return report
@@ -238,16 +273,32 @@ class Gate:
         finally:
             self._hook.close()
 
-    def look_for_the_last_time(self, context: Context) -> Any:
-        """Look once more, as Airflow's own limit came first: at what is missing, if anything is."""
+    def _is_too_old(self, event: Mapping[str, Any]) -> bool:
+        """Whether what the triggerer saw is older by now than the gate lets its readings be."""
+        at = event.get("at")  # not in events of triggers of an earlier version
+        age = float(event["report"].get("oldest_reading_seconds") or 0.0)
+        return at is not None and time.time() - float(at) + age > self._rules.max_age
+
+    def _look_again(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
+        self._begin(context, float(event["started"]))
+        self._set_on(event["report"].get("pool_created") or None)
         try:
             with self._hook:
-                found = self.sensor.poke(context)
+                report: dict[str, object] = self.look_then_defer(context)
         except BatchextError as error:
             raise self._ending(error) from None
-        if found:
-            return found.xcom_value
-        raise self._ending(self._timed_out(self._missing)) from None
+        return report
+
+    def look_for_the_last_time(self, context: Context) -> Any:
+        """Look once more, as Airflow's own limit came first: at what is missing, if anything is."""
+        # That limit comes after our own deadline.
+        self._begin(context, time.time() - self.sensor.timeout)
+        self._set_on(self._pool_seen_before(context))
+        try:
+            with self._hook:
+                return self.sensor.poke(context).xcom_value
+        except BatchextError as error:
+            raise self._ending(error) from None
 
     def _opened(self, context: Context, report: dict[str, Any]) -> None:
         """Count it, and let the asset events of the task say of which pool they are."""
@@ -265,22 +316,19 @@ class Gate:
         """Where a repair was tried in vain: why, as far as that is known."""
         if self.sensor.repair is None:
             return ""
-        return causes(self._hook, self.sensor.pool_id, self._rules)
-
-    @property
-    def _missing(self) -> str:
-        return self._verdict.listed() if self._verdict else "everything"
+        return causes(self._hook, self.sensor.pool_id, self._rules, self._deadline.or_late())
 
     def _told(self, skip: AirflowSkipException) -> AirflowSkipException | BatchextError:
         """Airflow's own skip, which does not say for what, with the reason."""
         if skip.__cause__ is None:  # soft_fail, at the deadline
-            return self._ending(self._timed_out(self._missing))
+            return self._ending(self._timed_out())
         return self._ending(skip.__cause__) if isinstance(skip.__cause__, BatchextError) else skip
 
     def _failed(self, reasons: str) -> GateFailedError:
         return GateFailedError(failure_text(self.sensor.pool_id, reasons))
 
-    def _timed_out(self, missing: str) -> GateTimeoutError:
+    def _timed_out(self, missing: str = "") -> GateTimeoutError:
+        missing = missing or (missing_text(self._verdict, self._known) if self._verdict else "everything")
         return GateTimeoutError(timeout_text(self.sensor.pool_id, self.sensor.timeout, missing))
 
     def _ending(self, error: BatchextError) -> BatchextError | AirflowSkipException:

@@ -35,6 +35,7 @@ class GateParameters(Protocol):
     max_failed_nodes: int
     node_grace: float | timedelta
     resize_grace: float | timedelta
+    max_age: float | timedelta
     repair: RepairPolicy | Mapping[str, Any] | None
     poke_interval: float
     timeout: float
@@ -59,6 +60,7 @@ def gate_rules(sensor: GateParameters) -> Rules:
         max_failed_nodes=check_count("max_failed_nodes", sensor.max_failed_nodes),
         node_grace=check_seconds("node_grace", sensor.node_grace),
         resize_grace=check_seconds("resize_grace", sensor.resize_grace),
+        max_age=check_seconds("max_age", sensor.max_age),
     )
 
 

@@ -15,7 +15,11 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_batchext.defaults import DEFAULT_CONN_ID, DEFAULT_NODE_GRACE_SECONDS
+from airflow_batchext.defaults import (
+    DEFAULT_CONN_ID,
+    DEFAULT_MAX_AGE_SECONDS,
+    DEFAULT_NODE_GRACE_SECONDS,
+)
 from airflow_batchext.exceptions import GateTimeoutError
 from airflow_batchext.links import AzureBatchPoolLink
 
@@ -39,15 +43,16 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     ``soft_fail`` and ``never_fail`` turn a failure into a skip in every mode.
 
     Its XCom is a report: ``pool_id, pool_created, outcome, extensions``, per node its ``state`` and each
-    extension's code, and the ``seconds`` that it took.
+    extension's code, ``oldest_reading_seconds``, which is how old the oldest reading was on which the opening
+    rests, and the ``seconds`` that it took.
 
     :param pool_id: the pool to wait for (templated).
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     :param extension_names: the extensions to wait for (templated); by default all that the pool asks for.
     :param allow_empty: open for a pool that has no nodes and wants none, instead of waiting.
-    :param min_nodes: how many nodes are enough (templated); by default the pool's target as it is then.
-    :param node_states: states in which every node has to be, such as ``["idle", "running"]``; by default
-        any in which it has a usable machine.
+    :param min_nodes: how many ready nodes are enough (templated); by default the pool's target as it is then.
+    :param node_states: states in which every node has to be, such as ``["idle", "running"]``, of those in
+        which it has a machine; by default any in which that is usable.
     :param on_failure: "fail" at once when an extension, a node or a resize failed; or "wait", as somebody
         may mend it before the deadline.
     :param max_failed_nodes: how many nodes may fail without closing the gate or holding it up.
@@ -55,6 +60,9 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         task, or be without Batch's agent, before it counts as failed; by default 15 minutes.
     :param resize_grace: seconds (or a timedelta) for which a resize may have failed for a reason that may
         go away (an allocation that failed or timed out); by default none.
+    :param max_age: how many seconds (or a timedelta) old, at most, what is known of any node's extensions may
+        be when the gate opens: what is older is read once more before. By default five minutes, as long as a
+        failure may go unnoticed; 0 reads everything in the look that opens it.
     :param repair: have nodes mended before the gate fails: a ``RepairPolicy`` or a dict with its members,
         ``{}`` for the default. The gate is closed meanwhile, and fails with what was tried if nothing helps.
     :param poke_interval: seconds (or a timedelta) between two looks; by default the option
@@ -85,6 +93,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         max_failed_nodes: int = 0,
         node_grace: float | timedelta = DEFAULT_NODE_GRACE_SECONDS,
         resize_grace: float | timedelta = 0.0,
+        max_age: float | timedelta = DEFAULT_MAX_AGE_SECONDS,
         repair: RepairPolicy | Mapping[str, Any] | None = None,
         poke_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT_SECONDS,
@@ -105,6 +114,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         self.max_failed_nodes = max_failed_nodes
         self.node_grace = node_grace
         self.resize_grace = resize_grace
+        self.max_age = max_age
         self.repair = repair
         self.deferrable = deferrable
         if start_from_trigger:

@@ -1,8 +1,7 @@
 """Gates and watchers of one triggerer that ask the same of the same pool look at it together.
 
-The first gate whose turn it is looks; those that come while it does so, or soon after, take its verdict. A
-gate never takes one that was begun before the gate itself was: it may be about another moment. There is no
-task in the background, so nothing is left over when gates come and go.
+The first gate whose turn it is looks; what it comes to serves those whose own it may be (``rules.sharing``).
+There is no task in the background, so nothing is left over when gates come and go.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,13 +19,19 @@ from airflow_batchext.hooks._drivers.gate import alook
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.metrics import PoolGauge
 from airflow_batchext.repair.gate import Healing
+from airflow_batchext.rules.deadline import NEVER, Deadline
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
+from airflow_batchext.rules.sharing import Taken
 from airflow_batchext.rules.watch import Watch
 
 if TYPE_CHECKING:
     from airflow_batchext.repair.controller import Repair
 
-_Key = tuple[str, str, str, str, str | None, float, bool]
+# Gates on one pool wake at the same moment: one look serves all that have asked before it begins.
+_GATHERING_SECONDS = 0.02
+_NOT_OUR_TURN = "the pool: another gate was looking at it when the deadline passed"
+
+_Key = tuple[str, str, str, str, float]
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, SharedLooks]] = WeakKeyDictionary()
 
 
@@ -35,46 +41,65 @@ class SharedLooks:
     :param conn_id: the Airflow connection.
     :param watch: what is remembered between the looks.
     :param interval: seconds between two looks, at least.
-    :param follow: when the pool is gone, go on with the next one of its name.
     """
 
-    def __init__(
-        self, conn_id: str, watch: Watch | Healing, interval: float, *, follow: bool = False
-    ) -> None:
+    def __init__(self, conn_id: str, watch: Watch | Healing, interval: float) -> None:
         self.users = 0
-        self._follow = follow
         # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
         self.hook = AzureBatchNodeHook(conn_id, retries=0)
         self.gauge = PoolGauge(watch.pool_id)
         self._watch = watch
         self._interval = interval
         self._turn = asyncio.Lock()
-        self._verdict: Verdict | None = None
-        self._began = float("-inf")
+        self._taken: Taken | None = None
         self._next = float("-inf")
 
     def next_look(self) -> float:
         """Seconds until the next look is due; not more than the interval before the first one."""
         return self._next - time.monotonic()
 
-    async def verdict(self, gate_since: float, *, last: bool = False) -> Verdict:
-        """What the pool is like: a look of our own if one is due, else the last one.
+    async def verdict(
+        self, gate_since: float, *, deadline: Deadline = NEVER, is_last: bool = False
+    ) -> Verdict:
+        """What the pool is like: a look of our own, unless another's serves.
 
         :param gate_since: when the gate was set, by ``time.monotonic``.
-        :param last: look now, and at everything: there will be no other time.
+        :param deadline: of this gate: neither is another's look waited for longer, nor does one last longer.
+        :param is_last: look at everything: there will be no other time.
         """
-        async with self._turn:
-            if last or self._verdict is None or self._began < gate_since or self.next_look() <= 0:
-                self._began = time.monotonic()
-                self._verdict = await alook(self.hook, self._watch, whole=last)
-                self.gauge.show(self._verdict)
-                # Pools whose gates were set together need not be looked at together for ever.
-                pause = self._watch.pause(self._interval, self._verdict) * random.uniform(1.0, 1.1)
-                self._next = time.monotonic() + pause
-                gone = self._verdict.outcome is Outcome.FAIL and not self._verdict.nodes
-                if self._follow and gone and not self._verdict.unread and isinstance(self._watch, Watch):
-                    self._watch = Watch(self._watch.pool_id, self._watch.rules)
-            return self._verdict
+        asked = time.monotonic()
+        async with self._turn_before(deadline) as is_ours:
+            if not is_ours:
+                return Verdict(Outcome.WAIT, (_NOT_OUR_TURN,), unread=True, cut=True)
+            if self.users > 1:
+                await asyncio.sleep(_GATHERING_SECONDS)
+            taken, is_due = self._taken, self.next_look() <= 0
+            if taken and taken.serves(since=gate_since, asked=asked, is_due=is_due, is_last=is_last):
+                return taken.verdict
+            began = time.monotonic()
+            verdict = await alook(self.hook, self._watch, deadline=deadline, whole=is_last)
+            self._taken = Taken(verdict, began, is_whole=is_last)
+            self.gauge.show(verdict)
+            # Pools whose gates were set together need not be looked at together for ever.
+            pause = self._watch.pause(self._interval, verdict) * random.uniform(1.0, 1.1)
+            self._next = time.monotonic() + pause
+            return verdict
+
+    @asynccontextmanager
+    async def _turn_before(self, deadline: Deadline) -> AsyncIterator[bool]:
+        """Wait for our turn to look, but not beyond the deadline; say whether it came."""
+        if not self._turn.locked() or deadline is NEVER:
+            await self._turn.acquire()
+        else:
+            try:
+                await asyncio.wait_for(self._turn.acquire(), deadline.left)
+            except asyncio.TimeoutError:
+                yield False
+                return
+        try:
+            yield True
+        finally:
+            self._turn.release()
 
 
 class SharedLooksLease:
@@ -86,10 +111,9 @@ class SharedLooksLease:
     :param pool_id: the pool.
     :param rules: what is asked of it, as ``Rules.to_json`` writes it.
     :param interval: seconds between two looks, at least.
-    :param pool_created: the pool's ``creationTime``, where it is known.
-    :param follow: when the pool is gone, go on with the next one of its name.
+    :param pool_created: the ``creationTime`` of the pool that is to be mended, where it is known.
     :param repair: mends nodes before the gate fails; such a gate shares its looks with nobody.
-    :param deadline: when the gate gives up, in seconds since the epoch.
+    :param deadline: when the gate gives up.
     """
 
     def __init__(
@@ -100,15 +124,13 @@ class SharedLooksLease:
         rules: Mapping[str, Any],
         interval: float,
         pool_created: str | None = None,
-        follow: bool = False,
         repair: Repair | None = None,
-        deadline: float = float("inf"),
+        deadline: Deadline = NEVER,
     ) -> None:
         owner = repair.owner if repair else ""
-        self._key: _Key = (
-            conn_id, pool_id, json.dumps(rules, sort_keys=True), owner, pool_created, interval, follow
-        )  # fmt: skip
+        self._key: _Key = (conn_id, pool_id, json.dumps(rules, sort_keys=True), owner, interval)
         self._rules = Rules.from_json(rules)
+        self._pool_created = pool_created
         self._repair, self._deadline = repair, deadline
 
     async def __aenter__(self) -> SharedLooks:
@@ -126,9 +148,8 @@ class SharedLooksLease:
             await self._looks.hook.aclose()
 
     def _new(self) -> SharedLooks:
-        conn_id, pool_id, _, _, pool_created, interval, follow = self._key
-        gate = Watch(pool_id, self._rules, pool_created=pool_created)
-        watch: Watch | Healing = gate
-        if self._repair is not None:
-            watch = Healing(gate, self._repair, seconds_left=lambda: self._deadline - time.time())
-        return SharedLooks(conn_id, watch, interval, follow=follow)
+        conn_id, pool_id, _, _, interval = self._key
+        if self._repair is None:
+            return SharedLooks(conn_id, Watch(pool_id, self._rules, follows=True), interval)
+        watch = Watch(pool_id, self._rules, pool_created=self._pool_created)
+        return SharedLooks(conn_id, Healing(watch, self._repair, deadline=self._deadline), interval)

@@ -22,7 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_batchext.defaults import DEFAULT_CONN_ID, DEFAULT_NODE_GRACE_SECONDS
+from airflow_batchext.defaults import (
+    DEFAULT_CONN_ID,
+    DEFAULT_NODE_GRACE_SECONDS,
+    WATCHER_MAX_AGE_SECONDS,
+)
 from airflow_batchext.triggers._base import DeclaredTrigger
 
 if TYPE_CHECKING:
@@ -123,13 +127,13 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
             min_nodes=None if self.min_nodes is None else check_count("min_nodes", self.min_nodes),
             node_grace=check_seconds("node_grace", self.node_grace),
             on_failure="wait",
+            max_age=WATCHER_MAX_AGE_SECONDS,
         )
         return SharedLooksLease(
             conn_id=self.azure_batchext_conn_id,
             pool_id=check_pool_id(self.pool_id),
             rules=rules.to_json(),
             interval=interval,
-            follow=True,
         )
 
 

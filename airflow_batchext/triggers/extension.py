@@ -20,8 +20,9 @@ from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.status import lease_for, owner_of
-from airflow_batchext.rules.gate import Outcome, Rules
-from airflow_batchext.transport import look_within
+from airflow_batchext.rules.deadline import Deadline, Turns
+from airflow_batchext.rules.gate import Outcome, Rules, Verdict
+from airflow_batchext.rules.sharing import OwnPool
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
@@ -56,7 +57,19 @@ class GateEnd:
     def event(self, started: float) -> TriggerEvent:
         """The event that resumes the task on a worker."""
         status, report = self.status.value, dict(self.report)
-        return TriggerEvent({"status": status, "text": self.text, "report": report, "started": started})
+        ended = {"status": status, "text": self.text, "report": report}
+        return TriggerEvent({**ended, "started": started, "at": time.time()})
+
+
+def missing_text(verdict: Verdict, known: str) -> str:
+    """What a gate still lacks at its deadline.
+
+    :param verdict: what its last look has come to.
+    :param known: what was lacking at the last look that was made to its end, "" if none was.
+    """
+    if verdict.cut and known:
+        return f"{known} (the last look was not over at the deadline)"
+    return verdict.listed()
 
 
 def timed(report: Mapping[str, Any], started: float) -> dict[str, Any]:
@@ -74,7 +87,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
 
     It ends the task itself if ``ends_task``; else its one event resumes the task on a worker, with the
     payload: ``status`` (``GateStatus``), ``text`` (the reason, in words), ``report`` (what was
-    seen) and ``started`` (as given).
+    seen), ``started`` (as given) and ``at`` (when it ended, in seconds since the epoch).
 
     :param pool_id: the pool.
     :param azure_batchext_conn_id: the Airflow connection.
@@ -109,7 +122,9 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the gate has ended."""
         started, link = time.time() if self.started is None else self.started, ""
-        deadline = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
+        ends = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
+        deadline = Deadline(ends, time.time)
+        own = OwnPool(self.pool_created, started)
         try:
             async with SharedLooksLease(
                 conn_id=self.azure_batchext_conn_id,
@@ -121,15 +136,17 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 deadline=deadline,
             ) as looks:
                 with gate_waiting():
-                    end = await self._wait(looks, deadline)
+                    end = await self._wait(looks, deadline, own)
                 if self.ends_task and self.repair is not None and end.status is GateStatus.FAILED:
                     # No worker ends this task, so nobody else asks why it could not be mended.
-                    why = await acauses(looks.hook, self.pool_id, Rules.from_json(self.rules))
+                    why = await acauses(
+                        looks.hook, self.pool_id, Rules.from_json(self.rules), deadline.or_late()
+                    )
                     end = replace(end, text=end.text + why)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
             end = GateEnd(GateStatus.FAILED, str(error))
-        yield self._task_end(end, started, deadline, link) if self.ends_task else end.event(started)
+        yield self._task_end(end, started, ends, link) if self.ends_task else end.event(started)
 
     async def on_kill(self) -> None:
         """Leave no repair half done, if it was a user who ended the task."""
@@ -145,17 +162,18 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         lease = lease_for(self.poll_interval)
         return Repair(self.pool_id, policy, owner=self.owner, keeps_journal=True, lease=lease)
 
-    async def _wait(self, looks: SharedLooks, deadline: float) -> GateEnd:
-        since = time.monotonic()
+    async def _wait(self, looks: SharedLooks, deadline: Deadline, own: OwnPool) -> GateEnd:
+        since, turns = time.monotonic(), Turns(deadline)
         # A task that was deferred by a worker has looked already.
         pause = 0.0 if self.ends_task else max(self.poll_interval, (self.not_before or 0.0) - time.time())
-        said = ""
+        said = known = ""
         while True:
-            await asyncio.sleep(max(0.0, min(pause, deadline - time.time())))
-            # The last look is made at the deadline, not some time before it.
-            left = deadline - time.time()
-            with look_within(left):
-                verdict = await looks.verdict(since, last=left <= 0)
+            await asyncio.sleep(turns.pause(pause))
+            is_last, began = turns.is_last, time.time()
+            # Who comes after the deadline looks once all the same.
+            verdict = await looks.verdict(since, deadline=deadline.or_late(), is_last=is_last)
+            turns.took(time.time() - began)
+            verdict = own.judge(verdict, time.time(), is_last=is_last)
             if verdict.summary != said:
                 said = verdict.summary
                 self.log.info("Pool %s: %s", self.pool_id, said)
@@ -163,8 +181,11 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 return GateEnd(GateStatus.OPEN, said, verdict.report())
             if verdict.outcome is Outcome.FAIL:
                 return GateEnd(GateStatus.FAILED, verdict.listed(), verdict.report())
-            if time.time() >= deadline:
-                return GateEnd(GateStatus.TIMEOUT, verdict.listed(), verdict.report())
+            if is_last or deadline.has_passed:
+                await asyncio.sleep(deadline.left)
+                return GateEnd(GateStatus.TIMEOUT, missing_text(verdict, known), verdict.report())
+            if not verdict.cut:
+                known = verdict.listed()
             pause = looks.next_look()
 
     def _task_end(self, end: GateEnd, started: float, deadline: float, link: str) -> TriggerEvent:

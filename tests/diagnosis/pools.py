@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_batchext.batch.data_plane import epoch_seconds
 from airflow_batchext.health import PoolHealth, pool_health
-from airflow_batchext.rules.watch import Problem, ProblemKind
+from airflow_batchext.rules.reads import Problem, ProblemKind
 from tests import shapes
 
 NOW = epoch_seconds("2026-01-01T01:00:00.0000000Z") or 0.0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_batchext.diagnosis import Report, diagnose
 from airflow_batchext.health import from_json, pool_health, to_json
-from airflow_batchext.rules.watch import Problem, ProblemKind
+from airflow_batchext.rules.reads import Problem, ProblemKind
 from tests.diagnosis.pools import HOSTILE, NOW
 from tests.diagnosis.test_report import Elements
 

@@ -93,7 +93,7 @@ def test_a_page_loads_nothing_from_elsewhere():
 
 def test_reports_of_what_could_not_be_read():
     from airflow_batchext.health import pool_health
-    from airflow_batchext.rules.watch import Problem, ProblemKind
+    from airflow_batchext.rules.reads import Problem, ProblemKind
 
     refused = Problem(ProblemKind.REFUSED, "Could not read pool p: 403 AuthorizationFailure")
     report = Report(diagnose(pool_health("p", refused, now=pools.NOW)))

@@ -10,7 +10,8 @@ import pytest
 
 from airflow_batchext.batch.data_plane import Phase, epoch_seconds
 from airflow_batchext.health import from_json, json_schema, pool_health, to_json
-from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool, Watch
+from airflow_batchext.rules.reads import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
+from airflow_batchext.rules.watch import Watch
 from tests import shapes
 
 if TYPE_CHECKING:

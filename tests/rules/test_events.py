@@ -10,13 +10,15 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.batch.data_plane import read_pool
+from airflow_batchext.defaults import WATCHER_MAX_AGE_SECONDS
 from airflow_batchext.rules.events import EventKind, PoolEvent, Told, mark, news
 from airflow_batchext.rules.gate import NodeReport, Outcome, Rules, Verdict, judge
-from airflow_batchext.rules.watch import Problem, ProblemKind, Watch
+from airflow_batchext.rules.reads import Problem, ProblemKind
+from airflow_batchext.rules.watch import Watch
 from tests import shapes
 from tests.rules.test_watch import BAD, BUSY, World, look
 
-RULES = Rules(on_failure="wait")
+RULES = Rules(on_failure="wait", max_age=WATCHER_MAX_AGE_SECONDS)
 REPORTS = {
     "up": NodeReport("idle", {"e": "ok"}),
     "pending": NodeReport("idle", {"e": "busy"}, missing=("it is busy",)),

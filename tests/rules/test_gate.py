@@ -300,7 +300,9 @@ class TestCounts:
     @pytest.mark.parametrize(
         ("journal", "opens"),
         [
-            ('{"v":1,"targets":[2,1],"lowered":[[1,1]]}', False),
+            ('{"v":1,"targets":[2,1],"lowered":[[1,1],[2,0]]}', False),
+            ('{"v":1,"targets":[2,1],"lowered":[[1,1]]}', True),  # these targets are somebody else's
+            ('{"v":1,"targets":[2,1],"lowered":"nonsense"}', False),
             ('{"v":1,"targets":[2,0]}', True),
             ('{"v":1}', True),
             ("nonsense", True),
@@ -324,7 +326,10 @@ class TestCounts:
         empty = {"targetDedicatedNodes": 0, "currentDedicatedNodes": 0, "enableAutoScale": True}
         assert verdict(**empty).outcome is Outcome.WAIT
         assert verdict(rules=Rules(min_nodes=1, allow_empty=True), **empty).outcome is Outcome.WAIT
-        assert verdict(rules=Rules(allow_empty=True), **empty).outcome is Outcome.OPEN
+        assert verdict(rules=Rules(allow_empty=True), **empty).outcome is Outcome.WAIT, "not evaluated yet"
+        run = {"timestamp": LONG_AGO, "results": "$TargetDedicatedNodes=0"}
+        assert verdict(rules=Rules(allow_empty=True), **empty, autoScaleRun=run).outcome is Outcome.OPEN
+        assert verdict(**empty, autoScaleRun=run).outcome is Outcome.WAIT
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_batchext.batch.data_plane import CARRYING_STATES, read_extension, read_node, read_pool
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
-from airflow_batchext.rules.watch import (
-    Problem,
-    ProblemKind,
-    ReadExtensions,
-    ReadNodes,
-    ReadPool,
-    Watch,
-)
+from airflow_batchext.rules.reads import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
+from airflow_batchext.rules.watch import Watch
 from tests import shapes
 
 OK = "ProvisioningState/succeeded"
@@ -75,6 +69,7 @@ def test_opens_when_every_node_has_every_extension():
         "outcome": "open",
         "extensions": ["secretext"],
         "nodes": {name: {"state": "idle", "extensions": {"secretext": OK}} for name in ("n1", "n2")},
+        "oldest_reading_seconds": 0.0,
     }
     assert verdict.summary == "2 of 2 nodes ready"
 
@@ -304,7 +299,7 @@ def test_retry_after_reaches_the_driver():
     assert look(World(codes={"n1": problem})).retry_after == 17
 
 
-@pytest.mark.parametrize(("what", "reads"), [("pool", 3), ("nodes", 4)])
+@pytest.mark.parametrize(("what", "reads"), [("nodes", 3), ("pool", 4)])
 def test_trouble_with_the_last_reads_is_told_as_such_and_retry_after_too(what, reads):
     def after(world, count):
         if count == reads:

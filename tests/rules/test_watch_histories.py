@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from airflow_batchext.batch.data_plane import Phase
 from airflow_batchext.rules.gate import Outcome, Rules
-from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, Watch
+from airflow_batchext.rules.reads import Problem, ProblemKind, ReadExtensions
+from airflow_batchext.rules.watch import Watch
 from benchmarks.simulation import NAME, NEVER, Boot, SimulatedNode, SimulatedPool, play
 
 HISTORIES = int(os.environ.get("BATCHEXT_HISTORIES", "10000"))

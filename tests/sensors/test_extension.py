@@ -47,6 +47,7 @@ def test_opens_with_a_report(azure, conn_id):
     report = sensor(azure, azure_batchext_conn_id=conn_id).execute(context())
     assert report.pop("seconds") >= 0
     assert report.pop("pool_created").startswith("20")
+    assert 0 <= report.pop("oldest_reading_seconds") < 60
     nodes = report.pop("nodes")
     assert report == {"pool_id": azure.pool_id, "outcome": "open", "extensions": ["secretext"]}
     assert (
@@ -173,6 +174,10 @@ def test_extension_names_have_to_be_names(azure, names):
         ({"on_failure": "ignore"}, "on_failure is 'ignore'"),
         ({"node_grace": -1}, "node_grace is '-1'"),
         ({"resize_grace": "1h"}, "resize_grace is '1h'"),
+        ({"max_age": -1}, "max_age is '-1'"),
+        ({"max_age": "young"}, "max_age is 'young'"),
+        ({"node_states": ["idle", "preempted"]}, "In any other a node has no machine"),
+        ({"node_states": ["unknown"]}, "In any other a node has no machine"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused_before_any_request(azure, wrong, said):

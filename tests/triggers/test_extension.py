@@ -144,7 +144,7 @@ async def test_the_last_gate_to_leave_closes_the_connection(azure):
 @pytest.mark.parametrize(("skips", "failed"), [(False, "TaskFailedEvent"), (True, "TaskSkippedEvent")])
 async def test_it_can_end_the_task_itself(azure, skips, failed):
     def ending(**change):
-        kwargs = {"poll_interval": 0.05, "timeout": 0.2, "ends_task": True, "skips": skips, **change}
+        kwargs = {"poll_interval": 0.05, "timeout": 60, "ends_task": True, "skips": skips, **change}
         return AzureBatchExtensionTrigger(pool_id=azure.pool_id, azure_batchext_conn_id="official", **kwargs)
 
     async def end(trigger):
@@ -153,7 +153,7 @@ async def test_it_can_end_the_task_itself(azure, skips, failed):
 
     assert type(await end(ending())).__name__ == failed, "no such pool"
     azure.create(ready=False)
-    assert type(await end(ending())).__name__ == failed, "not in time"
+    assert type(await end(ending(timeout=0.2))).__name__ == failed, "not in time"
     azure.pass_time(300)
     event = await end(ending())
     assert type(event).__name__ == "TaskSuccessEvent"

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from airflow_batchext.diagnosis import diagnose
 from airflow_batchext.hooks.health import aread_health, read_health
+from airflow_batchext.rules.deadline import NEVER
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth
     from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from airflow_batchext.rules.deadline import Deadline
     from airflow_batchext.rules.gate import Rules
 
 
-def causes(hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None = None) -> str:
+def causes(
+    hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None = None, deadline: Deadline = NEVER
+) -> str:
     """The known causes of what the pool shows now; "" if there is none.
 
     :param rules: of the gate by which its nodes are judged.
+    :param deadline: of the gate.
     """
-    return _told(read_health(hook, pool_id, rules=rules))
+    return _told(read_health(hook, pool_id, rules=rules, deadline=deadline))
 
 
-async def acauses(hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None = None) -> str:
+async def acauses(
+    hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None = None, deadline: Deadline = NEVER
+) -> str:
     """``causes`` on the hook's async client."""
-    return _told(await aread_health(hook, pool_id, rules=rules))
+    left = None if deadline is NEVER else deadline.left
+    try:
+        return _told(await asyncio.wait_for(aread_health(hook, pool_id, rules=rules), left))
+    except asyncio.TimeoutError:
+        return ""
 
 
 def _told(health: PoolHealth) -> str:

@@ -1,14 +1,17 @@
 """Drives the rules of the gate (``watch.Watch``), and of repairs, with a hook: one look, sync or async.
 
 The rules say what to read; here that becomes requests, and what Azure refuses a ``Problem`` that the rules
-can judge. Extensions of several nodes are read at the same time, within a limit.
+can judge. Extensions of several nodes are read at the same time, within a limit. No request begins after
+the deadline: what is asked for then is answered with ``TOO_LATE``, so the rules come to an end by themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import read_extension, read_node, read_pool
@@ -25,7 +28,16 @@ from airflow_batchext.hooks._drivers.repair import request_of
 from airflow_batchext.hooks._requests import AtOnce
 from airflow_batchext.metrics import look_span, note_verdict
 from airflow_batchext.repair.requests import ReadWholePool
-from airflow_batchext.rules.watch import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
+from airflow_batchext.rules.deadline import NEVER
+from airflow_batchext.rules.reads import (
+    TOO_LATE,
+    Problem,
+    ProblemKind,
+    ReadExtensions,
+    ReadNodes,
+    ReadPool,
+)
+from airflow_batchext.transport import within
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Body, Flow
@@ -33,6 +45,7 @@ if TYPE_CHECKING:
     from airflow_batchext.repair.controller import Repair
     from airflow_batchext.repair.gate import Healing
     from airflow_batchext.repair.requests import AnyAnswer, Ask
+    from airflow_batchext.rules.deadline import Deadline
     from airflow_batchext.rules.gate import Verdict
     from airflow_batchext.rules.watch import Watch
 
@@ -45,7 +58,7 @@ _THROTTLED = (429, 503)
 # Only what the rules use is asked for: a node's body is large, a pool's holds more than we want to see.
 _POOL_MEMBERS = (
     *("id", "state", "creationTime", "allocationState", "allocationStateTransitionTime"),
-    *("resizeErrors", "enableAutoScale", "targetDedicatedNodes", "targetLowPriorityNodes"),
+    *("resizeErrors", "enableAutoScale", "autoScaleRun", "targetDedicatedNodes", "targetLowPriorityNodes"),
     *("currentDedicatedNodes", "currentLowPriorityNodes", "virtualMachineConfiguration", "metadata"),
 )
 _NODE_MEMBERS = (
@@ -54,22 +67,34 @@ _NODE_MEMBERS = (
 )
 
 
-def look(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
+def look(
+    hook: AzureBatchNodeHook, watch: Watch | Healing, *, deadline: Deadline = NEVER, whole: bool = False
+) -> Verdict:
     """Look at the watch's pool once.
 
+    :param deadline: when it has to be over; a request that is under way then may be waited for.
     :param whole: not only a glance at what kept the gate closed the last time.
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
     with look_span(watch.pool_id) as span:
-        flow = watch.look(hook.service_time, whole=whole)
-        return note_verdict(span, drive(hook, watch.pool_id, flow))
+        began = time.monotonic()
+        verdict = drive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole), deadline)
+        return note_verdict(span, _timed(verdict, time.monotonic() - began))
 
 
-async def alook(hook: AzureBatchNodeHook, watch: Watch | Healing, *, whole: bool = False) -> Verdict:
-    """``look`` on the hook's async client."""
+async def alook(
+    hook: AzureBatchNodeHook, watch: Watch | Healing, *, deadline: Deadline = NEVER, whole: bool = False
+) -> Verdict:
+    """``look`` on the hook's async client; nothing that is under way at the deadline is waited for."""
     with look_span(watch.pool_id) as span:
-        flow = watch.look(hook.service_time, whole=whole)
-        return note_verdict(span, await adrive(hook, watch.pool_id, flow))
+        began = time.monotonic()
+        verdict = await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole), deadline)
+        return note_verdict(span, _timed(verdict, time.monotonic() - began))
+
+
+def _timed(verdict: Verdict, seconds: float) -> Verdict:
+    """The same with its beginning by the service's clock, which may not have been known then."""
+    return replace(verdict, began=verdict.ended - seconds)
 
 
 def give_back(hook: AzureBatchNodeHook, repair: Repair) -> str:
@@ -98,29 +123,53 @@ async def agive_back(hook: AzureBatchNodeHook, repair: Repair, *, interval: floa
     return text
 
 
-def drive(hook: AzureBatchNodeHook, pool_id: str, rules: Generator[Ask, Any, Result]) -> Result:
+def drive(
+    hook: AzureBatchNodeHook, pool_id: str, rules: Generator[Ask, Any, Result], deadline: Deadline = NEVER
+) -> Result:
     """Read, and do, what the rules ask for until they come to a result."""
-    return hook.run(_answered(pool_id, rules))
-
-
-async def adrive(hook: AzureBatchNodeHook, pool_id: str, rules: Generator[Ask, Any, Result]) -> Result:
-    """``drive`` on the hook's async client."""
-    return await hook.arun(_answered(pool_id, rules))
-
-
-def _answered(pool_id: str, rules: Generator[Ask, Any, Result]) -> Flow[Result]:
-    """What the rules ask for, as requests."""
     try:
         ask = next(rules)
         while True:
-            answer = yield from answer_of(pool_id, ask)
-            ask = rules.send(answer)
+            ask = rules.send(_before(hook, pool_id, ask, deadline))
     except StopIteration as end:
         result: Result = end.value
         return result
 
 
-def answer_of(pool_id: str, ask: Ask) -> Flow[AnyAnswer]:
+async def adrive(
+    hook: AzureBatchNodeHook, pool_id: str, rules: Generator[Ask, Any, Result], deadline: Deadline = NEVER
+) -> Result:
+    """``drive`` on the hook's async client."""
+    try:
+        ask = next(rules)
+        while True:
+            ask = rules.send(await _in_time(hook, pool_id, ask, deadline))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+def _before(hook: AzureBatchNodeHook, pool_id: str, ask: Ask, deadline: Deadline) -> AnyAnswer:
+    """``_in_time`` on the sync client, whose requests end at the deadline."""
+    if deadline.has_passed:
+        return TOO_LATE
+    with within(deadline.left):
+        answer = hook.run(answer_of(pool_id, ask, deadline))
+    return TOO_LATE if isinstance(answer, Problem) and deadline.has_passed else answer
+
+
+async def _in_time(hook: AzureBatchNodeHook, pool_id: str, ask: Ask, deadline: Deadline) -> AnyAnswer:
+    """The answer, if it comes before the deadline."""
+    if deadline.has_passed:
+        return TOO_LATE
+    left = None if deadline is NEVER else deadline.left
+    try:
+        return await asyncio.wait_for(hook.arun(answer_of(pool_id, ask, deadline)), left)
+    except asyncio.TimeoutError:
+        return TOO_LATE
+
+
+def answer_of(pool_id: str, ask: Ask, deadline: Deadline = NEVER) -> Flow[AnyAnswer]:
     """Read or do one thing that the rules ask for; nothing that Azure says raises."""
     try:
         match ask:
@@ -129,7 +178,9 @@ def answer_of(pool_id: str, ask: Ask) -> Flow[AnyAnswer]:
             case ReadNodes():
                 return [*map(read_node, (yield from requests.list_nodes(pool_id, select=_NODE_MEMBERS)))]
             case ReadExtensions(node_ids):
-                bodies = yield from read_extensions(pool_id, node_ids, at_once=CONCURRENT_READS)
+                bodies = yield from read_extensions(
+                    pool_id, node_ids, at_once=CONCURRENT_READS, deadline=deadline
+                )
                 return {
                     node_id: found if isinstance(found, Problem) else tuple(map(read_extension, found))
                     for node_id, found in bodies.items()
@@ -144,11 +195,11 @@ def answer_of(pool_id: str, ask: Ask) -> Flow[AnyAnswer]:
 
 
 def read_extensions(
-    pool_id: str, node_ids: Sequence[str], *, at_once: int
+    pool_id: str, node_ids: Sequence[str], *, at_once: int, deadline: Deadline = NEVER
 ) -> Flow[dict[str, Sequence[Body] | Problem]]:
     """Read the extensions of several nodes at the same time.
 
-    Once a read is throttled, the nodes that are left are not asked any more.
+    Once a read is throttled, or the deadline has passed, the nodes that are left are not asked any more.
 
     :param at_once: how many reads at the same time.
     :return: by node id, what the node lists, or why that could not be read; nothing that Azure says raises.
@@ -157,12 +208,16 @@ def read_extensions(
     throttled: list[Problem] = []
     readers = min(at_once, len(todo))
     if readers:
-        yield AtOnce([_read_each(pool_id, todo, found, throttled) for _ in range(readers)])
+        yield AtOnce([_read_each(pool_id, todo, found, throttled, deadline) for _ in range(readers)])
     return {node_id: found[node_id] for node_id in node_ids}
 
 
 def _read_each(
-    pool_id: str, todo: deque[str], found: dict[str, Sequence[Body] | Problem], throttled: list[Problem]
+    pool_id: str,
+    todo: deque[str],
+    found: dict[str, Sequence[Body] | Problem],
+    throttled: list[Problem],
+    deadline: Deadline,
 ) -> Flow[None]:
     """Read one node after the other until none is left; several readers share what is to be done."""
     while True:
@@ -172,6 +227,9 @@ def _read_each(
             return
         if throttled:
             found[node_id] = throttled[0]
+            continue
+        if deadline.has_passed:
+            found[node_id] = TOO_LATE
             continue
         try:
             found[node_id] = yield from requests.list_node_extensions(pool_id, node_id)

@@ -12,7 +12,7 @@ from airflow_batchext.exceptions import (
     UnavailableError,
 )
 from airflow_batchext.hooks._drivers.gate import problem_of
-from airflow_batchext.rules.watch import Problem, ProblemKind
+from airflow_batchext.rules.reads import Problem, ProblemKind
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from importlib import import_module
 from random import Random
@@ -18,6 +18,8 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferr
 
 from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
 from airflow_batchext.hooks._async_clients import ServiceClock
+from airflow_batchext.hooks._drivers import gate as driver
+from airflow_batchext.rules.reads import TOO_LATE
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.transport.loops import AsyncGuardedTransport
 from airflow_batchext.transport.threads import GuardedTransport
@@ -28,6 +30,7 @@ from tests.sensors.histories.world import World, WrongError
 _TIMED = (
     "airflow.sdk.bases.sensor",
     "airflow_batchext.hooks._async_clients",
+    "airflow_batchext.hooks._drivers.gate",
     "airflow_batchext.sensors._gate",
     "airflow_batchext.triggers._sharing",
     "airflow_batchext.triggers.extension",
@@ -88,6 +91,15 @@ def worlds_time(world: World) -> Iterator[None]:
                 world.life.dies("answer")
 
         patch.setattr(ServiceClock, "note", note_and_tell)
+
+        # Time passes between answers alone, so none is cut off while it is under way.
+        async def in_time(hook: Any, pool_id: str, wanted: Any, deadline: Any) -> Any:
+            if deadline.has_passed:
+                return TOO_LATE
+            return await hook.arun(driver.answer_of(pool_id, wanted, deadline))
+
+        patch.setattr(driver, "_in_time", in_time)
+        patch.setattr(driver, "within", lambda seconds: nullcontext())
 
         async def asleep(seconds: float) -> None:
             await _pause_in_triggerer(world, seconds)

@@ -67,8 +67,14 @@ def truth(
         missing: list[Words] = []
         if pool.resize.is_running(now):
             missing.append((pool.resize.state(now),))
-        if len(nodes) < needed:
-            missing.append((f"{needed - len(nodes)} of {needed} nodes",))
+        kinds = _absent(pool, nodes, gate)
+        if kinds:
+            missing.append((f"{kinds} of {needed} nodes",))
+        if pool.definition.scale.formula is not None and ("min_nodes" not in gate or not nodes):
+            if pool.evaluation is None:
+                missing.append(("has not been evaluated yet",))
+            elif pool.evaluation.error:
+                missing.append(("could not be evaluated",))
         if not nodes and not needed and not gate.get("allow_empty"):
             missing.append(("has no nodes",))
 
@@ -78,6 +84,7 @@ def truth(
         for node in nodes:
             node_id, state = node.node.id, node.now.state.value
             is_allowed = state in {s.lower() for s in gate.get("node_states", _USABLE)}
+            boots = _boots_again(node)
             bad = [
                 (node_id, f"extension {name} reports")
                 for name, outcome in shown[node_id].items()
@@ -86,7 +93,8 @@ def truth(
             broken_for = (now - node.now.since).total_seconds()
             agent = own_extension(account, pool, node)
             has_no_agent = state not in _ABOUT_THE_PAST and (
-                (agent == "fail" and not is_named) or any(code in _NO_TASKS for code, _ in node.node.errors)
+                (agent == "fail" and not is_named and not boots)
+                or any(code in _NO_TASKS for code, _ in node.node.errors)
             )
             is_broken = has_no_agent or (not is_allowed and state in _BROKEN)
             if is_broken and broken_for >= gate.get("node_grace", 900.0) + slack:
@@ -95,19 +103,24 @@ def truth(
                 bad.append((node_id, "for more than", last))
             if bad:
                 failed_nodes.append((node_id, bad))
-            elif not is_allowed or is_broken or (state in _JOINING and node.node.errors):
+            elif not is_allowed or boots or is_broken or (state in _JOINING and node.node.errors):
                 late_nodes.append((node_id, state))
             elif state in _JOINING and agent != "succeed" and not is_named:
                 late_nodes.append((node_id, "batchNodeExtension"))
             elif late := [name for name, outcome in shown[node_id].items() if outcome != "succeed"]:
                 late_nodes.append((node_id, late[0]))
-        too_many = len(failed_nodes) > gate.get("max_failed_nodes", 0)
+        may_fail, enough = gate.get("max_failed_nodes", 0), max(1, gate.get("min_nodes", 0))
+        if not pool.resize.is_running(now) and len(nodes) >= max(target, enough):
+            may_fail = min(may_fail, len(nodes) - enough)
+        too_many = len(failed_nodes) > may_fail
         if too_many:
             reasons = [reason for _, bad in failed_nodes for reason in bad]
             if gate.get("on_failure") != "wait":
                 failures += reasons
             missing += [(node_id,) for node_id, _ in failed_nodes]
         missing += late_nodes
+        if nodes and not missing and len(nodes) - len(failed_nodes) < enough:
+            missing.append(("nodes are ready",))
         everything = (
             *(pool.created, pool.definition.scale, pool.resize.state(now), pool.resize.errors_at(now)),
             [(n.node.id, n.now.state, n.now.since, n.now.boot.number, n.now.last_boot) for n in nodes],
@@ -116,6 +129,25 @@ def truth(
             (outcome := "fail" if failures else "wait" if missing else "open"),
         )
         return Truth(outcome, tuple(failures), tuple(missing), _ids(nodes), pool.created, everything)
+
+
+def _absent(pool: Pool, nodes: list[VisibleNode], gate: dict[str, Any]) -> int:
+    """How many nodes are missing; those of one kind do not stand for the other, unless any will do."""
+    if "min_nodes" in gate:
+        return max(0, int(gate["min_nodes"]) - len(nodes))
+    scale = pool.definition.scale
+    dedicated = sum(node.node.is_dedicated for node in nodes)
+    return max(0, scale.dedicated - dedicated) + max(0, scale.low_priority - (len(nodes) - dedicated))
+
+
+def _boots_again(node: VisibleNode) -> bool:
+    """Whether it joins, and shows the boot before."""
+    now = node.now
+    return (
+        now.state.value in ("creating", "starting")
+        and now.last_boot is not None
+        and now.last_boot < now.since
+    )
 
 
 def _ids(nodes: list[VisibleNode]) -> frozenset[str]:
@@ -131,7 +163,7 @@ def _extensions(
     account: Account, pool: Pool, node: VisibleNode, gate: dict[str, Any]
 ) -> dict[str, str | None]:
     """What each extension that the gate asks for has come to on this node; none where it is of the past."""
-    if node.now.state.value in _ABOUT_THE_PAST:
+    if node.now.state.value in _ABOUT_THE_PAST or _boots_again(node):
         return {}
     wanted = gate.get("extension_names") or [item["name"] for item in pool.definition.extensions]
     found = {name.lower(): now for name, now in account.extensions_of(pool, node).items()}
@@ -142,7 +174,10 @@ def _failed_resize(
     account: Account, pool: Pool, gate: dict[str, Any], needed: int, now: datetime, slack: float
 ) -> list[Words]:
     errors = pool.resize.errors_at(now)
-    is_short = sum(account.counts_at(pool, now)) < needed
+    counts, scale = account.counts_at(pool, now), pool.definition.scale
+    is_short = sum(counts) < needed
+    if "min_nodes" not in gate:
+        is_short = counts[0] < scale.dedicated or counts[1] < scale.low_priority
     if not errors or not is_short or gate.get("on_failure") == "wait":
         return []
     if not any(error.code in _FATAL for error in errors):

@@ -1,0 +1,137 @@
+"""A deadline ends the gate in each of its modes, whatever it waits for then; and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import datetime, timezone
+from types import SimpleNamespace
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_batchext.emulator.faults import read_fault
+from airflow_batchext.exceptions import GateFailedError, GateTimeoutError
+from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
+from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from tests.airflow_names import AirflowRescheduleException
+from tests.repair.conftest import books as books
+from tests.repair.conftest import fails, journal
+from tests.sensors.test_extension import Store, context, sensor
+
+#: What a loaded machine may take beside what is asked of the gate, in seconds.
+SLACK = 4.0
+
+
+def poke(azure, **change):
+    sensor(azure, azure_batchext_conn_id="official", **change).execute(context())
+
+
+def reschedule(azure, **change):
+    first = None
+    while True:
+        began = datetime.now(timezone.utc)
+        try:
+            gate = sensor(azure, azure_batchext_conn_id="official", mode="reschedule", **change)
+            return gate.execute(context(first))
+        except AirflowRescheduleException as again:
+            first = first or began
+            time.sleep(max(0.0, (again.reschedule_date - datetime.now(timezone.utc)).total_seconds()))
+
+
+def deferrable(azure, **change):
+    gate = sensor(azure, azure_batchext_conn_id="official", deferrable=True, **change)
+    try:
+        return gate.execute(context())
+    except TaskDeferred as deferred:
+        row = Trigger.from_object(deferred.trigger)
+
+    async def event():
+        (payload,) = [event.payload async for event in AzureBatchExtensionTrigger(**row.kwargs).run()]
+        return payload
+
+    return gate.execute_complete(context(), json.loads(json.dumps(asyncio.run(event()))))
+
+
+MODES = pytest.mark.parametrize("run", [poke, reschedule, deferrable])
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("fault", "one_request"),
+    [
+        ({"action": "throttle", "retry_after": 400, "count": 1000}, 0.0),
+        ({"action": "error", "status": 503, "retry_after": 90, "count": 1000}, 0.0),
+        ({"action": "error", "status": 500, "count": 1000}, 0.0),
+        ({"action": "slow", "seconds": 1.2, "count": 1000}, 1.2),
+        ({"action": "slow", "seconds": 2.5, "count": 1000}, 2.5),
+    ],
+    ids=lambda value: value["action"] + str(value.get("seconds", "")) if isinstance(value, dict) else "",
+)
+def test_a_deadline_ends_every_mode_within_one_request(azure, run, fault, one_request):
+    azure.create(ready=False)
+    azure.emulator.faults.add(read_fault({"path": "*/pools/*", **fault}))
+    began = time.monotonic()
+    with pytest.raises(GateTimeoutError, match=r"did not open within 3 seconds; still missing: .+"):
+        run(azure, timeout=3, poke_interval=1)
+    passed = time.monotonic() - began
+    azure.emulator.faults.clear()
+    assert 3.0 <= passed < 3.0 + one_request + SLACK
+
+
+@MODES
+def test_the_last_look_is_made_before_the_deadline_and_at_everything(azure, run):
+    azure.create(ready=False)
+    azure.emulator.requests.clear()
+    with pytest.raises(GateTimeoutError, match="is resizing; 2 of 2 nodes are not there yet"):
+        run(azure, timeout=3, poke_interval=2)
+    assert azure.reads("/nodes?"), "a whole look"
+
+
+def test_an_open_that_a_worker_resumes_too_late_is_looked_at_again(azure):
+    azure.create()
+    gate = sensor(azure, deferrable=True, timeout=600, azure_batchext_conn_id="official")
+    created = gate.execute(context())["pool_created"]
+    report = {"pool_id": azure.pool_id, "pool_created": created, "nodes": {}, "oldest_reading_seconds": 250.0}
+    event = {"status": "open", "text": "2 of 2", "report": report, "started": time.time() - 100}
+    young = {**event, "at": time.time() - 20}
+    assert gate.execute_complete(context(), young)["nodes"] == {}, "as the triggerer saw it"
+    old = {**event, "at": time.time() - 100}
+    assert len(gate.execute_complete(context(), old)["nodes"]) == 2, "looked at again"
+    azure.emulator.account.preempt_node(azure.pool_id, 0)
+    with pytest.raises(TaskDeferred) as deferred:
+        gate.execute_complete(context(), old)
+    assert deferred.value.trigger.deadline == pytest.approx(old["started"] + 600)
+    assert deferred.value.trigger.pool_created == created
+    azure.emulator.account.recreate_pool(azure.pool_id)
+    with pytest.raises(GateFailedError, match="created anew"):
+        gate.execute_complete(context(), old)
+    assert gate.execute_complete(context(), event)["nodes"] == {}, "an event of an earlier version"
+
+
+def owned(store=None):
+    ti = SimpleNamespace(dag_id="d", task_id="gate", run_id="r", map_index=-1, try_number=1)
+    return {"ti": ti} if store is None else {"ti": ti, "task_state_store": store}
+
+
+def test_the_last_look_after_airflows_own_limit_begins_no_repair(azure, books):
+    azure.emulator.scenario = fails({"node": 1})
+    azure.create(3)
+    gate = sensor(azure, deferrable=True, timeout=600, repair={})
+    with pytest.raises(GateFailedError, match="ProvisioningState/failed/7"):
+        gate.resume_execution("__fail__", {"error": "Trigger timeout"}, owned())
+    assert (books.done, journal(azure)) == ([], None)
+
+
+def test_the_last_look_after_airflows_own_limit_knows_on_which_pool_the_gate_was_set(azure):
+    azure.create(ready=False)
+    store = Store()
+    with pytest.raises(TaskDeferred):
+        sensor(azure, deferrable=True, timeout=600).execute(owned(store))
+    azure.emulator.account.recreate_pool(azure.pool_id)
+    azure.pass_time(300)
+    again = AzureBatchExtensionSensor(task_id="gate", pool_id=azure.pool_id, deferrable=True, timeout=600)
+    with pytest.raises(GateFailedError, match="created anew"):
+        again.resume_execution("__fail__", {"error": "Trigger timeout"}, owned(store))
