@@ -357,7 +357,8 @@ def agent_troubles(node: Node, expected: Sequence[str], extensions: Sequence[Ext
     """
     if not node.state or node.state in VOID_STATES:
         return ()  # without a state it may be one that leaves
-    own = None if node.boots_again else _own_extension(expected, extensions)
+    # A failure of the boot before has until the end of the grace time to be told anew.
+    own = _own_extension(expected, extensions)
     said = [_reports(own)] if own is not None and own.phase is Phase.FAILED else []
     return (*said, *(error.text for error in node.errors if error.fatal))
 

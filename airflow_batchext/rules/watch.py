@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from airflow_batchext.batch.data_plane import Node, Phase, Pool, epoch_seconds
+from airflow_batchext.batch.data_plane import VOID_STATES, Node, Phase, Pool, epoch_seconds
 from airflow_batchext.rules.gate import NodeReport, Outcome, Rules, Verdict, hopeless, judge, pool_misses
 from airflow_batchext.rules.memory import Memory
 from airflow_batchext.rules.reads import (
@@ -327,7 +327,9 @@ class Watch:
         return [
             node_id
             for node_id in node_ids
-            if node_id and not self._memory[node_id].node.is_void and not self._memory.is_known(node_id, now)
+            if node_id
+            and self._memory[node_id].node.state not in VOID_STATES
+            and not self._memory.is_known(node_id, now)
         ]
 
     def _share(self, pending: Sequence[str], *, matters: bool) -> list[str]:

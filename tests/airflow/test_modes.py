@@ -106,6 +106,7 @@ def test_every_mode_reports_the_same(airflow: Airflow, run: str, scenario: str):
     reports = [airflow.xcom("gate_scenarios", run, f"{scenario}-{mode}") for mode in MODES]
     for report in reports:
         assert report.pop("seconds") > 1
+        assert 0 <= report.pop("oldest_reading_seconds") <= 300, "as old as the gate lets it be"
         assert len(report["nodes"]) == 2
         for node in report["nodes"].values():
             node.pop("state")  # idle by then or still starting: the modes look at different moments

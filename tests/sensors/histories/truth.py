@@ -93,8 +93,7 @@ def truth(
             broken_for = (now - node.now.since).total_seconds()
             agent = own_extension(account, pool, node)
             has_no_agent = state not in _ABOUT_THE_PAST and (
-                (agent == "fail" and not is_named and not boots)
-                or any(code in _NO_TASKS for code, _ in node.node.errors)
+                (agent == "fail" and not is_named) or any(code in _NO_TASKS for code, _ in node.node.errors)
             )
             is_broken = has_no_agent or (not is_allowed and state in _BROKEN)
             if is_broken and broken_for >= gate.get("node_grace", 900.0) + slack:
