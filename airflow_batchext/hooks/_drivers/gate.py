@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,25 +77,26 @@ def look(
     :param whole: not only a glance at what kept the gate closed the last time.
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
-    with look_span(watch.pool_id) as span:
-        began = time.monotonic()
-        verdict = drive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole), deadline)
-        return note_verdict(span, _timed(verdict, time.monotonic() - began))
+    with _looking(watch.pool_id) as noted:
+        return noted(drive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole), deadline))
 
 
 async def alook(
     hook: AzureBatchNodeHook, watch: Watch | Healing, *, deadline: Deadline = NEVER, whole: bool = False
 ) -> Verdict:
     """``look`` on the hook's async client; nothing that is under way at the deadline is waited for."""
-    with look_span(watch.pool_id) as span:
+    with _looking(watch.pool_id) as noted:
+        return noted(await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole), deadline))
+
+
+@contextmanager
+def _looking(pool_id: str) -> Iterator[Callable[[Verdict], Verdict]]:
+    """Trace a look, and say when it began by the service's clock, which may not have been known then."""
+    with look_span(pool_id) as span:
         began = time.monotonic()
-        verdict = await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole), deadline)
-        return note_verdict(span, _timed(verdict, time.monotonic() - began))
-
-
-def _timed(verdict: Verdict, seconds: float) -> Verdict:
-    """The same with its beginning by the service's clock, which may not have been known then."""
-    return replace(verdict, began=verdict.ended - seconds)
+        yield lambda verdict: note_verdict(
+            span, replace(verdict, began=verdict.ended - (time.monotonic() - began))
+        )
 
 
 def give_back(hook: AzureBatchNodeHook, repair: Repair) -> str:
