@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout
+else:
+    from async_timeout import timeout
 
 #: How long the look at a deadline may take.
 LAST_LOOK_SECONDS = 2.0
@@ -29,6 +35,19 @@ def within(seconds: float) -> Iterator[None]:
 def look_within(seconds: float) -> AbstractContextManager[None]:
     """``within``, for a look that somebody's wait ends with: it has two seconds, however late it is."""
     return within(max(seconds, LAST_LOOK_SECONDS))
+
+
+@asynccontextmanager
+async def over_within(seconds: float) -> AsyncIterator[None]:
+    """``within`` in an event loop: not only requests, but whatever is awaited inside ends by then.
+
+    Not ``asyncio.wait_for``, which until Python 3.12 loses a cancellation that comes just as it ends.
+
+    :raises asyncio.TimeoutError: if it was not over.
+    """
+    with within(seconds):
+        async with timeout(None if seconds == float("inf") else seconds):
+            yield
 
 
 def seconds_left() -> float:

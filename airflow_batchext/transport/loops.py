@@ -11,6 +11,7 @@ from azure.core.exceptions import ServiceResponseError, ServiceResponseTimeoutEr
 from azure.core.pipeline.transport import AioHttpTransport
 
 from airflow_batchext.transport._answers import MOST_BYTES
+from airflow_batchext.transport._deadline import over_within
 from airflow_batchext.transport._rules import Rules, check_sleep, too_large
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
         if stream:
             return await super().send(request, stream=True, proxies=proxies, **options)
         try:
-            # Not asyncio.wait_for: before Python 3.12 it swallows a cancellation that comes with the answer.
-            async with asyncio.timeout(None if left == float("inf") else left):
+            async with over_within(left):
                 return await self._send(request, proxies, options)
         except TimeoutError as error:
             raise ServiceResponseTimeoutError("the answer did not come in time", error=error) from error

@@ -23,6 +23,7 @@ from airflow_batchext.rules.deadline import NEVER, Deadline
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import Taken
 from airflow_batchext.rules.watch import Watch
+from airflow_batchext.transport import over_within
 
 if TYPE_CHECKING:
     from airflow_batchext.repair.controller import Repair
@@ -88,14 +89,12 @@ class SharedLooks:
     @asynccontextmanager
     async def _turn_before(self, deadline: Deadline) -> AsyncIterator[bool]:
         """Wait for our turn to look, but not beyond the deadline; say whether it came."""
-        if not self._turn.locked() or deadline is NEVER:
-            await self._turn.acquire()
-        else:
-            try:
-                await asyncio.wait_for(self._turn.acquire(), deadline.left)
-            except asyncio.TimeoutError:
-                yield False
-                return
+        try:
+            async with over_within(deadline.left):
+                await self._turn.acquire()
+        except asyncio.TimeoutError:
+            yield False
+            return
         try:
             yield True
         finally:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_batchext.diagnosis import diagnose
 from airflow_batchext.hooks.health import aread_health, read_health
 from airflow_batchext.rules.deadline import NEVER
+from airflow_batchext.transport import over_within
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth
@@ -31,9 +32,9 @@ async def acauses(
     hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None = None, deadline: Deadline = NEVER
 ) -> str:
     """``causes`` on the hook's async client."""
-    left = None if deadline is NEVER else deadline.left
     try:
-        return _told(await asyncio.wait_for(aread_health(hook, pool_id, rules=rules), left))
+        async with over_within(deadline.left):
+            return _told(await aread_health(hook, pool_id, rules=rules))
     except asyncio.TimeoutError:
         return ""
 

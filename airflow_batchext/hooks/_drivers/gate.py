@@ -38,7 +38,7 @@ from airflow_batchext.rules.reads import (
     ReadNodes,
     ReadPool,
 )
-from airflow_batchext.transport import within
+from airflow_batchext.transport import over_within, within
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Body, Flow
@@ -164,9 +164,9 @@ async def _in_time(hook: AzureBatchNodeHook, pool_id: str, ask: Ask, deadline: D
     """The answer, if it comes before the deadline."""
     if deadline.has_passed:
         return TOO_LATE
-    left = None if deadline is NEVER else deadline.left
     try:
-        return await asyncio.wait_for(hook.arun(answer_of(pool_id, ask, deadline)), left)
+        async with over_within(deadline.left):
+            return await hook.arun(answer_of(pool_id, ask, deadline))
     except asyncio.TimeoutError:
         return TOO_LATE
 
