@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 #: A gate that comes only after its deadline (a triggerer was away, Airflow was late) looks once all the same;
 #: that look may take so long.
 LATE_LOOK_SECONDS = 60.0
+# So long before the deadline the last look begins, at least: a loaded machine wakes late.
+_SHORTEST_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,8 @@ class Deadline:
         """Whether it is over."""
         return self.clock() >= self.at
 
-    def cut(self, seconds: float) -> float:
-        """A pause of so many seconds, or what is left for one."""
-        return min(seconds, self.left)
-
     def or_late(self) -> Deadline:
-        """The same; or, where it has passed already, the end of a look that is made all the same."""
+        """The same; or, for who comes only after it, the end of the look that is made all the same."""
         if not self.has_passed:
             return self
         return replace(self, at=self.clock() + LATE_LOOK_SECONDS)
@@ -50,7 +48,7 @@ NEVER = Deadline(float("inf"), lambda: 0.0)
 
 
 class Turns:
-    """When one gate looks next, and which of its looks is the last.
+    """When one gate looks next, which of its looks is the last, and when each has to be over.
 
     The last look is a whole one. It begins so long before the deadline as the longest look so far took, so
     that it is over by then; what is not is cut.
@@ -60,7 +58,9 @@ class Turns:
 
     def __init__(self, deadline: Deadline) -> None:
         self.deadline = deadline
-        self._longest = 0.0
+        #: When whatever begins now has to be over: later than the deadline only if the gate came too late.
+        self.limit = deadline.or_late()
+        self._longest = _SHORTEST_LOOK_SECONDS
 
     def took(self, seconds: float) -> None:
         """Note how long a look has taken."""

@@ -190,8 +190,8 @@ class Gate:
         :raises GateTimeoutError: if it did not open in time.
         """
         is_last, began = self._turns.is_last, time.time()
-        # Who comes after the deadline looks once all the same.
-        seen = look(self._hook, self._watch, deadline=self._deadline.or_late(), whole=is_last)
+        limit = self._turns.limit if self._ends_itself else self._deadline.or_late()
+        seen = look(self._hook, self._watch, deadline=limit, whole=is_last)
         self._turns.took(time.time() - began)
         verdict = self._verdict = self._own.judge(seen, time.time(), is_last=is_last)
         if verdict.summary != self._said:
@@ -269,6 +269,7 @@ class Gate:
         if status is GateStatus.TIMEOUT:
             raise self._ending(self._timed_out(text))
         try:
+            self._set(float(event["started"]))
             raise self._ending(self._failed(text + self._causes()))
         finally:
             self._hook.close()
@@ -316,7 +317,7 @@ class Gate:
         """Where a repair was tried in vain: why, as far as that is known."""
         if self.sensor.repair is None:
             return ""
-        return causes(self._hook, self.sensor.pool_id, self._rules, self._deadline.or_late())
+        return causes(self._hook, self.sensor.pool_id, self._rules, self._turns.limit)
 
     def _told(self, skip: AirflowSkipException) -> AirflowSkipException | BatchextError:
         """Airflow's own skip, which does not say for what, with the reason."""

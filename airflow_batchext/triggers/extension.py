@@ -123,7 +123,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         """Yield one event, when the gate has ended."""
         started, link = time.time() if self.started is None else self.started, ""
         ends = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
-        deadline = Deadline(ends, time.time)
+        turns = Turns(Deadline(ends, time.time))
         own = OwnPool(self.pool_created, started)
         try:
             async with SharedLooksLease(
@@ -133,15 +133,13 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 pool_created=self.pool_created,
                 interval=self.poll_interval,
                 repair=self._repair(),
-                deadline=deadline,
+                deadline=turns.deadline,
             ) as looks:
                 with gate_waiting():
-                    end = await self._wait(looks, deadline, own)
+                    end = await self._wait(looks, turns, own)
                 if self.ends_task and self.repair is not None and end.status is GateStatus.FAILED:
                     # No worker ends this task, so nobody else asks why it could not be mended.
-                    why = await acauses(
-                        looks.hook, self.pool_id, Rules.from_json(self.rules), deadline.or_late()
-                    )
+                    why = await acauses(looks.hook, self.pool_id, Rules.from_json(self.rules), turns.limit)
                     end = replace(end, text=end.text + why)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
@@ -162,16 +160,15 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         lease = lease_for(self.poll_interval)
         return Repair(self.pool_id, policy, owner=self.owner, keeps_journal=True, lease=lease)
 
-    async def _wait(self, looks: SharedLooks, deadline: Deadline, own: OwnPool) -> GateEnd:
-        since, turns = time.monotonic(), Turns(deadline)
+    async def _wait(self, looks: SharedLooks, turns: Turns, own: OwnPool) -> GateEnd:
+        since = time.monotonic()
         # A task that was deferred by a worker has looked already.
         pause = 0.0 if self.ends_task else max(self.poll_interval, (self.not_before or 0.0) - time.time())
         said = known = ""
         while True:
             await asyncio.sleep(turns.pause(pause))
             is_last, began = turns.is_last, time.time()
-            # Who comes after the deadline looks once all the same.
-            verdict = await looks.verdict(since, deadline=deadline.or_late(), is_last=is_last)
+            verdict = await looks.verdict(since, deadline=turns.limit, is_last=is_last)
             turns.took(time.time() - began)
             verdict = own.judge(verdict, time.time(), is_last=is_last)
             if verdict.summary != said:
@@ -181,8 +178,8 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 return GateEnd(GateStatus.OPEN, said, verdict.report())
             if verdict.outcome is Outcome.FAIL:
                 return GateEnd(GateStatus.FAILED, verdict.listed(), verdict.report())
-            if is_last or deadline.has_passed:
-                await asyncio.sleep(deadline.left)
+            if is_last or turns.deadline.has_passed:
+                await asyncio.sleep(turns.deadline.left)
                 return GateEnd(GateStatus.TIMEOUT, missing_text(verdict, known), verdict.report())
             if not verdict.cut:
                 known = verdict.listed()

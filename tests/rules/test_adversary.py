@@ -409,27 +409,29 @@ def test_a_gate_does_not_open_while_nobody_can_tell_whether_the_pool_is_being_re
 # --- the one deadline (14, 15) -----------------------------------------------------------------------------
 
 
-def test_every_pause_is_cut_so_that_the_last_look_is_over_by_the_deadline():
+@pytest.mark.parametrize("deadline", [0.5, 3.0, 100.0, 3600.0])
+def test_every_pause_is_cut_so_that_the_last_look_is_over_by_the_deadline(deadline):
     now = [0.0]
-    turns = Turns(Deadline(100.0, lambda: now[0]))
-    assert (turns.pause(30.0), turns.pause(400.0), turns.is_last) == (30.0, 100.0, False)
-    turns.took(4.0)
-    turns.took(3.0)
-    assert (turns.pause(400.0), turns.is_last) == (96.0, False)
-    now[0] = 96.0
+    turns = Turns(Deadline(deadline, lambda: now[0]))
+    assert (turns.pause(0.1), turns.is_last) == (0.1, False)
+    assert turns.pause(4000.0) == deadline - 0.25, "a loaded machine wakes late"
+    turns.took(deadline / 10)
+    turns.took(deadline / 20)
+    longest = max(0.25, deadline / 10)
+    assert turns.pause(4000.0) == pytest.approx(deadline - longest)
+    now[0] = deadline - longest
     assert (turns.pause(30.0), turns.is_last) == (0.0, True)
 
 
-def test_who_comes_after_the_deadline_has_a_look_of_limited_length():
+def test_who_comes_after_the_deadline_has_a_look_of_limited_length_and_nobody_else():
     now = [90.0]
     deadline = Deadline(100.0, lambda: now[0])
-    assert (deadline.or_late(), deadline.left, deadline.cut(30.0)) == (deadline, 10.0, 10.0)
+    turns = Turns(deadline)
+    assert (deadline.left, deadline.or_late(), turns.limit) == (10.0, deadline, deadline)
     now[0] = 150.0
-    assert (deadline.has_passed, deadline.left, deadline.or_late().at) == (
-        True,
-        0.0,
-        150.0 + LATE_LOOK_SECONDS,
-    )
+    assert (deadline.left, deadline.has_passed) == (0.0, True)
+    assert turns.limit.has_passed, "it was in time, and has had its looks"
+    assert Turns(deadline).limit.at == 150.0 + LATE_LOOK_SECONDS
 
 
 @pytest.mark.parametrize("after", range(6))

@@ -22,36 +22,37 @@ class Fault(NamedTuple):
 
 FAULTS = [Fault(*fault) for fault in [
     # --- whose a verdict is
-    ("rules.sharing", "if self.began > asked:", "if True:", 694576),
-    ("rules.sharing", "self.verdict.outcome is Outcome.WAIT and not is_due", "not is_due", 33598),
+    ("rules.sharing", "if self.began > asked:", "if True:", 737987),
+    ("rules.sharing", "self.verdict.outcome is Outcome.WAIT and not is_due", "not is_due", 339835),
     ("rules.sharing", "if self.created and pool.created != self.created:", "if False:", 3258),
     ("rules.watch", "if self._follows and self.pool_created not in", "if False and self.pool_created not in", 378),
     # --- the one deadline
-    ("rules.deadline", "return min(wanted, max(0.0, self.deadline.left - self._longest))", "return wanted", 694576),
-    ("rules.deadline", "return self.clock() >= self.at", "return False", 694576),
+    ("rules.deadline", "return min(wanted, max(0.0, self.deadline.left - self._longest))", "return wanted", 737987),
+    ("rules.deadline", "return self.clock() >= self.at", "return False", 737987),
+    ("rules.deadline", "self.limit = deadline.or_late()", "self.limit = replace(deadline, at=deadline.at + 1e4)", 2),
     # --- what is remembered, and for how long
     ("rules.memory", "return self.read_at < now - seconds", "return False", 126),
     ("rules.memory", "if before.boot != node.boot:", "if False:", 207),
     ("rules.memory", "seen.answer, seen.read_at, seen.problem = answer, began, None", "seen.answer, seen.read_at, seen.problem = answer, began + 1e6, None", 2658),
     ("rules.memory", "return seen.problem is None or not seen.is_older(self.rules.max_age, now)", "return True", 2461),
-    ("rules.watch", "(verdict.outcome is Outcome.FAIL and not is_sure)", "False", 444576),
+    ("rules.watch", "(verdict.outcome is Outcome.FAIL and not is_sure)", "False", 472362),
     # --- what has to hold at one instant
-    ("rules.watch", "has_moved = pool_again.fingerprint != pool.fingerprint", "has_moved = False", 771984),
-    ("rules.watch", "if has_moved or self._moments(nodes_again) != self._moments(nodes):", "if has_moved:", 694576),
+    ("rules.watch", "has_moved = pool_again.fingerprint != pool.fingerprint", "has_moved = False", 820233),
+    ("rules.watch", "if has_moved or self._moments(nodes_again) != self._moments(nodes):", "if has_moved:", 737987),
     ("rules.watch", "            return nodes_unread(listed, pool)\n        nodes = [node for node in listed if not node.leaving]\n        self._memory.settle(nodes, now)", "            return nodes_unread(listed, pool)\n        nodes = list(listed)\n        self._memory.settle(nodes, now)", 1641),
-    ("batch.data_plane", "return self.state in VOID_STATES or self.boots_again", "return self.state in VOID_STATES", 5199),
+    ("batch.data_plane", "return self.state in VOID_STATES or self.boots_again", "return self.state in VOID_STATES", 501021),
     ("rules.gate", "if node.boots_again:\n        return False,", "if False:\n        return False,", 6),
     ("rules.gate", "return state in MACHINE_STATES and state in", "return state in", 3843),
-    ("rules.gate", 'if pool.allocation_state != "steady":\n        yield', 'if False:\n        yield', 771984),
+    ("rules.gate", 'if pool.allocation_state != "steady":\n        yield', 'if False:\n        yield', 820233),
     # --- how many nodes are enough
-    ("rules.gate", "if reports and not missing and ready < max(1, rules.min_nodes or 0):", "if False:", 8099),
+    ("rules.gate", "if reports and not missing and ready < max(1, rules.min_nodes or 0):", "if False:", 768948),
     ("rules.gate", "return max(0, pool.targets[0] - dedicated) + max(0, pool.targets[1] - low_priority)", "return max(0, needed - dedicated - low_priority)", 4161),
     ("rules.gate", "if pool.unscaled and", "if False and", 27),
     ("rules.gate", "is_tolerated = len(failed) <= tolerance", "is_tolerated = True", 39),
     ("rules.gate", "if broken and broken_for >= rules.node_grace:", "if broken:", 39),
     # --- repairs
-    ("repair.gate", "            return (yield from self._open(verdict))", "            return verdict", 297837),
-    ("repair.controller", "        if isinstance(seen, Problem):\n            return None", "        if isinstance(seen, Problem):\n            return False", 297837),
+    ("repair.gate", "            return (yield from self._open(verdict))", "            return verdict", 242966),
+    ("repair.controller", "        if isinstance(seen, Problem):\n            return None", "        if isinstance(seen, Problem):\n            return False", 242966),
     ("repair.planner", "ill[: max(0, len(ill) - self.tolerance)]", "ill", 4800),
 ]]  # fmt: skip
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_batchext.repair.requests import Remove, Restart
-from airflow_batchext.rules.deadline import Deadline, Turns
+from airflow_batchext.rules.deadline import LATE_LOOK_SECONDS, Deadline, Turns
 from airflow_batchext.rules.gate import Outcome, Verdict
 from airflow_batchext.rules.sharing import OwnPool
 from benchmarks.simulation import wire_time
@@ -56,8 +56,9 @@ class Judge:
         end, deadline = self.world.time, self.setup.deadline
         if outcome == "timeout":
             end = max(end, deadline)
-        if end > deadline + READ_SECONDS + 0.01 and gate.since < deadline and not self._has_jumped():
-            raise WrongError(f"ended {end - deadline:g} s after its deadline")
+        limit = deadline if gate.since < deadline else gate.since + LATE_LOOK_SECONDS
+        if end > limit + READ_SECONDS + 0.01 and not self._has_jumped():
+            raise WrongError(f"ended {end - limit:g} s after its deadline")
         if outcome == "open":
             self._check_open(verdict, asked, end)
         elif outcome == "fail":

@@ -44,14 +44,13 @@ def play(run: Run) -> None:
             continue
         world.time = max(world.time, asked)
         is_last = gate.turns.is_last
-        limit = gate.turns.deadline.or_late() if gate.since >= deadline else gate.turns.deadline
         if taken is None or not taken.serves(
             since=gate.since, asked=asked, is_due=world.time >= due, is_last=is_last
         ):
             if setup.forgets:
                 watch = _watch(run, world, deadline, created=gate.own.created)
             began = world.time
-            verdict = _look(world, watch, limit, whole=is_last)
+            verdict = _look(world, watch, gate.turns.limit, whole=is_last)
             if verdict is None:  # the gate whose look it was is gone
                 gates.remove(gate)
                 continue

@@ -50,6 +50,7 @@ SETUPS = (
     Setup("of the wrong kind", nodes=({}, {}), targets=(1, 1)),
     Setup("mends, late", repairs=True, deadline=4.0),
     Setup("mends, tolerant", Rules(max_failed_nodes=1), nodes=({}, {"phase": BAD}), repairs=True),
+    Setup("comes late", nodes=({}, {}), deadline=-5.0),
 )
 
 
