@@ -12,11 +12,14 @@ import pytest
 from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_batchext.credentials import forget_tokens
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.exceptions import GateFailedError, GateTimeoutError
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.airflow_names import AirflowRescheduleException
+from tests.hostile.conftest import hostile as hostile
+from tests.hostile.service import bad_answers
 from tests.repair.conftest import books as books
 from tests.repair.conftest import fails, journal
 from tests.sensors.test_extension import Store, context, sensor
@@ -26,7 +29,7 @@ SLACK = 4.0
 
 
 def poke(azure, **change):
-    sensor(azure, azure_batchext_conn_id="official", **change).execute(context())
+    sensor(azure, **{"azure_batchext_conn_id": "official", **change}).execute(context())
 
 
 def reschedule(azure, **change):
@@ -34,7 +37,7 @@ def reschedule(azure, **change):
     while True:
         began = datetime.now(timezone.utc)
         try:
-            gate = sensor(azure, azure_batchext_conn_id="official", mode="reschedule", **change)
+            gate = sensor(azure, **{"azure_batchext_conn_id": "official", "mode": "reschedule", **change})
             return gate.execute(context(first))
         except AirflowRescheduleException as again:
             first = first or began
@@ -42,7 +45,7 @@ def reschedule(azure, **change):
 
 
 def deferrable(azure, **change):
-    gate = sensor(azure, azure_batchext_conn_id="official", deferrable=True, **change)
+    gate = sensor(azure, **{"azure_batchext_conn_id": "official", "deferrable": True, **change})
     try:
         return gate.execute(context())
     except TaskDeferred as deferred:
@@ -79,6 +82,52 @@ def test_a_deadline_ends_every_mode_within_one_request(azure, run, fault, one_re
     passed = time.monotonic() - began
     azure.emulator.faults.clear()
     assert 3.0 <= passed < 3.0 + one_request + SLACK
+
+
+@MODES
+@pytest.mark.parametrize("repair", [None, {}], ids=["", "mends"])
+@pytest.mark.parametrize(
+    "word", ["drips", "drips its head", "says nothing", "stops in the middle", "429 Retry-After: 3600"]
+)
+def test_a_deadline_ends_every_mode_though_no_answer_comes_to_its_end(azure, hostile, run, word, repair):
+    family = bad_answers(hostile.http, hostile.https)
+    (hostile.answer,) = [answer for answer in family if answer.name == word]
+    conn_id = azure.connect("hostile", hostile.connection())
+    began = time.monotonic()
+    with pytest.raises(GateTimeoutError, match=r"did not open within 2 seconds; still missing: .+"):
+        run(azure, azure_batchext_conn_id=conn_id, timeout=2, poke_interval=0.5, repair=repair)
+    assert 2.0 <= time.monotonic() - began < 2.0 + SLACK
+
+
+def test_another_gates_slow_sign_in_is_not_waited_for_beyond_my_deadline(azure):
+    azure.create(ready=False)
+    forget_tokens()
+    azure.emulator.faults.add(read_fault({"action": "slow", "seconds": 9.0, "path": "*/oauth2/*"}))
+
+    async def both():
+        def gate(seconds):
+            return AzureBatchExtensionTrigger(
+                pool_id=azure.pool_id,
+                azure_batchext_conn_id="azure_batchext_default",
+                poll_interval=0.1,
+                deadline=time.time() + seconds,
+                started=time.time(),
+                rules={"min_nodes": int(seconds)},  # another question: their looks are not shared
+            )
+
+        first = asyncio.create_task(anext(aiter(gate(60).run())))
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        event = (await anext(aiter(gate(1).run()))).payload
+        passed = time.monotonic() - began
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        return event, passed
+
+    event, passed = asyncio.run(both())
+    azure.emulator.faults.clear()
+    assert event["status"] == "timeout"
+    assert 0.9 < passed < 1.0 + SLACK
 
 
 @MODES
