@@ -11,7 +11,7 @@ from contextvars import ContextVar
 if sys.version_info >= (3, 11):
     from asyncio import timeout
 else:
-    from async_timeout import timeout
+    from async_timeout import timeout  # type: ignore[import-not-found]  # comes with aiohttp there
 
 #: How long the look at a deadline may take.
 LAST_LOOK_SECONDS = 2.0

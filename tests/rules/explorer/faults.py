@@ -1,4 +1,5 @@
 """Faults that are planted in the rules, one at a time, to see that the explorer finds each of them."""
+# ruff: noqa: E501
 
 from __future__ import annotations
 
