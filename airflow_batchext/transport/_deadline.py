@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
-
-if sys.version_info >= (3, 11):
-    from asyncio import timeout
-else:
-    from async_timeout import timeout  # type: ignore[import-not-found]  # comes with aiohttp there
 
 #: How long the look at a deadline may take.
 LAST_LOOK_SECONDS = 2.0
@@ -41,12 +36,12 @@ def look_within(seconds: float) -> AbstractContextManager[None]:
 async def over_within(seconds: float) -> AsyncIterator[None]:
     """``within`` in an event loop: not only requests, but whatever is awaited inside ends by then.
 
-    Not ``asyncio.wait_for``, which until Python 3.12 loses a cancellation that comes just as it ends.
+    Not ``asyncio.wait_for``, which before Python 3.12 swallows a cancellation that comes with the answer.
 
-    :raises asyncio.TimeoutError: if it was not over.
+    :raises TimeoutError: if it was not over.
     """
     with within(seconds):
-        async with timeout(None if seconds == float("inf") else seconds):
+        async with asyncio.timeout(None if seconds == float("inf") else seconds):
             yield
 
 

@@ -92,7 +92,7 @@ class SharedLooks:
         try:
             async with over_within(deadline.left):
                 await self._turn.acquire()
-        except asyncio.TimeoutError:
+        except TimeoutError:
             yield False
             return
         try:

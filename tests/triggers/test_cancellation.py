@@ -1,69 +1,83 @@
-"""A triggerer cancels a trigger at any moment, also in the very one in which an answer comes: it ends."""
+"""A trigger that is cancelled ends, at whatever moment of whatever request the triggerer does it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import pytest
 
 from airflow_batchext.transport.loops import AsyncGuardedTransport
+from airflow_batchext.triggers import _sharing
 from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 from tests.repair.conftest import fails
-from tests.triggers.test_repair import INSTANCE
-from tests.waiting import until
-
-ANSWERS = range(1, 9)
 
 
-def triggers(pool_id: str) -> dict[str, Any]:
-    """One of each, that would wait for long."""
-    common: dict[str, Any] = {
-        "pool_id": pool_id,
-        "azure_batchext_conn_id": "azure_batchext_default",
-        "poll_interval": 0.01,
-    }
-    ends: dict[str, Any] = {**common, "deadline": time.time() + 900}
-    return {
-        "extension": AzureBatchExtensionTrigger(**ends, started=time.time(), rules={"on_failure": "wait"}),
-        "events": AzureBatchPoolEventTrigger(**common, events=["ready", "lost"]),
-        "pool": AzureBatchPoolTrigger(**ends, goal="gone"),
-        "repair": AzureBatchRepairTrigger(**ends, owner="d.t r", policy={"order": ["replace"]}),
-    }
+def given(azure):
+    return {"pool_id": azure.pool_id, "azure_batchext_conn_id": "official", "poll_interval": 0.01}
 
 
-@pytest.mark.parametrize("answers", ANSWERS)
-@pytest.mark.parametrize("kind", ["extension", "events", "pool", "repair"])
-async def test_a_trigger_ends_when_it_is_cancelled_as_an_answer_comes(azure, monkeypatch, kind, answers):
+TRIGGERS = {
+    "gate": lambda azure: AzureBatchExtensionTrigger(**given(azure), timeout=900, ends_task=True),
+    "gate that mends": lambda azure: AzureBatchExtensionTrigger(
+        **given(azure), timeout=900, ends_task=True, repair={"order": ["replace"]}
+    ),
+    "repair": lambda azure: AzureBatchRepairTrigger(
+        **given(azure), deadline=time.time() + 900, owner="me", policy={"order": ["replace"]}
+    ),
+    "pool": lambda azure: AzureBatchPoolTrigger(
+        **{**given(azure), "azure_batchext_conn_id": "azure_batchext_default"},
+        goal="gone",
+        deadline=time.time() + 900,
+    ),
+    "watcher": lambda azure: AzureBatchPoolEventTrigger(**given(azure)),
+}
+
+
+class Cancelled:
+    """Has a task be cancelled so many passes of the loop after that answer was read."""
+
+    def __init__(self, monkeypatch, answer, passes):
+        self.sent = self.read = 0
+        self.task: asyncio.Task | None = None
+        received = AsyncGuardedTransport._send
+
+        async def receive(transport, *arguments):
+            self.sent += 1
+            response = await received(transport, *arguments)
+            self.read += 1
+            if self.read == answer + 1:
+                self._cancel_after(passes)
+            return response
+
+        monkeypatch.setattr(AsyncGuardedTransport, "_send", receive)
+
+    def _cancel_after(self, passes):
+        if passes:
+            asyncio.get_running_loop().call_soon(self._cancel_after, passes - 1)
+        else:
+            self.task.cancel()
+
+
+@pytest.mark.parametrize("passes", range(5))
+@pytest.mark.parametrize("answer", range(7))
+@pytest.mark.parametrize("kind", TRIGGERS)
+async def test_a_cancelled_trigger_ends(azure, monkeypatch, kind, answer, passes):
     azure.emulator.scenario = fails({"node": 0})
-    azure.create(2)
-    trigger = triggers(azure.pool_id)[kind]
-    trigger.task_instance = INSTANCE
-    reads, came = AsyncGuardedTransport._send, []
-
-    async def read(self: Any, *args: Any) -> Any:
-        answer = await reads(self, *args)
-        came.append(answer)
-        if len(came) == answers:
-            running.cancel()
-        return answer
-
-    async def run() -> None:
-        async for _ in trigger.run():
-            pass
-
-    monkeypatch.setattr(AsyncGuardedTransport, "_send", read)
-    running = asyncio.create_task(run())
+    azure.create(2, ready=kind != "gate")
+    point = Cancelled(monkeypatch, answer, passes)
+    task = point.task = asyncio.create_task(anext(aiter(TRIGGERS[kind](azure).run())))
+    done, _ = await asyncio.wait([task], timeout=20)
+    sent = point.sent
+    await asyncio.sleep(0.02)
     try:
-        await until(lambda: len(came) >= answers)
-        # One that swallows its cancellation goes on for good.
-        await until(running.done, 20)
+        assert done, "it goes on"
+        assert task.cancelled()
+        assert point.sent == sent
+        assert not _sharing._shared.get(asyncio.get_running_loop())
     finally:
-        monkeypatch.setattr(AsyncGuardedTransport, "_send", reads)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-    assert running.cancelled()
+        task.cancel()
+        await asyncio.wait([task], timeout=5)

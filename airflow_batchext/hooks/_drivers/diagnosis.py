@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from airflow_batchext.diagnosis import diagnose
@@ -35,7 +34,7 @@ async def acauses(
     try:
         async with over_within(deadline.left):
             return _told(await aread_health(hook, pool_id, rules=rules))
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return ""
 
 

@@ -167,7 +167,7 @@ async def _in_time(hook: AzureBatchNodeHook, pool_id: str, ask: Ask, deadline: D
     try:
         async with over_within(deadline.left):
             return await hook.arun(answer_of(pool_id, ask, deadline))
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return TOO_LATE
 
 

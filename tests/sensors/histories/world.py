@@ -103,7 +103,7 @@ class World(Pool):
         self._first = here.created if here else None
         self._failing_since: float | None = None
         self._retry_after, self._has_looked, self._was_still = 0.0, False, True
-        self._glances, self._last_whole, self._longest_look = 0, self.now(), 0.0
+        self._glances, self._last_whole, self._longest_look = 0, self.now(), 0.25
         self._pauses, self.looks, self.clean_looks = 0, 0, 0
         self._ambush = history.ambush
         emulator.faults.add(*(read_fault(fault) for fault in history.faults))
