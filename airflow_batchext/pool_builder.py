@@ -257,12 +257,13 @@ def pool_document(
     resize_timeout: timedelta | str | None = None,
     evaluation_interval: timedelta | str | None = None,
     identities: Sequence[str] = (),
-    extensions: Sequence[AnyExtension] = (),
+    extensions: Sequence[AnyExtension | Mapping[str, Any]] = (),
     start_task: str | Mapping[str, Any] | None = None,
     task_slots: int | str | None = None,
     subnet_id: str | None = None,
     metadata: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
+    machine: Mapping[str, Any] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write a pool document: the body of ``Pool_Create``, with its secrets concealed.
@@ -275,17 +276,23 @@ def pool_document(
     :param resize_timeout: how long Azure tries to get the nodes, five minutes or more; 15 by default.
     :param evaluation_interval: the time between two evaluations of the formula; 15 minutes by default.
     :param identities: resource ids of the pool's user-assigned identities.
+    :param extensions: the pool's extensions; a mapping is one in the REST API's shape.
     :param start_task: a command line, run as an administrator and waited for, or a whole ``startTask``.
     :param task_slots: how many tasks a node runs at once.
     :param metadata: names and values for the pool itself; ``tags`` are those of the ARM resource.
+    :param machine: further members of ``virtualMachineConfiguration``, in the REST API's shape; they win.
     :param more: further members of ``properties``, in the REST API's shape; they win.
     :raises ParameterError: if both a formula and numbers of nodes are given, or neither.
     """
     if (formula is None) == (dedicated is None and low_priority is None):
         raise ParameterError("Say how many nodes: dedicated and low_priority, or a formula, and not both.")
-    machine: dict[str, Any] = {"imageReference": image._body(), "nodeAgentSkuId": image.node_agent}
+    virtual_machine: dict[str, Any] = {"imageReference": image._body(), "nodeAgentSkuId": image.node_agent}
     if extensions:
-        machine["extensions"] = [extension.body(image) for extension in extensions]
+        virtual_machine["extensions"] = [
+            dict(extension) if isinstance(extension, Mapping) else extension.body(image)
+            for extension in extensions
+        ]
+    virtual_machine |= machine or {}
     if formula is not None:
         scale = {"autoScale": _given(formula=formula, evaluationInterval=_duration(evaluation_interval))}
     else:
@@ -293,7 +300,7 @@ def pool_document(
         scale = {"fixedScale": {**fixed, **_given(resizeTimeout=_duration(resize_timeout))}}
     properties: dict[str, Any] = {
         "vmSize": size,
-        "deploymentConfiguration": {"virtualMachineConfiguration": machine},
+        "deploymentConfiguration": {"virtualMachineConfiguration": virtual_machine},
         "scaleSettings": scale,
         **_given(
             taskSlotsPerNode=task_slots,

@@ -16,9 +16,9 @@ def plain(value: object) -> Any:
     as_dict = getattr(value, "as_dict", None)
     if as_dict is None or not callable(as_dict) or isinstance(value, type):
         return value
-    try:
+    if hasattr(value, "_attribute_map"):  # a model of an older generation
+        body = as_dict(keep_readonly=False)
+    else:
         body = as_dict(exclude_readonly=True)
-    except TypeError:  # a model of an older generation
-        return as_dict()
     name = getattr(value, "name", None)
     return {"name": name, **body} if isinstance(body, dict) and isinstance(name, str) else body

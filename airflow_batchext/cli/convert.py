@@ -17,9 +17,8 @@ from airflow_batchext.batch.documents import rewritten
 
 if TYPE_CHECKING:
     from airflow_batchext.pool_spec import PoolDocument
-    from airflow_batchext.pool_spec._schema import Schema
 
-_FORMS = ("arm", "yaml", "data-plane", "template")
+_FORMS = ("arm", "yaml", "data-plane", "template", "builder")
 _TEMPLATE = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
 _API_VERSION = "2025-06-01"
 _USAGE_ERROR = 2
@@ -31,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its options."""
     parser.description = (
         "Write a pool document in another form: the body of ARM's call (JSON or YAML), that of the data "
-        "plane's (az batch pool create --json-file), or an ARM template. It takes all forms that validate "
-        "takes. What the other form has no place for is said on the standard error."
+        "plane's (az batch pool create --json-file), an ARM template, or Python for a DAG file. It takes all "
+        "forms that validate takes. What the other form has no place for is said on the standard error."
     )
     parser.add_argument("file", metavar="FILE", help="JSON or YAML file, or - for standard input")
     parser.add_argument("--to", choices=_FORMS, default="arm", help="the form to write (default: arm)")
@@ -81,8 +80,12 @@ def converted(pools: Sequence[PoolDocument], form: str) -> tuple[str, Lost]:
 
     :raises ValueError: if one of them is no pool.
     """
-    from airflow_batchext.pool_spec._planes import is_data_plane, to_data_plane, to_management_plane
-    from airflow_batchext.pool_spec._recognise import not_a_pool
+    from airflow_batchext.pool_spec._planes import (
+        is_data_plane,
+        to_data_plane,
+        to_management_plane,
+        without_read_only,
+    )
     from airflow_batchext.pool_spec._respell import respell
     from airflow_batchext.pool_spec._sdk_schema import data_plane_schema, pool_schema
 
@@ -92,38 +95,58 @@ def converted(pools: Sequence[PoolDocument], form: str) -> tuple[str, Lost]:
     bodies: list[dict[str, Any]] = []
     lost: Lost = []
     for pool in pools:
-        other = not_a_pool(pool.body) if isinstance(pool.body, Mapping) else None
-        if other is not None or not isinstance(pool.body, Mapping):
-            raise ValueError(f"{other.problem}. {other.mend}" if other else "this is no pool")
-        if is_data_plane(pool.body) == (form == "data-plane"):
-            bodies.append(dict(pool.body))
+        body = _pool(pool)
+        lost += pool.lost
+        if is_data_plane(body) == (form == "data-plane"):
+            bodies.append(body if form == "data-plane" else without_read_only(body, management))
             continue
         found = (
-            to_data_plane(respell(pool.body, management).document, management, data)
+            to_data_plane(respell(body, management).document, management, data)
             if form == "data-plane"
-            else to_management_plane(pool.body, management, data)
+            else to_management_plane(body, management, data)
         )
         bodies.append(found.body)
         lost += found.lost
-    return _text(bodies, form, management), lost
+    if form != "builder":
+        return _text(bodies, form), lost
+    from airflow_batchext.cli.builder_code import builder_code
+
+    text, unsaid = builder_code([respell(body, management).document for body in bodies])
+    return text, lost + unsaid
 
 
-def _text(bodies: list[dict[str, Any]], form: str, management: Schema) -> str:
-    top = management.types[management.root]
-    own = {"id", "etag", "systemData"} & {name for name, member in top.items() if member.read_only}
-    if form != "data-plane":
-        bodies = [{key: item for key, item in body.items() if key not in own} for body in bodies]
+def _pool(pool: PoolDocument) -> dict[str, Any]:
+    from airflow_batchext.pool_spec._planes import is_data_plane
+    from airflow_batchext.pool_spec._recognise import not_a_pool
+
+    if not isinstance(pool.body, Mapping):
+        raise ValueError("this is no pool")  # noqa: TRY004 - it is what was read, not how it was called
+    other = not_a_pool(pool.body)
+    if other is not None:
+        raise ValueError(f"{other.problem}. {other.mend}")
+    if not is_data_plane(pool.body) and not isinstance(pool.body.get("properties"), Mapping):
+        raise ValueError("properties is missing, so this is no pool as yet: batchext validate says more")
+    return dict(pool.body)
+
+
+def _text(bodies: list[dict[str, Any]], form: str) -> str:
     if form == "template":
-        return _json(_template(bodies))
+        return json_text(_template(bodies))
     if form == "yaml":
         import yaml
 
         return yaml.safe_dump_all(bodies, sort_keys=False, allow_unicode=True, width=110)
-    return _json(bodies[0] if len(bodies) == 1 else bodies)
+    return json_text(bodies[0] if len(bodies) == 1 else bodies)
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+def json_text(value: object) -> str:
+    """A value as JSON for people, in UTF-8."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a character, which JSON can escape
+        return json.dumps(value, indent=2) + "\n"
+    return text
 
 
 def _template(bodies: list[dict[str, Any]]) -> dict[str, Any]:
@@ -132,7 +155,11 @@ def _template(bodies: list[dict[str, Any]]) -> dict[str, Any]:
             "type": "Microsoft.Batch/batchAccounts/pools",
             "apiVersion": _API_VERSION,
             "name": f"[format('{{0}}/{{1}}', parameters('batchAccountName'), '{_quoted(body)}')]",
-            **rewritten({key: item for key, item in body.items() if key not in ("name", "type")}, _literal),
+            **rewritten(
+                {key: item for key, item in body.items() if key not in ("name", "type")},
+                lambda value, _: _literal(value),
+                name=_literal,
+            ),
         }
         for body in bodies
     ]
@@ -148,9 +175,9 @@ def _quoted(body: Mapping[str, Any]) -> str:
     return str(body.get("name", "pool")).replace("'", "''")
 
 
-def _literal(value: Any, _: object) -> Any:
+def _literal(value: Any) -> Any:
     """A text so that a template does not take it for an expression."""
-    return f"[{value}" if isinstance(value, str) and value.startswith("[") else value
+    return f"[{value}" if isinstance(value, str) and value.startswith("[") and value.endswith("]") else value
 
 
 def _say(text: str, status: int) -> int:

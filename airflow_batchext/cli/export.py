@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from airflow_batchext.cli.convert import write
+from airflow_batchext.cli.convert import json_text, write
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 
 _FORMS = ("yaml", "json")
@@ -34,8 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    import json
-
     import yaml
     from airflow.providers.common.compat.sdk import AirflowException
 
@@ -59,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _USAGE_ERROR
     found = as_asked_for(pool, management)
     if arguments.to == "json":
-        text = json.dumps(found.body, indent=2, ensure_ascii=False) + "\n"
+        text = json_text(found.body)
     else:
         text = yaml.safe_dump(found.body, sort_keys=False, allow_unicode=True, width=110)
     return write(text, found.lost, arguments.output)

@@ -5,13 +5,14 @@ A text or a list may hold several pools. Microsoft's examples wrap the body in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_batchext.batch.documents import at, kind_of
 from airflow_batchext.batch.sdk_models import plain
 from airflow_batchext.batch.values import as_text
+from airflow_batchext.pool_spec._snake import from_snake, is_snake
 from airflow_batchext.pool_spec._templates import (
     OF_A_RESOURCE,
     is_pool_resource,
@@ -24,6 +25,7 @@ from airflow_batchext.pool_spec._text import DocumentSyntaxError, Part, parse_te
 _BODIES = ("parameters", "pool")
 """What the body is called among the parameters of a call, in Microsoft's examples of either plane."""
 
+_ONLY_BODY = frozenset({"pool", "$schema"})
 _BESIDE = ("name", "type", "identity", "tags", "id", "etag")
 _OF_THE_CLI = frozenset({"resourceGroup"})
 
@@ -39,11 +41,16 @@ class PoolDocument:
     :param body: the body of ``Pool_Create``, or whatever else stands in its place.
     :param part: in which YAML document of the text it stands, from 0.
     :param path: where in that it stands, "" for the whole.
+    :param places: of a form that was turned into the body: where its members stand in the text, by where they
+        stand in the body; both from ``path`` on.
+    :param lost: what of such a form could not be carried: places in the text, each with the reason.
     """
 
     body: Any
     part: int = 0
     path: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
+    lost: Sequence[tuple[str, str]] = ()
 
     @property
     def name(self) -> str:
@@ -151,6 +158,12 @@ def _unwrapped(value: object, part: int, path: str) -> PoolDocument:
         if isinstance(parameters.get("properties"), Mapping):  # so on Microsoft's pages
             outside = {key: item for key, item in value.items() if key in _BESIDE}
             return PoolDocument({**outside, **parameters}, part, at(path, "parameters"))
+    inner = value.get("pool")
+    if isinstance(inner, Mapping) and value.keys() <= _ONLY_BODY:  # so in articles about the data plane
+        return _unwrapped(inner, part, at(path, "pool"))
+    if is_snake(value):
+        body, places = from_snake(value)
+        return PoolDocument(body, part, path, places)
     return PoolDocument(_without_surroundings(value), part, path)
 
 

@@ -33,12 +33,13 @@ _SAME: Final = (
     *("userAccounts", "metadata", "startTask", "mountConfiguration", "upgradePolicy"),
 )
 _FIXED: Final = ("targetDedicatedNodes", "targetLowPriorityNodes", "resizeTimeout")
+_CERTIFICATES: Final = "certificateReferences"
 _SAID_BY_THE_SERVICE: Final = frozenset(
     {
         *("url", "eTag", "odata.metadata", "lastModified", "creationTime", "state", "stateTransitionTime"),
         *("allocationState", "allocationStateTransitionTime", "currentDedicatedNodes", "resizeErrors"),
         *("currentLowPriorityNodes", "autoScaleRun", "stats", "poolStatistics", "identity"),
-        *("currentNodeCommunicationMode", "certificateReferences"),
+        *("currentNodeCommunicationMode", _CERTIFICATES),
     }
 )
 _PATHS: Final = (
@@ -63,8 +64,9 @@ _PATHS: Final = (
 """Places in the management plane's body with those in the data plane's; the first that fits counts."""
 _NO_IDENTITY = "pools of the data plane cannot be given an identity"
 _NO_TAGS = "pools of the data plane have no tags"
+_FORMULA_SAYS = "enableAutoScale is true, so the formula says how many nodes there are"
 _ONLY_RESIZE = "the data plane takes it in a resize only"
-_UNKNOWN = "the other plane has no such member"
+UNKNOWN: Final = "the other plane has no such member"
 
 
 @dataclass(slots=True)
@@ -128,7 +130,7 @@ def to_data_plane(body: Mapping[str, Any], management: Schema, data: Schema) -> 
     }
     for name in properties.keys() - known:
         if name not in members or not members[name].read_only:
-            cast.found.lost.append((at("properties", name), _UNKNOWN))
+            cast.found.lost.append((at("properties", name), UNKNOWN))
     return cast.found
 
 
@@ -157,11 +159,36 @@ def to_management_plane(body: Mapping[str, Any], management: Schema, data: Schem
     if body.get(name) is not None:
         shape = targets["applicationPackages"].shape
         properties["applicationPackages"] = cast.value(body[name], members[name].shape, shape, name)
+    if isinstance(body.get("identity"), Mapping):
+        cast.found.body["identity"] = _identity(body["identity"])
     if body.get("resourceTags"):
         cast.found.body["tags"] = body["resourceTags"]
     known = {*members, "resourceTags", *_SAID_BY_THE_SERVICE}
-    cast.found.lost += [(at("", key), _UNKNOWN) for key in body if key not in known and body[key] is not None]
+    if body.get(_CERTIFICATES):  # an empty list is the service's own
+        known.remove(_CERTIFICATES)
+    cast.found.lost += [(at("", key), UNKNOWN) for key in body if key not in known and body[key] is not None]
     return cast.found
+
+
+def without_read_only(body: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """A body of the management plane without what only Azure can set; the name stays."""
+    found = _settable(body, Shape("object", type_name=schema.root), schema)
+    return {**({"name": body["name"]} if "name" in body else {}), **found}
+
+
+def _settable(value: Any, shape: Shape, schema: Schema) -> Any:
+    if shape.kind == "object" and isinstance(value, Mapping):
+        members = schema.types[shape.type_name]
+        return {
+            name: item if name not in members else _settable(item, members[name].shape, schema)
+            for name, item in value.items()
+            if name not in members or not members[name].read_only
+        }
+    if shape.kind == "list" and shape.of is not None and is_list(value):
+        return [_settable(item, shape.of, schema) for item in value]
+    if shape.kind == "map" and shape.of is not None and isinstance(value, Mapping):
+        return {name: _settable(item, shape.of, schema) for name, item in value.items()}
+    return value
 
 
 def data_plane_path(path: str) -> str:
@@ -239,12 +266,27 @@ def _scale_forth(scale: Mapping[str, Any], found: Converted) -> None:
                 found.body[name] = auto[member]
 
 
+def _identity(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The identities of an answer, which lists them, as a request names them."""
+    owned = told.get("userAssignedIdentities")
+    if is_list(owned):
+        owned = [entry.get("resourceId") for entry in owned if isinstance(entry, Mapping)]
+    elif not isinstance(owned, Mapping):
+        return dict(told)
+    names = [name for name in owned if isinstance(name, str)]
+    return {**told, "userAssignedIdentities": {name: {} for name in names}}
+
+
 def _scale_back(body: Mapping[str, Any], found: Converted) -> dict[str, Any]:
     if body.get("enableAutoScale") is True:
         auto = {
             "formula": body.get("autoScaleFormula"),
             "evaluationInterval": body.get("autoScaleEvaluationInterval"),
         }
+        is_answer = bool(_SAID_BY_THE_SERVICE & body.keys() - {"identity"})
+        if not is_answer:  # where the service says how many the formula came to
+            targets = [name for name in _FIXED[:2] if body.get(name) is not None]
+            found.lost += [(name, _FORMULA_SAYS) for name in targets]
         return {"autoScale": {name: value for name, value in auto.items() if value is not None}}
     for name in ("autoScaleFormula", "autoScaleEvaluationInterval"):
         if body.get(name) is not None:
@@ -294,7 +336,7 @@ class _Cast:
                 continue
             other = spelt.get(self._rename(source.type_name, own[0]).casefold()) if own is not None else None
             if own is None or other is None:
-                self.found.lost.append((at(path, key), _UNKNOWN))
+                self.found.lost.append((at(path, key), UNKNOWN))
             else:
                 result[other[0]] = self.value(item, own[1].shape, other[1].shape, at(path, key))
         return result

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from airflow_batchext.pool_spec._finding import ARM_PAGE, Finding, error, object_at
+from airflow_batchext.secrets.names import squash
 
 _CONVERT = "'batchext convert'"
 _ACCOUNT_TYPE = "microsoft.batch/batchaccounts"
+_OF_ANY_RESOURCE = frozenset({"name", "type", "id", "etag", "identity", "tags", "systemdata", "location"})
+_OF_A_POOL = (
+    *("properties", "vmsize", "virtualmachineconfiguration", "deploymentconfiguration", "scalesettings"),
+    *("starttask", "networkconfiguration", "targetdedicatednodes", "nodeagentskuid", "imagereference"),
+    *("extensions", "useraccounts", "mountconfiguration", "taskslotspernode", "cloudserviceconfiguration"),
+)
+"""Members by which a pool is known, squashed: without any like these a document is something else."""
 _POOL_OF_A_JOB = ("autoPoolIdPrefix", "poolLifetimeOption", "autoPoolSpecification")
 
 
@@ -34,6 +43,11 @@ def _told(document: Mapping[str, Any]) -> tuple[str, str] | None:
     if any(member in document for member in _POOL_OF_A_JOB):
         what = "this is the pool that a job brings along (autoPoolSpecification), not one of its own"
         return what, "Give what stands in its member pool, in ARM's shape"
+    if "isAutoPool" in document:
+        what = "this is an event of Batch's log, not a pool"
+        return what, "Give the pool itself (batchext export POOL)"
+    if isinstance(schema, str) and "json-schema.org" in schema:
+        return "this is a JSON schema, not a pool", "Give the body of a pool"
     if isinstance(document.get("pool"), Mapping) or _is_cli_template(document):
         what = "this is a template of Batch Explorer or of the CLI's extension, not one pool"
         mend = "Give what stands in its member pool, with the values of its parameters, in ARM's shape"
@@ -57,9 +71,17 @@ def _told_of_others(document: Mapping[str, Any]) -> tuple[str, str] | None:
         return None  # the data plane's shape: told elsewhere
     if "commandLine" in document:
         return "this is a task, not a pool", "Give the body of the pool that it runs in"
-    if "poolInfo" in document or "jobManagerTask" in document:
+    if {"poolInfo", "jobManagerTask"} & document.keys() or isinstance(document.get("job"), Mapping):
         return "this is a job, not a pool", "Give the body of the pool that it runs in"
+    if not _has_something_of_a_pool(document):
+        return "nothing in this document is of a pool", "Give the body of a pool"
     return None
+
+
+def _has_something_of_a_pool(document: Mapping[str, Any]) -> bool:
+    names = [squash(key)[:64] for key in document if isinstance(key, str)]
+    own = [name for name in names if name not in _OF_ANY_RESOURCE]
+    return not own or any(get_close_matches(name, _OF_A_POOL, n=1, cutoff=0.75) for name in own[:50])
 
 
 def _is_account(document: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.documents import at
+from airflow_batchext.pool_spec._places import old_place
 
 if TYPE_CHECKING:
     from airflow_batchext.pool_spec._schema import Member, Schema, Shape
@@ -30,10 +31,7 @@ class Respelt:
 
     def old_place(self, path: str) -> str:
         """Where something stood before its members, or those around it, were renamed."""
-        for end in range(len(path), 0, -1):
-            if (end == len(path) or path[end] in ".[") and path[:end] in self.old_places:
-                return self.old_places[path[:end]] + path[end:]
-        return path
+        return old_place(path, self.old_places)
 
 
 def respell(document: Mapping[str, Any], schema: Schema) -> Respelt:

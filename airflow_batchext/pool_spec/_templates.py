@@ -30,7 +30,7 @@ def pools_of_template(template: Mapping[str, Any]) -> Iterator[tuple[str, dict[s
     values = _Values(template)
     for path, resource in _resources(template, "", 0):
         body = rewritten(resource, lambda value, _: values.evaluated(value), name=values.evaluated_name)
-        body = {key: item for key, item in body.items() if key not in OF_A_RESOURCE}
+        body = {key: item for key, item in body.items() if key not in OF_A_RESOURCE and item is not None}
         yield path, {**body, **named(resource, values.evaluated(resource.get("name")))}
 
 
@@ -80,10 +80,10 @@ class _Values:
 
     def evaluated(self, value: Any) -> Any:
         """What a value comes to; the very same one if that cannot be told."""
-        if isinstance(value, str) and value.startswith("[["):
-            return value[1:]  # so a template writes a text that begins with a bracket
         if not (isinstance(value, str) and value.startswith("[") and value.endswith("]")):
             return value
+        if value.startswith("[["):
+            return value[1:]  # so a template writes a text in brackets
         if len(value) > _LONGEST:
             return value
         found, rest = self._expression(value[1:-1], 0)

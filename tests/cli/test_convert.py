@@ -7,12 +7,16 @@ import json
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from airflow_batchext.cli.convert import converted
 from airflow_batchext.cli.main import main
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.pool_spec import parse_pools
+from airflow_batchext.pool_spec import PoolDocument, parse_pools
 from airflow_batchext.pool_spec._sdk_schema import check_pool
 from tests.conftest import document
+from tests.pool_spec.bodies import BODIES, WHOLE_BODIES
 from tests.pool_spec.documents import GOOD, with_change
 
 BODY = {key: item for key, item in GOOD.items() if key != "type"}
@@ -38,6 +42,47 @@ def test_a_document_is_the_same_pool_in_each_form(convert, form):
     assert (status, err) == (0, "")
     (pool,) = parse_pools(out, source="x")
     assert pool.body == (body | {"type": TYPE} if form == "template" else body)
+
+
+BRACKETS = st.sampled_from(
+    ["[x]", "[[x]", "[concat('a', 'b')]", "[[[x]]", "[x", "[[x", "x]", "[]", "[", "[1]"]
+)
+
+
+@given(WHOLE_BODIES | BODIES, BRACKETS, BRACKETS)
+@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+def test_a_document_comes_back_from_a_template(body, name, value):
+    body = {**body, "name": "p", "tags": {name: value, "a": [value]}}
+    text, lost = converted([PoolDocument(body)], "template")
+    assert lost == []
+    (pool,) = parse_pools(text, source="x.json")
+    assert pool.body == body | {"type": TYPE}
+
+
+@pytest.mark.parametrize("form", ["arm", "yaml", "template", "data-plane", "builder"])
+def test_what_cannot_be_written_in_utf_8_is_refused(convert, form):
+    status, out, err = convert('{"name": "p", "properties": {"vmSize": "\\ud800"}}', "--to", form)
+    assert status in (0, 1)
+    assert "Traceback" not in err
+    (out + err).encode()
+
+
+def test_what_azure_said_of_a_pool_is_left_out(convert):
+    answer = {
+        **BODY,
+        "id": "/x",
+        "etag": "y",
+        "properties": BODY["properties"] | {"allocationState": "Steady"},
+    }
+    assert json.loads(convert(answer)[1]) == BODY
+
+
+@pytest.mark.parametrize("body", [{}, {"name": "p"}, {"tags": {}}, {"propertis": {"vmSize": "x"}}])
+@pytest.mark.parametrize("form", ["arm", "yaml", "template", "data-plane", "builder"])
+def test_what_is_no_pool_as_yet_is_not_converted(convert, body, form):
+    status, out, err = convert(body, "--to", form)
+    assert (status, out) == (1, "")
+    assert "properties is missing" in err
 
 
 def test_the_other_plane_and_back(convert):

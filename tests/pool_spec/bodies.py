@@ -138,6 +138,39 @@ def _bodies() -> st.SearchStrategy[dict[str, Any]]:
 BODIES = _bodies()
 
 
+def _whole(member: Member) -> st.SearchStrategy[Any]:
+    """A value with all that may be in it: each member of an object, one entry in each list."""
+    if isinstance(member, Object):
+        return st.fixed_dictionaries(
+            {
+                name: _whole(inner)
+                for name, inner in member.members.items()
+                if not (isinstance(inner, Leaf) and inner.kind == "read-only")
+                and name not in OF_OLDER_VERSIONS
+            }
+        )
+    if isinstance(member, Many):
+        return _whole(member.of).map(lambda item: [item])
+    return _value(member, "")
+
+
+#: What the emulator takes from older clients, and the SDKs of today do not know.
+OF_OLDER_VERSIONS = {"targetNodeCommunicationMode", "applicationLicenses"}
+_OLD_PLACE_OF_A_DISK = "storageAccountType"
+
+
+def _one_scale(body: dict[str, Any], other: str) -> dict[str, Any]:
+    machine = body["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
+    for disk in machine["dataDisks"]:
+        disk.pop(_OLD_PLACE_OF_A_DISK)
+    del body["properties"]["scaleSettings"][other]
+    return {**body, "name": "p"}
+
+
+#: Bodies with every member, so far as one does not exclude another. The service would not take them.
+WHOLE_BODIES = st.builds(_one_scale, _whole(MANAGEMENT_POOL), st.sampled_from(["fixedScale", "autoScale"]))
+
+
 def read_back(body: dict[str, Any]) -> dict[str, Any]:
     """What the service returns of a pool that was made with this body."""
     definition = read_management(body)

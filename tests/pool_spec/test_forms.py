@@ -159,3 +159,35 @@ def test_a_model_of_the_data_plane_is_told_to_be_of_the_other_plane():
 def test_what_is_no_pool_is_passed_on_as_it_is(value):
     (pool,) = pools_in(value)
     assert pool.body == (value[0] if isinstance(value, list) else value)
+
+
+NO_POOLS = {
+    "an event of Batch's log": {"id": "p", "vmSize": "x", "isAutoPool": False},
+    "a JSON schema": {"$schema": "http://json-schema.org/draft-07/schema#", "title": "x", "type": "object"},
+    "a job": {"job": {"id": "j"}},
+    "nothing in this document is of a pool": {"version": 1, "interactions": [{"request": {}}]},
+}
+
+
+@pytest.mark.parametrize("what", NO_POOLS)
+def test_what_is_no_pool_is_named_once(what):
+    (finding,) = check_pool(NO_POOLS[what], pool_id="p")
+    assert what in finding.problem
+    assert finding.path == ""
+
+
+@pytest.mark.parametrize("document", [{"propertes": {}}, {"vmsizes": "x"}, {"name": "p"}, {"Properties": {}}])
+def test_what_has_something_of_a_pool_is_looked_at(document):
+    assert [f for f in check_pool(document, pool_id="p") if "nothing in this document" in f.problem] == []
+
+
+@pytest.mark.parametrize("inner", [{"id": "p", "vmSize": "x"}, GOOD])
+def test_the_body_in_an_article_is_the_member_pool(inner):
+    (pool,) = pools_in({"pool": inner})
+    assert (pool.body, pool.path) == (inner, "pool")
+
+
+def test_nulls_of_a_template_say_nothing():
+    resource = {"type": "Microsoft.Batch/batchAccounts/pools", "apiVersion": "1", "scale": None}
+    (pool,) = pools_in({"resources": [{**resource, "name": "a/p", "properties": GOOD["properties"]}]})
+    assert check_pool(pool.body) == check_pool({"name": "p", "properties": GOOD["properties"]})

@@ -141,26 +141,29 @@ def _check_all(
 
 def _check(pool: PoolDocument, name: str | None, account_check: AccountCheck | None) -> list[Finding]:
     """Check one pool. One without a name is one that gets it from the operator's ``pool_id``."""
+    from airflow_batchext.pool_spec._finding import warning
     from airflow_batchext.pool_spec._sdk_schema import check_pool
 
     nameless = name is None and isinstance(pool.body, Mapping) and pool.body.get("name") is None
     findings = check_pool(pool.body, pool_id=_NO_NAME if nameless else name)
-    findings += _of_the_data_plane(pool.body, name)
+    told = {(finding.path, finding.problem) for finding in findings}
+    within = _of_the_data_plane(pool.body, name)
+    findings += [finding for finding in within if (finding.path, finding.problem) not in told]
+    findings += [
+        warning(path, f"this cannot be carried: {why}", "See to it yourself") for path, why in pool.lost
+    ]
     if account_check is not None and isinstance(pool.body, Mapping):
         findings += account_check(name or pool.name, pool.body)
     return findings
 
 
 def _of_the_data_plane(body: object, name: str | None) -> list[Finding]:
-    """Check what stands in a body of the data plane, at its own places; that it is one is told already."""
-    from dataclasses import replace
-
-    from airflow_batchext.pool_spec._planes import data_plane_path, is_data_plane, to_management_plane
+    from airflow_batchext.pool_spec._check_data_plane import check_data_plane
+    from airflow_batchext.pool_spec._planes import is_data_plane
     from airflow_batchext.pool_spec._sdk_schema import check_pool, data_plane_schema, pool_schema
 
     management, data = pool_schema(), data_plane_schema()
     if not isinstance(body, Mapping) or not is_data_plane(body) or management is None or data is None:
         return []
-    found = to_management_plane(body, management, data)
-    findings = check_pool(found.body, pool_id=name or str(body.get("id") or _NO_NAME))
-    return [replace(finding, path=data_plane_path(finding.path)) for finding in findings]
+    pool_id = name or str(body.get("id") or _NO_NAME)
+    return check_data_plane(body, management, data, lambda found: check_pool(found, pool_id=pool_id))

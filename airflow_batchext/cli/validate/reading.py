@@ -17,6 +17,7 @@ from airflow_batchext.pool_spec import (
     parse_document,
     parse_pools,
 )
+from airflow_batchext.pool_spec._places import old_place
 
 _MAX_BYTES = 1024 * 1024
 STDIN = "-"
@@ -58,10 +59,11 @@ class Source:
             self._positions.append(Positions(self.text))
         located = []
         for finding in findings:
-            step = finding.path if finding.path.startswith("[") or not pool.path else f".{finding.path}"
-            path = f"{pool.path}{step}" if finding.path else pool.path
+            inner = old_place(finding.path, pool.places)
+            step = inner if inner.startswith("[") or not pool.path else f".{inner}"
+            path = f"{pool.path}{step}" if inner else pool.path
             line, column = self._positions[0].place(path, part=pool.part)
-            located.append(replace(finding, line=line, column=column))
+            located.append(replace(finding, path=inner, line=line, column=column))
         return sorted(located, key=lambda finding: (finding.severity, finding.line, finding.column))
 
 

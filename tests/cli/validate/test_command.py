@@ -274,3 +274,13 @@ def test_neither_airflow_nor_the_sdks_client_is_loaded_for_a_file(tmp_path):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_is_wrong_in_a_body_of_the_data_plane_is_told_once(file, validate):
+    body = {"id": "$pool", "vmSize": "${size}", "virtualMachineConfiguration": {}, "maxTasksPerNode": "<n>"}
+    status, out, _ = validate("--json", file(body))
+    assert status == 1
+    (pool,) = json.loads(out)["pools"]
+    told = [(finding["path"], finding["problem"]) for finding in pool["findings"]]
+    assert len(told) == len(set(told))
+    assert {"id", "vmSize", "maxTasksPerNode"} <= {path for path, _ in told}
