@@ -246,7 +246,7 @@ class TaskScenario(_Model):
         return _like(job, self.job) and _like(task, self.task)
 
 
-class Course(_Model):
+class ExtensionRun(_Model):
     """What one extension does in one boot of one node, once it may start."""
 
     outcome: Outcome = "succeed"
@@ -294,16 +294,16 @@ class Scenario(_Model):
             where = "" if isinstance(source, Mapping) else f" {source}"
             raise ValueError(f"the scenario{where} is not valid: {in_one_line(problem)}") from None
 
-    def course(self, pool: str, index: int, node_id: str, extension: str, boot: int) -> Course:
+    def extension_run(self, pool: str, index: int, node_id: str, extension: str, boot: int) -> ExtensionRun:
         """What an extension will do in one boot of a node."""
         for rule in self.extensions:
             if rule.matches(pool, index, node_id, extension, boot):
                 seconds = self.timings.extension if rule.after is None else rule.after
-                what = {name: getattr(rule, name) for name in Course.model_fields if name != "seconds"}
-                return Course(seconds=seconds, **what)
+                what = {name: getattr(rule, name) for name in ExtensionRun.model_fields if name != "seconds"}
+                return ExtensionRun(seconds=seconds, **what)
         if extension == SYSTEM_EXTENSION:
-            return Course()
-        return Course(seconds=self.timings.extension)
+            return ExtensionRun()
+        return ExtensionRun(seconds=self.timings.extension)
 
     def start_task_run(self, pool: str, index: int, node_id: str, boot: int) -> Run:
         """How an attempt of the start task goes in one boot of a node."""

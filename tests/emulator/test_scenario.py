@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def test_by_default_everything_succeeds() -> None:
     scenario = Scenario(timings=Timings(extension=7))
-    course = scenario.course("p", 0, "tvmps_a_d", "ext", 0)
-    assert (course.outcome, course.seconds) == ("succeed", 7)
+    run = scenario.extension_run("p", 0, "tvmps_a_d", "ext", 0)
+    assert (run.outcome, run.seconds) == ("succeed", 7)
     assert scenario.resize_rule("p") is None
 
 
@@ -27,9 +27,9 @@ def test_the_first_rule_that_matches_wins() -> None:
             ExtensionScenario(outcome="fail"),
         ]
     )
-    assert scenario.course("p", 1, "id", "kv", 0).code == "X"
-    assert scenario.course("p", 0, "id", "kv", 0).outcome == "hang"
-    assert scenario.course("p", 0, "id", "other", 0).outcome == "fail"
+    assert scenario.extension_run("p", 1, "id", "kv", 0).code == "X"
+    assert scenario.extension_run("p", 0, "id", "kv", 0).outcome == "hang"
+    assert scenario.extension_run("p", 0, "id", "other", 0).outcome == "fail"
 
 
 @pytest.mark.parametrize(

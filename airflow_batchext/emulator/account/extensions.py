@@ -1,6 +1,6 @@
 """What the extensions of a node show, as a pure function of time and of the node's boots.
 
-An extension starts with its machine, or when all that it comes after have succeeded; it ends as its course
+An extension starts with its machine, or when all that it comes after have succeeded; it ends as its run
 says, unless a test or a user has said otherwise meanwhile. An automatic upgrade sends one that has succeeded
 back to ``updating`` for a while.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.scenario import Course, Outcome, seconds
+from airflow_batchext.emulator.scenario import ExtensionRun, Outcome, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,15 +39,15 @@ class Override:
     """A test's or a user's word about one extension of a living node, from now until its next boot."""
 
     at: datetime
-    course: Course
+    run: ExtensionRun
     is_upgrade: bool = False
-    """It is upgraded: ``updating`` for the course's seconds, then succeeded again."""
+    """It is upgraded: ``updating`` for the run's seconds, then succeeded again."""
 
 
 def extensions_at(
     node: NodeNow,
     wanted: Sequence[tuple[str, Sequence[str]]],
-    course_of: Callable[[str], Course],
+    run_of: Callable[[str], ExtensionRun],
     overrides: Mapping[str, Override],
 ) -> dict[str, ExtensionNow]:
     """Every extension of a node, in the order of ``wanted``: pairs of a name and what it comes after.
@@ -55,24 +55,24 @@ def extensions_at(
     An extension starts when the machine does, or when all that it comes after have succeeded. Behind one that
     failed, hangs, does not exist or waits for it in turn, it waits in ``transitioning`` for ever.
     """
-    run = _Run(node, {name.casefold(): (name, after) for name, after in wanted}, course_of, overrides)
-    shown = {name: run.now(name) for name, _ in wanted}
+    boot = _Boot(node, {name.casefold(): (name, after) for name, after in wanted}, run_of, overrides)
+    shown = {name: boot.now(name) for name, _ in wanted}
     return {name: now for name, now in shown.items() if now is not None}
 
 
-class _Run:
+class _Boot:
     """The extensions of one boot of one node."""
 
     def __init__(
         self,
         node: NodeNow,
         wanted: dict[str, tuple[str, Sequence[str]]],
-        course_of: Callable[[str], Course],
+        run_of: Callable[[str], ExtensionRun],
         overrides: Mapping[str, Override],
     ) -> None:
         self._node = node
         self._wanted = wanted
-        self._course_of = course_of
+        self._run_of = run_of
         self._overrides = {
             name: override
             for name, override in overrides.items()
@@ -85,11 +85,11 @@ class _Run:
         as_of = self._node.extensions_as_of
         override = self._overrides.get(name)
         if override is not None:
-            course, end = override.course, override.at
+            run, end = override.run, override.at
             if override.is_upgrade:
-                return self._upgraded(end, course.seconds)
-            outcome = None if course.outcome == "hang" else course.outcome
-            return ExtensionNow(outcome, end, code=course.code, message=course.message)
+                return self._upgraded(end, run.seconds)
+            outcome = None if run.outcome == "hang" else run.outcome
+            return ExtensionNow(outcome, end, code=run.code, message=run.message)
         boot = self._node.boot
         if boot.is_new and as_of < self._node.booted + seconds(boot.scenario.timings.reporting):
             return ExtensionNow(None, self._node.booted, is_untold=True)
@@ -98,24 +98,24 @@ class _Run:
         start = self._start(name)
         if waits_for or start is None:
             return ExtensionNow(None, self._node.booted, waits_for=waits_for)
-        course = self._course_of(name)
-        end = start + seconds(course.seconds)
-        if course.gone_after is not None and start + seconds(course.gone_after) <= as_of:
+        run = self._run_of(name)
+        end = start + seconds(run.seconds)
+        if run.gone_after is not None and start + seconds(run.gone_after) <= as_of:
             return None
-        if course.outcome == "hang":
-            return ExtensionNow(None, start, message=course.message)
+        if run.outcome == "hang":
+            return ExtensionNow(None, start, message=run.message)
         if end > as_of:
             return ExtensionNow(None, start)
-        if course.upgrade_after is not None:
-            upgrade = end + seconds(course.upgrade_after)
+        if run.upgrade_after is not None:
+            upgrade = end + seconds(run.upgrade_after)
             if upgrade <= as_of:
-                return self._upgraded(upgrade, course.upgrade_seconds)
-        if course.flap_every is not None:
-            turns = (as_of - end) // seconds(course.flap_every)
-            end += turns * seconds(course.flap_every)
+                return self._upgraded(upgrade, run.upgrade_seconds)
+        if run.flap_every is not None:
+            turns = (as_of - end) // seconds(run.flap_every)
+            end += turns * seconds(run.flap_every)
             if turns % 2:
                 return ExtensionNow(None, end)
-        return ExtensionNow(course.outcome, end, code=course.code, message=course.message)
+        return ExtensionNow(run.outcome, end, code=run.code, message=run.message)
 
     def _upgraded(self, at: datetime, length: float) -> ExtensionNow:
         end = at + seconds(length)
@@ -147,9 +147,9 @@ class _Run:
         return self._successes[key]
 
     def _compute_success(self, name: str) -> datetime | None:
-        start, course = self._start(name), self._course_of(name)
-        natural = start + seconds(course.seconds) if start and course.outcome == "succeed" else None
+        start, run = self._start(name), self._run_of(name)
+        natural = start + seconds(run.seconds) if start and run.outcome == "succeed" else None
         override = self._overrides.get(name)
         if override is None or (natural is not None and natural <= override.at):
             return natural
-        return override.at if override.course.outcome == "succeed" else None
+        return override.at if override.run.outcome == "succeed" else None

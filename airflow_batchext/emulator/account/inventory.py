@@ -16,7 +16,7 @@ from airflow_batchext.emulator.account.extensions import ExtensionNow, extension
 from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState
 from airflow_batchext.emulator.account.pools import Node, Pool, VisibleNode, waits_for_certificates
 from airflow_batchext.emulator.account.work import NO_WORK, occupied
-from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, Course, Scenario
+from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, ExtensionRun, Scenario
 from airflow_batchext.emulator.wire.errors import refusal
 
 if TYPE_CHECKING:
@@ -153,17 +153,17 @@ class Inventory:
             and waits_for_certificates(extension)
         }
 
-        def course_of(extension: str) -> Course:
-            course = boot.scenario.course(pool.name, node.index, node.id, extension, boot.number)
-            if extension in waits and course.outcome == "succeed":
-                return Course(outcome="hang")
-            return course
+        def run_of(extension: str) -> ExtensionRun:
+            run = boot.scenario.extension_run(pool.name, node.index, node.id, extension, boot.number)
+            if extension in waits and run.outcome == "succeed":
+                return ExtensionRun(outcome="hang")
+            return run
 
         wanted = [
             (extension["name"], extension.get("provisionAfterExtensions", []))
             for extension in pool.definition.extensions
         ]
-        return extensions_at(visible.now, [(SYSTEM_EXTENSION, []), *wanted], course_of, node.overrides)
+        return extensions_at(visible.now, [(SYSTEM_EXTENSION, []), *wanted], run_of, node.overrides)
 
     # --- for those who keep the books ----------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from airflow_batchext.emulator.account.inventory import Inventory
 from airflow_batchext.emulator.account.lifecycle import History, NodeState, Resize, StartTask
 from airflow_batchext.emulator.account.pools import Node, Pool, resize_faults
 from airflow_batchext.emulator.account.quotas import node_limits, quota_faults
-from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, Course, Outcome, Scenario, seconds
+from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, ExtensionRun, Outcome, Scenario, seconds
 from airflow_batchext.emulator.wire.errors import refusal
 
 if TYPE_CHECKING:
@@ -137,23 +137,23 @@ class Nodes(Inventory):
         message: str | None = None,
     ) -> None:
         """Change what one extension of a living node shows, from now until the node boots again."""
-        self._override(pool, node, extension, Course(outcome=outcome, code=code, message=message))
+        self._override(pool, node, extension, ExtensionRun(outcome=outcome, code=code, message=message))
 
     def upgrade_extension(self, pool: str, node: int | str, extension: str, length: float = 60.0) -> None:
         """Upgrade one extension of a living node: ``updating`` for some seconds, then succeeded."""
-        self._override(pool, node, extension, Course(seconds=length), is_upgrade=True)
+        self._override(pool, node, extension, ExtensionRun(seconds=length), is_upgrade=True)
 
     # --- inside --------------------------------------------------------------------------------------------
 
     def _override(
-        self, pool: str, node: int | str, extension: str, course: Course, *, is_upgrade: bool = False
+        self, pool: str, node: int | str, extension: str, run: ExtensionRun, *, is_upgrade: bool = False
     ) -> None:
         with self._touching(pool, node) as (found, now):
             names = [SYSTEM_EXTENSION] + [item["name"] for item in self.pool(pool).definition.extensions]
             name = next((name for name in names if name.casefold() == extension.casefold()), None)
             if name is None:
                 raise refusal("ResourceNotFound", Reason=f"The pool has no extension '{extension}'")
-            found.overrides = {**found.overrides, name: Override(now, course, is_upgrade)}
+            found.overrides = {**found.overrides, name: Override(now, run, is_upgrade)}
 
     def _restart(self, pool: str, node: int | str, option: Option, state: NodeState) -> None:
         with self._touching(pool, node) as (found, now):

@@ -35,7 +35,7 @@ from airflow_batchext.emulator.account.pools import Fate, Node, Pool
 from airflow_batchext.emulator.account.work import TaskRun, Work
 from airflow_batchext.emulator.documents.pool import PoolDefinition, Scale
 from airflow_batchext.emulator.login.tokens import Identities
-from airflow_batchext.emulator.scenario import Course, Run, Scenario
+from airflow_batchext.emulator.scenario import ExtensionRun, Run, Scenario
 from airflow_batchext.emulator.serving import snapshot
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ _FORMAT = 3
 KINDS: Mapping[str, type] = {
     "account": Account,
     "boot": Boot,
-    "course": Course,
     "evaluation": Evaluation,
+    "extension run": ExtensionRun,
     "fate": Fate,
     "job": Job,
     "jobs": Jobs,

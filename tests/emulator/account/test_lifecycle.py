@@ -12,7 +12,7 @@ from airflow_batchext.emulator import ExtensionScenario, Scenario, Timings
 from airflow_batchext.emulator.account.account import lifecycle as life
 from airflow_batchext.emulator.account.extensions import ExtensionNow, Override, extensions_at
 from airflow_batchext.emulator.account.lifecycle import NodeState, Resize, StartTask
-from airflow_batchext.emulator.scenario import Course
+from airflow_batchext.emulator.scenario import ExtensionRun
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SCENARIO = Scenario(timings=Timings(creating=20, starting=8, agent=3, rebooting=30, leaving=8))
@@ -159,22 +159,25 @@ def test_a_resize_runs_until_it_is_steady_and_only_then_has_errors() -> None:
 # --- extensions --------------------------------------------------------------------------------------------
 
 
-def run(
+def shown_after(
     seconds: float,
     wanted: list[tuple[str, list[str]]],
-    courses: dict[str, Course],
+    runs: dict[str, ExtensionRun],
     overrides: dict[str, Override] | None = None,
 ) -> dict[str, ExtensionNow]:
     node = life.node_at(life.first_boot(at(0), SCENARIO), at(seconds))
     assert node is not None
-    return extensions_at(node, wanted, lambda name: courses.get(name, Course()), overrides or {})
+    return extensions_at(node, wanted, lambda name: runs.get(name, ExtensionRun()), overrides or {})
 
 
 def test_an_extension_is_transitioning_until_its_outcome() -> None:
-    courses = {"good": Course(seconds=10), "bad": Course(outcome="fail", seconds=5, code="X", message="m")}
+    runs = {
+        "good": ExtensionRun(seconds=10),
+        "bad": ExtensionRun(outcome="fail", seconds=5, code="X", message="m"),
+    }
     wanted: list[tuple[str, list[str]]] = [("good", []), ("bad", []), ("stuck", [])]
-    courses["stuck"] = Course(outcome="hang", message="waiting")
-    early, late = run(4, wanted, courses), run(10, wanted, courses)
+    runs["stuck"] = ExtensionRun(outcome="hang", message="waiting")
+    early, late = shown_after(4, wanted, runs), shown_after(10, wanted, runs)
     assert [item.outcome for item in early.values()] == [None, None, None]
     assert [item.outcome for item in late.values()] == ["succeed", "fail", None]
     assert (late["bad"].code, late["bad"].message, late["bad"].since) == ("X", "m", at(5))
@@ -183,52 +186,52 @@ def test_an_extension_is_transitioning_until_its_outcome() -> None:
 
 def test_an_extension_starts_when_those_before_it_have_succeeded() -> None:
     wanted = [("second", ["FIRST"]), ("first", [])]
-    courses = {"first": Course(seconds=10), "second": Course(seconds=5)}
-    assert run(9, wanted, courses)["second"].waits_for == ("FIRST",)
-    assert run(12, wanted, courses)["second"].waits_for == ()
-    assert [run(s, wanted, courses)["second"].outcome for s in (12, 14.9, 15)] == [None, None, "succeed"]
+    runs = {"first": ExtensionRun(seconds=10), "second": ExtensionRun(seconds=5)}
+    assert shown_after(9, wanted, runs)["second"].waits_for == ("FIRST",)
+    assert shown_after(12, wanted, runs)["second"].waits_for == ()
+    assert [shown_after(s, wanted, runs)["second"].outcome for s in (12, 14.9, 15)] == [None, None, "succeed"]
 
 
 @pytest.mark.parametrize(
-    "courses",
-    [{"first": Course(outcome="fail")}, {"first": Course(outcome="hang")}],
+    "runs",
+    [{"first": ExtensionRun(outcome="fail")}, {"first": ExtensionRun(outcome="hang")}],
     ids=["behind a failure", "behind a hang"],
 )
-def test_an_extension_waits_for_ever(courses: dict[str, Course]) -> None:
-    second = run(10**6, [("first", []), ("second", ["first"])], courses)["second"]
+def test_an_extension_waits_for_ever(runs: dict[str, ExtensionRun]) -> None:
+    second = shown_after(10**6, [("first", []), ("second", ["first"])], runs)["second"]
     assert (second.outcome, second.waits_for) == (None, ("first",))
 
 
 def test_circles_and_missing_names_wait_for_ever() -> None:
     wanted = [("a", ["b"]), ("b", ["a"]), ("c", ["a"]), ("d", ["nobody"]), ("e", ["e"])]
-    assert [item.outcome for item in run(10**6, wanted, {}).values()] == [None] * 5
+    assert [item.outcome for item in shown_after(10**6, wanted, {}).values()] == [None] * 5
 
 
 def test_an_override_counts_from_its_time_until_the_next_boot() -> None:
-    failed = {"e": Override(at(50), Course(outcome="fail", code="X"))}
-    assert run(60, [("e", [])], {}, failed)["e"].outcome == "fail"
+    failed = {"e": Override(at(50), ExtensionRun(outcome="fail", code="X"))}
+    assert shown_after(60, [("e", [])], {}, failed)["e"].outcome == "fail"
     history = life.restart(life.first_boot(at(0), SCENARIO), at(100), SCENARIO)
     rebooted = life.node_at(history, at(200))
     assert rebooted is not None
-    assert extensions_at(rebooted, [("e", [])], lambda name: Course(), failed)["e"].outcome == "succeed"
+    assert extensions_at(rebooted, [("e", [])], lambda name: ExtensionRun(), failed)["e"].outcome == "succeed"
 
 
 def test_an_override_unblocks_what_waits_behind_it() -> None:
     wanted: list[tuple[str, list[str]]] = [("first", []), ("second", ["first"])]
-    courses = {"first": Course(outcome="hang"), "second": Course(seconds=5)}
-    mended = {"first": Override(at(50), Course())}
-    assert [run(s, wanted, courses, mended)["second"].outcome for s in (54, 55)] == [None, "succeed"]
+    runs = {"first": ExtensionRun(outcome="hang"), "second": ExtensionRun(seconds=5)}
+    mended = {"first": Override(at(50), ExtensionRun())}
+    assert [shown_after(s, wanted, runs, mended)["second"].outcome for s in (54, 55)] == [None, "succeed"]
 
 
 def test_an_upgrade_comes_after_the_success_and_passes() -> None:
-    course = Course(seconds=10, upgrade_after=50, upgrade_seconds=20)
-    shown = [run(s, [("e", [])], {"e": course})["e"] for s in (5, 10, 59, 60, 79, 80)]
+    run = ExtensionRun(seconds=10, upgrade_after=50, upgrade_seconds=20)
+    shown = [shown_after(s, [("e", [])], {"e": run})["e"] for s in (5, 10, 59, 60, 79, 80)]
     assert [(item.outcome, item.is_updating) for item in shown] == [
         (None, False), ("succeed", False), ("succeed", False), (None, True), (None, True), ("succeed", False),
     ]  # fmt: skip
     assert (shown[3].since, shown[5].since) == (at(60), at(80))
-    upgrade = {"e": Override(at(50), Course(seconds=5), is_upgrade=True)}
-    assert [run(s, [("e", [])], {}, upgrade)["e"].is_updating for s in (49, 50, 54, 55)] == [
+    upgrade = {"e": Override(at(50), ExtensionRun(seconds=5), is_upgrade=True)}
+    assert [shown_after(s, [("e", [])], {}, upgrade)["e"].is_updating for s in (49, 50, 54, 55)] == [
         False, True, True, False,
     ]  # fmt: skip
 
@@ -334,10 +337,10 @@ def test_a_finished_extension_changes_only_by_a_boot(scenario: Scenario, todo: l
         assert node is not None
         boot = node.boot
 
-        def course(name: str, boot: life.Boot = boot) -> Course:
-            return boot.scenario.course("p", 0, "n", name, boot.number)
+        def run_of(name: str, boot: life.Boot = boot) -> ExtensionRun:
+            return boot.scenario.extension_run("p", 0, "n", name, boot.number)
 
-        for name, shown in extensions_at(node, [("a", []), ("b", ["a"])], course, {}).items():
+        for name, shown in extensions_at(node, [("a", []), ("b", ["a"])], run_of, {}).items():
             if name in finished and finished[name][0] == boot.number:
                 assert shown.outcome == finished[name][1]
             if shown.outcome is not None:
