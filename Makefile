@@ -11,7 +11,7 @@ PYTEST := -m pytest -n 3 --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo up setup fast test lint types tests test-all test-slow test-oldest test-python test-clients
-.PHONY: test-browser test-distributed test-order audit bench explore mutants coverage clean
+.PHONY: test-browser test-distributed test-order audit bench histories explore mutants clean
 
 demo:
 	@$(ENVIRONMENT) demo
@@ -93,6 +93,14 @@ audit:
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# More random histories than `make test` plays: of the gate's rules, of the gate in each mode, of repairs, of the
+# emulator, and of the model checker.
+histories: setup
+	BATCHEXT_HISTORIES=10000 BATCHEXT_SDK_HISTORIES=150 BATCHEXT_REPAIR_HISTORIES=150 \
+	BATCHEXT_EMULATOR_HISTORIES=150 BATCHEXT_EXPLORER=100000 $(BIN)/python $(PYTEST) \
+	tests/rules/test_watch_histories.py tests/rules/test_explorer.py tests/sensors/test_histories.py \
+	tests/repair/test_histories.py tests/emulator/test_stateful.py
 
 # A million runs of the model checker over the rules of the gate: half an hour of one processor.
 explore: setup

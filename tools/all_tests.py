@@ -59,6 +59,7 @@ class Part:
 
 PARTS = (
     Part("test-slow", "the rest of real Airflow"),
+    Part("histories", "more random histories than make test plays"),
     Part("test-oldest", "everything with the oldest Airflow"),
     Part("test-clients", "old and foreign clients against the emulator"),
     Part("test-browser", "Airflow's web page in a real browser", chromium),

@@ -1,7 +1,7 @@
 """Random histories of pools through the real SDKs, and what must be true of both planes at every moment.
 
 What must be true stands in ``both_planes`` and in ``Histories.everything_holds``. By default the same few
-histories are run each time; ``BATCHEXT_HISTORIES=500`` draws that many new ones.
+histories are run each time; ``BATCHEXT_EMULATOR_HISTORIES=500`` draws that many new ones.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from airflow_batchext.emulator import Emulator
 
-HISTORIES = int(os.environ.get("BATCHEXT_HISTORIES", "0"))
+HISTORIES = int(os.environ.get("BATCHEXT_EMULATOR_HISTORIES", "0"))
 Json = dict[str, Any]
 
 NAMES = st.sampled_from(["red", "Red", "green"])
