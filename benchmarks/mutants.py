@@ -161,6 +161,8 @@ MUTANTS = [
     ("rules/watch", "not verdict.unread and not self._spared", "not verdict.unread"),
     ("rules/gate", "return max(0.0, self.ended - min([self.began, *read]))", "return self.ended - self.began"),
     ("rules/gate", "return max(0.0, self.ended - min([self.began, *read]))", "return max(0.0, self.ended - min(read or [self.began]))"),
+    ("rules/gate", "return self.age > max(max_age, self.ended - self.began)", "return self.age > max_age"),
+    ("repair/gate", "if verdict.is_older(self.watch.rules.max_age):", "if False:"),
     # --- how many nodes are enough
     ("rules/gate", "if reports and not missing and ready < max(1, rules.min_nodes or 0):", "if False:"),
     ("rules/gate", "ready < max(1, rules.min_nodes or 0):", "ready < 1:"),

@@ -70,7 +70,7 @@ class Healing:
         verdict = self._seen = yield from self.watch.look(clock, whole=whole or was_mending)
         if verdict.outcome is Outcome.OPEN:
             # Nodes that cannot be mended, but may fail, keep no gate closed.
-            return (yield from self._open(verdict))
+            return (yield from self._open(verdict, clock))
         if in_vain is not None:
             return replace(in_vain, nodes=verdict.nodes, pool=verdict.pool or in_vain.pool)
         seeks = verdict.outcome is Outcome.FAIL or self._seeks_stuck(verdict, clock())
@@ -87,15 +87,19 @@ class Healing:
             return self.repair.pause(interval, self._progress)
         return self.watch.pause(interval, verdict)
 
-    def _open(self, verdict: Verdict) -> Generator[Any, Any, Verdict]:
-        """Open, unless something is still under way, or nobody can tell."""
+    def _open(self, verdict: Verdict, clock: Callable[[], float]) -> Generator[Any, Any, Verdict]:
+        """Open, unless something is still under way, nobody can tell, or asking has taken too long."""
         is_mending = yield from self.repair.finish()
+        verdict = replace(verdict, ended=max(verdict.ended, clock()))
         if is_mending is None:
             reason = "whether the pool is being repaired could not be read"
             return replace(verdict, outcome=Outcome.WAIT, reasons=(reason,), unread=True)
         self._is_mending = is_mending
         if is_mending:
             return replace(verdict, outcome=Outcome.WAIT, reasons=("the pool is being repaired",))
+        if verdict.is_older(self.watch.rules.max_age):
+            reason = f"what was read of pool {self.pool_id} has grown too old meanwhile"
+            return replace(verdict, outcome=Outcome.WAIT, reasons=(reason,), moved=True)
         return verdict
 
     def _seeks_stuck(self, verdict: Verdict, now: float) -> bool:

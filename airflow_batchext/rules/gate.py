@@ -203,6 +203,10 @@ class Verdict:
         read = [node.read_at for node in self.nodes.values() if node.read_at is not None]
         return max(0.0, self.ended - min([self.began, *read]))
 
+    def is_older(self, max_age: float) -> bool:
+        """Whether it rests on a reading that is older than that, and was not made in this look."""
+        return self.age > max(max_age, self.ended - self.began)
+
     @property
     def far_from_ready(self) -> bool:
         """Whether more than a few nodes (one in twenty) are still to come or to become ready."""

@@ -343,10 +343,11 @@ class Healed:
         policy = RepairPolicy(settle=0.0, order=("reboot",), at_once=1.0)
         repair = Repair("p1", policy, owner="me", keeps_journal=True)
         self.gate = Healing(Watch("p1", rules), repair, deadline=deadline)
-        self.unreadable = False
+        self.unreadable, self.now, self.seconds = False, 0.0, 0.0
 
     def look(self, now: float, *, whole: bool = False) -> Verdict:
-        flow = self.gate.look(lambda: now, whole=whole)
+        self.now = now
+        flow = self.gate.look(lambda: self.now, whole=whole)
         wanted = next(flow)
         while True:
             try:
@@ -357,6 +358,7 @@ class Healed:
     def answer(self, wanted):
         match wanted:
             case ReadWholePool():
+                self.now += self.seconds
                 items = [{"name": name, "value": value} for name, value in self.metadata]
                 body = {**self.world.pool, "metadata": items, "eTag": "e"}
                 return THROTTLED if self.unreadable else read_whole_pool(body)
@@ -404,6 +406,22 @@ def test_a_gate_does_not_open_while_nobody_can_tell_whether_the_pool_is_being_re
     assert healed.look(BASE).outcome is Outcome.WAIT
     healed.unreadable = False
     assert healed.look(BASE + 30).outcome is Outcome.OPEN
+
+
+@pytest.mark.parametrize(("seconds", "opens"), [(100.0, True), (180.0, True), (250.0, False), (400.0, False)])
+def test_what_was_read_long_before_it_is_known_whether_the_pool_is_being_repaired_is_read_again(
+    seconds, opens
+):
+    """The explorer's find: asking for that was the last read, and took longer than anything may be old."""
+    healed = Healed(broken(3, {}), Rules())
+    healed.world.codes = {"n1": BUSY}
+    assert healed.look(BASE).outcome is Outcome.WAIT
+    healed.world.codes, healed.seconds = {}, seconds
+    verdict = healed.look(BASE + 100)
+    assert (verdict.outcome is Outcome.OPEN) is opens
+    assert verdict.age == 100 + seconds
+    healed.seconds = 0.0
+    assert healed.look(BASE + 1000).outcome is Outcome.OPEN
 
 
 # --- the one deadline (14, 15) -----------------------------------------------------------------------------

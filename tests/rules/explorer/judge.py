@@ -43,10 +43,15 @@ class Judge:
         self._last_look = began
         if verdict.outcome is Outcome.OPEN and verdict.ended < verdict.began:
             raise WrongError("ended before it began")
-        if verdict.outcome is Outcome.OPEN and verdict.age > max(
-            self.rules.max_age, verdict.ended - verdict.began
+        oldest = [node.read_at for node in verdict.nodes.values() if node.read_at is not None]
+        age = self.world.clock() - min(oldest, default=verdict.began)
+        if verdict.outcome is Outcome.OPEN and age > max(self.rules.max_age, self.world.time - began):
+            raise WrongError(f"rests on a reading of {age:g} s ago")
+        if (
+            verdict.outcome is Outcome.OPEN
+            and abs(verdict.age - max(age, verdict.ended - verdict.began)) > 0.01
         ):
-            raise WrongError(f"rests on a reading of {verdict.age:g} s ago")
+            raise WrongError(f"says {verdict.age:g} s of a reading of {age:g} s ago")
         if verdict.outcome is Outcome.WAIT and not verdict.reasons:
             raise WrongError("waits for nothing")
 
