@@ -52,7 +52,7 @@ FAULTS = [Fault(*fault) for fault in [
     ("rules.gate", "is_tolerated = len(failed) <= tolerance", "is_tolerated = True", 39),
     ("rules.gate", "if broken and broken_for >= rules.node_grace:", "if broken:", 39),
     # --- repairs
-    ("repair.gate", "            return (yield from self._open(verdict))", "            return verdict", 242966),
+    ("repair.gate", "            return (yield from self._open(verdict, clock))", "            return verdict", 242966),
     ("repair.gate", "if verdict.is_older(self.watch.rules.max_age):", "if False:", 132772),
     ("repair.controller", "        if isinstance(seen, Problem):\n            return None", "        if isinstance(seen, Problem):\n            return False", 242966),
     ("repair.planner", "ill[: max(0, len(ill) - self.tolerance)]", "ill", 4800),
