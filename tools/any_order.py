@@ -10,18 +10,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_CHOSEN = ("-q", "-m", "not airflow and not slow")
+_PYTEST = (sys.executable, "-m", "pytest", "-q", "-m", "not airflow and not slow")
+_AT_ONCE = 3
 
 
-def pytest(*arguments: str) -> int:
-    """Run pytest; return how it ended."""
-    command = [sys.executable, "-m", "pytest", *_CHOSEN, *arguments]
+def in_order(seed: str) -> int:
+    """Run all in the order of a seed; return how it ended."""
+    shuffled = ("-p", "randomly", "-p", "no:cacheprovider", f"--randomly-seed={seed}")
+    command = [*_PYTEST, "-n", str(_AT_ONCE), *shuffled, "--hypothesis-profile=explore"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def alone(file: str) -> subprocess.CompletedProcess[str]:
+    """Run the tests of one file in a process of their own."""
+    command = [*_PYTEST, "--no-header", "--tb=short", file]
+    return subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
 
 
 def main(seeds: Sequence[str]) -> int:
@@ -29,17 +37,16 @@ def main(seeds: Sequence[str]) -> int:
     failed = []
     for seed in seeds:
         print(f"\n===== in the order of the seed {seed}", flush=True)
-        shuffled = ("-p", "randomly", "-p", "no:cacheprovider", f"--randomly-seed={seed}")
-        if pytest("-n", "3", *shuffled, "--hypothesis-profile=explore") != 0:
+        if in_order(seed) != 0:
             failed.append(f"seed {seed}")
-    for number, file in enumerate(files := _files(), 1):
-        began = time.monotonic()
-        if (status := pytest("--no-header", "--tb=short", file)) not in (0, 5):
-            failed.append(file)
-        print(
-            f"===== alone {number}/{len(files)}: {file} ({status}, {time.monotonic() - began:.0f} s)",
-            flush=True,
-        )
+    files = _files()
+    with ThreadPoolExecutor(_AT_ONCE) as runs:
+        for number, (file, run) in enumerate(zip(files, runs.map(alone, files), strict=True), 1):
+            good = run.returncode in (0, 5)
+            if not good:
+                failed.append(file)
+                print(run.stdout)
+            print(f"===== alone {number}/{len(files)}: {file} {'passed' if good else 'FAILED'}", flush=True)
     print(f"===== {'failed: ' + ', '.join(failed) if failed else 'all passed'}")
     return 1 if failed else 0
 
