@@ -12,6 +12,7 @@ from typing import Any
 from airflow_batchext.batch.documents import at, kind_of
 from airflow_batchext.batch.sdk_models import plain
 from airflow_batchext.batch.values import as_text
+from airflow_batchext.pool_spec._azurerm import from_azurerm, is_azurerm
 from airflow_batchext.pool_spec._snake import from_snake, is_snake
 from airflow_batchext.pool_spec._templates import (
     OF_A_RESOURCE,
@@ -139,8 +140,8 @@ def _several(value: Mapping[str, Any], part: int) -> Iterator[PoolDocument]:
         for position, entry in enumerate(entries):
             yield _unwrapped(entry, part, at("value", position))
         return
-    for path, body in pools_of_terraform(value):
-        yield PoolDocument(body, part, path)
+    for path, found in pools_of_terraform(value):
+        yield PoolDocument(found.body, part, path, found.places, tuple(found.lost))
 
 
 def _unwrapped(value: object, part: int, path: str) -> PoolDocument:
@@ -161,6 +162,9 @@ def _unwrapped(value: object, part: int, path: str) -> PoolDocument:
     inner = value.get("pool")
     if isinstance(inner, Mapping) and value.keys() <= _ONLY_BODY:  # so in articles about the data plane
         return _unwrapped(inner, part, at(path, "pool"))
+    if is_azurerm(value):
+        found = from_azurerm(value)
+        return PoolDocument(found.body, part, path, found.places, tuple(found.lost))
     if is_snake(value):
         body, places = from_snake(value)
         return PoolDocument(body, part, path, places)

@@ -56,11 +56,14 @@ def _told(document: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _told_of_terraform(document: Mapping[str, Any]) -> tuple[str, str] | None:
-    mend = "Deploy it and give the pool that comes of it: batchext export POOL"
+    mend = (
+        "Give one with an azurerm_batch_pool, or an azapi_resource of a pool; or deploy it, and give the "
+        "pool that comes of it: batchext export POOL"
+    )
     if isinstance(document.get("resource"), Mapping) or {"terraform", "provider"} & document.keys():
-        return "this is Terraform's JSON, not a pool", mend
+        return "this is Terraform's JSON, and no pool is among its resources", mend
     if "terraform_version" in document or isinstance(document.get("planned_values"), Mapping):
-        return "this is what 'terraform show -json' prints, and no azapi_resource of a pool is in it", mend
+        return "this is what 'terraform show -json' prints, and no pool is in it", mend
     return None
 
 

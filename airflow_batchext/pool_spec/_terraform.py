@@ -1,43 +1,48 @@
-"""Finds the pools in Terraform's JSON (``.tf.json``, ``terraform show -json``) that carry ARM's own body.
+"""Finds the pools in Terraform's JSON: ``.tf.json``, and what ``terraform show -json`` prints.
 
-The resource ``azapi_resource`` does. ``azurerm_batch_pool`` has names and a shape of its own, which are not
-turned into ARM's here: it is named for what it is.
+The resource ``azapi_resource`` carries ARM's own body. That of ``azurerm_batch_pool`` is made of its
+attributes: see `airflow_batchext.pool_spec._azurerm`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from airflow_batchext.batch.documents import at, walk
+from airflow_batchext.pool_spec._azurerm import FromTerraform, from_azurerm
 from airflow_batchext.pool_spec._templates import POOL_TYPE
 
-_AZAPI = "azapi_resource"
-_OF_TERRAFORM = frozenset({"resource", "terraform_version", "planned_values", "values", "terraform"})
+_AZAPI: Final = "azapi_resource"
+_AZURERM: Final = "azurerm_batch_pool"
+_OF_TERRAFORM: Final = frozenset({"resource", "terraform_version", "planned_values", "values", "terraform"})
 
 
-def pools_of_terraform(value: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and body of each pool that is an ``azapi_resource``."""
+def pools_of_terraform(value: Mapping[str, Any]) -> Iterator[tuple[str, FromTerraform]]:
+    """Yield the place of each pool among the resources, and what it is in ARM's shape."""
     if not _OF_TERRAFORM & value.keys() or "vmSize" in value:
         return
-    for place, item in walk(value):
+    root = "planned_values" if isinstance(value.get("planned_values"), Mapping) else ""  # not what was before
+    for place, item in walk(value[root] if root else value, path=root):
         if not isinstance(item, Mapping):
             continue
-        if item.get("type") == _AZAPI and isinstance(item.get("values"), Mapping):
-            yield from _pool(item["values"], at(place.path, "values"))
-        elif _is_below_azapi(place.path):
-            yield from _pool(item, place.path)
+        inner, kind = item.get("values"), item.get("type")
+        if kind in (_AZAPI, _AZURERM) and isinstance(inner, Mapping) and item.get("mode") != "data":
+            yield from _pool(str(kind), inner, at(place.path, "values"))
+        else:
+            way = place.path.replace("[", ".[").split(".")
+            names = [step for step in way if not step.startswith("[")]
+            if len(names) == 3 and names[0] == "resource" and names[1] in (_AZAPI, _AZURERM):
+                yield from _pool(names[1], item, place.path)
 
 
-def _is_below_azapi(path: str) -> bool:
-    way = path.replace("[", ".[").split(".")
-    return len(way) in (3, 4) and way[0] == "resource" and way[1] == _AZAPI
-
-
-def _pool(resource: Mapping[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    kind = resource.get("type")
-    if not isinstance(kind, str) or kind.partition("@")[0].casefold() != POOL_TYPE:
+def _pool(kind: str, resource: Mapping[str, Any], path: str) -> Iterator[tuple[str, FromTerraform]]:
+    if kind == _AZURERM:
+        yield path, from_azurerm(resource)
+        return
+    type_name = resource.get("type")
+    if not isinstance(type_name, str) or type_name.partition("@")[0].casefold() != POOL_TYPE:
         return
     body, place = resource.get("body"), at(path, "body")
     if isinstance(body, str):  # versions before 2 of the provider have it as text
@@ -47,4 +52,4 @@ def _pool(resource: Mapping[str, Any], path: str) -> Iterator[tuple[str, dict[st
             return
     if isinstance(body, Mapping) and isinstance(body.get("properties"), Mapping):
         name = resource.get("name")
-        yield place, {**({"name": name} if isinstance(name, str) else {}), **body}
+        yield place, FromTerraform({**({"name": name} if isinstance(name, str) else {}), **body})
