@@ -1,4 +1,4 @@
-"""The hook of pre-commit, really run: installed from this checkout by the recipe of the page, in a repository."""
+"""The hook of pre-commit, really run: installed from this checkout, by the recipe of the page."""
 
 from __future__ import annotations
 
