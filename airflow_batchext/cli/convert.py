@@ -123,7 +123,7 @@ def _pool(pool: PoolDocument) -> dict[str, Any]:
         raise ValueError("this is no pool")  # noqa: TRY004 - it is what was read, not how it was called
     other = not_a_pool(pool.body)
     if other is not None:
-        raise ValueError(f"{other.problem}. {other.mend}")
+        raise ValueError(f"{other.problem}. {other.fix}")
     if not is_data_plane(pool.body) and not isinstance(pool.body.get("properties"), Mapping):
         raise ValueError("properties is missing, so this is no pool as yet: batchext validate says more")
     return dict(pool.body)

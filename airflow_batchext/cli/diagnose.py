@@ -1,4 +1,4 @@
-"""``batchext diagnose``: why a pool is not ready, what helps, and a report for whoever has to mend it."""
+"""``batchext diagnose``: why a pool is not ready, what helps, and a report for whoever has to fix it."""
 
 from __future__ import annotations
 

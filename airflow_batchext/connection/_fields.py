@@ -119,7 +119,7 @@ class BatchConnection:
 
     @property
     def warning(self) -> str:
-        """What its owner should mend, though it works; "" if nothing."""
+        """What its owner should fix, though it works; "" if nothing."""
         return " ".join(
             f"Connection {self.conn_id!r}: Airflow shows the extra's field {earlier} to everybody who sees "
             f"connections; name it {name}, and take another secret."

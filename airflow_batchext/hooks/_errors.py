@@ -136,9 +136,9 @@ def refusal(action: str, response: Any, secrets: Collection[str] = (), needs: st
     code, text, request_id = _told(_json_body(response))
     request_id = request_id or str(response.headers.get("request-id") or "")[:_LONGEST_ID]
     said = ": ".join(part for part in (f"{status} {code}".strip(), one_line(_blotted(text, secrets))) if part)
-    mend = advice(status, code, one_line(_blotted(text, secrets), 2000), needs)
+    hint = advice(status, code, one_line(_blotted(text, secrets), 2000), needs)
     return _STATUS_ERRORS.get(status, ServiceError)(
-        " ".join(filter(None, (f"Could not {action}: {said}", mend))),
+        " ".join(filter(None, (f"Could not {action}: {said}", hint))),
         status=status,
         code=code,
         retry_after=_retry_after(response.headers),

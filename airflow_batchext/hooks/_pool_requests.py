@@ -152,8 +152,8 @@ def account_key() -> Flow[str]:
         key: str = yield _request(does, "POST", url, _primary_key, needs=LIST_KEYS_ACTION)
     except ConflictError as error:
         # A 409 says that the account takes no keys: that is a refusal, not a conflict that may pass.
-        mend = advice(403, "SharedKeyNotAllowed", "")
-        raise AccessRefusedError(f"{error.reason} {mend}", status=error.status, code=error.code) from None
+        hint = advice(403, "SharedKeyNotAllowed", "")
+        raise AccessRefusedError(f"{error.reason} {hint}", status=error.status, code=error.code) from None
     return key
 
 

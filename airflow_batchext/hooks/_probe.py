@@ -1,4 +1,4 @@
-"""What Airflow's "Test" button says of a connection: each plane by itself, what is wrong and how to mend it.
+"""What Airflow's "Test" button says of a connection: each plane by itself, what is wrong and how to fix it.
 
 It runs in the API server or on a worker, while somebody waits: both planes are tried at once, nothing is
 repeated, and after a while the answer is that there was none.

@@ -1,7 +1,7 @@
 """Reads a pool document, says what is wrong with it before Azure must, and keeps its secrets out of sight.
 
 A pool document is the body that ARM's "Pool - Create" takes. Azure notices many mistakes late, as nodes
-that never come, so `check_document` names each one with its path and the mend, before any request.
+that never come, so `check_document` names each one with its path and the fix, before any request.
 Pure: text in, data out; no files, no network, no Airflow, no Azure SDK.
 
 Source: https://learn.microsoft.com/rest/api/batchmanagement/pool/create

@@ -98,7 +98,7 @@ def check_document(
     found.sort(key=lambda finding: finding.severity == "warning")
     if len(found) > _MOST_FINDINGS:
         what = f"there are more than {_MOST_FINDINGS} findings"
-        found[_MOST_FINDINGS:] = [error("", what, "Mend those that are told, and check again")]
+        found[_MOST_FINDINGS:] = [error("", what, "Fix those that are told, and check again")]
     return found
 
 
@@ -154,5 +154,5 @@ def _check_name(name: object) -> Findings:
     elif not isinstance(name, str):
         yield error("name", f"the pool's name is {kind_of(name)}, not a text", "Put it in quotes")
     elif not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
-        mend = "Use 1 to 64 letters, digits, hyphens and underscores, without the account's name"
-        yield error("name", f"{quote(name)} is no name for a pool", mend, ARM_PAGE)
+        fix = "Use 1 to 64 letters, digits, hyphens and underscores, without the account's name"
+        yield error("name", f"{quote(name)} is no name for a pool", fix, ARM_PAGE)

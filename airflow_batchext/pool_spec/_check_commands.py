@@ -63,8 +63,8 @@ def check_command(task: Mapping[str, Any], accounts: object, system: OperatingSy
         yield (error if certain else warning)(_PATH, what, "Write /bin/sh -c '…'", ARM_PAGE)
     elif not any(_name(word) in _SHELLS for word in words) and _needs_shell(command):
         what = "commandLine looks as if a shell were to read it, but it runs without one"
-        mend = 'Write cmd /c "…"' if system == "windows" else "Write /bin/sh -c '…'"
-        yield warning(_PATH, what, mend, ARM_PAGE)
+        fix = 'Write cmd /c "…"' if system == "windows" else "Write /bin/sh -c '…'"
+        yield warning(_PATH, what, fix, ARM_PAGE)
     elif system != "windows" and _name(words[0]) != "sudo" and not _is_admin(task, accounts):
         yield from _check_rights(command)
 
@@ -73,8 +73,8 @@ def _check_rights(command: str) -> Findings:
     for match in _PACKAGES.finditer(command):
         if not _BEFORE_SUDO.search(command, 0, match.start()):
             what = f"{match['tool']} is for administrators, and the task runs as a user who is none"
-            mend = 'Write userIdentity: {"autoUser": {"scope": "Pool", "elevationLevel": "Admin"}}'
-            yield warning(_PATH, what, mend, _USERS_PAGE)
+            fix = 'Write userIdentity: {"autoUser": {"scope": "Pool", "elevationLevel": "Admin"}}'
+            yield warning(_PATH, what, fix, _USERS_PAGE)
             return
 
 

@@ -48,23 +48,21 @@ def check_extensions(entries: object, nodes: Nodes, today: date | None) -> Findi
     if entries is None:
         return
     if not isinstance(entries, (list, tuple)):
-        mend = "Write a list of objects, also for one extension"
-        yield error(_BASE, f"extensions is {kind_of(entries)}, not a list", mend, _PAGE)
+        fix = "Write a list of objects, also for one extension"
+        yield error(_BASE, f"extensions is {kind_of(entries)}, not a list", fix, _PAGE)
         return
     first_of: dict[str, int] = {}  # the first extension of each name, in lower case
     handlers: dict[str, int] = {}  # the first extension of each publisher and type
     for index, entry in enumerate(entries):
         path = at(_BASE, index)
         if not isinstance(entry, Mapping):
-            mend = "Write an object with name, publisher and type"
-            yield error(path, f"the extension is {kind_of(entry)}, not an object", mend)
+            fix = "Write an object with name, publisher and type"
+            yield error(path, f"the extension is {kind_of(entry)}, not an object", fix)
             continue
         if isinstance(entry.get("properties"), Mapping):
             what = "this is an extension as a resource of a virtual machine has it"
-            mend = (
-                "Write what stands in its properties into the extension itself, and only its name beside it"
-            )
-            yield replace(error(path, what, mend, _PAGE), covers=True)
+            fix = "Write what stands in its properties into the extension itself, and only its name beside it"
+            yield replace(error(path, what, fix, _PAGE), covers=True)
             first_of.setdefault(text_of(entry, "name").casefold(), index)
             continue
         name = yield from text_member(entry, "name", path, "Give the extension a name of its own")
@@ -91,15 +89,15 @@ def _check_members(entry: Mapping[str, Any], path: str) -> Findings:
     for key in entry:
         if key not in catalog.EXTENSION_MEMBERS:
             near = catalog.nearest_member(key) if isinstance(key, str) else None
-            mend = f"Did you mean {near}?" if near else "Take it out: Azure refuses unknown members"
+            fix = f"Did you mean {near}?" if near else "Take it out: Azure refuses unknown members"
             if isinstance(key, str) and squash(key) == _FROM_VAULT:
-                mend = (
+                fix = (
                     'Write protectedSettings, with {"$secret": …} in place of each secret: it is looked up '
                     "when the pool is created"
                 )
             if key in _OF_SETTINGS:
-                mend = "Move it into settings"
-            yield error(at(path, key), f"an extension has no member {quote(key)}", mend, ARM_PAGE)
+                fix = "Move it into settings"
+            yield error(at(path, key), f"an extension has no member {quote(key)}", fix, ARM_PAGE)
     for member in ("settings", "protectedSettings"):
         value = entry.get(member)
         if isinstance(value, str):
@@ -139,8 +137,8 @@ def _check_kind(entry: Mapping[str, Any], path: str, nodes: Nodes, today: date |
     if nodes.system is not None and nodes.system != either.operating_system:
         other = catalog.counterpart(either, nodes.system)
         what = f"{either.type} is for {either.operating_system.title()}, the nodes run {nodes.system.title()}"
-        mend = f"Use {other}" if other else "Take it out, or choose another image"
-        yield error(f"{path}.type", what, mend, either.link)
+        fix = f"Use {other}" if other else "Take it out, or choose another image"
+        yield error(f"{path}.type", what, fix, either.link)
     if either.needs_identity and not nodes.identities:
         what = f"{either.type} signs in with an identity of the pool, and the pool has none"
         yield warning(path, what, "Add a UserAssigned identity to the document", IDENTITY_PAGE)
@@ -168,8 +166,8 @@ def _check_handler(entry: Mapping[str, Any], path: str, index: int, handlers: di
     if publisher and kind and first not in (index, _TOLD):
         handlers[handler] = _TOLD
         what = f"extensions[{first}] is of this publisher and type, and a machine takes one of them"
-        mend = "Write what both are to do into one of them, such as all certificates"
-        yield error(path, what, mend, "https://github.com/MicrosoftDocs/azure-docs/issues/55085")
+        fix = "Write what both are to do into one of them, such as all certificates"
+        yield error(path, what, fix, "https://github.com/MicrosoftDocs/azure-docs/issues/55085")
 
 
 def _check_order(entries: Sequence[Any], first_of: Mapping[str, int]) -> Findings:
@@ -192,8 +190,8 @@ def _check_order(entries: Sequence[Any], first_of: Mapping[str, int]) -> Finding
                 continue
             target = first_of.get(name.casefold())
             if target is None:
-                mend = "Name another extension of this pool, or take it out"
-                yield error(place, f"the pool has no extension {quote(name)}", mend)
+                fix = "Name another extension of this pool, or take it out"
+                yield error(place, f"the pool has no extension {quote(name)}", fix)
             elif target == index:
                 yield error(place, f"the extension {quote(name)} waits for itself", "Take it out")
             else:
@@ -207,7 +205,7 @@ def _check_order(entries: Sequence[Any], first_of: Mapping[str, int]) -> Finding
 def _circles(waits: Mapping[int, Sequence[int]]) -> Iterator[list[int]]:
     """Yield circles that share no member, each from its first member on, in the order of waiting."""
     left = dict(waits)
-    for _ in range(10):  # plenty for a person to mend; bounds the work on a hostile document
+    for _ in range(10):  # plenty for a person to fix; bounds the work on a hostile document
         circle = _circle(left)
         if not circle:
             return

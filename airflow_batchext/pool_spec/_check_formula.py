@@ -72,7 +72,7 @@ def check_formula(formula: str, path: str) -> Findings:
         found = read_formula(formula)
     except FormulaError as flaw:
         what = f"the formula breaks off in {flaw.place}: {flaw.problem}"
-        yield error(path, what, "Mend it there: Azure refuses a pool whose formula it cannot read", PAGE)
+        yield error(path, what, "Fix it there: Azure refuses a pool whose formula it cannot read", PAGE)
         return
     if found.statements > _MOST_STATEMENTS:
         what = f"the formula has {found.statements} statements"
@@ -80,19 +80,19 @@ def check_formula(formula: str, path: str) -> Findings:
     # One finding for each place: the first thing that is wrong with a formula is enough to go on.
     first = next(_unknown(found), None)
     if first is not None:
-        is_error, what, mend = first
-        yield (error if is_error else warning)(path, what, mend, PAGE)
+        is_error, what, fix = first
+        yield (error if is_error else warning)(path, what, fix, PAGE)
     elif not any(name.casefold() in _LOWER_TARGETS for name, _ in found.assigns):
         what = "formula sets no target: the pool keeps as many nodes as it has"
-        mend = "Assign $TargetDedicatedNodes or $TargetLowPriorityNodes in it"
-        yield warning(path, what, mend, PAGE)
+        fix = "Assign $TargetDedicatedNodes or $TargetLowPriorityNodes in it"
+        yield warning(path, what, fix, PAGE)
 
 
 _LOWER_TARGETS = frozenset(name.casefold() for name in _TARGETS)
 
 
 def _unknown(found: Formula) -> Iterator[tuple[bool, str, str]]:
-    """Yield what the service does not know: whether it refuses it, what it is, and the mend."""
+    """Yield what the service does not know: whether it refuses it, what it is, and the fix."""
     for name, count, place in found.calls:
         bounds = FUNCTIONS.get(name)
         if bounds is None:

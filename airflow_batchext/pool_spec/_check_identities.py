@@ -29,7 +29,7 @@ _IDENTITY_ID = re.compile(
     r"/userAssignedIdentities/[^/]+",
     re.IGNORECASE,
 )
-_ID_MEND = (
+_ID_FIX = (
     "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.ManagedIdentity"
     "/userAssignedIdentities/…, not its name, client id or principal id"
 )
@@ -42,25 +42,25 @@ def check_identity(pool: Mapping[str, Any]) -> Generator[Finding, None, int]:
     identity = yield from object_member(pool, "identity", "")
     if identity is None:
         return 0 if pool.get("identity") is None else 1
-    mend = "Write UserAssigned (or None): a pool cannot have a system-assigned identity"
-    kind = yield from text_member(identity, "type", "identity", mend)
+    fix = "Write UserAssigned (or None): a pool cannot have a system-assigned identity"
+    kind = yield from text_member(identity, "type", "identity", fix)
     known = (kind or "").casefold()
     if kind is not None and known not in ("userassigned", "none"):
         what = f"{quote(kind)} is no type of identity for a pool"
-        yield error("identity.type", what, mend, IDENTITY_PAGE)
-    mend = 'Write the resource id of each as a key of an empty object: {"/subscriptions/…": {}}'
-    required = mend if known == "userassigned" else ""
+        yield error("identity.type", what, fix, IDENTITY_PAGE)
+    fix = 'Write the resource id of each as a key of an empty object: {"/subscriptions/…": {}}'
+    required = fix if known == "userassigned" else ""
     ids = yield from object_member(identity, "userAssignedIdentities", "identity", required)
     if required and ids is not None and not ids:
         what = "the identity is UserAssigned, but no identity is named"
-        yield error("identity.userAssignedIdentities", what, mend, IDENTITY_PAGE)
+        yield error("identity.userAssignedIdentities", what, fix, IDENTITY_PAGE)
     if known == "none" and ids:
         what = "identities are named, and the type is None"
         yield error("identity.type", what, "Write UserAssigned, or take them out", IDENTITY_PAGE)
     for resource in ids or ():
         if not (isinstance(resource, str) and _IDENTITY_ID.fullmatch(resource.strip())):
             what = "this is not the resource id of a user-assigned identity"
-            yield error(at("identity.userAssignedIdentities", resource), what, _ID_MEND, IDENTITY_PAGE)
+            yield error(at("identity.userAssignedIdentities", resource), what, _ID_FIX, IDENTITY_PAGE)
     return 0 if known == "none" else len(ids or ()) or 1
 
 
@@ -78,7 +78,7 @@ def check_used_identities(pool: Mapping[str, Any]) -> Findings:
             )
         elif not _IDENTITY_ID.fullmatch(resource.strip()):
             what = "this is not the resource id of a user-assigned identity"
-            yield error(f"{path}.resourceId", what, _ID_MEND, IDENTITY_PAGE)
+            yield error(f"{path}.resourceId", what, _ID_FIX, IDENTITY_PAGE)
         elif owned is not None and _key(resource) not in owned:
             yield error(f"{path}.resourceId", *_not_owned(resource, owned))
     machine = object_at(pool, "properties", "deploymentConfiguration", "virtualMachineConfiguration")
@@ -93,8 +93,8 @@ def _check_settings(settings: object, path: str, owned: frozenset[str] | None) -
         name, value = identity.get("identifier-name"), identity.get("identifier-value")
         if isinstance(name, str) and name.strip() and name.strip() not in _IDENTIFIER_NAMES:
             what = f"{quote(name)} is no identifier-name that the agent reads"
-            mend = f"Write {', '.join(_IDENTIFIER_NAMES[:-1])} or {_IDENTIFIER_NAMES[-1]}"
-            yield warning(f"{place}.identifier-name", what, mend, IDENTITY_PAGE)
+            fix = f"Write {', '.join(_IDENTIFIER_NAMES[:-1])} or {_IDENTIFIER_NAMES[-1]}"
+            yield warning(f"{place}.identifier-name", what, fix, IDENTITY_PAGE)
         elif isinstance(value, str) and value.strip():
             yield from _check_value(str(name).strip(), value, f"{place}.identifier-value", owned)
 
@@ -103,7 +103,7 @@ def _check_value(name: str, value: str, path: str, owned: frozenset[str] | None)
     is_id = _IDENTITY_ID.fullmatch(value.strip()) is not None
     if name == "mi_res_id" and not is_id:
         what = "this is not the resource id of a user-assigned identity"
-        yield warning(path, what, _ID_MEND, IDENTITY_PAGE)
+        yield warning(path, what, _ID_FIX, IDENTITY_PAGE)
     elif name in ("object_id", "client_id") and is_id:
         what = f"this is a resource id, and identifier-name is {name}"
         yield warning(path, what, "Write mi_res_id as identifier-name", IDENTITY_PAGE)
@@ -114,8 +114,8 @@ def _check_value(name: str, value: str, path: str, owned: frozenset[str] | None)
 def _not_owned(resource: str, owned: frozenset[str]) -> tuple[str, str, str]:
     name = quote(resource.rstrip("/").rpartition("/")[2])
     has = "it has none" if not owned else "it has others"
-    mend = "Add its resource id to identity.userAssignedIdentities, or name one that is there"
-    return f"the pool does not have the identity {name}: {has}", mend, IDENTITY_PAGE
+    fix = "Add its resource id to identity.userAssignedIdentities, or name one that is there"
+    return f"the pool does not have the identity {name}: {has}", fix, IDENTITY_PAGE
 
 
 def _owned(pool: Mapping[str, Any]) -> frozenset[str] | None:

@@ -43,22 +43,22 @@ def check_image(image: Mapping[str, Any]) -> Findings:
     names = [member for member in (*_MARKETPLACE, "version") if image.get(member) is not None]
     if len(ids) > 1 or (ids and names):
         what = f"{', '.join((*ids, *names))} exclude each other"
-        mend = "Give the id of an image, or publisher, offer and sku"
-        yield error(_IMAGE, what, mend, ARM_PAGE)
+        fix = "Give the id of an image, or publisher, offer and sku"
+        yield error(_IMAGE, what, fix, ARM_PAGE)
     elif not ids and not names and not image:
-        mend = 'Write {"publisher": …, "offer": …, "sku": …, "version": "latest"}, or the id of an image'
-        yield error(_IMAGE, "no image is named", mend, ARM_PAGE)
+        fix = 'Write {"publisher": …, "offer": …, "sku": …, "version": "latest"}, or the id of an image'
+        yield error(_IMAGE, "no image is named", fix, ARM_PAGE)
     elif not ids:
         for member in _MARKETPLACE:
             if image.get(member) is None:
-                mend = "A marketplace image has publisher, offer and sku"
-                yield missing(f"{_IMAGE}.{member}", member, mend)
+                fix = "A marketplace image has publisher, offer and sku"
+                yield missing(f"{_IMAGE}.{member}", member, fix)
             elif isinstance(image[member], str) and not image[member].strip():
                 yield error(f"{_IMAGE}.{member}", f"{member} is empty", "Name it", ARM_PAGE)
     resource = image.get("id")
     if isinstance(resource, str) and not _IMAGE_ID.fullmatch(resource):
-        mend = "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/galleries/…/images/…"
-        yield error(f"{_IMAGE}.id", "this is not the resource id of an image", mend, _GALLERY_PAGE)
+        fix = "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/galleries/…/images/…"
+        yield error(f"{_IMAGE}.id", "this is not the resource id of an image", fix, _GALLERY_PAGE)
 
 
 def check_agent(agent: str, image: Mapping[str, Any], today: date | None) -> Findings:
@@ -69,13 +69,13 @@ def check_agent(agent: str, image: Mapping[str, Any], today: date | None) -> Fin
     if agents.is_malformed(agent):
         meant = agents.likely_agent(agent)
         what = f"{quote(agent)} is no node agent: their names are batch.node.SYSTEM, a blank, and a version"
-        mend = f"Write {meant}" if meant else "Name that of the image, such as batch.node.ubuntu 24.04"
-        yield (error if meant else warning)(_AGENT, what, mend, agents.IMAGES_PAGE)
+        fix = f"Write {meant}" if meant else "Name that of the image, such as batch.node.ubuntu 24.04"
+        yield (error if meant else warning)(_AGENT, what, fix, agents.IMAGES_PAGE)
         return
     if node_operating_system(agent) is None:
         what = f"{quote(agent)} does not look like a node agent: their names begin with 'batch.node.'"
-        mend = "Name that of the image, such as batch.node.ubuntu 24.04 or batch.node.windows amd64"
-        yield warning(_AGENT, what, mend, agents.IMAGES_PAGE)
+        fix = "Name that of the image, such as batch.node.ubuntu 24.04 or batch.node.windows amd64"
+        yield warning(_AGENT, what, fix, agents.IMAGES_PAGE)
         return
     yield from _check_fit(agent, image)
     yield from _check_ends(agent, image, today)
@@ -90,18 +90,18 @@ def operating_system_of(image: Mapping[str, Any]) -> OperatingSystem | None:
 def _check_fit(agent: str, image: Mapping[str, Any]) -> Findings:
     system, of_image = node_operating_system(agent), operating_system_of(image)
     asked, offered = agents.system_of_agent(agent), agents.system_of_image(image)
-    mend = _take(offered)
+    fix = _take(offered)
     if of_image is not None and of_image != system:
         what = f"the agent {quote(agent)} is for {str(system).title()}, the image is {of_image.title()}"
-        yield error(_AGENT, what, mend, agents.IMAGES_PAGE)
+        yield error(_AGENT, what, fix, agents.IMAGES_PAGE)
     elif asked is None or offered is None:
         return
     elif asked.name != offered.name and not {asked.name, offered.name} <= agents.ENTERPRISE:
         what = f"the agent {quote(agent)} is not for the system of the image"
-        yield error(_AGENT, what, mend, agents.IMAGES_PAGE)
+        yield error(_AGENT, what, fix, agents.IMAGES_PAGE)
     elif offered.version and asked.version != offered.version:
         what = f"the agent is for {_title(asked)}, the image looks like {offered.version}"
-        yield warning(_AGENT, what, f"{mend}, or change the image", agents.IMAGES_PAGE)
+        yield warning(_AGENT, what, f"{fix}, or change the image", agents.IMAGES_PAGE)
 
 
 def _take(offered: agents.System | None) -> str:
@@ -128,9 +128,9 @@ def _check_ends(agent: str, image: Mapping[str, Any], today: date | None) -> Fin
 
 def end_of(entry: Retirement, path: str, today: date | None) -> Any:
     """The finding of something that is retired, or will be."""
-    mend = f"Take {entry.instead}"
+    fix = f"Take {entry.instead}"
     if entry.is_refused:
         what = f"Azure has retired {entry.title} on {entry.ends}, and takes no new pool with it"
-        return error(path, what, mend, entry.source)
+        return error(path, what, fix, entry.source)
     verb = "was to be retired" if today is not None and today >= entry.ends else "will be retired"
-    return warning(path, f"{entry.title} {verb} on {entry.ends}", mend, entry.source)
+    return warning(path, f"{entry.title} {verb} on {entry.ends}", fix, entry.source)

@@ -33,8 +33,8 @@ def check_leaks(properties: Mapping[str, Any]) -> Findings:
     yield from _check_pairs(properties.get("metadata"), "properties.metadata")
     if isinstance(task.get("commandLine"), str) and looks_secret(task["commandLine"]):
         what = "this seems to hold a secret, and everybody who may read the pool sees command lines"
-        mend = "Let the task fetch it, with the pool's identity or from a resource file"
-        yield warning("properties.startTask.commandLine", what, mend, ARM_PAGE)
+        fix = "Let the task fetch it, with the pool's identity or from a resource file"
+        yield warning("properties.startTask.commandLine", what, fix, ARM_PAGE)
 
 
 def _check_pairs(pairs: object, path: str) -> Findings:
@@ -42,8 +42,8 @@ def _check_pairs(pairs: object, path: str) -> Findings:
         if isinstance(pair.get("value"), str) and any(_secrets(pair, at(path, index))):
             shown = "metadata" if path.endswith("metadata") else "environment variables"
             what = f"this looks like a secret, and everybody who may read the pool sees {shown}"
-            mend = "Let the task fetch it, with the pool's identity or from Key Vault"
-            yield warning(f"{at(path, index)}.value", what, mend, ARM_PAGE)
+            fix = "Let the task fetch it, with the pool's identity or from Key Vault"
+            yield warning(f"{at(path, index)}.value", what, fix, ARM_PAGE)
 
 
 def _secrets(value: object, path: str) -> Iterator[str]:

@@ -41,18 +41,18 @@ def check_machine(properties: Mapping[str, Any], identities: int, today: date | 
         return
     if deployment.get("cloudServiceConfiguration") is not None:
         what = "Azure has retired cloudServiceConfiguration, and its nodes cannot have extensions"
-        mend = "Use virtualMachineConfiguration instead"
-        yield error(f"{path}.cloudServiceConfiguration", what, mend, catalog.SUPPORTED_EXTENSIONS_PAGE)
+        fix = "Use virtualMachineConfiguration instead"
+        yield error(f"{path}.cloudServiceConfiguration", what, fix, catalog.SUPPORTED_EXTENSIONS_PAGE)
         required = ""  # that is said now
     machine = yield from object_member(deployment, "virtualMachineConfiguration", path, required)
     if machine is None:
         return
-    mend = 'Name a marketplace image: {"publisher": …, "offer": …, "sku": …, "version": "latest"}'
-    image = yield from object_member(machine, "imageReference", MACHINE, mend)
+    fix = 'Name a marketplace image: {"publisher": …, "offer": …, "sku": …, "version": "latest"}'
+    image = yield from object_member(machine, "imageReference", MACHINE, fix)
     if image is not None:
         yield from check_image(image)
-    mend = "Name the node agent of the image, such as batch.node.ubuntu 24.04"
-    agent = yield from text_member(machine, "nodeAgentSkuId", MACHINE, mend)
+    fix = "Name the node agent of the image, such as batch.node.ubuntu 24.04"
+    agent = yield from text_member(machine, "nodeAgentSkuId", MACHINE, fix)
     if agent is not None:
         yield from check_agent(agent, image or {}, today)
     system = operating_system(machine)
@@ -103,8 +103,8 @@ def _check_containers(machine: Mapping[str, Any], properties: Mapping[str, Any])
     in_start_task = object_at(properties, "startTask").get("containerSettings")
     if in_start_task is not None and machine.get("containerConfiguration") is None:
         what = "the start task runs in a container, and the nodes have no container runtime"
-        mend = 'Add containerConfiguration {"type": "DockerCompatible"} to virtualMachineConfiguration'
-        yield warning("properties.startTask.containerSettings", what, mend, ARM_PAGE)
+        fix = 'Add containerConfiguration {"type": "DockerCompatible"} to virtualMachineConfiguration'
+        yield warning("properties.startTask.containerSettings", what, fix, ARM_PAGE)
     path = f"{MACHINE}.containerConfiguration.containerRegistries"
     for index, registry in objects(object_at(machine, "containerConfiguration").get("containerRegistries")):
         has_user = registry.get("username") is not None or registry.get("password") is not None

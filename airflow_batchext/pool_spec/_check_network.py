@@ -56,10 +56,10 @@ def _check_subnet(network: Mapping[str, Any]) -> Findings:
     subnet = network.get("subnetId")
     if isinstance(subnet, str) and not _SUBNET.fullmatch(subnet):
         what = "this is not the resource id of a subnet"
-        mend = (
+        fix = (
             "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/virtualNetworks/…/subnets/…"
         )
-        yield error(f"{_NETWORK}.subnetId", what, mend, _NETWORK_PAGE)
+        yield error(f"{_NETWORK}.subnetId", what, fix, _NETWORK_PAGE)
     elif isinstance(subnet, str) and "/microsoft.classicnetwork/" in subnet.casefold():
         what = "a classic virtual network cannot hold nodes any more"
         yield error(f"{_NETWORK}.subnetId", what, "Name a subnet of Microsoft.Network", _NETWORK_PAGE)
@@ -88,9 +88,9 @@ def _check_addresses(network: Mapping[str, Any], properties: Mapping[str, Any]) 
     for index, address in enumerate(listed):
         if isinstance(address, str) and not _ADDRESS.fullmatch(address):
             wrong = True
-            mend = "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/publicIPAddresses/…"
+            fix = "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Network/publicIPAddresses/…"
             what = "this is not the resource id of a public IP address"
-            yield error(at(f"{_ADDRESSES}.ipAddressIds", index), what, mend, _NETWORK_PAGE)
+            yield error(at(f"{_ADDRESSES}.ipAddressIds", index), what, fix, _NETWORK_PAGE)
     if not subnet and provision == "nopublicipaddresses":
         what = "nodes without public addresses need a subnet"
         yield error(_NETWORK, what, "Give a subnetId", _PRIVATE_PAGE)
@@ -118,8 +118,8 @@ def _check_count(addresses: int, properties: Mapping[str, Any]) -> Findings:
             f"a public address serves {_NODES_OF_AN_ADDRESS} nodes, and {max(counts)} nodes are asked for "
             f"with {addresses}"
         )
-        mend = f"Name {needed} addresses, or ask for fewer nodes"
-        yield error(f"{_ADDRESSES}.ipAddressIds", what, mend, _ADDRESS_PAGE)
+        fix = f"Name {needed} addresses, or ask for fewer nodes"
+        yield error(f"{_ADDRESSES}.ipAddressIds", what, fix, _ADDRESS_PAGE)
 
 
 def _check_nat_pools(pools: object) -> Findings:
@@ -132,11 +132,11 @@ def _check_nat_pools(pools: object) -> Findings:
         name = entry.get("name")
         if isinstance(name, str) and not _NAT_NAME.fullmatch(name):
             what = f"{quote(name)} is no name for a NAT pool"
-            mend = (
+            fix = (
                 "Use up to 77 letters, digits, '_', '.' and '-', the first a letter or digit, "
                 "the last one of these or '_'"
             )
-            yield error(f"{at(_NAT, index)}.name", what, mend, _PORTS_PAGE)
+            yield error(f"{at(_NAT, index)}.name", what, fix, _PORTS_PAGE)
     yield from _check_rules(entries)
     yield from _check_ports(entries)
 
@@ -161,8 +161,8 @@ def _check_rules(entries: list[tuple[int, Mapping[str, Any]]]) -> Findings:
         prefix = rule.get("sourceAddressPrefix")
         if isinstance(prefix, str) and not _is_prefix(prefix.strip()):
             what = f"{quote(prefix)} is no address, subnet or tag"
-            mend = "Write an address, a subnet such as 10.0.0.0/24, a service tag such as Internet, or *"
-            yield error(f"{path}.sourceAddressPrefix", what, mend, _PORTS_PAGE)
+            fix = "Write an address, a subnet such as 10.0.0.0/24, a service tag such as Internet, or *"
+            yield error(f"{path}.sourceAddressPrefix", what, fix, _PORTS_PAGE)
         yield from _check_sources(rule.get("sourcePortRanges"), f"{path}.sourcePortRanges")
 
 
@@ -185,8 +185,8 @@ def _check_sources(ranges: object, path: str) -> Findings:
         first, last = _bounds(match) if match is not None else (1, 0)
         if not 0 <= first <= last <= 65535:
             what = f"{quote(entry)} is neither a port nor a range of ports"
-            mend = "Write *, a port such as 22, or a range such as 100-200, all from 0 to 65535"
-            yield error(at(path, index), what, mend, _PORTS_PAGE)
+            fix = "Write *, a port such as 22, or a range such as 100-200, all from 0 to 65535"
+            yield error(at(path, index), what, fix, _PORTS_PAGE)
         elif any(first <= end and last >= start for start, end in taken):
             what = f"{quote(entry)} overlaps another entry"
             yield error(at(path, index), what, "Give each its own ports", _PORTS_PAGE)
@@ -206,10 +206,10 @@ def _check_ports(entries: list[tuple[int, Mapping[str, Any]]]) -> Findings:
         path = at(_NAT, index)
         port = whole_number(entry.get("backendPort"))
         if port is not None and (not 1 <= port <= 65535 or port in _RESERVED_PORTS):
-            mend = (
+            fix = (
                 f"Give 1 to 65535, but not {' or '.join(map(str, _RESERVED_PORTS))}, which Batch itself needs"
             )
-            yield error(f"{path}.backendPort", f"port {port} cannot be used", mend, _PORTS_PAGE)
+            yield error(f"{path}.backendPort", f"port {port} cannot be used", fix, _PORTS_PAGE)
         first, last = (whole_number(entry.get(f"frontendPortRange{end}")) for end in ("Start", "End"))
         if first is None or last is None:
             continue
@@ -217,8 +217,8 @@ def _check_ports(entries: list[tuple[int, Mapping[str, Any]]]) -> Findings:
         if first > last:
             yield error(place, "the range of ports ends before it starts", "Swap the two", _PORTS_PAGE)
         elif first < 1 or last > 65534 or (first <= 55000 and last >= 50000):
-            mend = "Stay within 1 to 65534, and out of 50000 to 55000, which are reserved"
-            yield error(place, "the range of ports cannot be used", mend, _PORTS_PAGE)
+            fix = "Stay within 1 to 65534, and out of 50000 to 55000, which are reserved"
+            yield error(place, "the range of ports cannot be used", fix, _PORTS_PAGE)
         elif last - first + 1 < 40:
             yield error(place, "the range has fewer than 40 ports", "Widen it", _PORTS_PAGE)
         else:

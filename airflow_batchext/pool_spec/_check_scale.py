@@ -68,35 +68,35 @@ def _check_fixed_scale(fixed: Mapping[str, Any], path: str) -> Findings:
         duration = parse_duration(timeout)
         if duration is None or duration < _SHORTEST:
             what = "is not an ISO 8601 duration" if duration is None else "is shorter than 5 minutes"
-            mend = "Give PT5M or more, such as PT15M (15 minutes)"
-            yield error(f"{path}.resizeTimeout", f"resizeTimeout {what}", mend, ARM_PAGE)
+            fix = "Give PT5M or more, such as PT15M (15 minutes)"
+            yield error(f"{path}.resizeTimeout", f"resizeTimeout {what}", fix, ARM_PAGE)
 
 
 def _check_auto_scale(auto: Mapping[str, Any], path: str) -> Findings:
     formula = auto.get("formula")
-    mend = "Write a formula, such as $TargetDedicatedNodes=1"
+    fix = "Write a formula, such as $TargetDedicatedNodes=1"
     if formula is None:
-        yield missing(f"{path}.formula", "formula", mend)
+        yield missing(f"{path}.formula", "formula", fix)
     elif isinstance(formula, str):
         yield from check_formula(formula, f"{path}.formula")
     interval = auto.get("evaluationInterval")
     if interval is not None:
         duration = parse_duration(interval)
-        mend = "Give a duration from PT5M to PT168H"
+        fix = "Give a duration from PT5M to PT168H"
         if duration is None:
             what = "evaluationInterval is not an ISO 8601 duration"
-            yield error(f"{path}.evaluationInterval", what, mend, ARM_PAGE)
+            yield error(f"{path}.evaluationInterval", what, fix, ARM_PAGE)
         elif not _SHORTEST <= duration <= _LONGEST:
             what = "shorter than 5 minutes" if duration < _SHORTEST else "longer than 168 hours"
             place = f"{path}.evaluationInterval"
-            yield error(place, f"evaluationInterval is {what}", mend, AUTOSCALE_PAGE)
+            yield error(place, f"evaluationInterval is {what}", fix, AUTOSCALE_PAGE)
 
 
 def _check_slots(properties: Mapping[str, Any]) -> Findings:
     slots = whole_number(properties.get("taskSlotsPerNode"))
     if slots is not None and not 1 <= slots <= _MOST_SLOTS:
-        mend = f"Give 1 to {_MOST_SLOTS}, and not more than four times the cores of a node"
-        yield error("properties.taskSlotsPerNode", f"{slots} slots are out of range", mend, ARM_PAGE)
+        fix = f"Give 1 to {_MOST_SLOTS}, and not more than four times the cores of a node"
+        yield error("properties.taskSlotsPerNode", f"{slots} slots are out of range", fix, ARM_PAGE)
 
 
 def _check_limits(properties: Mapping[str, Any]) -> Findings:
@@ -117,5 +117,5 @@ def _check_limits(properties: Mapping[str, Any]) -> Findings:
     ephemeral = object_at(machine, "osDisk").get("ephemeralOSDiskSettings")
     if ephemeral is not None and targets["targetLowPriorityNodes"] > 0:
         what = "Spot nodes cannot have an ephemeral disk for the operating system"
-        mend = "Take it out, or ask for dedicated nodes"
-        yield warning(f"{MACHINE}.osDisk.ephemeralOSDiskSettings", what, mend, _SPOT_PAGE)
+        fix = "Take it out, or ask for dedicated nodes"
+        yield warning(f"{MACHINE}.osDisk.ephemeralOSDiskSettings", what, fix, _SPOT_PAGE)

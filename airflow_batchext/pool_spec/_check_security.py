@@ -74,11 +74,11 @@ def _check_profile(machine: Mapping[str, Any]) -> Findings:
     if kind == "confidentialvm":
         if not encryption:
             what = "a confidential machine has to say what of its disk is encrypted"
-            mend = (
+            fix = (
                 "Write osDisk.managedDisk.securityProfile.securityEncryptionType: VMGuestStateOnly, "
                 "DiskWithVMGuestState or NonPersistedTPM"
             )
-            yield error(f"{path}.securityType", what, mend, ARM_PAGE)
+            yield error(f"{path}.securityType", what, fix, ARM_PAGE)
         if "vTpmEnabled" in uefi and not _is_on(uefi["vTpmEnabled"]):
             what = "a confidential machine needs a vTPM"
             yield error(f"{path}.uefiSettings.vTpmEnabled", what, "Write true", ARM_PAGE)
@@ -150,13 +150,11 @@ def _check_encryption(
             what = (
                 "this is not the URL of a version of a key" if match is None else "the URL names no version"
             )
-            mend = "Write https://VAULT.vault.azure.net/keys/NAME/VERSION: the version is required"
-            yield error(f"{place}.keyUrl", what, mend, _KEY_PAGE)
+            fix = "Write https://VAULT.vault.azure.net/keys/NAME/VERSION: the version is required"
+            yield error(f"{place}.keyUrl", what, fix, _KEY_PAGE)
     if key.get("identityReference") is None and identities:
-        mend = 'Write {"resourceId": "/subscriptions/…"}: one of the pool\'s identities'
-        yield error(
-            f"{place}.identityReference", "no identity is named to read the key with", mend, _KEY_PAGE
-        )
+        fix = 'Write {"resourceId": "/subscriptions/…"}: one of the pool\'s identities'
+        yield error(f"{place}.identityReference", "no identity is named to read the key with", fix, _KEY_PAGE)
 
 
 def _check_license(machine: Mapping[str, Any], system: OperatingSystem | None) -> Findings:
@@ -166,12 +164,12 @@ def _check_license(machine: Mapping[str, Any], system: OperatingSystem | None) -
         yield warning(path, what, "Take it out", ARM_PAGE)
     elif isinstance(kind, str) and kind not in _LICENSES:
         if kind.casefold() in {"none", *(word.casefold() for word in _LICENSES)} or not kind.strip():
-            yield warning(path, "this is no licenseType as Azure writes them", _license_mend(), ARM_PAGE)
+            yield warning(path, "this is no licenseType as Azure writes them", _license_fix(), ARM_PAGE)
         else:
-            yield error(path, "there is no such licenseType", _license_mend(), ARM_PAGE)
+            yield error(path, "there is no such licenseType", _license_fix(), ARM_PAGE)
 
 
-def _license_mend() -> str:
+def _license_fix() -> str:
     return f"Write {' or '.join(_LICENSES)}"
 
 
@@ -192,13 +190,13 @@ def _check_upgrades(
         yield error(path, what, "Write false here, or in enableAutomaticOSUpgrade", _UPGRADE_PAGE)
     elif upgrades and system == "windows" and windows is None:
         what = "Batch upgrades the system, and Windows updates itself unless it is told not to"
-        mend = "Write windowsConfiguration.enableAutomaticUpdates: false"
-        yield warning(f"{_AUTOMATIC}.enableAutomaticOSUpgrade", what, mend, _UPGRADE_PAGE)
+        fix = "Write windowsConfiguration.enableAutomaticUpdates: false"
+        yield warning(f"{_AUTOMATIC}.enableAutomaticOSUpgrade", what, fix, _UPGRADE_PAGE)
     zonal = text_of(object_at(machine, "nodePlacementConfiguration"), "policy").casefold() == "zonal"
     if rolling.get("enableCrossZoneUpgrade") is not None and not zonal:
         what = "enableCrossZoneUpgrade is for Zonal placement only"
-        mend = "Take it out, or write nodePlacementConfiguration.policy: Zonal"
-        yield error(f"{_ROLLING}.enableCrossZoneUpgrade", what, mend, _UPGRADE_PAGE)
+        fix = "Take it out, or write nodePlacementConfiguration.policy: Zonal"
+        yield error(f"{_ROLLING}.enableCrossZoneUpgrade", what, fix, _UPGRADE_PAGE)
     mode = text_of(policy, "mode").casefold()
     if mode == "manual" and upgrades:
         what = "the mode is manual, and the system is to be upgraded by itself"

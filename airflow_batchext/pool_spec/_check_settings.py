@@ -102,9 +102,9 @@ def _check_vault(
     secrets = settings.get("secretsManagementSettings")
     if not isinstance(secrets, Mapping):
         what = "secretsManagementSettings is missing" if secrets is None else "this is not an object"
-        mend = "Say in it which certificates the extension observes"
+        fix = "Say in it which certificates the extension observes"
         if place not in meant:
-            yield warning(place, what, mend, known.link)
+            yield warning(place, what, fix, known.link)
         return
     if f"{place}.observedCertificates" not in meant:
         yield from _check_certificates(secrets, place, known, version)
@@ -120,12 +120,12 @@ def _check_vault(
     client = sign_in.get("msiClientId")
     if isinstance(client, str) and client and not _GUID.fullmatch(client.strip()):
         what = "msiClientId is not a client id"
-        mend = "Write the client id (a GUID) of the identity, not its name or resource id"
-        yield warning(f"{path}.authenticationSettings.msiClientId", what, mend, known.link)
+        fix = "Write the client id (a GUID) of the identity, not its name or resource id"
+        yield warning(f"{path}.authenticationSettings.msiClientId", what, fix, known.link)
     elif not client and not sign_in.get("msiObjectId") and identities and not meant:
         what = "no identity is named to sign in with, and those of a pool are all user-assigned"
-        mend = "Write msiClientId: the client id of the identity"
-        yield warning(f"{path}.authenticationSettings", what, mend, known.link)
+        fix = "Write msiClientId: the client id of the identity"
+        yield warning(f"{path}.authenticationSettings", what, fix, known.link)
 
 
 def _misspelt(parent: Mapping[str, Any], members: tuple[str, ...], path: str) -> dict[str, tuple[str, str]]:
@@ -147,8 +147,8 @@ def _check_certificates(
     place = f"{place}.observedCertificates"
     if not isinstance(certificates, (list, tuple)) or not certificates:
         what = "no observedCertificates are named" if not certificates else f"this is {kind_of(certificates)}"
-        mend = "Write a list of the URLs of the certificates' secrets"
-        yield warning(place, what, mend, known.link)
+        fix = "Write a list of the URLs of the certificates' secrets"
+        yield warning(place, what, fix, known.link)
         return
     for index, certificate in enumerate(certificates):
         yield from _check_certificate(certificate, at(place, index), known)
@@ -167,8 +167,8 @@ def _check_certificate(certificate: object, path: str, known: KnownExtension) ->
     match = _SECRET_URL.fullmatch(url.strip())
     if match is None:
         what = "this is not the URL of a secret in a key vault"
-        mend = "Write https://VAULT.vault.azure.net/secrets/NAME, with /secrets/ for certificates too"
-        yield warning(path, what, mend, known.link)
+        fix = "Write https://VAULT.vault.azure.net/secrets/NAME, with /secrets/ for certificates too"
+        yield warning(path, what, fix, known.link)
     elif (match["version"] or "/") != "/":
         what = "the URL names one version, which is never renewed on the nodes"
         yield warning(path, what, "Leave the version out", known.link)
@@ -178,19 +178,19 @@ def _check_agent(settings: Mapping[str, Any], path: str, known: KnownExtension, 
     identity = object_at(settings, "authentication", "managedIdentity")
     if identities and not all(text_of(identity, key) for key in _AGENT_KEYS):
         what = "no identity is named to sign in with, and those of a pool are all user-assigned"
-        mend = (
+        fix = (
             'Write {"authentication": {"managedIdentity": {"identifier-name": "mi_res_id", '
             '"identifier-value": "/subscriptions/…"}}}'
         )
-        yield warning(f"{path}.authentication.managedIdentity", what, mend, known.link)
+        yield warning(f"{path}.authentication.managedIdentity", what, fix, known.link)
 
 
 def _check_health(settings: Mapping[str, Any], path: str) -> Findings:
     protocol = text_of(settings, "protocol").casefold()
     if not protocol:
         what = "the extension is not told what to ask: protocol is missing"
-        mend = 'Write {"protocol": "http", "port": 80, "requestPath": "/health"}, or "tcp" and a port'
-        yield warning(f"{path}.protocol", what, mend, _HEALTH_PAGE)
+        fix = 'Write {"protocol": "http", "port": 80, "requestPath": "/health"}, or "tcp" and a port'
+        yield warning(f"{path}.protocol", what, fix, _HEALTH_PAGE)
     elif protocol not in _PROTOCOLS:
         what = f"{quote(settings.get('protocol'))} is no protocol that the extension speaks"
         yield warning(f"{path}.protocol", what, f"Write {', '.join(_PROTOCOLS)}", _HEALTH_PAGE)
@@ -216,8 +216,8 @@ def _check_workspace(
     if workspace is None:
         yield warning(f"{path}.settings.workspaceId", "no workspace is named", "Write its id", known.link)
     elif isinstance(workspace, str) and not _GUID.fullmatch(workspace.strip()):
-        what, mend = "workspaceId is no GUID", "Write the workspace's own id, not its name or resource id"
-        yield warning(f"{path}.settings.workspaceId", what, mend, known.link)
+        what, fix = "workspaceId is no GUID", "Write the workspace's own id, not its name or resource id"
+        yield warning(f"{path}.settings.workspaceId", what, fix, known.link)
     secret = entry.get("protectedSettings")
     if secret is None or (isinstance(secret, Mapping) and secret.get("workspaceKey") is None):
         what = "the key of the workspace is missing"
@@ -235,5 +235,5 @@ def _check_gpu(known: KnownExtension, nodes: Nodes) -> Findings:
         yield warning("properties.vmSize", what, f"Take the driver of {names[nodes.gpu]}", _GPU_PAGE)
     if nodes.has_secure_boot and known.operating_system == "linux":
         what = f"{known.type} does not work with secure boot"
-        mend = "Write false, or take an image that brings the driver"
-        yield warning(f"{MACHINE}.securityProfile.uefiSettings.secureBootEnabled", what, mend, _GPU_PAGE)
+        fix = "Write false, or take an image that brings the driver"
+        yield warning(f"{MACHINE}.securityProfile.uefiSettings.secureBootEnabled", what, fix, _GPU_PAGE)

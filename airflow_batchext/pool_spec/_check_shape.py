@@ -74,7 +74,7 @@ _KINDS = {
     "list": "a list",
     "map": "an object",
 }
-_MENDS = {
+_FIXES = {
     "text": "Put it in quotes",
     "integer": "Write a whole number, without quotes",
     "number": "Write a number, without quotes",
@@ -115,8 +115,8 @@ def _members(
     for name, member in members.items():
         if member.required and not member.read_only and value.get(name) is None:
             words = member.shape.values
-            mend = f"Write {' or '.join(words)}" if words else "Give it: Azure requires it"
-            yield missing(at(path, name), name, mend)
+            fix = f"Write {' or '.join(words)}" if words else "Give it: Azure requires it"
+            yield missing(at(path, name), name, fix)
 
 
 def _unknown(
@@ -136,8 +136,8 @@ def _unknown(
         yield error(place, what, "Take it out: Azure refuses unknown members", ARM_PAGE)
         return
     if (type_name, key) in _MOVED:
-        why, mend = _MOVED[type_name, key]
-        yield warning(place, f"{what}: {why}", mend, ARM_PAGE)
+        why, fix = _MOVED[type_name, key]
+        yield warning(place, f"{what}: {why}", fix, ARM_PAGE)
         return
     spelt = {squash(name): name for name in members}
     same = spelt.get(squash(key))
@@ -155,11 +155,11 @@ def _unknown(
         return
     homes = schema.homes.get(squash(key), ())
     if squash(key) in _REPLACED and not homes:
-        why, mend = _REPLACED[squash(key)]
+        why, fix = _REPLACED[squash(key)]
         written = at(
-            path, mend.removeprefix("Write ")
+            path, fix.removeprefix("Write ")
         )  # for example imageReference, which then is not missing
-        yield error(place, f"{what}: {why}", mend, ARM_PAGE, meant=written)
+        yield error(place, f"{what}: {why}", fix, ARM_PAGE, meant=written)
         return
     near = get_close_matches(squash(key)[:64], spelt, n=1, cutoff=0.9 if homes else 0.75)
     if near:
@@ -178,9 +178,7 @@ def _value(value: object, shape: Shape, name: str, path: str, schema: Schema) ->
     if shape.kind == "any":
         return
     if not _is_of(value, shape.kind):
-        yield error(
-            path, f"{name} is {_is(value, shape.kind)}, not {_KINDS[shape.kind]}", _mend(value, shape)
-        )
+        yield error(path, f"{name} is {_is(value, shape.kind)}, not {_KINDS[shape.kind]}", _fix(value, shape))
     elif shape.values:
         yield from _known_value(value, shape.values, name, path, schema)
     elif shape.kind == "object" and isinstance(value, Mapping):
@@ -223,7 +221,7 @@ def _is(value: object, kind: str) -> str:
     return "a text" if isinstance(value, str) and kind in ("integer", "boolean", "number") else kind_of(value)
 
 
-def _mend(value: object, shape: Shape) -> str:
+def _fix(value: object, shape: Shape) -> str:
     entry = shape.of
     if shape.kind == "list" and entry is not None and isinstance(value, Mapping):
         if entry.type_name in ("MetadataItem", "EnvironmentSetting"):
@@ -233,7 +231,7 @@ def _mend(value: object, shape: Shape) -> str:
         return f"Write {' or '.join(shape.values)}"
     if shape.kind == "text" and isinstance(value, (Mapping, list, tuple)):
         return "Write a text"
-    return _MENDS[shape.kind]
+    return _FIXES[shape.kind]
 
 
 def _known_value(value: object, known: tuple[str, ...], name: str, path: str, schema: Schema) -> Findings:
@@ -241,9 +239,9 @@ def _known_value(value: object, known: tuple[str, ...], name: str, path: str, sc
     if not isinstance(value, str) or value.casefold() in spelt:
         return
     near = get_close_matches(value.casefold()[:64], spelt, n=1, cutoff=0.6)
-    mend = f"Did you mean {spelt[near[0]]}?" if near else f"Known are {', '.join(known)}"
+    fix = f"Did you mean {spelt[near[0]]}?" if near else f"Known are {', '.join(known)}"
     what = f"{quote(value)} is no {name} that azure-mgmt-batch {schema.version} knows"
-    yield warning(path, what, mend, ARM_PAGE)
+    yield warning(path, what, fix, ARM_PAGE)
 
 
 def _last(path: str) -> str:

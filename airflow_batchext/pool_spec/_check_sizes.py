@@ -34,9 +34,9 @@ def check_size(properties: Mapping[str, Any], today: date | None) -> Findings:
         bare = _BARE.fullmatch(size.strip())
         meant = f"STANDARD_{re.sub(r'[^A-Za-z0-9]+', '_', bare['rest']).upper()}" if bare else ""
         what = f"{quote(size)} is not how a size is written"
-        mend = f"Write {meant}" if meant else "Write it like STANDARD_D4S_V5"
+        fix = f"Write {meant}" if meant else "Write it like STANDARD_D4S_V5"
         # That a size without its first word is refused is likely, not known; one with blanks cannot be.
-        yield (error if re.search(r"\s", size.strip()) else warning)(_PATH, what, mend, _PAGE)
+        yield (error if re.search(r"\s", size.strip()) else warning)(_PATH, what, fix, _PAGE)
         return
     ended = retirement_of(size, SIZES)
     if ended is not None and (ended.is_refused or (today is not None and ended.is_near(today))):

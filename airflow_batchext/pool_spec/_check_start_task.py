@@ -46,16 +46,16 @@ def check_start_task(properties: Mapping[str, Any], system: catalog.OperatingSys
             yield from _check_file(file, at(f"{_START}.resourceFiles", index), system)
         retries = whole_number(task.get("maxTaskRetryCount"))
         if retries is not None and retries < -1:
-            mend = "Give 0 or more, or -1 to retry without end"
-            yield error(f"{_START}.maxTaskRetryCount", "maxTaskRetryCount is below -1", mend, ARM_PAGE)
+            fix = "Give 0 or more, or -1 to retry without end"
+            yield error(f"{_START}.maxTaskRetryCount", "maxTaskRetryCount is below -1", fix, ARM_PAGE)
     yield from _check_accounts(properties.get("userAccounts"), system)
 
 
 def _check_command(task: Mapping[str, Any]) -> Findings:
     path, command = f"{_START}.commandLine", task.get("commandLine")
     if command is None:
-        mend = 'Say what the start task runs, such as /bin/sh -c "…"'
-        yield missing(path, "commandLine", mend)
+        fix = 'Say what the start task runs, such as /bin/sh -c "…"'
+        yield missing(path, "commandLine", fix)
     elif isinstance(command, str) and not command.strip():
         yield error(path, "commandLine is empty", "Say what the start task runs", ARM_PAGE)
 
@@ -68,8 +68,8 @@ def _check_user(task: Mapping[str, Any], accounts: set[str]) -> Findings:
     if name is not None and auto is not None:
         yield error(path, "both userName and autoUser are given", "Keep one of the two", _USERS_PAGE)
     elif name is None and auto is None:
-        mend = 'Write {"autoUser": {"scope": "Pool", "elevationLevel": "Admin"}}, or a userName'
-        yield error(path, "neither userName nor autoUser is given", mend, _USERS_PAGE)
+        fix = 'Write {"autoUser": {"scope": "Pool", "elevationLevel": "Admin"}}, or a userName'
+        yield error(path, "neither userName nor autoUser is given", fix, _USERS_PAGE)
     elif isinstance(name, str) and name not in accounts:
         what = f"the pool has no user account {quote(name)}"
         yield error(f"{path}.userName", what, "Add it to userAccounts, or use autoUser", _USERS_PAGE)
@@ -80,8 +80,8 @@ def _check_file(file: Mapping[str, Any], path: str, system: catalog.OperatingSys
     if not given and "blobSource" in file:  # told as an unknown member
         return
     if not given:
-        mend = f"Give one of {', '.join(_SOURCES)}"
-        yield error(path, "the resource file has no source", mend, _FILES_PAGE)
+        fix = f"Give one of {', '.join(_SOURCES)}"
+        yield error(path, "the resource file has no source", fix, _FILES_PAGE)
     elif len(given) > 1:
         yield error(path, f"{' and '.join(given)} exclude each other", "Keep one of them", _FILES_PAGE)
     else:
@@ -91,8 +91,8 @@ def _check_file(file: Mapping[str, Any], path: str, system: catalog.OperatingSys
         and isinstance(file["filePath"], str)
         and not file["filePath"].strip()
     ):
-        what, mend = "filePath is empty", "Name the file, or the directory, that it becomes on the node"
-        yield error(f"{path}.filePath", what, mend, _FILES_PAGE)
+        what, fix = "filePath is empty", "Name the file, or the directory, that it becomes on the node"
+        yield error(f"{path}.filePath", what, fix, _FILES_PAGE)
     if file.get("fileMode") is not None and system == "windows":
         what = "fileMode is not looked at: the nodes run Windows"
         yield warning(f"{path}.fileMode", what, "Take it out", _FILES_PAGE)
@@ -112,8 +112,8 @@ def _check_source(file: Mapping[str, Any], source: str, path: str) -> Findings:
     elif (
         isinstance(value, str) and source != "autoStorageContainerName" and not _URL.fullmatch(value.strip())
     ):
-        mend = "Write https://ACCOUNT.blob.core.windows.net/CONTAINER/FILE, or any other URL"
-        yield error(f"{path}.{source}", "this is no URL", mend, _FILES_PAGE)
+        fix = "Write https://ACCOUNT.blob.core.windows.net/CONTAINER/FILE, or any other URL"
+        yield error(f"{path}.{source}", "this is no URL", fix, _FILES_PAGE)
     if source == "httpUrl":
         if file.get("filePath") is None:
             yield missing(f"{path}.filePath", "filePath", "Name the file that it becomes on the node")

@@ -65,8 +65,8 @@ def _check_mounts(mounts: object, system: OperatingSystem | None) -> Findings:
             place = f"{path}.{kind}"
             if kind != _SHARE and system == "windows":
                 what = f"only Linux nodes can mount {_TITLES[kind]}, and the nodes run Windows"
-                mend = "Use azureFileShareConfiguration, or an image of Linux"
-                yield error(place, what, mend, _MOUNT_PAGE)
+                fix = "Use azureFileShareConfiguration, or an image of Linux"
+                yield error(place, what, fix, _MOUNT_PAGE)
             yield from _check_mount_path(object_at(mount, kind), place, index, first_of)
         if isinstance(mount.get(_BLOB), Mapping):
             yield from _check_blob_mount(mount[_BLOB], f"{path}.{_BLOB}")
@@ -99,8 +99,8 @@ def _check_share(share: Mapping[str, Any], path: str) -> Findings:
         return
     match = _SHARE_URL.fullmatch(url.strip())
     if match is None:
-        mend = "Write https://ACCOUNT.file.core.windows.net/SHARE"
-        yield error(f"{path}.azureFileUrl", "this is not the URL of a file share", mend, _MOUNT_PAGE)
+        fix = "Write https://ACCOUNT.file.core.windows.net/SHARE"
+        yield error(f"{path}.azureFileUrl", "this is not the URL of a file share", fix, _MOUNT_PAGE)
         return
     account = text_of(share, "accountName")
     if account and ".file." in url.casefold() and match["account"].casefold() != account.casefold():
@@ -117,8 +117,8 @@ def _check_packages(packages: object) -> Findings:
         resource = package.get("id")
         if isinstance(resource, str) and not _APPLICATION.fullmatch(resource):
             what = "this is not the resource id of an application of a Batch account"
-            mend = (
+            fix = (
                 "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Batch/batchAccounts/…"
                 "/applications/…, and the version as version"
             )
-            yield error(f"{at(base, index)}.id", what, mend, _PACKAGES_PAGE)
+            yield error(f"{at(base, index)}.id", what, fix, _PACKAGES_PAGE)

@@ -32,11 +32,11 @@ _FORMULA = "formula"
 _NAME = ""
 """What stands in the place of a member where the text itself is the name of one."""
 
-_TEMPLATE_MEND = "Have the document rendered before it is read, or write the value itself"
-_EXPRESSION_MEND = (
+_TEMPLATE_FIX = "Have the document rendered before it is read, or write the value itself"
+_EXPRESSION_FIX = (
     "Nobody evaluates it here: write the value, or give the file after it was deployed or rendered"
 )
-_PLACEHOLDER_MEND = "Write the real value"
+_PLACEHOLDER_FIX = "Write the real value"
 
 
 def check_unfilled(pool: Mapping[str, Any]) -> Findings:
@@ -45,15 +45,15 @@ def check_unfilled(pool: Mapping[str, Any]) -> Findings:
     A template inside a longer text is a warning: it may be meant so, as in a command line with
     ``docker ps --format {{.Names}}``. Below a secret member only that member is named.
     """
-    told: dict[str, tuple[bool, str, str]] = {}  # whether it is an error, what is told, and the mend
+    told: dict[str, tuple[bool, str, str]] = {}  # whether it is an error, what is told, and the fix
     for path, member, text, free in _texts(pool):
         if member is _NAME and not (text.startswith(("[", "<")) or "{" in text):
             continue  # names such as $schema
         found = _template(text) or _expression(text, member, free=free) or _placeholder(text, member, free)
         if found is not None and (path not in told or (found[0] and not told[path][0])):
             told[path] = found
-    for path, (is_error, what, mend) in told.items():
-        yield (error if is_error else warning)(path, what, mend)
+    for path, (is_error, what, fix) in told.items():
+        yield (error if is_error else warning)(path, what, fix)
 
 
 def _template(text: str) -> tuple[bool, str, str] | None:
@@ -61,7 +61,7 @@ def _template(text: str) -> tuple[bool, str, str] | None:
     for start, end in (("{{", "}}"), ("{%", "%}")):
         if 0 <= stripped.find(start) < stripped.rfind(end):
             whole = stripped.startswith(start) and stripped.endswith(end)
-            return whole, "this looks like an unrendered template", _TEMPLATE_MEND
+            return whole, "this looks like an unrendered template", _TEMPLATE_FIX
     return None
 
 
@@ -69,22 +69,22 @@ def _expression(text: str, member: str, *, free: bool) -> tuple[bool, str, str] 
     stripped = text.strip()
     if _ARM.fullmatch(stripped):
         what = "this is an expression of an ARM template, which nobody has evaluated"
-        return True, what, _EXPRESSION_MEND
+        return True, what, _EXPRESSION_FIX
     what = "this is a variable of a shell, of Terraform or of Bicep, which nobody has replaced"
     if member == _FORMULA:
-        return (True, what, _EXPRESSION_MEND) if _VARIABLE.search(text) else None
+        return (True, what, _EXPRESSION_FIX) if _VARIABLE.search(text) else None
     if member in _COMMANDS:
         return None
     if _WHOLE_VARIABLE.fullmatch(stripped):
         is_secret = is_secret_member(member)  # a password may begin with a dollar sign
-        return (_VARIABLE.fullmatch(stripped) is not None if is_secret else not free), what, _EXPRESSION_MEND
+        return (_VARIABLE.fullmatch(stripped) is not None if is_secret else not free), what, _EXPRESSION_FIX
     if is_secret_member(member):
         return None
     if not free and _VARIABLE.search(text):
         return (
             True,
             "a variable of a shell, of Terraform or of Bicep stands in it, which nobody has replaced",
-            _EXPRESSION_MEND,
+            _EXPRESSION_FIX,
         )
     return None
 
@@ -95,14 +95,14 @@ def _placeholder(text: str, member: str, free: bool) -> tuple[bool, str, str] | 
     what = "a placeholder was left in"
     stripped = text.strip()
     if member in _COMMANDS:
-        return (False, what, _PLACEHOLDER_MEND) if _IN_URL.search(text) else None
+        return (False, what, _PLACEHOLDER_FIX) if _IN_URL.search(text) else None
     if _PLACE.match(text):
         if _ANGLES.search(text):
-            return True, what, _PLACEHOLDER_MEND
+            return True, what, _PLACEHOLDER_FIX
         if _BRACES.search(text):
-            return not free, what, _PLACEHOLDER_MEND
+            return not free, what, _PLACEHOLDER_FIX
     elif _ANGLES.fullmatch(stripped) or (not free and not is_secret_member(member) and _ANGLES.search(text)):
-        return not free and not is_secret_member(member), what, _PLACEHOLDER_MEND
+        return not free and not is_secret_member(member), what, _PLACEHOLDER_FIX
     return None
 
 

@@ -2,7 +2,7 @@
 
 A body that was sent is not the body that comes back: Azure fills in defaults, changes the casing of words and
 ids, adds members of its own, writes durations anew and drops every secret. None of these is a difference.
-Each that is comes with its path, both values, and what it takes to mend it.
+Each that is comes with its path, both values, and what it takes to fix it.
 
 Source of what can be updated: https://learn.microsoft.com/azure/batch/batch-pool-update-properties
 """
@@ -48,7 +48,7 @@ _WHILE_EMPTY = (
 
 
 class Remedy(str, Enum):
-    """What it takes to mend a difference."""
+    """What it takes to fix a difference."""
 
     UPDATE = "update"
     UPDATE_WHILE_EMPTY = "update while the pool has no nodes"
@@ -64,7 +64,7 @@ class Difference:
     :param path: where, as in a pool document; an item of a list is named by what tells it apart.
     :param existing: what is there, in words; never a secret.
     :param asked: what is asked for, in words; never a secret.
-    :param remedy: what it takes to mend it.
+    :param remedy: what it takes to fix it.
     """
 
     path: str
@@ -329,7 +329,7 @@ def _one_line(text: str) -> str:
 def updates(
     asked: Mapping[str, Any], differences: Sequence[Difference], *, empty: bool = False
 ) -> tuple[dict[str, Any], tuple[Difference, ...]]:
-    """What a PATCH has to say to mend the differences, and those that no PATCH mends.
+    """What a PATCH has to say to fix the differences, and those that no PATCH fixes.
 
     :param asked: the body that was compared.
     :param empty: whether the pool has no nodes and wants none; more can be changed then.

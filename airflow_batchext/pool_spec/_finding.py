@@ -23,7 +23,7 @@ IDENTITY_PAGE = "https://learn.microsoft.com/azure/batch/managed-identity-pools"
 class Finding:
     """One thing that is wrong, or doubtful, in a pool document.
 
-    ``path`` says where (``""`` is the document itself), ``problem`` what, ``mend`` what to do, ``link``
+    ``path`` says where (``""`` is the document itself), ``problem`` what, ``fix`` what to do, ``link``
     where Azure's documentation says so. None of them ever holds a value below a secret member.
     ``meant`` is the place of the member that was probably meant by a misspelt or misplaced one. ``line`` and
     ``column`` count from 1, and are None where the document was no text. What ``covers`` tells of everything
@@ -33,7 +33,7 @@ class Finding:
     severity: Literal["error", "warning"]
     path: str
     problem: str
-    mend: str
+    fix: str
     link: str = ""
     meant: str = ""
     line: int | None = None
@@ -42,27 +42,27 @@ class Finding:
 
     def __str__(self) -> str:
         """All of it in one line."""
-        stop = "" if self.mend.endswith("?") else "."
+        stop = "" if self.fix.endswith("?") else "."
         link = f" See {self.link}" if self.link else ""
-        return f"{self.severity} at {self.path or 'the document'}: {self.problem}. {self.mend}{stop}{link}"
+        return f"{self.severity} at {self.path or 'the document'}: {self.problem}. {self.fix}{stop}{link}"
 
 
 Findings: TypeAlias = Iterator[Finding]
 
 
-def error(path: str, problem: str, mend: str, link: str = "", *, meant: str = "") -> Finding:
+def error(path: str, problem: str, fix: str, link: str = "", *, meant: str = "") -> Finding:
     """A finding because of which Azure would refuse the pool, or get it no nodes."""
-    return Finding("error", path, problem, mend, link, meant)
+    return Finding("error", path, problem, fix, link, meant)
 
 
-def warning(path: str, problem: str, mend: str, link: str = "") -> Finding:
+def warning(path: str, problem: str, fix: str, link: str = "") -> Finding:
     """A finding that may be meant so."""
-    return Finding("warning", path, problem, mend, link)
+    return Finding("warning", path, problem, fix, link)
 
 
-def missing(path: str, name: str, mend: str) -> Finding:
+def missing(path: str, name: str, fix: str) -> Finding:
     """The finding of a member that must be there and is not."""
-    return error(path, f"{name} {_MISSING}", mend, ARM_PAGE)
+    return error(path, f"{name} {_MISSING}", fix, ARM_PAGE)
 
 
 def explained(finding: Finding, meant: Collection[str]) -> bool:
@@ -93,38 +93,38 @@ def text_of(parent: Mapping[str, Any], member: str) -> str:
 def object_member(
     parent: Mapping[str, Any], member: str, path: str, required: str = ""
 ) -> Generator[Finding, None, Mapping[str, Any] | None]:
-    """An object, None with a finding if it is none; ``required`` is the mend for one that is missing."""
+    """An object, None with a finding if it is none; ``required`` is the fix for one that is missing."""
     value = parent.get(member)
     if isinstance(value, Mapping):
         return value
     if value is not None:
-        mend = required or "Write an object"
-        yield error(at(path, member), f"{member} is {kind_of(value)}, not an object", mend)
+        fix = required or "Write an object"
+        yield error(at(path, member), f"{member} is {kind_of(value)}, not an object", fix)
     elif required:
         yield _missing(parent, member, path, required)
     return None
 
 
 def text_member(
-    parent: Mapping[str, Any], member: str, path: str, mend: str
+    parent: Mapping[str, Any], member: str, path: str, fix: str
 ) -> Generator[Finding, None, str | None]:
     """A text that must be there, None with a finding if it is not."""
     value = parent.get(member)
     if isinstance(value, str) and value.strip():
         return value
     if value is None:
-        yield _missing(parent, member, path, mend)
+        yield _missing(parent, member, path, fix)
     else:
         what = "is empty" if isinstance(value, str) else f"is {kind_of(value)}, not a text"
-        yield error(at(path, member), f"{member} {what}", mend)
+        yield error(at(path, member), f"{member} {what}", fix)
     return None
 
 
-def _missing(parent: Mapping[str, Any], member: str, path: str, mend: str) -> Finding:
+def _missing(parent: Mapping[str, Any], member: str, path: str, fix: str) -> Finding:
     """A finding: a member is missing, or in another spelling, such as the data plane's or Python's."""
     spelt = (
         key for key in parent if isinstance(key, str) and key != member and squash(key) == squash(member)
     )
     other = next(spelt, None)
-    mend = f"It is spelt {quote(other)} here: write {member}" if other is not None else mend
-    return missing(at(path, member), member, mend)
+    fix = f"It is spelt {quote(other)} here: write {member}" if other is not None else fix
+    return missing(at(path, member), member, fix)

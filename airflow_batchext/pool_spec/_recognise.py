@@ -50,20 +50,20 @@ def _told(document: Mapping[str, Any]) -> tuple[str, str] | None:
         return "this is a JSON schema, not a pool", "Give the body of a pool"
     if isinstance(document.get("pool"), Mapping) or _is_cli_template(document):
         what = "this is a template of Batch Explorer or of the CLI's extension, not one pool"
-        mend = "Give what stands in its member pool, with the values of its parameters, in ARM's shape"
-        return what, mend
+        fix = "Give what stands in its member pool, with the values of its parameters, in ARM's shape"
+        return what, fix
     return _told_of_terraform(document) or _told_of_others(document)
 
 
 def _told_of_terraform(document: Mapping[str, Any]) -> tuple[str, str] | None:
-    mend = (
+    fix = (
         "Give one with an azurerm_batch_pool, or an azapi_resource of a pool; or deploy it, and give the "
         "pool that comes of it: batchext export POOL"
     )
     if isinstance(document.get("resource"), Mapping) or {"terraform", "provider"} & document.keys():
-        return "this is Terraform's JSON, and no pool is among its resources", mend
+        return "this is Terraform's JSON, and no pool is among its resources", fix
     if "terraform_version" in document or isinstance(document.get("planned_values"), Mapping):
-        return "this is what 'terraform show -json' prints, and no pool is in it", mend
+        return "this is what 'terraform show -json' prints, and no pool is in it", fix
     return None
 
 

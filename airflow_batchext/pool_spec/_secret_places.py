@@ -37,7 +37,7 @@ TOO_DEEP: Final = object()
 _MOST_DEPTH: Final = 64
 _MOST_FINDINGS: Final = 50
 _STEPS: Final = tuple(tuple(place.split(".")) for place in SECRET_PLACES)
-_MEND: Final = (
+_FIX: Final = (
     "Move it to where Azure hides it (protectedSettings of an extension, a password, a key), or have the "
     "node fetch it with the pool's identity"
 )
@@ -78,7 +78,7 @@ def check_references(document: object) -> list[Finding]:
         if value is TOO_DEEP:
             found.append(error(path, f"nests more than {_MOST_DEPTH} levels deep", "Leave that out"))
         elif is_reference(value):
-            found.append(error(path, what, _MEND))
+            found.append(error(path, what, _FIX))
         if len(found) == _MOST_FINDINGS:
             break
     return found

@@ -45,7 +45,7 @@ def page() -> str:
     for case in CASES.values():
         seen = f" [[n]({case['seen']})]" if "seen" in case else ""
         for number, finding in enumerate(findings_of(case)):
-            said = f"{finding.problem}. {finding.mend}".strip()
+            said = f"{finding.problem}. {finding.fix}".strip()
             said = _VARIES.sub("", said)
             said = said if said.endswith(("?", ".")) else f"{said}."
             severity = "**error**" if finding.severity == "error" else "warning"

@@ -83,7 +83,7 @@ def test_one_mistake_gives_one_error_at_its_place(changed, value, path, word):
     (finding,) = [f for f in check_document(with_change(changed, value)) if f.severity == "error"]
     assert (finding.severity, finding.path) == ("error", path)
     assert word in finding.problem
-    assert finding.mend
+    assert finding.fix
 
 
 @pytest.mark.parametrize("document", [None, "text", 3, [], [GOOD], True, 1.5, b"x", {1, 2}, object()])
@@ -108,7 +108,7 @@ def test_the_data_planes_shape_is_told_once(document):
     (finding,) = check_document(document)
     assert (finding.severity, finding.path) == ("error", "")
     assert "data plane" in finding.problem
-    assert "properties" in finding.mend
+    assert "properties" in finding.fix
 
 
 def test_a_document_read_from_azure_may_keep_its_id():
@@ -138,7 +138,7 @@ def test_a_member_in_the_data_planes_spelling_is_recognised():
     document = with_change(f"{MACHINE}.nodeAgentSKUId", "batch.node.el 9", document)
     (finding,) = check_document(document)
     assert finding.path == f"{MACHINE}.nodeAgentSkuId"
-    assert finding.mend == "It is spelt 'nodeAgentSKUId' here: write nodeAgentSkuId"
+    assert finding.fix == "It is spelt 'nodeAgentSKUId' here: write nodeAgentSkuId"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_what_azure_takes_gives_no_finding(changed, value):
 
 def test_a_null_is_not_called_a_misspelling():
     (finding,) = check_document(with_change("properties.vmSize", None))
-    assert finding.mend == "Name a size, such as STANDARD_D2S_V5"
+    assert finding.fix == "Name a size, such as STANDARD_D2S_V5"
 
 
 def test_azures_own_example_gives_no_error():
@@ -224,7 +224,7 @@ def test_a_template_that_nobody_rendered_is_one_error_that_says_so(path, templat
     (finding,) = check_document(with_change(path, template))
     assert (finding.severity, finding.path) == ("error", path)
     assert "unrendered template" in finding.problem
-    assert "rendered" in finding.mend
+    assert "rendered" in finding.fix
 
 
 def test_templates_in_lists_and_in_names_are_found_too():
@@ -279,4 +279,4 @@ def test_nothing_makes_the_check_raise_or_change_its_input(document, pool_id):
     for finding in findings:
         assert len(str(finding).splitlines()) == 1
         assert finding.problem
-        assert finding.mend
+        assert finding.fix

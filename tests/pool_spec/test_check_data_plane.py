@@ -27,7 +27,7 @@ def told(**change: Any) -> dict[str, tuple[str, str]]:
     found = check_data_plane(
         body, pool_schema(), data_plane_schema(), lambda other: check_pool(other, pool_id="p")
     )
-    return {finding.path: (finding.problem, finding.mend) for finding in found}
+    return {finding.path: (finding.problem, finding.fix) for finding in found}
 
 
 def test_a_right_body_has_no_finding():

@@ -85,7 +85,7 @@ def test_one_mistake_gives_one_error_at_its_place(changed, value, path, word):
     (finding,) = check_document(with_change(changed, value))
     assert (finding.severity, finding.path) == ("error", path)
     assert word in finding.problem
-    assert finding.mend
+    assert finding.fix
 
 
 WARNINGS: list[tuple[str, object, str, str]] = [
@@ -120,11 +120,11 @@ def test_linux_extensions_on_windows_nodes_are_errors_that_name_the_right_one():
     document = with_change(f"{MACHINE}.nodeAgentSkuId", WINDOWS["nodeAgentSkuId"])
     findings = check_document(with_change(f"{MACHINE}.imageReference", WINDOWS["imageReference"], document))
     assert [finding.severity for finding in findings] == ["error"] * 3
-    assert findings[0].mend == "Use Microsoft.Azure.KeyVault/KeyVaultForWindows"
+    assert findings[0].fix == "Use Microsoft.Azure.KeyVault/KeyVaultForWindows"
 
 
 @pytest.mark.parametrize(
-    ("key", "mend"),
+    ("key", "fix"),
     [
         ("protectedSetting", "Did you mean protectedSettings?"),
         ("type_handler_version", "Did you mean typeHandlerVersion?"),
@@ -132,16 +132,16 @@ def test_linux_extensions_on_windows_nodes_are_errors_that_name_the_right_one():
         ("tags", "Take it out: Azure refuses unknown members"),
     ],
 )
-def test_a_misspelt_member_gets_a_suggestion(key, mend):
+def test_a_misspelt_member_gets_a_suggestion(key, fix):
     (finding,) = check_document(with_change(f"{EXTENSION}.{key}", {}))
-    assert finding.mend == mend
+    assert finding.fix == fix
 
 
 def test_a_near_miss_of_a_listed_extension_gets_a_suggestion():
     (finding,) = check_document(with_change(f"{EXTENSION}.type", "KeyVaultLinux"))
-    assert finding.mend.startswith("Did you mean Microsoft.Azure.KeyVault/KeyVaultForLinux? ")
+    assert finding.fix.startswith("Did you mean Microsoft.Azure.KeyVault/KeyVaultForLinux? ")
     (finding,) = check_document(with_change(f"{EXTENSION}.type", "Nothing"))
-    assert finding.mend == "Others must be enabled by a support request"
+    assert finding.fix == "Others must be enabled by a support request"
 
 
 def test_what_waits_for_an_extension_that_is_none_is_told_too():

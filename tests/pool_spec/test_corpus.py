@@ -83,7 +83,7 @@ def test_a_mistake_is_found_and_nothing_else_is(name):
     assert sorted((finding.severity, finding.path) for finding in findings) == sorted(w[:2] for w in wanted)
     for severity, path, says in wanted:
         (finding,) = [f for f in findings if (f.severity, f.path) == (severity, path)]
-        assert says in f"{finding.problem}. {finding.mend}"
+        assert says in f"{finding.problem}. {finding.fix}"
         assert "***" not in str(finding)
     assert [f.severity for f in findings] == sorted(f.severity for f in findings)
 
@@ -91,7 +91,7 @@ def test_a_mistake_is_found_and_nothing_else_is(name):
 @pytest.mark.parametrize("name", CASES)
 def test_what_a_mistake_is_told_with_leads_on(name):
     for finding in findings_of(CASES[name]):
-        assert finding.line is not None or finding.mend
+        assert finding.line is not None or finding.fix
         assert len(str(finding).splitlines()) == 1
         assert finding.link.startswith(PAGES) or not finding.link
 

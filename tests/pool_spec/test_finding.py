@@ -7,8 +7,8 @@ from tests.pool_spec.documents import with_change
 
 
 def test_a_finding_is_one_line():
-    finding = Finding("error", "a.b", "it is wrong", "Mend it", "https://learn.microsoft.com/x")
-    assert str(finding) == "error at a.b: it is wrong. Mend it. See https://learn.microsoft.com/x"
+    finding = Finding("error", "a.b", "it is wrong", "Fix it", "https://learn.microsoft.com/x")
+    assert str(finding) == "error at a.b: it is wrong. Fix it. See https://learn.microsoft.com/x"
     assert (
         str(Finding("warning", "", "odd", "Did you mean c?"))
         == "warning at the document: odd. Did you mean c?"

@@ -178,7 +178,7 @@ def test_every_wrong_type_at_every_place_is_taken_or_told(path):
     for value in WRONG:
         for finding in check_pool(with_change(path, value)):
             assert finding.problem
-            assert finding.mend
+            assert finding.fix
 
 
 @given(st.data())

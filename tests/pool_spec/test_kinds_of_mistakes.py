@@ -389,7 +389,7 @@ def test_extensions_that_are_not_listed_are_not_taken_for_others(publisher, kind
     entry = {"name": "x", "publisher": publisher, "type": kind}
     (finding,) = check_pool(with_change(f"{MACHINE}.extensions[2]", entry), today=TODAY)
     assert finding.severity == "warning"
-    assert "Did you mean" not in finding.mend
+    assert "Did you mean" not in finding.fix
 
 
 @given(st.sampled_from(paths_of(GOOD)), st.sampled_from([str.upper, str.lower, str.capitalize]))
@@ -405,4 +405,4 @@ def test_names_in_another_case_are_one_warning_each_and_hide_nothing(path, case)
     if path in ("name", "type"):
         return
     findings = check_pool(document, today=TODAY)
-    assert [(f.severity, f.mend) for f in findings] == [("warning", f"It is spelt {name}")]
+    assert [(f.severity, f.fix) for f in findings] == [("warning", f"It is spelt {name}")]

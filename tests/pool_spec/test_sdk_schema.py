@@ -107,11 +107,11 @@ WRONG: list[tuple[str, object, str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changed", "value", "severity", "path", "mend"), WRONG)
-def test_a_wrong_member_is_one_finding_at_its_place(changed, value, severity, path, mend):
+@pytest.mark.parametrize(("changed", "value", "severity", "path", "fix"), WRONG)
+def test_a_wrong_member_is_one_finding_at_its_place(changed, value, severity, path, fix):
     (finding,) = check_pool(with_change(changed, value))
     assert (finding.severity, finding.path) == (severity, path)
-    assert mend in finding.mend
+    assert fix in finding.fix
 
 
 def test_a_misspelt_required_member_is_told_once():
@@ -119,7 +119,7 @@ def test_a_misspelt_required_member_is_told_once():
         "properties.vmSize", ABSENT, with_change("properties.vmsize", "STANDARD_NC4AS_T4_V3")
     )
     (finding,) = check_pool(document)
-    assert (finding.path, finding.mend) == ("properties.vmsize", "It is spelt vmSize")
+    assert (finding.path, finding.fix) == ("properties.vmsize", "It is spelt vmSize")
 
 
 def test_a_misplaced_required_member_is_told_once():
@@ -128,7 +128,7 @@ def test_a_misplaced_required_member_is_told_once():
     document["properties"]["virtualMachineConfiguration"] = machine
     (finding,) = check_pool(document)
     assert finding.path == "properties.virtualMachineConfiguration"
-    assert finding.mend == f"It belongs at {MACHINE}"
+    assert finding.fix == f"It belongs at {MACHINE}"
 
 
 @pytest.mark.parametrize(

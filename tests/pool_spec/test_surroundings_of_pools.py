@@ -218,7 +218,7 @@ def test_what_is_no_pool_is_called_by_its_name_once(what):
     (finding,) = check_pool(pool.body, pool_id="p")
     assert finding.severity == "error"
     assert what in finding.problem
-    assert finding.mend
+    assert finding.fix
 
 
 @pytest.mark.parametrize("name", ["pool.bicep", "pool.tf", "pool.bicepparam"])

@@ -83,21 +83,21 @@ def _existing(pool_id: str, pool: Body, account: Account) -> list[Finding]:
 def _taken(other: Body, pool: Body) -> list[Finding]:
     name = _text(other.get("name"))
     if _text(_properties(other).get("provisioningState")).casefold() == "deleting":
-        what, mend = (
+        what, fix = (
             f"a pool {name} is still being deleted",
             "Its name will be waited for; or take another one",
         )
-        return [Finding("warning", "name", what, mend)]
+        return [Finding("warning", "name", what, fix)]
     there_is = f"there is a pool {name} already"
     if any(finding.severity == "error" for finding in check_document(pool, pool_id=name)):
-        return [Finding("warning", "name", there_is, "Mend the errors to see how it differs")]
+        return [Finding("warning", "name", there_is, "Fix the errors to see how it differs")]
     differences = [found for found in find_differences(other, request_body(pool)) if found.counts]
     if not differences:
         return [Finding("warning", "name", f"{there_is}, as asked for", "It would be adopted")]
     many = "one difference" if len(differences) == 1 else f"{len(differences)} differences"
-    mend = f"It would be adopted as it is, with {many}; on_existing can update or replace it"
+    fix = f"It would be adopted as it is, with {many}; on_existing can update or replace it"
     return [
-        Finding("warning", "name", there_is, mend),
+        Finding("warning", "name", there_is, fix),
         *(
             Finding(
                 "warning",
@@ -127,11 +127,11 @@ def _size(properties: Body, size: Body | None, account: Account, today: str) -> 
             _text(entry.get("name")).casefold(): _text(entry.get("name")) for entry in account.sizes or ()
         }
         near = get_close_matches(wanted.casefold(), known, n=1, cutoff=0.8)
-        mend = f"Did you mean {known[near[0]]}?" if near else "Take another size, or an account elsewhere"
+        fix = f"Did you mean {known[near[0]]}?" if near else "Take another size, or an account elsewhere"
         what = (
             f"Batch does not offer {wanted[:64]!r} in {_text(account.body.get('location')) or 'its location'}"
         )
-        return [Finding("error", path, what, mend, _SIZES_PAGE)]
+        return [Finding("error", path, what, fix, _SIZES_PAGE)]
     return _end_of_life(size, path, "this size", today)
 
 
@@ -143,8 +143,8 @@ def _cores(pool_id: str, properties: Body, size: Body, account: Account) -> list
     slots = whole_number(properties.get("taskSlotsPerNode"))
     if slots is not None and 4 * cores < slots <= 256:
         what = f"{slots} task slots are more than four for each of the {cores} cores of a node"
-        mend = f"Give {4 * cores} or fewer, or take a larger size"
-        findings.append(Finding("error", "properties.taskSlotsPerNode", what, mend))
+        fix = f"Give {4 * cores} or fewer, or take a larger size"
+        findings.append(Finding("error", "properties.taskSlotsPerNode", what, fix))
     fixed = as_mapping(below(properties, "scaleSettings", "fixedScale"))
     family = _text(size.get("familyName"))
     for member, kind in (("targetDedicatedNodes", "dedicated"), ("targetLowPriorityNodes", "low-priority")):
@@ -163,8 +163,8 @@ def _cores(pool_id: str, properties: Body, size: Body, account: Account) -> list
                 severity = "warning"
             else:
                 continue
-            mend = "Ask for fewer nodes, or for a higher quota"
-            findings.append(Finding(severity, f"{_FIXED}.{member}", what, mend, _QUOTA_PAGE))
+            fix = "Ask for fewer nodes, or for a higher quota"
+            findings.append(Finding(severity, f"{_FIXED}.{member}", what, fix, _QUOTA_PAGE))
             break
     return findings
 
@@ -237,29 +237,29 @@ def _image(properties: Body, images: Sequence[Body], today: str) -> list[Finding
     if found is None:
         names = {":".join(name): name for name in known}
         near = get_close_matches(":".join(wanted), names, n=1, cutoff=0.75)
-        mend = f"Did you mean {near[0]}?" if near else "Take one that List Supported Images names"
+        fix = f"Did you mean {near[0]}?" if near else "Take one that List Supported Images names"
         what = f"the account does not list the image {':'.join(wanted)[:160]!r}"
-        return [Finding("error", path, what, mend, _IMAGES_PAGE)]
+        return [Finding("error", path, what, fix, _IMAGES_PAGE)]
     findings = _end_of_life(found, path, "this image", today)
     capabilities = [str(word).casefold() for word in found.get("capabilities") or ()]
     if machine.get("containerConfiguration") is not None and "dockercompatible" not in capabilities:
         what = "the account does not list this image as one that runs containers (DockerCompatible)"
-        mend = "Take one that is, such as microsoft-dsvm / ubuntu-hpc"
-        findings.append(Finding("warning", path, what, mend, _CONTAINERS_PAGE))
+        fix = "Take one that is, such as microsoft-dsvm / ubuntu-hpc"
+        findings.append(Finding("warning", path, what, fix, _CONTAINERS_PAGE))
     its_agent = _text(found.get("nodeAgentSKUId"))
     if agent and agent.casefold() != its_agent.casefold():
         what = f"the node agent of this image is {its_agent}"
-        mend = f"Write {its_agent}, or take another image"
-        findings.append(Finding("error", f"{_MACHINE}.nodeAgentSkuId", what, mend, _IMAGES_PAGE))
+        fix = f"Write {its_agent}, or take another image"
+        findings.append(Finding("error", f"{_MACHINE}.nodeAgentSkuId", what, fix, _IMAGES_PAGE))
     return findings
 
 
 def _unknown_agent(agent: str, images: Sequence[Body]) -> Finding:
     agents = {_text(entry.get("nodeAgentSKUId")) for entry in images}
     near = get_close_matches(agent, agents, n=1, cutoff=0.7)
-    mend = f"Did you mean {near[0]}?" if near else "Take one that List Supported Images names"
+    fix = f"Did you mean {near[0]}?" if near else "Take one that List Supported Images names"
     what = f"the account does not list the node agent {agent[:64]!r}"
-    return Finding("error", f"{_MACHINE}.nodeAgentSkuId", what, mend, _IMAGES_PAGE)
+    return Finding("error", f"{_MACHINE}.nodeAgentSkuId", what, fix, _IMAGES_PAGE)
 
 
 def _end_of_life(entry: Body, path: str, what: str, today: str) -> list[Finding]:

@@ -27,7 +27,7 @@ _LANGUAGES = {
     ".tf": "Terraform",
     ".tfvars": "Terraform",
 }
-_LANGUAGE_MENDS = {
+_LANGUAGE_FIXES = {
     "Bicep": "Give what 'az bicep build' makes of it",
     "the parameters of Bicep": "Give what 'az bicep build' makes of the template",
     "Terraform": "Give what 'terraform show -json' prints, or the pool after it was deployed",
@@ -93,7 +93,7 @@ def read_source(path: str, variables: Mapping[str, Any] | None) -> Source:
         return _flawed(name, "is not text in UTF-8", line, error.start - content.rfind(b"\n", 0, error.start))
     language = _LANGUAGES.get(Path(path).suffix)
     if language is not None:
-        return _flawed(name, f"is {language}, not a document in JSON or YAML", mend=_LANGUAGE_MENDS[language])
+        return _flawed(name, f"is {language}, not a document in JSON or YAML", fix=_LANGUAGE_FIXES[language])
     if variables is not None:
         rendered = _render(name, text, variables)
         if isinstance(rendered, Source):
@@ -167,6 +167,6 @@ def _flawed(
     line: int = 1,
     column: int = 1,
     *,
-    mend: str = "Give a pool document in JSON or YAML",
+    fix: str = "Give a pool document in JSON or YAML",
 ) -> Source:
-    return Source(name, flaw=Finding("error", "", problem, mend, line=line, column=column))
+    return Source(name, flaw=Finding("error", "", problem, fix, line=line, column=column))

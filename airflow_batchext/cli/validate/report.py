@@ -48,7 +48,7 @@ def print_json(console: Console, checked: Sequence[Checked]) -> None:
                     "line": finding.line,
                     "column": finding.column,
                     "problem": finding.problem,
-                    "mend": finding.mend,
+                    "mend": finding.fix,
                     "link": finding.link or None,
                 }
                 for finding in entry.findings
@@ -81,7 +81,7 @@ def _text(entry: Checked, finding: Finding, *, several: bool) -> Text:
     text.append(f": {finding.problem}\n")
     pool = f" of pool {clean(entry.pool)}" if several and entry.pool else ""
     text.append(f"    at {finding.path or 'the document'}{pool}\n", "dim")
-    text.append(f"    {finding.mend}{'' if finding.mend.endswith('?') else '.'}\n")
+    text.append(f"    {finding.fix}{'' if finding.fix.endswith('?') else '.'}\n")
     if finding.link:
         text.append(f"    {finding.link}\n", "dim")
     text.rstrip()

@@ -129,9 +129,9 @@ def test_what_it_cannot_give_is_told_at_its_place(path, value, severity, place, 
 
 def test_a_near_miss_gets_a_suggestion():
     (size,) = compare("p", with_change("properties.vmSize", "Standard_D2_v5"), account(), TODAY)
-    assert size.mend == "Did you mean Standard_D2s_v5?"
+    assert size.fix == "Did you mean Standard_D2s_v5?"
     (image,) = compare("p", with_change(f"{MACHINE}.imageReference.sku", "serverr"), account(), TODAY)
-    assert image.mend == "Did you mean canonical:ubuntu-24_04-lts:server?"
+    assert image.fix == "Did you mean canonical:ubuntu-24_04-lts:server?"
 
 
 def test_an_image_whose_support_ends_is_a_warning():
@@ -146,7 +146,7 @@ def test_of_an_own_image_the_node_agent_is_compared():
     assert found(document) == []
     document = with_change(f"{MACHINE}.nodeAgentSkuId", "batch.node.ubuntu 24.4", document)
     (finding,) = compare("p", document, account(), TODAY)
-    assert (finding.path, finding.mend) == (
+    assert (finding.path, finding.fix) == (
         f"{MACHINE}.nodeAgentSkuId",
         "Did you mean batch.node.ubuntu 24.04?",
     )
