@@ -203,7 +203,7 @@ FOREIGN = {
     "a job brings along": {"autoPoolIdPrefix": "a", "poolLifetimeOption": "job", "pool": {"vmSize": "x"}},
     "Batch Explorer": {"parameters": {"n": {"type": "int"}}, "pool": {"id": "[parameters('n')]"}},
     "CLI's extension": {"templateMetadata": {}, "job": {}},
-    "Terraform's JSON": {"resource": {"azurerm_batch_pool": {"it": {"vm_size": "x"}}}},
+    "Terraform's JSON": {"resource": {"azurerm_batch_job": {"it": {"name": "x"}}}},
     "terraform show -json": {"terraform_version": "1", "values": {}},
     "an example of a REST call": {"parameters": {"poolName": "p"}, "responses": {"200": {}}},
     "a Batch account": {"type": "Microsoft.Batch/batchAccounts", "properties": {}},
