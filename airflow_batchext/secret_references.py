@@ -8,6 +8,7 @@ Pools have no ``protectedSettingsFromKeyVault``, as virtual machines do: Azure f
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -15,14 +16,13 @@ from airflow.sdk.log import mask_secret
 
 from airflow_batchext.batch.documents import Place, rewritten
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.secrets.references import REFERENCE_MEMBER, is_reference
-
-_FORMS = (
-    '{"connection": ID, "field": "password"} (or "login", "host", "extra.NAME"), {"variable": NAME} or '
-    '{"environment": NAME}'
+from airflow_batchext.secrets.references import (
+    EXTRA,
+    FIELDS,
+    REFERENCE_MEMBER,
+    is_reference,
+    malformed_reference,
 )
-_FIELDS = ("password", "login", "host")
-_EXTRA = "extra."
 
 
 def from_connection(conn_id: str, field: str = "password") -> dict[str, Any]:
@@ -30,18 +30,26 @@ def from_connection(conn_id: str, field: str = "password") -> dict[str, Any]:
 
     :param conn_id: the connection.
     :param field: ``password``, ``login``, ``host``, or ``extra.NAME`` for a field of its extra.
+    :raises ParameterError: if there is no such field.
     """
-    return {REFERENCE_MEMBER: {"connection": conn_id, "field": field}}
+    return _reference({"connection": conn_id, "field": field})
 
 
 def from_variable(name: str) -> dict[str, Any]:
     """A reference to an Airflow Variable."""
-    return {REFERENCE_MEMBER: {"variable": name}}
+    return _reference({"variable": name})
 
 
 def from_environment(name: str) -> dict[str, Any]:
     """A reference to a variable of the worker's environment."""
-    return {REFERENCE_MEMBER: {"environment": name}}
+    return _reference({"environment": name})
+
+
+def _reference(parts: dict[str, Any]) -> dict[str, Any]:
+    reference = {REFERENCE_MEMBER: parts}
+    if problem := malformed_reference(reference):
+        raise ParameterError(f"{problem}.")
+    return reference
 
 
 def look_up_secrets(document: Any, path: str = "") -> Any:
@@ -54,25 +62,27 @@ def look_up_secrets(document: Any, path: str = "") -> Any:
 
 
 def _looked_up(value: Any, place: Place) -> Any:
+    path = place.path or "the document"
+    if problem := malformed_reference(value):
+        raise ParameterError(f"{path}: {problem}.")
     if not is_reference(value):
         return value
-    found = _look_up(value[REFERENCE_MEMBER], place.path or "the document")
+    found = _look_up(value[REFERENCE_MEMBER], path)
     for part in (found, *found.splitlines()):
         mask_secret(part)
     return found
 
 
-def _look_up(reference: object, path: str) -> str:
-    match reference:
-        case {"connection": str(conn_id), **rest} if set(rest) <= {"field"}:
-            field = str(rest.get("field", "password"))
-            value, what = _of_connection(conn_id, field, path), f"field {field!r} of connection {conn_id!r}"
-        case {"variable": str(name), **rest} if not rest:
-            value, what = _of_variable(name, path), f"Airflow Variable {name!r}"
-        case {"environment": str(name), **rest} if not rest:
-            value, what = os.environ.get(name), f"environment variable {name!r} of the worker"
-        case _:
-            raise ParameterError(f"{path}: {REFERENCE_MEMBER} is none of {_FORMS}.")
+def _look_up(reference: dict[str, str], path: str) -> str:
+    if "connection" in reference:
+        conn_id, field = reference["connection"], reference.get("field", "password")
+        value, what = _of_connection(conn_id, field, path), f"field {field!r} of connection {conn_id!r}"
+    elif "variable" in reference:
+        name = reference["variable"]
+        value, what = _of_variable(name, path), f"Airflow Variable {name!r}"
+    else:
+        name = reference["environment"]
+        value, what = os.environ.get(name), f"environment variable {name!r} of the worker"
     if not value:
         raise ParameterError(f"{path}: the {what} is not there or empty; the secret is referred to there.")
     return value
@@ -81,19 +91,18 @@ def _look_up(reference: object, path: str) -> str:
 def _of_connection(conn_id: str, field: str, path: str) -> str | None:
     from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-    if field not in _FIELDS and not field.startswith(_EXTRA):
-        raise ParameterError(f"{path}: {field[:40]!r} is no field of a connection; give {_FORMS}.")
     try:
         connection = BaseHook.get_connection(conn_id)
-        if field in _FIELDS:
+        if field in FIELDS:
             value = getattr(connection, field)
         else:
-            value = connection.extra_dejson.get(field.removeprefix(_EXTRA))
+            value = connection.extra_dejson.get(field.removeprefix(EXTRA))
     except AirflowNotFoundException:
         return None
     except Exception as error:  # its text may hold what was found
         raise _unreadable(path, f"connection {conn_id!r}", error) from None
-    return None if value is None else str(value)
+    # What is no text in the extra is passed on as the JSON that it was there.
+    return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def _of_variable(name: str, path: str) -> str | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timezone
+from unittest import mock
 
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk._shared.secrets_masker import redact
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_batchext.concealment import conceal, literal_secrets, reveal
-from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.exceptions import ParameterError, PoolDocumentError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
 from airflow_batchext.pool_spec._sdk_schema import check_pool
@@ -59,12 +63,8 @@ def test_each_place_is_looked_up_and_masked(reference, value):
         ({"$secret": {"connection": "nowhere"}}, "field 'password' of connection 'nowhere' is not there"),
         (from_connection("vault", "login"), "field 'login' of connection 'vault' is not there or empty"),
         (from_connection("vault", "extra.none"), "field 'extra.none' of connection 'vault'"),
-        (from_connection("vault", "schema"), "'schema' is no field of a connection"),
         (from_variable("none"), "Airflow Variable 'none' is not there"),
         (from_environment("NOWHERE"), "environment variable 'NOWHERE' of the worker is not there"),
-        ({"$secret": {"vault": "x"}}, r"\$secret is none of \{"),
-        ({"$secret": {"variable": "a", "connection": "b"}}, r"\$secret is none of"),
-        ({"$secret": SECRET}, r"\$secret is none of"),
     ],
 )
 def test_what_leads_nowhere_is_told_with_its_path(reference, said):
@@ -73,6 +73,84 @@ def test_what_leads_nowhere_is_told_with_its_path(reference, said):
     ) as caught:
         look_up_secrets({"extensions": [{"protectedSettings": {"key": reference}}]})
     assert "SENTINEL" not in str(caught.value)
+
+
+#: References that are written wrongly, and what is said of them.
+MALFORMED = [
+    ({"$secret": {"vault": "x"}}, r"\$secret is none of \{"),
+    ({"$secret": {"conection": "x"}}, r"\$secret is none of \{"),
+    ({"$secret": {"variable": "a", "connection": "b"}}, r"\$secret is none of"),
+    ({"$secret": {"variable": "a", "field": "login"}}, r"\$secret is none of"),
+    ({"$secret": {"variable": ["a"]}}, r"\$secret is none of"),
+    ({"$secret": SECRET}, r"\$secret is none of"),
+    ({"$secret": None}, r"\$secret is none of"),
+    ({"$secret": {"variable": " "}}, r"\$secret names nothing"),
+    ({"$secret": {"connection": "vault", "field": "schema"}}, "'schema' is no field of a connection"),
+    ({"$secret": {"connection": "vault", "field": "extra."}}, r"'extra\.' is no field of a connection"),
+    ({"$secret": {"connection": "vault", "field": 5}}, "'5' is no field of a connection"),
+    ({"$secret": {"variable": "a"}, "default": SECRET}, r"beside \$secret stands 'default'"),
+    ({"note": "", "$secret": {"variable": "a"}}, r"beside \$secret stands 'note'"),
+    ({"$secret": SECRET, "x": 1}, r"beside \$secret stands 'x'"),
+]
+
+
+@pytest.mark.parametrize(("reference", "said"), MALFORMED)
+def test_what_is_written_wrongly_is_told_when_the_dag_is_parsed_when_it_is_checked_and_when_it_is_sent(
+    azure, reference, said
+):
+    body = with_secret({"key": reference})
+    where = r".*extensions\[0\]\.protectedSettings\.key"
+    for ways in (
+        lambda: look_up_secrets(body),
+        lambda: AzureBatchCreatePoolOperator(task_id="t", pool_id="p", pool_document=body),
+    ):
+        with pytest.raises(ParameterError, match=rf"{where}: .*{said}") as caught:
+            ways()
+        assert "SENTINEL" not in str(caught.value)
+    findings = [f for f in check_pool(body) if f.severity == "error"]
+    assert [re.search(said, str(finding)) for finding in findings if re.search(where, finding.path)]
+    # A text may be a template: it is known only on the worker.
+    late = AzureBatchCreatePoolOperator(task_id="t", pool_id=azure.pool_id, pool_document=json.dumps(body))
+    with pytest.raises(PoolDocumentError, match=said) as caught:
+        late.execute({})
+    assert "SENTINEL" not in str(caught.value)
+    assert not azure.reads(azure.pool_id)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: from_connection("vault", "schema"),
+        lambda: from_connection("", "login"),
+        lambda: from_variable(""),
+        lambda: from_environment(" "),
+        lambda: from_variable(5),
+    ],
+)
+def test_a_reference_that_cannot_be_is_none(make):
+    with pytest.raises(ParameterError, match=r"give|none of"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [from_connection("{{ var.value.vault }}", "{{ params.field }}"), from_variable("{{ params.name }}")],
+)
+def test_templates_in_a_reference_are_not_known_yet(reference):
+    AzureBatchCreatePoolOperator(task_id="t", pool_id="p", pool_document=with_secret({"key": reference}))
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(min_size=1),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    ).filter(lambda value: value is not None)
+)
+def test_what_is_no_text_in_an_extra_is_passed_on_as_its_json(value):
+    extra = json.dumps({"conn_type": "generic", "extra": {"given": value}})
+    with mock.patch.dict("os.environ", {"AIRFLOW_CONN_JSON": extra}):
+        found = look_up_secrets(from_connection("json", "extra.given"), "k")
+    assert (found if isinstance(value, str) else json.loads(found)) == value
 
 
 @pytest.mark.parametrize(

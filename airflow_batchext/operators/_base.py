@@ -11,7 +11,9 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_batchext.concealment import conceal, written
 from airflow_batchext.defaults import DEFAULT_CONN_ID
+from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.links import AzureBatchPoolLink
+from airflow_batchext.secrets.references import malformed_references
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -107,6 +109,8 @@ class DocumentOperator(PoolOperator):
     ) -> None:
         super().__init__(pool_id=pool_id, **kwargs)
         #: What of the document the author wrote, to be told from what rendering made of it.
+        for path, problem in malformed_references(pool_document):
+            raise ParameterError(f"pool_document: {path}: {problem}.")
         self.written_document = written(pool_document)
         self.pool_document = pool_document
         self.rendered_references = rendered_references

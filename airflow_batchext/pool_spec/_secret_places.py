@@ -9,13 +9,14 @@ Source: https://learn.microsoft.com/rest/api/batchmanagement/pool/create
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from airflow_batchext.batch.data_plane import REPAIR_ITEM
 from airflow_batchext.batch.documents import at, is_list
 from airflow_batchext.pool_spec._finding import Finding, error
 from airflow_batchext.pool_spec._members import MACHINE
-from airflow_batchext.secrets.references import is_reference
+from airflow_batchext.secrets.references import is_reference, malformed_references
 
 _MOUNTS = "properties.mountConfiguration.[]"
 SECRET_PLACES: Final = (
@@ -71,15 +72,18 @@ def shown_values(document: object) -> Iterator[tuple[str, object]]:
 
 
 def check_references(document: object) -> list[Finding]:
-    """A finding for each reference to a secret that stands where Azure shows what is there."""
+    """A finding for each reference to a secret that is malformed, or stands where Azure shows it."""
     what = "a secret is referred to where everybody who may read the pool sees it, so it is not looked up"
-    found = []
+    found = [
+        error(path, problem, "Write the reference in one of these forms")
+        for path, problem in islice(malformed_references(document), _MOST_FINDINGS)
+    ]
     for path, value in shown_values(document):
         if value is TOO_DEEP:
             found.append(error(path, f"nests more than {_MOST_DEPTH} levels deep", "Leave that out"))
         elif is_reference(value):
             found.append(error(path, what, _FIX))
-        if len(found) == _MOST_FINDINGS:
+        if len(found) >= _MOST_FINDINGS:
             break
     return found
 

@@ -16,8 +16,16 @@ from airflow_batchext.secrets.names import is_secret_member, sounds_secret
 
 REFERENCE_MEMBER: Final = "$secret"
 """The one member of a reference."""
+REFERENCE_FORMS: Final = (
+    '{"connection": ID, "field": "password"} (or "login", "host", "extra.NAME"), {"variable": NAME} or '
+    '{"environment": NAME}'
+)
+"""What a reference may hold, in words."""
+FIELDS: Final = ("password", "login", "host")
+EXTRA: Final = "extra."
 VALUE_OF_PAIR: Final = ("value", "Value")
 _LONGEST: Final = 4096
+_SHOWN: Final = 40
 _WORDS_OF_NO: Final = frozenset(
     {"", "true", "false", "null", "none", "yes", "no", "on", "off", "0", "1", "undefined"}
 )
@@ -32,6 +40,45 @@ _STAND_IN: Final = re.compile(
 def is_reference(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a value is a reference, not a secret."""
     return isinstance(value, Mapping) and set(value) == {REFERENCE_MEMBER}
+
+
+def malformed_reference(value: object) -> str:
+    """What is wrong with how a reference is written, in words; "" if nothing is, or it is meant as none.
+
+    What has a template in it is not known yet, and right.
+    """
+    if not (isinstance(value, Mapping) and REFERENCE_MEMBER in value):
+        return ""
+    beside = sorted(str(name)[:_SHOWN] for name in value if name != REFERENCE_MEMBER)
+    if beside:
+        return f"beside {REFERENCE_MEMBER} stands {beside[0]!r}: a reference has no other member"
+    match value[REFERENCE_MEMBER]:
+        case {"connection": str(name), **rest} if set(rest) <= {"field"}:
+            field = rest.get("field", "password")
+            if not (isinstance(field, str) and (field in FIELDS or _is_extra(field) or _is_template(field))):
+                return f"{str(field)[:_SHOWN]!r} is no field of a connection; give {REFERENCE_FORMS}"
+        case {"variable": str(name)} as only if len(only) == 1:
+            pass
+        case {"environment": str(name)} as only if len(only) == 1:
+            pass
+        case _:
+            return f"{REFERENCE_MEMBER} is none of {REFERENCE_FORMS}"
+    return "" if name.strip() else f"{REFERENCE_MEMBER} names nothing; give {REFERENCE_FORMS}"
+
+
+def _is_extra(field: str) -> bool:
+    return field.startswith(EXTRA) and bool(field.removeprefix(EXTRA).strip())
+
+
+def _is_template(text: str) -> bool:
+    return "{{" in text or "{%" in text
+
+
+def malformed_references(document: object) -> Iterator[tuple[str, str]]:
+    """Path and fault of each reference in a document that is written wrongly."""
+    for place, value in walk(document, into=_is_open):
+        if problem := malformed_reference(value):
+            yield place.path, problem
 
 
 def references_in(value: object) -> Iterator[str]:
