@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -48,10 +49,47 @@ def add_pool_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) 
     parser.add_argument(
         "--extension",
         metavar="NAME",
+        type=extension_name,
         action="append",
         dest="extensions",
         help="an extension that counts (may be given several times); by default all that the pool asks for",
     )
+
+
+def number(text: str, *, least: float = 0.0) -> float:
+    """A finite number, for argparse.
+
+    :param least: the smallest one that makes sense.
+    :raises ArgumentTypeError: if it is anything else.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= least):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number, {least:g} or more")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number, zero or more, for argparse.
+
+    :raises ArgumentTypeError: if it is anything else.
+    """
+    value = number(text)
+    if value != int(value):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number")
+    return int(value)
+
+
+def extension_name(text: str) -> str:
+    """The name of an extension, for argparse.
+
+    :raises ArgumentTypeError: if it is blank.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is blank, and an extension has a name")
+    return text
 
 
 def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:
@@ -83,7 +121,7 @@ def _read(arguments: argparse.Namespace) -> PoolHealth:
 
     names = tuple(arguments.extensions) if arguments.extensions else None
     try:
-        pool_id = check_pool_id(arguments.pool)
+        pool_id = check_pool_id(arguments.pool, "POOL")
         with AzureBatchNodeHook(arguments.conn_id) as hook:
             return read_health(hook, pool_id, rules=Rules(extension_names=names))
     except AirflowException as error:  # ours, and Airflow's own for a connection that is not there

@@ -68,7 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = Console(highlight=False, markup=False, emoji=False)
     try:
-        health = _saved(arguments.snapshot) if arguments.snapshot else _read(arguments)
+        if arguments.formats and not arguments.output:
+            raise CannotReadError("--format says which reports to write; say where with --output")
+        health = _saved(arguments) if arguments.snapshot else _read(arguments)
         report = Report(diagnose(health))
         if arguments.json:
             console.out(report.to_text().rstrip(), highlight=False)
@@ -90,11 +92,16 @@ def _read(arguments: argparse.Namespace) -> PoolHealth:
     return read_pool_health(arguments)
 
 
-def _saved(path: str) -> PoolHealth:
+def _saved(arguments: argparse.Namespace) -> PoolHealth:
     """The snapshot in a file: a JSON report, or what ``batchext status --json`` printed."""
     from airflow_batchext.health import from_json
     from airflow_batchext.parameters import check_pool_id
 
+    if arguments.pool or arguments.extensions:
+        raise CannotReadError(
+            "a snapshot says itself of which pool and extensions it is; leave out POOL and --extension"
+        )
+    path = arguments.snapshot
     try:
         found = json.loads(Path(path).read_text("utf-8"))
         health = from_json(found["health"] if isinstance(found, dict) and "health" in found else found)

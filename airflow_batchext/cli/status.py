@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from airflow_batchext.cli._pool import (
@@ -15,7 +16,9 @@ from airflow_batchext.cli._pool import (
     EXIT_STATUS,
     CannotReadError,
     add_pool_arguments,
+    count,
     exit_status,
+    number,
     read_pool_health,
 )
 
@@ -32,7 +35,7 @@ examples:
 
 {EXIT_STATUS}
 """
-_SHORTEST_INTERVAL = 1.0
+_INTERVAL, _SHORTEST_INTERVAL = 30.0, 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     add_pool_arguments(parser)
     parser.add_argument("--watch", action="store_true", help="look again until it is ready or has failed")
-    parser.add_argument("--interval", type=float, default=30.0, metavar="SECONDS", help="between two looks")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop watching after so long")
-    parser.add_argument("--nodes", type=int, default=40, metavar="N", help="show so many nodes (default: 40)")
+    parser.add_argument(
+        "--interval",
+        type=partial(number, least=_SHORTEST_INTERVAL),
+        metavar="SECONDS",
+        help=f"between two looks (default: {_INTERVAL:g})",
+    )
+    parser.add_argument("--timeout", type=number, metavar="SECONDS", help="stop watching after so long")
+    parser.add_argument(
+        "--nodes", type=count, default=40, metavar="N", help="show so many nodes (default: 40)"
+    )
     parser.add_argument("--json", action="store_true", help="print the snapshot as JSON, one object a look")
 
 
@@ -56,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = Console(highlight=False, markup=False, emoji=False)
     try:
+        if not arguments.watch and (arguments.interval, arguments.timeout) != (None, None):
+            raise CannotReadError("--interval and --timeout are for --watch; give that, too")
         health = read_pool_health(arguments)
         if not arguments.watch:
             _show(console, health, arguments)
@@ -84,7 +96,7 @@ def _watch(console: Console, health: PoolHealth, arguments: argparse.Namespace) 
 
     from airflow_batchext.cli.table import pool_table
 
-    interval = max(_SHORTEST_INTERVAL, arguments.interval)
+    interval = _INTERVAL if arguments.interval is None else arguments.interval
     deadline = None if arguments.timeout is None else time.monotonic() + arguments.timeout
     live = Live(console=console, auto_refresh=False) if console.is_terminal and not arguments.json else None
     said = ""

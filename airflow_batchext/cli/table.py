@@ -43,8 +43,13 @@ def pool_table(health: PoolHealth, most: int) -> RenderableType:
     shown = nodes if len(nodes) <= _FEW else unready
     if shown:
         parts.append(_nodes(health, shown[:most]))
-    if len(shown) > most:
-        parts.append(Text(f"and {len(shown) - most:,} more that are not ready", "dim"))
+    if more := shown[most:]:
+        ready = sum(node.phase is Phase.SUCCEEDED for node in more)
+        counts = (
+            f"{len(more) - ready:,} more that are not ready" if len(more) > ready else "",
+            f"{ready:,} more that are ready" if ready else "",
+        )
+        parts.append(Text("and " + " and ".join(filter(None, counts)), "dim"))
     totals = health.totals
     counted = (
         ("failed", totals.failed.nodes, "bold red"),

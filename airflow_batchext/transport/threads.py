@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from airflow_batchext.connection import Origin
 
 _CHUNK = 64 * 1024
+#: Connections to one host that are kept: as many as threads send at once, so that none is thrown away.
+_KEPT_CONNECTIONS = 64
 
 
 class GuardedTransport(RequestsTransport):  # type: ignore[misc]
@@ -132,12 +134,17 @@ class _TlsPool(HTTPSConnectionPool):
 def _keep_deadlines(adapter: Any) -> None:
     """Have the connections of an adapter, and of the proxies that it is going to use, read so."""
     pools = {"http": _Pool, "https": _TlsPool}
-    adapter.poolmanager.pool_classes_by_scheme = pools
+    _keep(adapter.poolmanager, pools)
     through_proxy = adapter.proxy_manager_for
 
     def proxy_manager_for(*arguments: Any, **options: Any) -> Any:
         manager = through_proxy(*arguments, **options)
-        manager.pool_classes_by_scheme = pools
+        _keep(manager, pools)
         return manager
 
     adapter.proxy_manager_for = proxy_manager_for
+
+
+def _keep(manager: Any, pools: dict[str, Any]) -> None:
+    manager.pool_classes_by_scheme = pools
+    manager.connection_pool_kw["maxsize"] = _KEPT_CONNECTIONS

@@ -95,3 +95,26 @@ def test_a_report_that_cannot_be_written_leaves_the_earlier_one(azure, run, tmp_
     ended, _, err = run(azure.pool_id, "--output", str(tmp_path))
     assert (ended, "could not be written" in err) == (3, True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--snapshot", "SNAPSHOT", "other"], "leave out POOL"),
+        (["--snapshot", "SNAPSHOT", "--extension", "a"], "leave out POOL and --extension"),
+        (["--snapshot", "SNAPSHOT", "--format", "md"], "--output"),
+        (["other", "--format", "html"], "--output"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(azure, capsys, tmp_path, arguments, said):
+    azure.create(nodes=1)
+    capsys.readouterr()
+    assert main(["status", azure.pool_id, "--json"]) == 0
+    snapshot = tmp_path / "snapshot.json"
+    snapshot.write_text(capsys.readouterr().out)
+    azure.emulator.requests.clear()
+    assert main(["diagnose", *(str(snapshot) if a == "SNAPSHOT" else a for a in arguments)]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert not azure.emulator.requests

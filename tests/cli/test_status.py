@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 
 import pytest
 from rich.console import Console
@@ -174,3 +175,58 @@ def test_a_node_without_an_agent_is_not_ready(azure, status, capsys, form, exten
     assert "1 of 2 nodes ready" in told
     first = next(line for line in told.splitlines() if line.startswith("- "))
     assert first.startswith("- Batch's own agent could not be installed on a node (1 node)")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--watch", "--interval", text] for text in ("-1", "0", "nan", "inf", "soon", "", "0.5")),
+        *(["--watch", "--timeout", text] for text in ("-1", "nan", "inf", "1h")),
+        *(["--nodes", text] for text in ("-1", "1.5", "nan", "many")),
+        ["--interval", "5"],
+        ["--timeout", "5"],
+        ["--extension", " "],
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused_in_a_line(azure, capsys, arguments):
+    try:
+        ended = main(["status", azure.pool_id, *arguments])
+    except SystemExit as refused:
+        ended = refused.code
+    out, err = capsys.readouterr()
+    assert ended == 3
+    assert out == ""
+    assert arguments[-2] in err.splitlines()[-1]
+    assert not azure.reads(azure.pool_id)
+
+
+@pytest.mark.parametrize("pool_id", ["", "a b", "x" * 65, "péage"])
+def test_an_id_that_cannot_be_is_told_in_the_words_of_the_command(azure, capsys, pool_id):
+    assert main(["status", pool_id]) == 3
+    err = capsys.readouterr().err
+    assert "POOL is" in err
+    assert "pool_id" not in err
+
+
+@pytest.mark.parametrize("most", range(5))
+@pytest.mark.parametrize("broken", range(5))
+def test_the_nodes_that_are_not_shown_are_counted_as_what_they_are(azure, status, broken, most):
+    azure.emulator.scenario = Scenario.model_validate(
+        {"extensions": [{"node": node, "outcome": "fail"} for node in range(broken)]}
+    )
+    azure.create(nodes=4)
+    _, out, _ = status("--nodes", str(most))
+    hidden = max(0, broken - most), min(4 - broken, 4 - most)
+    told = [f"{hidden[0]} more that are not ready"] * bool(hidden[0])
+    told += [f"{hidden[1]} more that are ready"] * bool(hidden[1])
+    lines = [line for line in out.splitlines() if line.startswith("and ")]
+    assert lines == (["and " + " and ".join(told)] if told else [])
+
+
+def test_a_pool_of_many_nodes_is_read_without_a_warning(azure, status, caplog):
+    azure.create(nodes=45)
+    caplog.clear()
+    ended, _, err = status()
+    assert ended == 0
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "Connection pool" not in err
