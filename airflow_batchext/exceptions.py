@@ -14,7 +14,7 @@ sensor for these alone. ::
     │   └── UnavailableError      408, 429, 5xx, a lost connection, an unreadable answer: may pass
     ├── GateFailedError           the gate closed: what it waited for cannot come any more
     ├── GateTimeoutError          the gate's deadline passed (also an AirflowSensorTimeout)
-    ├── NodeRepairError           nodes could not be mended, or not all of them
+    ├── NodeRepairError           nodes could not be repaired, or not all of them
     ├── PoolConflictError         the pool that exists is not one to do this with; nothing was changed
     ├── ReportError               a report could not be written
     ├── PoolResizeError           a resize ended without the nodes that were asked for
@@ -118,7 +118,7 @@ class GateTimeoutError(BatchextError, AirflowSensorTimeout):
 
 
 class NodeRepairError(BatchextError):
-    """Nodes could not be mended; the text says which, why, and what was tried.
+    """Nodes could not be repaired; the text says which, why, and what was tried.
 
     :param report: what was done to which node, as plain JSON.
     """

@@ -1,8 +1,8 @@
-"""### A pool that mends itself before work starts
+"""### A pool that repairs itself before work starts
 
-Like `batch_pool_gate`, but the gate has nodes mended before it fails: a node whose extension failed, or that
-is broken, is rebooted; where that does not help it is replaced by another one. What helps nobody is given up,
-and the gate fails with what was tried. Runs that overlap need pools of different ids.
+Like `batch_pool_gate`, but the gate has nodes repaired before it fails: a node whose extension failed, or
+that is broken, is rebooted; where that does not help it is replaced by another one. What helps nobody is
+given up, and the gate fails with what was tried. Runs that overlap need pools of different ids.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class ExtensionScenario(_Model):
     """For ``fail``: a whole status code, or the part after ``ProvisioningState/failed/``."""
     message: str | None = None
     boots: Literal["all", "first", "later"] = "all"
-    """``first``: only the first boot of a node, so that a reboot mends it. ``later``: only after that."""
+    """``first``: only the first boot of a node, so that a reboot helps. ``later``: only after that."""
     upgrade_after: Seconds | None = None
     """For ``succeed``: seconds from the success until an automatic upgrade sends it back to ``updating``."""
     upgrade_seconds: Seconds = 60.0
@@ -214,7 +214,7 @@ class StartTaskScenario(_Model):
     after: Seconds | None = None
     """How long one attempt runs; without it ``timings.start_task``."""
     boots: Literal["all", "first", "later"] = "all"
-    """``first``: only the first boot of a node, so that a reboot mends it. ``later``: only after that."""
+    """``first``: only the first boot of a node, so that a reboot helps. ``later``: only after that."""
 
     def matches(self, pool: str, index: int, node_id: str, boot: int) -> bool:
         """Whether this rule is about that boot of that node."""
@@ -237,7 +237,7 @@ class TaskScenario(_Model):
     after: Seconds | None = None
     """How long one attempt runs; without it ``timings.task``."""
     attempts: Literal["all", "first", "later"] = "all"
-    """``first``: only the first attempt, so that a retry mends it. ``later``: only after that."""
+    """``first``: only the first attempt, so that a retry helps. ``later``: only after that."""
 
     def matches(self, job: str, task: str, attempt: int) -> bool:
         """Whether this rule is about that attempt (0 is the first) of that task."""

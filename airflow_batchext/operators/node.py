@@ -26,13 +26,13 @@ class AzureBatchRepairNodesOperator(PoolOperator):
 
     :param pool_id: the pool (templated).
     :param policy: what may be done, as a ``RepairPolicy`` or a dict with its members.
-    :param node_ids: mend exactly these nodes, whatever they are like (templated); by default those that the
+    :param node_ids: repair exactly these nodes, whatever they are like (templated); by default those that the
         policy picks.
     :param dry_run: only return, and log, what would be done now.
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) until it gives up; by default half an hour.
-    :param deferrable: mend in the triggerer; by default the option ``[operators] default_deferrable``.
+    :param deferrable: repair in the triggerer; by default the option ``[operators] default_deferrable``.
     """
 
     template_fields: Sequence[str] = ("pool_id", "node_ids", "azure_batchext_conn_id")

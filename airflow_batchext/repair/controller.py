@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import VOID_STATES
 from airflow_batchext.repair.journal import (
@@ -24,9 +24,9 @@ from airflow_batchext.repair.journal import (
 )
 from airflow_batchext.repair.planner import Act, Plan, Planner
 from airflow_batchext.repair.requests import (
-    Ask,
     ReadWholePool,
     Remove,
+    RepairRequest,
     Resize,
     Restart,
     WriteMetadata,
@@ -56,7 +56,9 @@ _PASSING_CONFLICTS = frozenset(
     }
 )
 
-Look = Generator[Ask, Any, "Progress"]
+Result = TypeVar("Result")
+#: What a repair yields and is sent, until it comes to its result.
+RepairFlow = Generator[RepairRequest, Any, Result]
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class Repair:
     :param pool_id: the pool.
     :param policy: what may be done.
     :param owner: who repairs it: the same text in each try of the same task, another one for anybody else.
-    :param node_ids: mend exactly these nodes, whatever they are like; None for those that the policy picks.
+    :param node_ids: repair exactly these nodes, whatever they are like; None for those that the policy picks.
     :param keeps_journal: leave the journal in the pool when it is done, until ``finish``.
     :param dry_run: do nothing, and write nothing down.
     :param lease: for so many seconds after each look nobody else repairs the pool.
@@ -107,7 +109,7 @@ class Repair:
         seconds_left: float = float("inf"),
         rules: Rules | None = None,
         begins: bool = True,
-    ) -> Look:
+    ) -> RepairFlow[Progress]:
         """Look at the pool, and do what comes next.
 
         :param clock: tells the service's time, in seconds since the epoch.
@@ -118,15 +120,15 @@ class Repair:
         opened = yield from self._open(clock)
         if isinstance(opened, Progress):
             return opened
-        seen, journal = opened
-        machines = yield from self._read_machines(seen)
+        observed, journal = opened
+        machines = yield from self._read_machines(observed)
         if isinstance(machines, Problem):
             return _stopped(machines, f"the nodes of pool {self.pool_id}")
         now = clock()
         before = copy.deepcopy(journal)
         journal.forget(now - self.policy.memory)
         planner = Planner(
-            seen,
+            observed,
             machines,
             journal,
             self.policy,
@@ -140,55 +142,55 @@ class Repair:
         plan = planner.decide()
         if self.dry_run:
             return self._told(_stage(plan, journal), plan, journal)
-        return (yield from self._carry_out(plan, before, journal, seen, now))
+        return (yield from self._carry_out(plan, before, journal, observed, now))
 
-    def glance(self) -> Generator[Ask, Any, bool]:
+    def glance(self) -> RepairFlow[bool]:
         """Whether a repair of ours is under way, by the pool's journal alone."""
-        seen = yield ReadWholePool()
-        if isinstance(seen, Problem):
+        observed = yield ReadWholePool()
+        if isinstance(observed, Problem):
             return self.is_pending or False
         try:
-            journal = read_journal(seen.metadata)
+            journal = read_journal(observed.metadata)
         except JournalError:
             journal = None
         self.is_pending = journal is not None and journal.is_pending
         return self.is_pending
 
-    def finish(self) -> Generator[Ask, Any, bool | None]:
+    def finish(self) -> RepairFlow[bool | None]:
         """Take the journal out of the pool, if it is ours.
 
         :return: whether something is under way; None if that could not be read.
         """
-        seen = yield ReadWholePool()
-        if isinstance(seen, Problem):
+        observed = yield ReadWholePool()
+        if isinstance(observed, Problem):
             return None
         try:
-            journal = read_journal(seen.metadata)
+            journal = read_journal(observed.metadata)
         except JournalError:
             return False
         if journal is None or journal.is_pending:
             return journal is not None
         if journal.by in ("", self.owner):
-            yield WriteMetadata(with_journal(seen.metadata, None), seen.etag)
+            yield WriteMetadata(with_journal(observed.metadata, None), observed.etag)
         return False
 
-    def give_back(self, clock: Callable[[], float]) -> Look:
+    def give_back(self, clock: Callable[[], float]) -> RepairFlow[Progress]:
         """Put the targets back if nodes are being replaced, and let others repair the pool."""
         opened = yield from self._open(clock)
         if isinstance(opened, Progress):
             return opened
-        seen, journal = opened
+        observed, journal = opened
         if journal.by != self.owner:
             return Progress(Stage.DONE)
-        etag = seen.etag
-        if journal.targets is None or seen.targets == journal.targets:
+        etag = observed.etag
+        if journal.targets is None or observed.targets == journal.targets:
             journal.by, journal.until = "", 0
-            yield WriteMetadata(with_journal(seen.metadata, journal), etag)
+            yield WriteMetadata(with_journal(observed.metadata, journal), etag)
             return Progress(Stage.DONE)
-        told = self._unrestored(seen, journal)
-        if seen.targets not in journal.lowered:
+        told = self._unrestored(observed, journal)
+        if observed.targets not in journal.lowered:
             return Progress(Stage.FAILED, told)
-        if not seen.is_steady:
+        if not observed.is_steady:
             return Progress(Stage.WORKING, told)
         problem = yield Resize(*journal.targets, etag)
         if isinstance(problem, Problem):
@@ -206,26 +208,26 @@ class Repair:
 
     # --- reading -------------------------------------------------------------------------------------------
 
-    def _open(self, clock: Callable[[], float]) -> Generator[Ask, Any, tuple[WholePool, Journal] | Progress]:
-        seen = yield ReadWholePool()
-        if isinstance(seen, Problem):
-            return _stopped(seen, f"pool {self.pool_id}")
-        pool = seen.pool
+    def _open(self, clock: Callable[[], float]) -> RepairFlow[tuple[WholePool, Journal] | Progress]:
+        observed = yield ReadWholePool()
+        if isinstance(observed, Problem):
+            return _stopped(observed, f"pool {self.pool_id}")
+        pool = observed.pool
         if pool.state == "deleting":
             return Progress(Stage.FAILED, f"pool {self.pool_id} is being deleted")
         if self.pool_created and pool.created and self.pool_created != pool.created:
             return Progress(Stage.FAILED, f"pool {self.pool_id} was deleted and created anew")
         self.pool_created = self.pool_created or pool.created
         try:
-            journal = read_journal(seen.metadata) or Journal()
+            journal = read_journal(observed.metadata) or Journal()
         except JournalError as error:
             return Progress(Stage.FAILED, f"pool {self.pool_id}: {error}")
         self.is_pending = journal.is_pending
         if journal.is_others(self.owner, clock()):
             return Progress(Stage.WORKING, f"pool {self.pool_id} is being repaired by {journal.by_name}")
-        return seen, journal
+        return observed, journal
 
-    def _read_machines(self, seen: WholePool) -> Generator[Ask, Any, list[Machine] | Problem]:
+    def _read_machines(self, observed: WholePool) -> RepairFlow[list[Machine] | Problem]:
         answer = yield ReadNodes()
         if isinstance(answer, Problem):
             return answer
@@ -247,7 +249,9 @@ class Repair:
 
     # --- doing ---------------------------------------------------------------------------------------------
 
-    def _carry_out(self, plan: Plan, before: Journal, journal: Journal, seen: WholePool, now: float) -> Look:
+    def _carry_out(
+        self, plan: Plan, before: Journal, journal: Journal, observed: WholePool, now: float
+    ) -> RepairFlow[Progress]:
         stage = _stage(plan, journal)
         progress = self._told(stage, plan, journal)
         kept: Journal | None = journal
@@ -261,12 +265,12 @@ class Repair:
             is_of_use = self.keeps_journal or stage is Stage.FAILED or self.node_ids is not None
             kept = journal if is_of_use and journal.records else None
         self.is_pending = journal.is_pending or bool(plan.acts)
-        metadata = with_journal(seen.metadata, kept)
-        etag = seen.etag
+        metadata = with_journal(observed.metadata, kept)
+        etag = observed.etag
         # Nothing is under way and nothing to be done: whoever only waits need not keep others out.
         if stage is Stage.WORKING and not self.is_pending and not before.by and not before.records:
             return progress
-        if metadata != seen.metadata:
+        if metadata != observed.metadata:
             written = yield WriteMetadata(metadata, etag)
             if isinstance(written, Problem):
                 return self._unwritten(written)
@@ -335,12 +339,12 @@ class Repair:
             notes=tuple(journal.notes),
         )
 
-    def _unrestored(self, seen: WholePool, journal: Journal) -> str:
-        wanted = journal.targets or seen.targets
+    def _unrestored(self, observed: WholePool, journal: Journal) -> str:
+        wanted = journal.targets or observed.targets
         return (
-            f"the targets of pool {self.pool_id} are {seen.targets[0]} dedicated and {seen.targets[1]} "
-            f"low-priority nodes instead of {wanted[0]} and {wanted[1]}, as nodes were being replaced; the "
-            "next repair of it puts them back"
+            f"the targets of pool {self.pool_id} are {observed.targets[0]} dedicated and "
+            f"{observed.targets[1]} low-priority nodes instead of {wanted[0]} and {wanted[1]}, as nodes were "
+            "being replaced; the next repair of it puts them back"
         )
 
 

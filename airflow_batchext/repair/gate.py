@@ -1,6 +1,6 @@
-"""A repair behind a gate: where the gate would fail, nodes are mended, and then it is asked again.
+"""A repair behind a gate: where the gate would fail, nodes are repaired, and then it is asked again.
 
-A ``Healing`` is looked with as a ``watch.Watch`` is. While a repair is under way the gate stays closed, also
+A ``RepairingGate`` looks as a ``watch.Watch`` does. While a repair is under way the gate stays closed, also
 when another process has begun it: the pool itself remembers that. The last look begins nothing any more, as
 nobody would see it through.
 """
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 _LEAST_STUCK_SECONDS = 60.0
 
 
-class Healing:
-    """A gate that has nodes mended before it fails.
+class RepairingGate:
+    """A gate that has nodes repaired before it fails.
 
     :param watch: the gate.
-    :param repair: mends them; it has to keep its journal.
+    :param repair: repairs them; it has to keep its journal.
     :param deadline: when the gate gives up.
     """
 
     def __init__(self, watch: Watch, repair: Repair, *, deadline: Deadline) -> None:
         self.watch, self.repair = watch, repair
         self._deadline = deadline
-        self._is_mending: bool | None = None
+        self._is_repairing: bool | None = None
         self._last_search = float("-inf")
         self._progress: Progress | None = None
         self._seen = Verdict(Outcome.WAIT)
@@ -57,26 +57,26 @@ class Healing:
     def look(self, clock: Callable[[], float], *, whole: bool = False) -> Generator[Any, Any, Verdict]:
         """Look at the pool, and do what comes next; ``whole`` as for ``Watch.look``: it is the last look."""
         in_vain: Verdict | None = None
-        was_mending = self._is_mending
-        if was_mending is None:
-            was_mending = self._is_mending = yield from self.repair.glance()
-        if was_mending:
-            held = yield from self._mend(clock, is_last=whole)
+        was_repairing = self._is_repairing
+        if was_repairing is None:
+            was_repairing = self._is_repairing = yield from self.repair.glance()
+        if was_repairing:
+            held = yield from self._repair_nodes(clock, is_last=whole)
             is_held = self.repair.is_pending or (held is not None and held.unread)
             if held is not None and held.outcome is Outcome.WAIT and is_held:
                 return held
             in_vain = held
-        # What the gate knew of the nodes was before they were mended.
-        verdict = self._seen = yield from self.watch.look(clock, whole=whole or was_mending)
+        # What the gate knew of the nodes was before they were repaired.
+        verdict = self._seen = yield from self.watch.look(clock, whole=whole or was_repairing)
         if verdict.outcome is Outcome.OPEN:
-            # Nodes that cannot be mended, but may fail, keep no gate closed.
+            # Nodes that cannot be repaired, but may fail, keep no gate closed.
             return (yield from self._open(verdict, clock))
         if in_vain is not None:
             return replace(in_vain, nodes=verdict.nodes, pool=verdict.pool or in_vain.pool)
         seeks = verdict.outcome is Outcome.FAIL or self._seeks_stuck(verdict, clock())
         if verdict.nodes and seeks and not whole:
             self._last_search = clock()
-            held = yield from self._mend(clock, is_last=False)
+            held = yield from self._repair_nodes(clock, is_last=False)
             if held is not None:
                 return held
         return verdict
@@ -89,13 +89,13 @@ class Healing:
 
     def _open(self, verdict: Verdict, clock: Callable[[], float]) -> Generator[Any, Any, Verdict]:
         """Open, unless something is still under way, nobody can tell, or asking has taken too long."""
-        is_mending = yield from self.repair.finish()
+        is_repairing = yield from self.repair.finish()
         verdict = replace(verdict, ended=max(verdict.ended, clock()))
-        if is_mending is None:
+        if is_repairing is None:
             reason = "whether the pool is being repaired could not be read"
             return replace(verdict, outcome=Outcome.WAIT, reasons=(reason,), unread=True)
-        self._is_mending = is_mending
-        if is_mending:
+        self._is_repairing = is_repairing
+        if is_repairing:
             return replace(verdict, outcome=Outcome.WAIT, reasons=("the pool is being repaired",))
         if verdict.is_older(self.watch.rules.max_age):
             reason = f"what was read of pool {self.pool_id} has grown too old meanwhile"
@@ -108,24 +108,26 @@ class Healing:
             return False
         return now - self._last_search >= max(_LEAST_STUCK_SECONDS, stuck_after / 4)
 
-    def _mend(self, clock: Callable[[], float], *, is_last: bool) -> Generator[Any, Any, Verdict | None]:
-        """One look of the repair; None if nothing is to be mended (any more)."""
+    def _repair_nodes(
+        self, clock: Callable[[], float], *, is_last: bool
+    ) -> Generator[Any, Any, Verdict | None]:
+        """One look of the repair; None if nothing is to be repaired (any more)."""
         left = 0.0 if is_last else self._deadline.left
         progress = self._progress = yield from self.repair.look(
             clock, seconds_left=left, rules=self.watch.rules, begins=not is_last
         )
-        self._is_mending = progress.stage is Stage.WORKING
+        self._is_repairing = progress.stage is Stage.WORKING
         text = progress.text
         if progress.stage is Stage.DONE:
             self._progress = None
             return None
-        if self._is_mending and is_last:
+        if self._is_repairing and is_last:
             given_back = yield from self.repair.give_back(clock)
             text = ". ".join(filter(None, (text, given_back.text)))
-        said = "the pool is being repaired" if self._is_mending else "a repair does not help"
+        said = "the pool is being repaired" if self._is_repairing else "a repair does not help"
         return replace(
             self._seen,
-            outcome=Outcome.WAIT if self._is_mending else Outcome.FAIL,
+            outcome=Outcome.WAIT if self._is_repairing else Outcome.FAIL,
             reasons=(f"{said}: {text}",),
             retry_after=progress.retry_after,
             unread=progress.unread,

@@ -67,7 +67,7 @@ class Journal:
     :param targets: how many nodes the pool had to have, while it has fewer because some are replaced.
     :param lowered: what the targets may be meanwhile.
     :param rounds: how often a repair began.
-    :param is_over: whether nothing was left to mend when it was looked last.
+    :param is_over: whether nothing was left to repair when it was looked last.
     :param notes: what has to be told in the end.
     """
 

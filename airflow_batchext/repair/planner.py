@@ -1,7 +1,7 @@
-"""What comes next in a repair, from what is seen, what is remembered, and what the policy allows.
+"""What comes next in a repair, from what is observed, what is remembered, and what the policy allows.
 
 =====================================================  ==============================================
-what is seen                                           what follows
+what is observed                                       what follows
 =====================================================  ==============================================
 a repair has taken nodes away                          the targets are put back as they were before
 somebody gave the pool other targets meanwhile         theirs are left, and that is told
@@ -9,7 +9,7 @@ a node was rebooted, and is ready on its new boot      it helped
 it fails again, or is not back in time                 it did not help: the next step is tried
 a successor fails in the way its predecessor did       the replacement did not help
 a step helped nobody with this failure, twice          it is of no use against it
-a node to be mended runs tasks                         it is waited for, unless ``include_running``
+a node to be repaired runs tasks                       it is waited for, unless ``include_running``
 nothing can be done to a node that is ill              failed, once nothing else is under way
 nothing is ill, nothing under way                      done
 =====================================================  ==============================================
@@ -32,7 +32,7 @@ from airflow_batchext.repair.journal import (
     node_key,
 )
 from airflow_batchext.repair.requests import Remove, Resize, Restart
-from airflow_batchext.repair.symptoms import ASKED, Ailment, Machine, condition, since_when
+from airflow_batchext.repair.symptoms import ASKED, Machine, Symptom, condition, since_when
 from airflow_batchext.rules.gate import Rules, resize_failure
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Planner:
 
     :param machines: the nodes that are listed, with their extensions.
     :param refused: what Azure refused at the look before, by node and step, with its words.
-    :param node_ids: mend exactly these nodes, whatever they are like; None for those that the policy picks.
+    :param node_ids: repair exactly these nodes, whatever they are like; None for those that the policy picks.
     :param seconds_left: until somebody gives up.
     :param rules: of the gate that asks for it: as many nodes as they let fail may stay ill; None lets none.
     :param begins: whether anything may be begun.
@@ -75,7 +75,7 @@ class Planner:
 
     def __init__(
         self,
-        seen: WholePool,
+        observed: WholePool,
         machines: Sequence[Machine],
         journal: Journal,
         policy: RepairPolicy,
@@ -87,15 +87,15 @@ class Planner:
         rules: Rules | None = None,
         begins: bool = True,
     ) -> None:
-        self.seen, self.journal, self.policy, self.now = seen, journal, policy, now
+        self.observed, self.journal, self.policy, self.now = observed, journal, policy, now
         self.refused, self.seconds_left = refused, seconds_left
         self.begins = begins
         self.wanted = None if node_ids is None else {node_key(node_id) for node_id in node_ids}
         self.here = {node_key(m.node.id): m for m in machines if not m.node.leaving}
         names = policy.extension_names
-        expected = seen.pool.extension_names if names is None else names
+        expected = observed.pool.extension_names if names is None else names
         self.conditions = {k: condition(m, expected, policy, now) for k, m in self.here.items()}
-        self.tolerance = rules.tolerance(seen.pool, len(self.here)) if rules else 0
+        self.tolerance = rules.tolerance(observed.pool, len(self.here)) if rules else 0
         self.plan = Plan()
 
     def decide(self) -> Plan:
@@ -105,7 +105,7 @@ class Planner:
         self._put_targets_back()
         self._ask_again()
         if self.begins:
-            self._mend()
+            self._repair_nodes()
         elif len(self._ill()) > self.tolerance:
             self.plan.waiting.append("nothing more is begun so late")
         unread = sum(
@@ -114,17 +114,15 @@ class Planner:
         )
         if unread:
             self.plan.waiting.append(f"the extensions of {_nodes(unread)} could not be read")
-        pool = self.seen.pool
-        is_short = sum(self.seen.nodes) < sum(self.seen.targets) and not pool.autoscale
-        if self.seen.is_steady and is_short and pool.resize_errors and not self.journal.is_pending:
+        pool = self.observed.pool
+        is_short = sum(self.observed.nodes) < sum(self.observed.targets) and not pool.autoscale
+        if self.observed.is_steady and is_short and pool.resize_errors and not self.journal.is_pending:
             self.plan.hopeless.append(resize_failure(pool, Rules()))
         doubtful = sum(health.is_doubtful for health in self.conditions.values())
         if doubtful:
             self.plan.waiting.append(f"{_nodes(doubtful)} may become ready without help")
-        if not self.seen.is_steady:
-            self.plan.waiting.append(
-                f"pool {self.seen.pool.id} is {self.seen.pool.allocation_state or 'in no known state'}"
-            )
+        if not self.observed.is_steady:
+            self.plan.waiting.append(f"pool {pool.id} is {pool.allocation_state or 'in no known state'}")
         return self.plan
 
     # --- what has come of it -------------------------------------------------------------------------------
@@ -152,24 +150,28 @@ class Planner:
         has_booted = machine.booted not in (0, record.booted)
         if health.is_ready and (has_booted or self.now - record.asked >= self.policy.settle):
             record.state = "helped"
-        elif (health.ailment is not None and has_booted) or passed > self.policy.step_timeout:
+        elif (health.symptom is not None and has_booted) or passed > self.policy.step_timeout:
             record.state = "failed"
 
     def _judge_successors(self) -> None:
         """See what became of the nodes that came for those that were replaced."""
         gone = [record for record in self.journal.records if record.state == "gone"]
-        if not gone or self.journal.targets is not None or not self.seen.is_steady:
+        if not gone or self.journal.targets is not None or not self.observed.is_steady:
             return
         since = min(record.asked for record in gone)
         new = {k: self.conditions[k] for k, m in self.here.items() if (m.allocated or 0) > since}
         on_time = self.now - since <= self.policy.step_timeout
-        unsettled = sum(not health.is_ready and health.ailment is None for health in new.values())
-        if sum(self.seen.nodes) < sum(self.seen.targets) and not self.seen.pool.resize_errors and on_time:
+        unsettled = sum(not health.is_ready and health.symptom is None for health in new.values())
+        if (
+            sum(self.observed.nodes) < sum(self.observed.targets)
+            and not self.observed.pool.resize_errors
+            and on_time
+        ):
             return
         if unsettled and on_time:
             self.plan.waiting.append(f"{unsettled} new nodes are not ready yet")
             return
-        failures = [health.ailment.failure for health in new.values() if health.ailment is not None]
+        failures = [health.symptom.failure for health in new.values() if health.symptom is not None]
         ready = sum(health.is_ready for health in new.values())
         for record in gone:
             if record.failure in failures:
@@ -182,28 +184,31 @@ class Planner:
                 record.state = "unknown"
 
     def _put_targets_back(self) -> None:
-        journal, seen = self.journal, self.seen
+        journal, observed = self.journal, self.observed
         if journal.targets is None:
             return
         to_go = [r for r in journal.records if r.step == "replace" and r.state == "open"]
-        wanted, has = _told(journal.targets), _told(seen.targets)
-        if seen.pool.autoscale:
+        wanted, has = _told(journal.targets), _told(observed.targets)
+        if observed.pool.autoscale:
             self._note(
-                f"pool {seen.pool.id} scales itself by a formula since: how many nodes it has is up to that"
+                f"pool {observed.pool.id} scales itself by a formula since: how many nodes "
+                "it has is up to that"
             )
-        elif seen.targets == journal.targets:
+        elif observed.targets == journal.targets:
             if to_go:
                 return  # the removal has not happened (yet)
-        elif seen.targets not in journal.lowered:
+        elif observed.targets not in journal.lowered:
             self._note(
-                f"somebody has set the targets of pool {seen.pool.id} to {has} while nodes were replaced; "
-                f"they were {wanted} before, and are left as they are"
+                f"somebody has set the targets of pool {observed.pool.id} to {has} while nodes "
+                f"were replaced; they were {wanted} before, and are left as they are"
             )
-        elif seen.is_steady:
-            self.plan.acts.append(Resize(*journal.targets, seen.etag))
+        elif observed.is_steady:
+            self.plan.acts.append(Resize(*journal.targets, observed.etag))
             return
         else:
-            self.plan.waiting.append(f"nodes leave pool {seen.pool.id}; its targets will be {wanted} again")
+            self.plan.waiting.append(
+                f"nodes leave pool {observed.pool.id}; its targets will be {wanted} again"
+            )
             return
         journal.targets, journal.lowered = None, ()
 
@@ -220,13 +225,13 @@ class Planner:
             machine = self.here.get(record.key)
             if record.state != "open" or machine is None:
                 continue
-            self.plan.waiting.append(f"node {machine.node.id} is being mended ({record.step})")
+            self.plan.waiting.append(f"node {machine.node.id} is being repaired ({record.step})")
             is_young = self.now - record.asked < _ASK_AGAIN_SECONDS
             if is_young or machine.node.is_busy or not self.begins:
                 continue  # a node that ends its tasks first is still running
             if record.step == "replace":
-                is_whole = self.seen.pool.autoscale or self.seen.targets == self.journal.targets
-                if self.seen.is_steady and is_whole:
+                is_whole = self.observed.pool.autoscale or self.observed.targets == self.journal.targets
+                if self.observed.is_steady and is_whole:
                     again.append(machine.node.id)
                     record.asked = int(self.now)
             elif (
@@ -239,32 +244,32 @@ class Planner:
         if again:
             self._remove(again)
 
-    def _mend(self) -> None:
+    def _repair_nodes(self) -> None:
         to_replace: list[Machine] = []
         under_way = self.journal.count(UNDER_WAY)
-        room = self.policy.most_at_once(max(len(self.here), sum(self.seen.targets))) - under_way
+        room = self.policy.most_at_once(max(len(self.here), sum(self.observed.targets))) - under_way
         busy, held = 0, 0
         # Nodes leave the pool before others are touched: successors are to be seen first.
         is_replacing = self.journal.count(UNDER_WAY, step="replace") > 0 or self.journal.targets is not None
         ill = [item for item in self._ill() if not self.journal.count(UNDER_WAY, key=item[0])]
         # Those for whom nothing is left, and those that run tasks, are the first that may stay as they are.
         ill.sort(key=lambda item: (self._next_step(item[0], item[2])[0] is None, item[1].node.is_busy))
-        for key, machine, ailment in ill[: max(0, len(ill) - self.tolerance)]:
-            step, why = self._next_step(key, ailment)
+        for key, machine, symptom in ill[: max(0, len(ill) - self.tolerance)]:
+            step, why = self._next_step(key, symptom)
             if step is None:
-                self.plan.hopeless.append(f"{ailment.text} [{why}]")
+                self.plan.hopeless.append(f"{symptom.text} [{why}]")
                 continue
             if machine.node.is_busy and not self.policy.include_running:
                 busy += 1
                 continue
             waits_for_pool = step == "replace" and (
-                is_replacing or not self.seen.is_steady or self.seconds_left < LAST_REMOVAL_SECONDS
+                is_replacing or not self.observed.is_steady or self.seconds_left < LAST_REMOVAL_SECONDS
             )
-            if room <= 0 or waits_for_pool or not self._may_be_tried(step, ailment.failure):
+            if room <= 0 or waits_for_pool or not self._may_be_tried(step, symptom.failure):
                 held += 1
                 continue
             room -= 1
-            self._record(step, key, machine, ailment)
+            self._record(step, key, machine, symptom)
             if step == "replace":
                 to_replace.append(machine)
             else:
@@ -272,29 +277,29 @@ class Planner:
         if to_replace:
             self._begin_replacement(to_replace)
         if busy:
-            self.plan.waiting.append(f"{_nodes(busy)} to be mended run tasks, and are waited for")
+            self.plan.waiting.append(f"{_nodes(busy)} to be repaired run tasks, and are waited for")
         if held:
             self.plan.waiting.append(f"{_nodes(held)} wait for their turn")
 
-    def _ill(self) -> list[tuple[str, Machine, Ailment]]:
+    def _ill(self) -> list[tuple[str, Machine, Symptom]]:
         found = []
         for key, machine in sorted(self.here.items(), key=lambda item: item[1].node.id):
-            ailment = self.conditions[key].ailment or self._late(key, machine)
+            symptom = self.conditions[key].symptom or self._late(key, machine)
             if self.wanted is not None and key not in self.wanted:
                 continue
             if (
                 self.wanted is not None
-                and ailment is None
+                and symptom is None
                 and not self.journal.count(("helped", "open"), key=key)
             ):
                 if machine.node.state in VOID_STATES:
                     continue
-                ailment = Ailment(ASKED, f"node {machine.node.id} ({machine.node.state}) was asked for")
-            if ailment is not None:
-                found.append((key, machine, ailment))
+                symptom = Symptom(ASKED, f"node {machine.node.id} ({machine.node.state}) was asked for")
+            if symptom is not None:
+                found.append((key, machine, symptom))
         return found
 
-    def _late(self, key: str, machine: Machine) -> Ailment | None:
+    def _late(self, key: str, machine: Machine) -> Symptom | None:
         """What is wrong with a node that is not back in time after something was done to it in vain."""
         last = next((record for record in reversed(self.journal.records) if record.key == key), None)
         if last is None or last.state not in IN_VAIN or self.conditions[key].is_ready:
@@ -304,9 +309,9 @@ class Planner:
             return None
         node = machine.node
         said = f"is not ready {passed:.0f} seconds after its {last.step}"
-        return Ailment(last.failure, f"node {node.id} ({node.state or 'no state'}) {said}")
+        return Symptom(last.failure, f"node {node.id} ({node.state or 'no state'}) {said}")
 
-    def _next_step(self, key: str, ailment: Ailment) -> tuple[str | None, str]:
+    def _next_step(self, key: str, symptom: Symptom) -> tuple[str | None, str]:
         """What to try next on this node; or None, and what was tried."""
         tried: list[str] = []
         for step in self.policy.order:
@@ -317,11 +322,11 @@ class Planner:
                 said = self.refused.get((key, step))
                 refused = f"{step} was refused" + (f": {said}" if said else "")
                 tried.append(refused if mine[-1].state == "refused" else f"{step} did not help")
-            elif self._is_useless(step, ailment.failure):
-                count = self.journal.count(IN_VAIN, step=step, failure=ailment.failure)
+            elif self._is_useless(step, symptom.failure):
+                count = self.journal.count(IN_VAIN, step=step, failure=symptom.failure)
                 tried.append(f"{step} helped none of {_nodes(count)} with this failure")
             elif self.journal.is_over and self.journal.rounds >= self.policy.rounds:
-                tried.append(f"it was mended {self.journal.rounds} times already")
+                tried.append(f"it was repaired {self.journal.rounds} times already")
                 break
             elif len(self.journal.records) >= self.policy.max_actions:
                 tried.append(f"all {self.policy.max_actions} actions are used up")
@@ -342,20 +347,20 @@ class Planner:
         tried = self.journal.count((*IN_VAIN, *UNDER_WAY), step=step, failure=failure)
         return tried < self.policy.give_up_after
 
-    def _record(self, step: str, key: str, machine: Machine, ailment: Ailment) -> None:
+    def _record(self, step: str, key: str, machine: Machine, symptom: Symptom) -> None:
         now = int(self.now)
         if self.journal.is_over:
             self.journal.rounds, self.journal.is_over = self.journal.rounds + 1, False
         self.journal.records.append(
-            Record(key, step, ailment.failure, now, now, machine.booted, machine.node.is_dedicated)
+            Record(key, step, symptom.failure, now, now, machine.booted, machine.node.is_dedicated)
         )
 
     def _restart(self, step: str, machine: Machine) -> Restart:
         return Restart(step, machine.node.id, self._on_tasks)
 
     def _begin_replacement(self, machines: list[Machine]) -> None:
-        if not self.seen.pool.autoscale:
-            self.journal.targets = self.seen.targets
+        if not self.observed.pool.autoscale:
+            self.journal.targets = self.observed.targets
         self._remove([machine.node.id for machine in machines])
 
     def _remove(self, node_ids: list[str]) -> None:
@@ -364,15 +369,15 @@ class Planner:
         less = (dedicated, len(machines) - dedicated)
         # The service may count down from the targets, or (where it never reached them) from what is there.
         self.journal.lowered = tuple(
-            dict.fromkeys(_minus(whole, less) for whole in (self.seen.targets, self.seen.nodes))
+            dict.fromkeys(_minus(whole, less) for whole in (self.observed.targets, self.observed.nodes))
         )
-        if self.seen.pool.autoscale:
+        if self.observed.pool.autoscale:
             self.journal.lowered = ()
             self._note(
-                f"pool {self.seen.pool.id} scales itself by a formula: whether others come for the removed "
-                "nodes is up to that"
+                f"pool {self.observed.pool.id} scales itself by a formula: whether others come for the "
+                "removed nodes is up to that"
             )
-        self.plan.acts.append(Remove(tuple(node_ids), self._on_tasks, self.seen.etag))
+        self.plan.acts.append(Remove(tuple(node_ids), self._on_tasks, self.observed.etag))
 
     @property
     def _on_tasks(self) -> str:

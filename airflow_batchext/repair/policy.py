@@ -27,19 +27,19 @@ class RepairPolicy:
     :param order: what is tried on a node, one after the other, of ``"reboot", "reimage", "replace"``. What
         Azure refuses for a node counts as tried.
     :param attempts: how often each of them is tried on one node.
-    :param pick: which nodes are mended: ``"failed"`` (an expected extension failed), ``"unusable"``,
+    :param pick: which nodes are repaired: ``"failed"`` (an expected extension failed), ``"unusable"``,
         ``"start_task_failed"``, ``"stuck"`` (needs ``stuck_after``).
     :param stuck_after: for how long an extension may be pending, or a node may join, before it is stuck.
     :param broken_after: for how long a node may be unusable, or have a failed start task, until it is picked.
     :param extension_names: the extensions that count; by default all that the pool asks for.
-    :param include_running: mend nodes that run tasks, too.
-    :param on_tasks: what becomes of tasks on a node that is mended: ``"taskcompletion"`` waits for them,
+    :param include_running: repair nodes that run tasks, too.
+    :param on_tasks: what becomes of tasks on a node that is repaired: ``"taskcompletion"`` waits for them,
         ``"requeue"`` and ``"terminate"`` do not. Without ``include_running`` it is always the first.
     :param at_once: how many nodes are under repair at the same time: a number, or a share of the pool (0.2).
     :param max_actions: how many things are done to nodes in all, for as long as ``memory`` lasts.
     :param give_up_after: a step that helped no node, and failed to help so many with the same failure, is of
         no use against it. As long as it has helped none, it is under way on no more nodes than that.
-    :param rounds: how often the nodes behind a gate are mended that was mended before and failed again.
+    :param rounds: how often the nodes behind a gate are repaired that was repaired before and failed again.
     :param step_timeout: how long a node may take to be ready again.
     :param settle: how long after a boot a failure counts as one of this boot.
     :param memory: how long what was tried is remembered, by the pool itself.

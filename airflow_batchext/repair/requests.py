@@ -48,5 +48,5 @@ class Resize:
     etag: str
 
 
-Ask = Read | ReadWholePool | WriteMetadata | Restart | Remove | Resize
-AnyAnswer = Answer | WholePool | str | Problem
+RepairRequest = Read | ReadWholePool | WriteMetadata | Restart | Remove | Resize
+RepairAnswer = Answer | WholePool | str | Problem

@@ -50,8 +50,8 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Ailment:
-    """Something to mend. ``failure`` is the same on all nodes that fail in the same way."""
+class Symptom:
+    """Something to repair. ``failure`` is the same on all nodes that fail in the same way."""
 
     failure: str
     text: str
@@ -65,7 +65,7 @@ class Condition:
     """
 
     is_ready: bool = False
-    ailment: Ailment | None = None
+    symptom: Symptom | None = None
     is_doubtful: bool = False
 
 
@@ -84,8 +84,8 @@ def condition(machine: Machine, expected: Sequence[str], policy: RepairPolicy, n
             return Condition()
         said = next((text for text in report.failed if f"is {node.state}" in text), "")
         code = node.errors[0].code if node.errors else ""
-        ailment = Ailment(_failure(node.state, code), said)
-        return Condition(ailment=ailment) if said else Condition(is_doubtful=True)
+        symptom = Symptom(_failure(node.state, code), said)
+        return Condition(symptom=symptom) if said else Condition(is_doubtful=True)
     if node.state not in CARRYING_STATES:
         return Condition()
     since = since_when(machine)
@@ -97,7 +97,7 @@ def condition(machine: Machine, expected: Sequence[str], policy: RepairPolicy, n
         if not said or lasted is None or lasted < policy.settle:
             return Condition(is_doubtful=True)  # the status may still be that of the boot before
         code = next((error.code for error in node.errors if error.fatal), "")
-        return Condition(ailment=Ailment(_failure("agent", code), said))
+        return Condition(symptom=Symptom(_failure("agent", code), said))
     if node.boots_again:
         return Condition(is_doubtful=True)  # what its extensions say is of the boot before
     bad = next((e for e in _found(machine, expected) if e and e.phase is Phase.FAILED), None)
@@ -107,14 +107,14 @@ def condition(machine: Machine, expected: Sequence[str], policy: RepairPolicy, n
         if lasted is None or lasted < policy.settle:
             return Condition(is_doubtful=True)  # the status may still be that of the boot before
         said = next((text for text in report.failed if f"extension {bad.name} " in text), report.failed[0])
-        return Condition(ailment=Ailment(_failure(bad.name, bad.code), said))
+        return Condition(symptom=Symptom(_failure(bad.name, bad.code), said))
     if not report.missing and node.state not in JOINING_STATES and machine.extensions is not None:
         return Condition(is_ready=True)
     if policy.stuck_after is None:
         return Condition()
     if lasted is None or lasted < policy.stuck_after:
         return Condition(is_doubtful=True)
-    return Condition(ailment=_stuck(machine, expected, policy.stuck_after, report.missing))
+    return Condition(symptom=_stuck(machine, expected, policy.stuck_after, report.missing))
 
 
 def _stuck(
@@ -122,10 +122,10 @@ def _stuck(
     expected: Sequence[str],
     seconds: float,
     missing: Sequence[str],
-) -> Ailment | None:
+) -> Symptom | None:
     if machine.node.state in JOINING_STATES:
         text = f"node {machine.node.id} is {machine.node.state}"
-        return Ailment(_failure(machine.node.state, ""), f"{text} for more than {seconds:g} seconds")
+        return Symptom(_failure(machine.node.state, ""), f"{text} for more than {seconds:g} seconds")
     if machine.extensions is None:
         return None  # nobody knows
     for name, extension in zip(expected, _found(machine, expected), strict=True):
@@ -133,7 +133,7 @@ def _stuck(
             said = next((text for text in missing if f"extension {name} " in text or text.endswith(name)), "")
             text = f"{said or f'extension {name} of node {machine.node.id} is pending'}"
             code = extension.code if extension else "not listed"
-            return Ailment(_failure(name, code), f"{text} for more than {seconds:g} seconds")
+            return Symptom(_failure(name, code), f"{text} for more than {seconds:g} seconds")
     return None
 
 

@@ -75,7 +75,7 @@ class Rules:
     :param min_nodes: how many ready nodes are enough; None means the pool's target as it is now.
     :param node_states: states in which a node may be when the gate opens, of those in which it has a machine;
         None means all in which that is usable (``data_plane.CARRYING_STATES``).
-    :param on_failure: "fail" at once, or "wait": somebody may mend it before the deadline.
+    :param on_failure: "fail" at once, or "wait": somebody may fix it before the deadline.
     :param max_failed_nodes: how many nodes may fail without closing the gate.
     :param node_grace: seconds for which a node may be unusable, have a failed start task, or be without
         Batch's agent.

@@ -196,7 +196,7 @@ class Watch:
         is_sure = False
         while verdict.outcome is Outcome.OPEN or (verdict.outcome is Outcome.FAIL and not is_sure):
             if verdict.outcome is Outcome.FAIL:
-                # What failed at an earlier look may have been mended since, or its machine be gone by now.
+                # What failed at an earlier look may have been repaired since, or its machine be gone by now.
                 failed = [i for i in self._pending(verdict.nodes) if verdict.nodes[i].failed]
                 yield from self._read([i for i in failed if i not in self._fresh], expected)
                 listed = yield from self._read_nodes()

@@ -24,7 +24,7 @@ from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.metrics import gate_ended, gate_opened
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair.controller import Repair
-from airflow_batchext.repair.gate import Healing
+from airflow_batchext.repair.gate import RepairingGate
 from airflow_batchext.repair.status import lease_for, owner_of
 from airflow_batchext.rules.deadline import Deadline, Turns
 from airflow_batchext.rules.events import EventKind, summary
@@ -113,14 +113,14 @@ class Gate:
         return gate_rules(self.sensor)
 
     @cached_property
-    def _watch(self) -> Watch | Healing:
+    def _watch(self) -> Watch | RepairingGate:
         # A rescheduled task remembers nothing of the nodes: it has to read every one at every look.
         notice = 0.0 if self.sensor.reschedule else DEFAULT_NOTICE_SECONDS
         pool_id = check_pool_id(self.sensor.pool_id)
         watch = Watch(pool_id, self._rules, notice_seconds=notice)
         if self._repair is None:
             return watch
-        return Healing(
+        return RepairingGate(
             watch,
             Repair(
                 pool_id,
@@ -243,7 +243,7 @@ class Gate:
 
     def on_kill(self) -> None:
         """Put the pool's targets back, if nodes are being replaced."""
-        if isinstance(self._watch, Healing):
+        if isinstance(self._watch, RepairingGate):
             try:
                 text = give_back(self._hook, self._watch.repair)
             except BatchextError as error:

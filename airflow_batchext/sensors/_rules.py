@@ -67,7 +67,7 @@ def gate_rules(sensor: GateParameters) -> Rules:
 def gate_repair(sensor: GateParameters, rules: Rules) -> RepairPolicy | None:
     """What may be done to nodes before the gate fails; None if nothing.
 
-    It mends what the gate would fail for: the same extensions, and nodes no later than the gate's own grace.
+    It acts on what the gate would fail for: the same extensions, and nodes no later than the gate's grace.
 
     :raises ParameterError: if it cannot be used, or the gate would never ask for it.
     """
@@ -75,7 +75,7 @@ def gate_repair(sensor: GateParameters, rules: Rules) -> RepairPolicy | None:
         return None
     if rules.on_failure == "wait":
         raise ParameterError(
-            'repair does not go with on_failure="wait": nodes are mended where the gate would fail.'
+            'repair does not go with on_failure="wait": nodes are repaired where the gate would fail.'
         )
     policy = check_repair_policy("repair", sensor.repair)
     return replace(

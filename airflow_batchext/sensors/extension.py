@@ -54,7 +54,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     :param node_states: states in which every node has to be, such as ``["idle", "running"]``, of those in
         which it has a machine; by default any in which that is usable.
     :param on_failure: "fail" at once when an extension, a node or a resize failed; or "wait", as somebody
-        may mend it before the deadline.
+        may fix it before the deadline.
     :param max_failed_nodes: how many nodes may fail without closing the gate or holding it up.
     :param node_grace: seconds (or a timedelta) for which a node may be unusable, have a failed start
         task, or be without Batch's agent, before it counts as failed; by default 15 minutes.
@@ -63,7 +63,7 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     :param max_age: how many seconds (or a timedelta) old, at most, what is known of any node's extensions may
         be when the gate opens: what is older is read once more before. By default five minutes, as long as a
         failure may go unnoticed; 0 reads everything in the look that opens it.
-    :param repair: have nodes mended before the gate fails: a ``RepairPolicy`` or a dict with its members,
+    :param repair: have nodes repaired before the gate fails: a ``RepairPolicy`` or a dict with its members,
         ``{}`` for the default. The gate is closed meanwhile, and fails with what was tried if nothing helps.
     :param poke_interval: seconds (or a timedelta) between two looks; by default the option
         ``[batchext] poll_interval``, 30 seconds.

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from airflow_batchext.hooks._drivers.gate import alook
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.metrics import PoolGauge
-from airflow_batchext.repair.gate import Healing
+from airflow_batchext.repair.gate import RepairingGate
 from airflow_batchext.rules.deadline import NEVER, Deadline
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import Taken
@@ -44,7 +44,7 @@ class SharedLooks:
     :param interval: seconds between two looks, at least.
     """
 
-    def __init__(self, conn_id: str, watch: Watch | Healing, interval: float) -> None:
+    def __init__(self, conn_id: str, watch: Watch | RepairingGate, interval: float) -> None:
         self.users = 0
         # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
         self.hook = AzureBatchNodeHook(conn_id, retries=0)
@@ -110,8 +110,8 @@ class SharedLooksLease:
     :param pool_id: the pool.
     :param rules: what is asked of it, as ``Rules.to_json`` writes it.
     :param interval: seconds between two looks, at least.
-    :param pool_created: the ``creationTime`` of the pool that is to be mended, where it is known.
-    :param repair: mends nodes before the gate fails; such a gate shares its looks with nobody.
+    :param pool_created: the ``creationTime`` of the pool that is to be repaired, where it is known.
+    :param repair: repairs nodes before the gate fails; such a gate shares its looks with nobody.
     :param deadline: when the gate gives up.
     """
 
@@ -151,4 +151,4 @@ class SharedLooksLease:
         if self._repair is None:
             return SharedLooks(conn_id, Watch(pool_id, self._rules, follows=True), interval)
         watch = Watch(pool_id, self._rules, pool_created=self._pool_created)
-        return SharedLooks(conn_id, Healing(watch, self._repair, deadline=self._deadline), interval)
+        return SharedLooks(conn_id, RepairingGate(watch, self._repair, deadline=self._deadline), interval)

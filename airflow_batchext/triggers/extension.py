@@ -138,7 +138,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 with gate_waiting():
                     end = await self._wait(looks, turns, own)
                 if self.ends_task and self.repair is not None and end.status is GateStatus.FAILED:
-                    # No worker ends this task, so nobody else asks why it could not be mended.
+                    # No worker ends this task, so nobody else asks why it could not be repaired.
                     why = await acauses(looks.hook, self.pool_id, Rules.from_json(self.rules), turns.limit)
                     end = replace(end, text=end.text + why)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)

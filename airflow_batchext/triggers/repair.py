@@ -23,7 +23,7 @@ from airflow_batchext.triggers._ending import end_repair, shielded
 
 @dataclass(kw_only=True, eq=False)
 class AzureBatchRepairTrigger(DeclaredTrigger):
-    """Mends nodes until nothing is left to mend, nothing can be done any more, or the deadline passes.
+    """Repairs nodes until nothing is left to repair, nothing can be done any more, or the deadline passes.
 
     What it has done it writes down in the pool, so a new triggerer goes on where another one died, and of two
     that run at once one has to wait. Its one event has the payload ``stage`` ("done", "failed" or "timeout"),
@@ -35,7 +35,7 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
     :param deadline: when to give up, in seconds since the epoch.
     :param owner: who repairs the pool: the same in each try of the same task.
     :param policy: what may be done, as ``RepairPolicy.to_json`` writes it.
-    :param node_ids: mend exactly these nodes, whatever they are like.
+    :param node_ids: repair exactly these nodes, whatever they are like.
     :param pool_created: the ``creationTime`` of the pool that is meant.
     :param not_before: when to look first, in seconds since the epoch.
     """
@@ -55,12 +55,12 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
         try:
             # The trigger's own rhythm repeats what failed; the SDK's would delay the deadline.
             async with AzureBatchNodeHook(self.azure_batchext_conn_id, retries=0) as hook:
-                payload = await self._mend(hook)
+                payload = await self._repair_nodes(hook)
         except BatchextError as error:
             payload = {"stage": Stage.FAILED.value, "text": str(error), "report": {}}
         yield TriggerEvent(payload)
 
-    async def _mend(self, hook: AzureBatchNodeHook) -> dict[str, Any]:
+    async def _repair_nodes(self, hook: AzureBatchNodeHook) -> dict[str, Any]:
         repair = self._repair()
         pause, said = max(0.0, self.not_before - time.time()), ""
         while True:

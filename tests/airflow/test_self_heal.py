@@ -1,4 +1,4 @@
-"""The example whose gate heals, in real Airflow: what a reboot mends, what another machine, what nothing."""
+"""The example whose gate repairs, in real Airflow: a reboot helps, or another machine, or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Airflow's "Test" button: both planes by themselves, what is wrong, how to mend it, soon, and no secret."""
+"""Airflow's "Test" button: both planes by themselves, what is wrong, how to fix it, soon, and no secret."""
 
 from __future__ import annotations
 

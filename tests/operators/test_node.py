@@ -40,7 +40,7 @@ def test_a_healthy_pool_is_a_success_at_once(azure, pauses, books, deferrable):
 @pytest.mark.parametrize(
     ("rule", "steps"),
     [({"boots": "first"}, ["reboot"]), ({}, ["reboot", "reimage", "replace"])],
-    ids=["a reboot mends it", "only another machine mends it"],
+    ids=["a reboot repairs it", "only another machine repairs it"],
 )
 def test_the_xcom_says_what_was_done_to_which_node(azure, pauses, books, deferrable, rule, steps):
     azure.emulator.scenario = fails({"node": 1, **rule})
@@ -66,7 +66,7 @@ def test_what_nothing_mends_fails_with_what_was_tried_and_a_retry_burns_nothing(
     assert "helped none of 2 nodes" in str(caught.value)
     assert len(caught.value.report["actions"]) == 6
     done = list(books.done)
-    with pytest.raises(NodeRepairError, match="could not be mended"):
+    with pytest.raises(NodeRepairError, match="could not be repaired"):
         run(azure, repair(azure), deferrable=deferrable, context=CONTEXT)
     assert books.done == done
 

@@ -172,7 +172,7 @@ def _watcher(azure: Azure) -> Any:
 
 
 def _ill(azure: Azure) -> None:
-    """A node to mend: a failed extension on a machine that only another one replaces."""
+    """A node to repair: a failed extension on a machine that only another one replaces."""
     rule = ExtensionScenario(extension="secretext", outcome="fail", node=0)
     azure.emulator.scenario = Scenario(extensions=[rule])
     azure.create()
@@ -205,7 +205,7 @@ def _repair_trigger(azure: Azure) -> Any:
         raise AssertionError(event["text"])
 
 
-def _healing_gate(azure: Azure) -> Any:
+def _repairing_gate(azure: Azure) -> Any:
     try:
         # Its last look begins nothing, so it has to have one before.
         return _gate(azure, repair={"order": ["reboot"]}, timeout=2)
@@ -247,9 +247,9 @@ STORIES = [
         _fail,
     ),
     Story("AzureBatchExtensionSensor", "holds the gate", (LOOK_UP, READ), _gate),
-    Story("AzureBatchRepairNodesOperator", "mends nodes", (LOOK_UP, READ, WRITE), _repair, _ill),
-    Story("AzureBatchRepairTrigger", "mends nodes", (LOOK_UP, READ, WRITE), _repair_trigger, _ill),
-    Story("AzureBatchExtensionSensor", "mends nodes", (LOOK_UP, READ, WRITE), _healing_gate, _ill),
+    Story("AzureBatchRepairNodesOperator", "repairs nodes", (LOOK_UP, READ, WRITE), _repair, _ill),
+    Story("AzureBatchRepairTrigger", "repairs nodes", (LOOK_UP, READ, WRITE), _repair_trigger, _ill),
+    Story("AzureBatchExtensionSensor", "repairs nodes", (LOOK_UP, READ, WRITE), _repairing_gate, _ill),
     Story("AzureBatchPoolEventTrigger", "watches a pool", (LOOK_UP, READ), _watcher),
     Story("AzureBatchExtensionTrigger", "holds the gate", (LOOK_UP, READ), _gate_trigger),
     Story(

@@ -89,7 +89,7 @@ def test_the_page_has_a_row_for_each_story():
     ("role", "stories"),
     [
         ("gate", [s for s in STORIES if "holds" in s.does or "reads" in s.does]),
-        ("repair", [s for s in STORIES if any(does in s.does for does in ("holds", "reads", "mends"))]),
+        ("repair", [s for s in STORIES if any(does in s.does for does in ("holds", "reads", "repairs"))]),
         ("pools", STORIES),
     ],
 )

@@ -72,7 +72,7 @@ def keep_books(account: Any, patch: Callable[..., None]) -> Books:
 
 
 @pytest.fixture
-def mend(azure: Any) -> Callable[..., Progress]:
+def repair(azure: Any) -> Callable[..., Progress]:
     """Run a repair until it ends, or for so many looks; each pause is half a minute of the emulator's."""
 
     def run(

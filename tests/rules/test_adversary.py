@@ -12,7 +12,7 @@ import pytest
 from airflow_batchext.batch.data_plane import REPAIR_ITEM, Phase, read_extension, read_pool
 from airflow_batchext.batch.whole_pool import read_whole_pool
 from airflow_batchext.repair.controller import Repair
-from airflow_batchext.repair.gate import Healing
+from airflow_batchext.repair.gate import RepairingGate
 from airflow_batchext.repair.policy import RepairPolicy
 from airflow_batchext.repair.requests import ReadWholePool, Remove, Resize, Restart, WriteMetadata
 from airflow_batchext.rules.deadline import LATE_LOOK_SECONDS, NEVER, Deadline, Turns
@@ -184,7 +184,7 @@ def test_a_failure_of_an_earlier_look_is_read_once_more_before_the_gate_fails_fo
     watch = Watch("p1", Rules(max_failed_nodes=2))
     world = big(20, {"n0": BAD, "n1": BAD, "n5": BUSY})
     assert look(world, watch, now=1e9).outcome is Outcome.WAIT
-    world.codes = {"n2": BAD, "n5": BAD}  # the two were mended meanwhile, and two others failed
+    world.codes = {"n2": BAD, "n5": BAD}  # the two were repaired meanwhile, and two others failed
     assert look(world, watch, now=1e9 + 30).outcome is not Outcome.FAIL
 
 
@@ -342,7 +342,7 @@ class Healed:
         self.world, self.done, self.metadata = world, [], []
         policy = RepairPolicy(settle=0.0, order=("reboot",), at_once=1.0)
         repair = Repair("p1", policy, owner="me", keeps_journal=True)
-        self.gate = Healing(Watch("p1", rules), repair, deadline=deadline)
+        self.gate = RepairingGate(Watch("p1", rules), repair, deadline=deadline)
         self.unreadable, self.now, self.seconds = False, 0.0, 0.0
 
     def look(self, now: float, *, whole: bool = False) -> Verdict:
@@ -392,10 +392,10 @@ def test_only_as_many_nodes_are_mended_as_failed_beyond_what_may():
     healed = Healed(broken(4, {"n0": BAD, "n1": BAD}), Rules(max_failed_nodes=1))
     assert healed.look(BASE).outcome is Outcome.WAIT
     assert len(healed.done) == 1
-    mended = int(healed.done[0].node_id[1])
-    healed.world.codes = {f"n{1 - mended}": BAD}
-    healed.world.nodes[mended].update(lastBootTime=at(30))
-    healed.world.nodes[1 - mended].update(state="running", runningTasksCount=1)
+    repaired = int(healed.done[0].node_id[1])
+    healed.world.codes = {f"n{1 - repaired}": BAD}
+    healed.world.nodes[repaired].update(lastBootTime=at(30))
+    healed.world.nodes[1 - repaired].update(state="running", runningTasksCount=1)
     assert healed.look(BASE + 60).outcome is Outcome.OPEN, "the other one may stay as it is, with its tasks"
     assert len(healed.done) == 1
 

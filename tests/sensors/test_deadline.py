@@ -85,7 +85,7 @@ def test_a_deadline_ends_every_mode_within_one_request(azure, run, fault, one_re
 
 
 @MODES
-@pytest.mark.parametrize("repair", [None, {}], ids=["", "mends"])
+@pytest.mark.parametrize("repair", [None, {}], ids=["", "repairs"])
 @pytest.mark.parametrize(
     "word", ["drips", "drips its head", "says nothing", "stops in the middle", "429 Retry-After: 3600"]
 )

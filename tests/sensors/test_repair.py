@@ -1,4 +1,4 @@
-"""The gate that heals, in each of its modes: it mends, and opens; or it fails with what was tried."""
+"""The gate that repairs, in each of its modes: it repairs, and opens; or it fails with what was tried."""
 
 from __future__ import annotations
 
@@ -181,8 +181,8 @@ def test_a_pool_that_falls_ill_again_and_again_is_given_up(azure, run, books):
     azure.emulator.scenario = fails({"node": 0, "boots": "first"})
     azure.create(1)
     for _ in range(3):
-        mended = run["poke"]
-        assert mended()["outcome"] == "open"
+        repaired = run["poke"]
+        assert repaired()["outcome"] == "open"
         azure.emulator.account.set_extension(azure.pool_id, 0, "secretext", outcome="fail", code="7")
     assert books.count("reboot") == 3, "each gate begins anew"
 

@@ -22,7 +22,7 @@ def given(azure):
 
 TRIGGERS = {
     "gate": lambda azure: AzureBatchExtensionTrigger(**given(azure), timeout=900, ends_task=True),
-    "gate that mends": lambda azure: AzureBatchExtensionTrigger(
+    "gate that repairs": lambda azure: AzureBatchExtensionTrigger(
         **given(azure), timeout=900, ends_task=True, repair={"order": ["replace"]}
     ),
     "repair": lambda azure: AzureBatchRepairTrigger(

@@ -1,4 +1,4 @@
-"""Why a pool could not be mended, in a few lines: known causes, for the text of an error."""
+"""Why a pool could not be repaired, in a few lines: known causes, for the text of an error."""
 
 from __future__ import annotations
 

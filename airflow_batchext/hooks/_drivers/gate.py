@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Body, Flow
     from airflow_batchext.hooks.node import AzureBatchNodeHook
     from airflow_batchext.repair.controller import Repair
-    from airflow_batchext.repair.gate import Healing
-    from airflow_batchext.repair.requests import AnyAnswer, Ask
+    from airflow_batchext.repair.gate import RepairingGate
+    from airflow_batchext.repair.requests import RepairAnswer, RepairRequest
     from airflow_batchext.rules.deadline import Deadline
     from airflow_batchext.rules.gate import Verdict
     from airflow_batchext.rules.watch import Watch
@@ -69,7 +69,7 @@ _NODE_MEMBERS = (
 
 
 def look(
-    hook: AzureBatchNodeHook, watch: Watch | Healing, *, deadline: Deadline = NEVER, whole: bool = False
+    hook: AzureBatchNodeHook, watch: Watch | RepairingGate, *, deadline: Deadline = NEVER, whole: bool = False
 ) -> Verdict:
     """Look at the watch's pool once.
 
@@ -82,7 +82,7 @@ def look(
 
 
 async def alook(
-    hook: AzureBatchNodeHook, watch: Watch | Healing, *, deadline: Deadline = NEVER, whole: bool = False
+    hook: AzureBatchNodeHook, watch: Watch | RepairingGate, *, deadline: Deadline = NEVER, whole: bool = False
 ) -> Verdict:
     """``look`` on the hook's async client; nothing that is under way at the deadline is waited for."""
     with _looking(watch.pool_id) as noted:
@@ -126,55 +126,65 @@ async def agive_back(hook: AzureBatchNodeHook, repair: Repair, *, interval: floa
 
 
 def drive(
-    hook: AzureBatchNodeHook, pool_id: str, rules: Generator[Ask, Any, Result], deadline: Deadline = NEVER
+    hook: AzureBatchNodeHook,
+    pool_id: str,
+    rules: Generator[RepairRequest, Any, Result],
+    deadline: Deadline = NEVER,
 ) -> Result:
     """Read, and do, what the rules ask for until they come to a result."""
     try:
-        ask = next(rules)
+        wanted = next(rules)
         while True:
-            ask = rules.send(_before(hook, pool_id, ask, deadline))
+            wanted = rules.send(_before(hook, pool_id, wanted, deadline))
     except StopIteration as end:
         result: Result = end.value
         return result
 
 
 async def adrive(
-    hook: AzureBatchNodeHook, pool_id: str, rules: Generator[Ask, Any, Result], deadline: Deadline = NEVER
+    hook: AzureBatchNodeHook,
+    pool_id: str,
+    rules: Generator[RepairRequest, Any, Result],
+    deadline: Deadline = NEVER,
 ) -> Result:
     """``drive`` on the hook's async client."""
     try:
-        ask = next(rules)
+        wanted = next(rules)
         while True:
-            ask = rules.send(await _in_time(hook, pool_id, ask, deadline))
+            wanted = rules.send(await _in_time(hook, pool_id, wanted, deadline))
     except StopIteration as end:
         result: Result = end.value
         return result
 
 
-def _before(hook: AzureBatchNodeHook, pool_id: str, ask: Ask, deadline: Deadline) -> AnyAnswer:
+def _before(
+    hook: AzureBatchNodeHook, pool_id: str, wanted: RepairRequest, deadline: Deadline
+) -> RepairAnswer:
     """``_in_time`` on the sync client, whose requests end at the deadline."""
     if deadline.has_passed:
         return TOO_LATE
     with within(deadline.left):
-        answer = hook.run(answer_of(pool_id, ask, deadline))
+        answer = hook.run(answer_of(pool_id, wanted, deadline))
     return TOO_LATE if isinstance(answer, Problem) and deadline.has_passed else answer
 
 
-async def _in_time(hook: AzureBatchNodeHook, pool_id: str, ask: Ask, deadline: Deadline) -> AnyAnswer:
+async def _in_time(
+    hook: AzureBatchNodeHook, pool_id: str, wanted: RepairRequest, deadline: Deadline
+) -> RepairAnswer:
     """The answer, if it comes before the deadline."""
     if deadline.has_passed:
         return TOO_LATE
     try:
         async with over_within(deadline.left):
-            return await hook.arun(answer_of(pool_id, ask, deadline))
+            return await hook.arun(answer_of(pool_id, wanted, deadline))
     except TimeoutError:
         return TOO_LATE
 
 
-def answer_of(pool_id: str, ask: Ask, deadline: Deadline = NEVER) -> Flow[AnyAnswer]:
+def answer_of(pool_id: str, wanted: RepairRequest, deadline: Deadline = NEVER) -> Flow[RepairAnswer]:
     """Read or do one thing that the rules ask for; nothing that Azure says raises."""
     try:
-        match ask:
+        match wanted:
             case ReadPool():
                 return read_pool((yield from requests.get_pool(pool_id, select=_POOL_MEMBERS)))
             case ReadNodes():
@@ -190,7 +200,7 @@ def answer_of(pool_id: str, ask: Ask, deadline: Deadline = NEVER) -> Flow[AnyAns
             case ReadWholePool():
                 return read_whole_pool((yield from requests.get_pool(pool_id)))
             case _:
-                answer: AnyAnswer = yield from request_of(pool_id, ask)
+                answer: RepairAnswer = yield from request_of(pool_id, wanted)
                 return answer
     except ServiceError as error:
         return problem_of(error)

@@ -9,12 +9,12 @@ from airflow_batchext.repair.requests import Remove, Resize, Restart, WriteMetad
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Request
-    from airflow_batchext.repair.requests import Ask
+    from airflow_batchext.repair.requests import RepairRequest
 
 
-def request_of(pool_id: str, ask: Ask) -> Request[Any]:
+def request_of(pool_id: str, wanted: RepairRequest) -> Request[Any]:
     """The request that does what a repair asks for."""
-    match ask:
+    match wanted:
         case WriteMetadata(items, etag):
             return requests.replace_metadata(pool_id, items, etag=etag)
         case Restart("reboot", node_id, on_tasks):
@@ -25,4 +25,4 @@ def request_of(pool_id: str, ask: Ask) -> Request[Any]:
             return requests.remove_nodes(pool_id, node_ids, on_tasks=on_tasks, etag=etag)
         case Resize(dedicated, low_priority, etag):
             return requests.resize_pool(pool_id, dedicated, low_priority, etag=etag)
-    raise TypeError(f"nobody knows how to answer {type(ask).__name__}")
+    raise TypeError(f"nobody knows how to answer {type(wanted).__name__}")

@@ -135,15 +135,15 @@ class RepairNodes:
         pool_id = self.operator.pool_id
         match event["stage"]:
             case Stage.DONE.value:
-                self.log.info("Pool %s: nothing is left to mend. %s", pool_id, text)
+                self.log.info("Pool %s: nothing is left to repair. %s", pool_id, text)
                 return {**report, "would": []} if self.operator.is_dry_run else report
             case "timeout":
                 seconds = check_seconds("timeout", self.operator.timeout)
-                raise PoolTimeoutError(f"Pool {pool_id} was not mended within {seconds:g} seconds: {text}")
+                raise PoolTimeoutError(f"Pool {pool_id} was not repaired within {seconds:g} seconds: {text}")
             case _:
                 with AzureBatchNodeHook(self.operator.azure_batchext_conn_id) as hook:
                     why = causes(hook, check_pool_id(pool_id))
-                raise NodeRepairError(f"Pool {pool_id} could not be mended: {text}{why}", report)
+                raise NodeRepairError(f"Pool {pool_id} could not be repaired: {text}{why}", report)
 
 
 def _is_id(value: object) -> bool:

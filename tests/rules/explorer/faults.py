@@ -54,7 +54,7 @@ FAULTS = [Fault(*fault) for fault in [
     # --- repairs
     ("repair.gate", "            return (yield from self._open(verdict, clock))", "            return verdict", 242966),
     ("repair.gate", "if verdict.is_older(self.watch.rules.max_age):", "if False:", 132772),
-    ("repair.controller", "        if isinstance(seen, Problem):\n            return None", "        if isinstance(seen, Problem):\n            return False", 242966),
+    ("repair.controller", "        if isinstance(observed, Problem):\n            return None", "        if isinstance(seen, Problem):\n            return False", 242966),
     ("repair.planner", "ill[: max(0, len(ill) - self.tolerance)]", "ill", 4800),
 ]]  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_batchext.repair.controller import Repair
-from airflow_batchext.repair.gate import Healing
+from airflow_batchext.repair.gate import RepairingGate
 from airflow_batchext.repair.policy import RepairPolicy
 from airflow_batchext.rules.deadline import Deadline
 from airflow_batchext.rules.gate import Outcome, Verdict
@@ -76,7 +76,7 @@ def _watch(run: Run, world: World, deadline: float, created: str | None = None) 
         return Watch("p", setup.rules, follows=not setup.forgets, notice_seconds=notice, pool_created=created)
     policy = RepairPolicy(settle=0.0, broken_after=setup.rules.node_grace)
     repair = Repair("p", policy, owner="me", keeps_journal=True)
-    return Healing(Watch("p", setup.rules), repair, deadline=Deadline(deadline, lambda: world.time))
+    return RepairingGate(Watch("p", setup.rules), repair, deadline=Deadline(deadline, lambda: world.time))
 
 
 def _look(world: World, watch: Any, deadline: Deadline, *, whole: bool) -> Verdict | None:
