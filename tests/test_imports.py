@@ -210,7 +210,7 @@ REDACT = (
 FACTS = ("extension_catalog", "node_agents", "retirements")
 SAID = ("batch.data_plane", "batch.values", *REDACT)
 RULES = ("rules", "rules.gate", "defaults", *SAID)
-LOOKS = ("rules.watch", "rules.memory", "rules.reads")
+LOOKS = ("rules.watch", "rules.memory", "rules.nodes", "rules.reads")
 HEALTH = ("health", *LOOKS, "batch.resize_errors", *RULES)
 
 

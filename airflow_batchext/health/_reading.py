@@ -40,9 +40,8 @@ from airflow_batchext.rules.gate import (
     Verdict,
     hopeless,
     judge,
-    node_report,
-    unread_report,
 )
+from airflow_batchext.rules.nodes import node_report, unread_report
 from airflow_batchext.rules.reads import Problem, ProblemKind
 from airflow_batchext.rules.watch import nodes_unread, pool_unread
 from airflow_batchext.secrets.redact import redact, redact_text

@@ -17,7 +17,8 @@ from airflow_batchext.batch.data_plane import (
     find_extension,
     one_line,
 )
-from airflow_batchext.rules.gate import Rules, agent_troubles, node_report
+from airflow_batchext.rules.gate import Rules
+from airflow_batchext.rules.nodes import agent_troubles, node_report
 
 if TYPE_CHECKING:
     from airflow_batchext.repair.policy import RepairPolicy

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from airflow_batchext.batch.data_plane import (
     CARRYING_STATES,
@@ -22,8 +23,11 @@ from airflow_batchext.batch.data_plane import (
     epoch_seconds,
     find_extension,
 )
-from airflow_batchext.rules.gate import NodeReport, Rules, extensions_phase, node_report, unread_report
+from airflow_batchext.rules.nodes import extensions_phase, node_report, unread_report
 from airflow_batchext.rules.reads import NodeAnswer, Problem
+
+if TYPE_CHECKING:
+    from airflow_batchext.rules.gate import NodeReport, Rules
 
 #: So long after a boot that was seen to begin a failure may still be that of the boot before.
 SETTLE_SECONDS = 120.0

@@ -14,7 +14,8 @@ from airflow_batchext.batch.data_plane import (
     read_node,
     read_pool,
 )
-from airflow_batchext.rules.gate import Outcome, Rules, extensions_phase, hopeless, judge, node_report
+from airflow_batchext.rules.gate import Outcome, Rules, hopeless, judge
+from airflow_batchext.rules.nodes import extensions_phase, node_report
 from tests import shapes
 
 NOW = 1_800_000_000.0

@@ -42,7 +42,7 @@ FAULTS = [Fault(*fault) for fault in [
     ("rules.watch", "if has_moved or self._moments(nodes_again) != self._moments(nodes):", "if has_moved:", 737987),
     ("rules.watch", "            return nodes_unread(listed, pool)\n        nodes = [node for node in listed if not node.leaving]\n        self._memory.settle(nodes, now)", "            return nodes_unread(listed, pool)\n        nodes = list(listed)\n        self._memory.settle(nodes, now)", 1641),
     ("batch.data_plane", "return self.state in VOID_STATES or self.boots_again", "return self.state in VOID_STATES", 501021),
-    ("rules.gate", "if node.boots_again:\n        return False,", "if False:\n        return False,", 6),
+    ("rules.nodes", "if node.boots_again:\n        return False,", "if False:\n        return False,", 6),
     ("rules.gate", "return state in MACHINE_STATES and state in", "return state in", 3843),
     ("rules.gate", 'if pool.allocation_state != "steady":\n        yield', 'if False:\n        yield', 820233),
     # --- how many nodes are enough
@@ -50,7 +50,7 @@ FAULTS = [Fault(*fault) for fault in [
     ("rules.gate", "return max(0, pool.targets[0] - dedicated) + max(0, pool.targets[1] - low_priority)", "return max(0, needed - dedicated - low_priority)", 4161),
     ("rules.gate", "if pool.unscaled and", "if False and", 27),
     ("rules.gate", "is_tolerated = len(failed) <= tolerance", "is_tolerated = True", 39),
-    ("rules.gate", "if broken and broken_for >= rules.node_grace:", "if broken:", 39),
+    ("rules.nodes", "if broken and broken_for >= rules.node_grace:", "if broken:", 39),
     # --- repairs
     ("repair.gate", "            return (yield from self._open(verdict, clock))", "            return verdict", 242966),
     ("repair.gate", "if verdict.is_older(self.watch.rules.max_age):", "if False:", 132772),
