@@ -111,7 +111,7 @@ class NodeHealth:
     :param running_tasks: how many tasks run on it; None where the service did not say.
     :param extensions: as read; empty where they were not.
     :param unread: why its extensions could not be read, "" where they were, or where nobody asks a node
-        for them that has no machine now (``readiness.VOID_STATES``) or is leaving.
+        for them that has no machine now (``batch.data_plane.VOID_STATES``) or is leaving.
     :param failed: why the gate calls it failed, in the gate's words; empty if it does not.
     :param missing: what the gate still waits for on it, in the gate's words.
     """

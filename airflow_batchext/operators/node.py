@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class AzureBatchRepairNodesOperator(PoolOperator):
-    """Mends nodes whose extension failed or that are broken: reboots, reimages, or replaces them.
+    """Repairs nodes whose extension failed or that are broken: reboots, reimages, or replaces them.
 
     A node that is ready is never touched, nor is one that runs tasks, unless that is asked for. Each step is
     tried on few nodes until it has helped one; one that helps nobody is given up. A node is replaced by

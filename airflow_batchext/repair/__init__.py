@@ -1,4 +1,4 @@
-"""Mending nodes: which are picked, what is done to them, how often, and when it is of no use.
+"""Repairing nodes: which are picked, what is done to them, how often, and when it is of no use.
 
 Pure: no I/O, no clock, no Airflow, no Azure SDK. ``hooks._drivers.repair`` carries out what is decided here.
 

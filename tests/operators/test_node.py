@@ -1,4 +1,4 @@
-"""Mending nodes as a task, on the emulator, in the worker and in the triggerer."""
+"""Repairing nodes as a task, on the emulator, in the worker and in the triggerer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mend the nodes of a pool, in the worker or in the triggerer."""
+"""Repair the nodes of a pool, in the worker or in the triggerer."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RepairNodes:
         self._owner = ""
 
     def begin(self, context: Context) -> dict[str, Any]:
-        """Mend; return the operator's XCom."""
+        """Repair; return the operator's XCom."""
         self._owner = owner_of(context.get("ti")) or f"{self.operator.task_id} {uuid4()}"
         deadline = time.time() + check_seconds("timeout", self.operator.timeout)
         repair = self._repair = self._new_repair()
