@@ -37,6 +37,10 @@ _PERCENTAGES = {
     "maxUnhealthyInstancePercent": 5,
     "maxUnhealthyUpgradedInstancePercent": 0,
 }
+_ZONES_PAGE = "https://learn.microsoft.com/azure/batch/create-pool-availability-zones"
+_INFINIBAND = re.compile(r"standard_(?:h[a-z]*|n[cd])\d+[a-z0-9-]*r[a-z]*(?:_\w+)?", re.IGNORECASE)
+"""Sizes with InfiniBand have an r among the letters after their number."""
+_ONE_VERSION = re.compile(r"/versions/(?!latest/?$)[^/]+/?$", re.IGNORECASE)
 _LICENSES = ("Windows_Server", "Windows_Client")
 _PLACEMENTS = ("cachedisk",)
 
@@ -55,6 +59,7 @@ def check_security(
     yield from _check_encryption(machine, system, identities=identities)
     yield from _check_license(machine, system)
     yield from _check_upgrades(properties, machine, system)
+    yield from _check_zones(properties, machine)
 
 
 def _is_on(value: object) -> bool:
@@ -192,7 +197,9 @@ def _check_upgrades(
         what = "Batch upgrades the system, and Windows updates itself unless it is told not to"
         fix = "Write windowsConfiguration.enableAutomaticUpdates: false"
         yield warning(f"{_AUTOMATIC}.enableAutomaticOSUpgrade", what, fix, _UPGRADE_PAGE)
-    zonal = text_of(object_at(machine, "nodePlacementConfiguration"), "policy").casefold() == "zonal"
+    if upgrades:
+        yield from _check_upgraded_image(machine)
+    zonal = _is_zonal(machine)
     if rolling.get("enableCrossZoneUpgrade") is not None and not zonal:
         what = "enableCrossZoneUpgrade is for Zonal placement only"
         fix = "Take it out, or write nodePlacementConfiguration.policy: Zonal"
@@ -209,6 +216,30 @@ def _check_upgrades(
         yield warning(
             f"{_AUTOMATIC}.useRollingUpgradePolicy", what, "Give a rollingUpgradePolicy", _UPGRADE_PAGE
         )
+
+
+def _is_zonal(machine: Mapping[str, Any]) -> bool:
+    return text_of(object_at(machine, "nodePlacementConfiguration"), "policy").casefold() == "zonal"
+
+
+def _check_upgraded_image(machine: Mapping[str, Any]) -> Findings:
+    image = object_at(machine, "imageReference")
+    version, path = text_of(image, "version"), f"{MACHINE}.imageReference"
+    fix = "Write latest, or leave the upgrades to yourself"
+    if version and version.casefold() != "latest":
+        what = "Batch upgrades the system of images of the version latest only"
+        yield error(f"{path}.version", what, fix, _UPGRADE_PAGE)
+    elif _ONE_VERSION.search(text_of(image, "id")):
+        what = "the image is one version of a gallery's, so there is no newer one for Batch to upgrade to"
+        yield warning(f"{path}.id", what, "Name the image without /versions/…", _UPGRADE_PAGE)
+
+
+def _check_zones(properties: Mapping[str, Any], machine: Mapping[str, Any]) -> Findings:
+    talks = text_of(properties, "interNodeCommunication").casefold() == "enabled"
+    if talks and _is_zonal(machine) and _INFINIBAND.fullmatch(text_of(properties, "vmSize")):
+        what = "nodes in several zones cannot talk over InfiniBand, which this size has"
+        fix = "Write Regional, disable interNodeCommunication, or take a size without InfiniBand"
+        yield error(f"{MACHINE}.nodePlacementConfiguration.policy", what, fix, _ZONES_PAGE)
 
 
 def _check_percentages(rolling: Mapping[str, Any]) -> Findings:

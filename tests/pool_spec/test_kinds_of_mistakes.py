@@ -315,6 +315,53 @@ def test_upgrades_across_zones_are_for_zonal_pools(placement, value):
     assert told(document) == ([path] if value is not None and placement != "Zonal" else [])
 
 
+@pytest.mark.parametrize(
+    ("size", "has_infiniband"),
+    [
+        *[(size, True) for size in ("STANDARD_HB120RS_V3", "Standard_HB120-16rs_v3", "standard_hc44rs")],
+        *[(size, True) for size in ("STANDARD_HX176RS", "Standard_ND96asr_v4", "STANDARD_ND96ISR_H100_V5")],
+        *[(size, False) for size in ("STANDARD_D2S_V5", "STANDARD_NC24ADS_A100_V4", "STANDARD_DC4S_V3")],
+        ("STANDARD_E104IDS_V5", False),
+    ],
+)
+@pytest.mark.parametrize("placement", ["Zonal", "zonal", "Regional"])
+@pytest.mark.parametrize("talks", ["Enabled", "Disabled"])
+def test_infiniband_is_within_one_zone(size, has_infiniband, placement, talks):
+    document = with_change("properties.vmSize", size)
+    document = with_change(f"{MACHINE}.extensions", [], document)
+    document = with_change("properties.interNodeCommunication", talks, document)
+    document = with_change(f"{MACHINE}.nodePlacementConfiguration", {"policy": placement}, document)
+    is_wrong = has_infiniband and placement.casefold() == "zonal" and talks == "Enabled"
+    assert told(document, "error") == ([f"{MACHINE}.nodePlacementConfiguration.policy"] if is_wrong else [])
+
+
+GALLERY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/g/images/i"
+
+
+@pytest.mark.parametrize(
+    ("image", "member", "severity"),
+    [
+        ({"version": "22.04.202501010"}, "version", "error"),
+        ({"version": "latest"}, "", ""),
+        ({"version": "Latest"}, "", ""),
+        ({}, "", ""),
+        ({"id": GALLERY}, "", ""),
+        ({"id": f"{GALLERY}/versions/latest"}, "", ""),
+        ({"id": f"{GALLERY}/versions/1.0.0"}, "id", "warning"),
+    ],
+)
+@pytest.mark.parametrize("upgrades", [True, False])
+def test_what_is_upgraded_is_not_of_one_version(image, member, severity, upgrades):
+    reference = image if "id" in image else {**value_at(GOOD, f"{MACHINE}.imageReference"), **image}
+    if "version" not in image:
+        reference.pop("version", None)
+    policy = {"mode": "automatic", "automaticOSUpgradePolicy": {"enableAutomaticOSUpgrade": upgrades}}
+    document = with_change("properties.upgradePolicy", policy)
+    document = with_change(f"{MACHINE}.imageReference", reference, document)
+    found = {(f.path, f.severity) for f in check_pool(document, today=TODAY)}
+    assert found == ({(f"{MACHINE}.imageReference.{member}", severity)} if upgrades and member else set())
+
+
 @pytest.mark.parametrize("targets", [["TemporaryDisk"], ["OsDisk"], ["OsDisk", "TemporaryDisk"]])
 def test_which_disks_are_encrypted_depends_on_the_system(targets):
     path = f"{MACHINE}.diskEncryptionConfiguration"
