@@ -100,8 +100,8 @@ class Planner:
 
     def decide(self) -> Plan:
         """Do it all, in the order that matters."""
-        self._judge_records()
-        self._judge_successors()
+        self._update_records()
+        self._update_successors()
         self._put_targets_back()
         self._ask_again()
         if self.begins:
@@ -127,7 +127,7 @@ class Planner:
 
     # --- what has come of it -------------------------------------------------------------------------------
 
-    def _judge_records(self) -> None:
+    def _update_records(self) -> None:
         for record in list(self.journal.records):
             if record.state != "open":
                 continue
@@ -139,13 +139,13 @@ class Planner:
             elif machine is None:
                 self.journal.records.remove(record)  # somebody else has taken the node away
             elif record.step != "replace":
-                self._judge_restart(record, machine, passed)
+                self._update_restart(record, machine, passed)
             elif self.conditions[record.key].is_ready and record.failure != ASKED:
                 self.journal.records.remove(record)  # it has become ready by itself, and may stay
             elif passed > self.policy.step_timeout:
                 record.state = "failed"
 
-    def _judge_restart(self, record: Record, machine: Machine, passed: float) -> None:
+    def _update_restart(self, record: Record, machine: Machine, passed: float) -> None:
         health = self.conditions[record.key]
         has_booted = machine.booted not in (0, record.booted)
         if health.is_ready and (has_booted or self.now - record.asked >= self.policy.settle):
@@ -153,7 +153,7 @@ class Planner:
         elif (health.symptom is not None and has_booted) or passed > self.policy.step_timeout:
             record.state = "failed"
 
-    def _judge_successors(self) -> None:
+    def _update_successors(self) -> None:
         """See what became of the nodes that came for those that were replaced."""
         gone = [record for record in self.journal.records if record.state == "gone"]
         if not gone or self.journal.targets is not None or not self.observed.is_steady:
