@@ -96,17 +96,20 @@ class PoolGauge:
     """How many nodes of a pool are ready, and how many there should be, as long as somebody looks at it.
 
     All pools that this process looks at are one number; or, with ``[batchext] metrics_pool_id``, each is one.
+    A pool at which several look, each after its own rules, counts once: as it is for who asks the most of it.
+
+    :param conn_id: the Airflow connection; in another account a pool of that id is another one.
     """
 
     _seen: dict[PoolGauge, tuple[int, int]] = {}
 
-    def __init__(self, pool_id: str) -> None:
-        self._pool_id = pool_id
+    def __init__(self, conn_id: str, pool_id: str) -> None:
+        self._conn_id, self._pool_id = conn_id, pool_id
 
     def show(self, verdict: Verdict) -> None:
         """Show what a look has found; one that could not read anything is left out."""
         if not verdict.unread:
-            self._seen[self] = verdict.ready, max(verdict.needed or 0, len(verdict.nodes))
+            self._seen[self] = max(verdict.needed or 0, len(verdict.nodes)), -verdict.ready
         self._send()
         _Gates.show()
 
@@ -116,15 +119,14 @@ class PoolGauge:
             self._send()
 
     def _send(self) -> None:
-        # Two may look at the same pool, each after its own rules.
-        shown = [
-            counts
-            for gauge, counts in self._seen.items()
-            if not _by_pool() or gauge._pool_id == self._pool_id
-        ]
+        pools: dict[tuple[str, str], tuple[int, int]] = {}
+        for gauge, counts in self._seen.items():
+            if not _by_pool() or gauge._pool_id == self._pool_id:
+                pool = gauge._conn_id, gauge._pool_id.lower()
+                pools[pool] = max(counts, pools.get(pool, counts))
         tags = {**_here(), **_of(self._pool_id)}
-        Stats.gauge("batchext.nodes.ready", sum(ready for ready, _ in shown), tags=tags)
-        Stats.gauge("batchext.nodes.wanted", sum(wanted for _, wanted in shown), tags=tags)
+        Stats.gauge("batchext.nodes.ready", -sum(minus_ready for _, minus_ready in pools.values()), tags=tags)
+        Stats.gauge("batchext.nodes.wanted", sum(wanted for wanted, _ in pools.values()), tags=tags)
 
 
 @contextmanager

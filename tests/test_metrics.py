@@ -9,6 +9,7 @@ import subprocess
 import sys
 import timeit
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,8 @@ def gate(azure, **change):
 
 def trigger(azure, **change):
     given = {"poll_interval": 0.1, "timeout": 60.0, "ends_task": True, **change}
-    return AzureBatchExtensionTrigger(pool_id=azure.pool_id, azure_batchext_conn_id="official", **given)
+    given = {"pool_id": azure.pool_id, **given}
+    return AzureBatchExtensionTrigger(azure_batchext_conn_id="official", **given)
 
 
 def test_each_answer_of_azure_is_counted_by_its_plane(azure, statsd):
@@ -133,7 +135,9 @@ def test_gates_that_do_not_open_on_a_worker_are_counted_once_skipped_or_not(azur
         gate(azure, soft_fail=lenient).execute(context())
     assert statsd.total("batchext.gate.failed") == 1
     with pytest.raises(failure):
-        gate(azure, soft_fail=lenient).execute_complete(context(), {"status": "failed", "text": "x"})
+        gate(azure, soft_fail=lenient).execute_complete(
+            context(), {"status": "failed", "text": "x", "started": 0}
+        )
     assert statsd.total("batchext.gate.failed") == 2
     assert statsd.total("batchext.gate.opened") == 0
 
@@ -155,6 +159,40 @@ async def test_the_triggerer_shows_its_gates_and_the_nodes_of_their_pools(azure,
     assert gauges[f"airflow.batchext.gate.waiting,hostname={HERE}"][-1] == ("0", "g")
     assert gauges[f"airflow.batchext.nodes.wanted,hostname={HERE}"][-1] == ("0", "g")
     assert statsd.total("batchext.gate.opened") == 3
+
+
+async def test_a_pool_counts_once_however_many_look_at_it(azure, statsd):
+    """Each of these looks by itself, as it has other rules, another interval or is another kind."""
+    azure.create(3, ready=False)
+    other = replace(azure, pool_id=f"{azure.pool_id}-b")
+    other.create(4, ready=False)
+    rules = [{}, {"min_nodes": 1}, {"extension_names": ["secretext"]}, {"node_grace": 5.0}]
+    gates = [trigger(azure, rules=rule) for rule in rules]
+    gates += [
+        trigger(azure, pool_id=azure.pool_id.upper()),
+        trigger(other),
+        trigger(other, poll_interval=0.07),
+    ]
+    watcher = AzureBatchPoolEventTrigger(
+        pool_id=azure.pool_id, azure_batchext_conn_id="official", poll_interval=0.1
+    )
+    runs = [looker.run() for looker in (*gates, watcher)]
+    tasks = [asyncio.create_task(anext(run)) for run in runs]
+    wanted = f"airflow.batchext.nodes.wanted,hostname={HERE}"
+    ready = f"airflow.batchext.nodes.ready,hostname={HERE}"
+    waiting = f"airflow.batchext.gate.waiting,hostname={HERE}"
+    await until(lambda: statsd.received.get(wanted, [()])[-1] == ("7", "g"))
+    await until(lambda: statsd.received[waiting][-1] == ("7", "g"))
+    azure.emulator.requests.clear()
+    await until(lambda: len(azure.reads("/pools/")) > 60)
+    assert statsd.received[wanted][-1] == ("7", "g")
+    assert statsd.received[ready][-1] == ("0", "g")
+    azure.pass_time(300)
+    await asyncio.gather(*tasks)
+    await runs[-1].aclose()
+    assert ("7", "g") in statsd.received[ready]
+    assert max(int(value) for value, _ in statsd.received[wanted]) == 7
+    assert statsd.received[wanted][-1] == ("0", "g")
 
 
 async def test_gates_that_end_in_the_triggerer_are_counted(azure, statsd):

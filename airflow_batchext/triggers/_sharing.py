@@ -48,7 +48,7 @@ class SharedLooks:
         self.users = 0
         # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
         self.hook = AzureBatchNodeHook(conn_id, retries=0)
-        self.gauge = PoolGauge(watch.pool_id)
+        self.gauge = PoolGauge(conn_id, watch.pool_id)
         self._watch = watch
         self._interval = interval
         self._turn = asyncio.Lock()
