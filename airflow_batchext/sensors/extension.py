@@ -176,4 +176,4 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
                 raise
         except AirflowSensorTimeout:
             pass
-        return self._gate.look_for_the_last_time(context)
+        return self._gate.look_for_the_last_time(context or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.emulator.account.autoscale_syntax import FormulaSyntaxError, parse
@@ -46,6 +46,8 @@ def broken(draw: st.DrawFn) -> str:
 
 
 @given(FORMULAS | broken() | st.text(max_size=20))
+@example("\x1f")
+@example("$x = \u0663")  # a digit, but none of ours
 @settings(deadline=None, max_examples=600)
 def test_both_readers_take_the_same_formulas(formula):
     taken = {}

@@ -15,7 +15,7 @@ _TOKEN = re.compile(
     |(?P<name>\$?[A-Za-z_][A-Za-z0-9_]*)
     |(?P<text>"[^"\n]*")
     |(?P<sign>&&|\|\||==|!=|<=|>=|[-+*/<>=!?:;,.()])""",
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _LEVELS = (("||",), ("&&",), ("==", "!="), ("<", "<=", ">", ">="), ("+", "-"), ("*", "/"))
 _DEEPEST = 30
