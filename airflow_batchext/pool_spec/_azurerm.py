@@ -17,6 +17,10 @@ from typing import Any, Final
 from airflow_batchext.batch.documents import at, is_list
 from airflow_batchext.pool_spec._members import MACHINE
 
+_REQUIRED: Final = (
+    *("name", "resource_group_name", "account_name", "vm_size", "node_agent_sku_id"),
+    "storage_image_reference",
+)
 _NOT_OF_THE_POOL: Final = frozenset(
     {
         *("id", "account_name", "resource_group_name", "stop_pending_resize_operation", "timeouts", "//"),
@@ -61,6 +65,11 @@ _Rule = str | _Block | Callable[[Any], dict[str, Any]]
 def is_azurerm(value: Mapping[Any, Any]) -> bool:
     """Whether these are the attributes of a pool of the provider."""
     return "storage_image_reference" in value or {"node_agent_sku_id", "vm_size"} <= value.keys()
+
+
+def lacking(attributes: Mapping[str, Any]) -> list[str]:
+    """The attributes that the provider requires, and that are not there."""
+    return [name for name in _REQUIRED if name not in attributes]
 
 
 def from_azurerm(attributes: Mapping[str, Any]) -> FromTerraform:

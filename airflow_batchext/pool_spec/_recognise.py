@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from airflow_batchext.pool_spec._finding import ARM_PAGE, Finding, error, object_at
+from airflow_batchext.pool_spec._terraform import lacking_in_terraform
 from airflow_batchext.secrets.names import squash
 
 _CONVERT = "'batchext convert'"
@@ -60,6 +61,10 @@ def _told_of_terraform(document: Mapping[str, Any]) -> tuple[str, str] | None:
         "Give one with an azurerm_batch_pool, or an azapi_resource of a pool; or deploy it, and give the "
         "pool that comes of it: batchext export POOL"
     )
+    lacks = lacking_in_terraform(document)
+    if lacks:
+        what = f"this is Terraform's JSON, and its azurerm_batch_pool lacks {', '.join(lacks)}"
+        return what, "Give what the provider requires"
     if isinstance(document.get("resource"), Mapping) or {"terraform", "provider"} & document.keys():
         return "this is Terraform's JSON, and no pool is among its resources", fix
     if "terraform_version" in document or isinstance(document.get("planned_values"), Mapping):

@@ -288,6 +288,15 @@ def test_a_pool_is_found_once_in_each_form(form):
     assert pool.body == from_azurerm(SIMPLE).body
 
 
+@pytest.mark.parametrize("left_out", ["name", "account_name", "vm_size", "storage_image_reference"])
+@pytest.mark.parametrize("form", [form for form in IN_TERRAFORM if form != "attributes"])
+def test_what_terraform_itself_would_refuse_is_told_once(form, left_out):
+    text = json.dumps(IN_TERRAFORM[form]).replace(f'"{left_out}":', '"display_name":')
+    (finding,) = check_pool(pools_in(json.loads(text))[0].body, pool_id="p")
+    assert "Terraform's JSON" in finding.problem
+    assert left_out in finding.problem
+
+
 def test_what_only_reads_a_pool_is_none():
     read = {"mode": "data", "type": "azurerm_batch_pool", "values": {"name": "p"}}
     document = {"terraform_version": "1", "values": {"root_module": {"resources": [read]}}}
