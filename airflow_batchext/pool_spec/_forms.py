@@ -6,6 +6,7 @@ A text or a list may hold several pools. Microsoft's examples wrap the body in t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,8 +167,9 @@ def _unwrapped(value: object, part: int, path: str) -> PoolDocument:
         found = from_azurerm(value)
         return PoolDocument(found.body, part, path, found.places, tuple(found.lost))
     if is_snake(value):
-        body, places = from_snake(value)
-        return PoolDocument(body, part, path, places)
+        with suppress(RecursionError):  # without a bottom it is told of by the check
+            body, places = from_snake(value)
+            return PoolDocument(body, part, path, places)
     return PoolDocument(_without_surroundings(value), part, path)
 
 

@@ -182,3 +182,14 @@ def test_a_model_of_an_older_generation_gives_what_may_be_asked_for():
 
     assert "allocation_state" not in plain(Model())
     assert pools_in(Model())[0].body == pools_in(OLD_ARM)[0].body
+
+
+def test_a_document_without_a_bottom_ends():
+    endless: dict[str, Any] = {"vm_size": "x"}
+    endless["start_task"] = endless
+    (pool,) = pools_in(endless)
+    assert errors_of(pool.body)
+
+
+def errors_of(body: Any) -> list[str]:
+    return [finding.problem for finding in check_pool(body, pool_id="p") if finding.severity == "error"]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = (
     "Say what is wrong with pool documents, before anything is created: members that Azure does not know, "
     "wrong types, missing parts, extensions that cannot work, secrets in the open. A file is JSON or YAML: "
-    "the body of the call that creates a pool, a list of such bodies, or several YAML documents."
+    "the body of the call that creates a pool, a list of such bodies, or several YAML documents; an ARM "
+    "template, what az, terraform show -json or as_dict() prints, a .tf.json, an example of Microsoft's."
 )
 _EXAMPLES = """\
 examples:
