@@ -180,6 +180,36 @@ def test_a_pool_that_takes_longer_to_read_than_anything_may_be_old_opens():
     assert len(extension_reads(world)) == 100
 
 
+@pytest.mark.parametrize("seconds", [10.0, 30.0, 60.0])
+def test_what_grows_too_old_while_the_last_reads_are_made_is_read_once_more(seconds):
+    now, watch, world = [1e9], Watch("p1"), World(codes={"n2": BUSY})
+    look(world, watch, now=now[0])
+    now[0], world.codes, world.asked = 1e9 + 250.0, {}, []
+
+    def answer(read, count):
+        now[0] += seconds if count >= 3 else 0.0  # n2, pool, nodes; then the nodes and the pool once more
+        return world.answer(read)
+
+    verdict = driven(watch.look(lambda: now[0]), answer)
+    assert verdict.outcome is Outcome.OPEN
+    assert not verdict.is_older(300.0)
+    assert ("n1" in extension_reads(world)) is (seconds > 25.0)
+
+
+def test_what_a_node_said_before_it_booted_again_is_no_reading_that_an_opening_rests_on():
+    watch, world = Watch("p1", Rules(max_failed_nodes=1)), World(codes={"n2": BUSY})
+    world.nodes[0].update(lastBootTime=at(0), stateTransitionTime=at(0))
+    look(world, watch, now=BASE + 100)
+    fatal = [{"code": "DiskFull", "message": "m"}]
+    world.nodes[0].update(state="starting", stateTransitionTime=at(200), errors=fatal)
+    look(world, watch, now=BASE + 300)
+    world.codes = {}
+    verdict = look(world, watch, now=BASE + 1200)
+    assert verdict.outcome is Outcome.OPEN
+    assert verdict.nodes["n1"].read_at is None
+    assert verdict.age == 0.0
+
+
 def test_a_failure_of_an_earlier_look_is_read_once_more_before_the_gate_fails_for_it():
     watch = Watch("p1", Rules(max_failed_nodes=2))
     world = big(20, {"n0": BAD, "n1": BAD, "n5": BUSY})
