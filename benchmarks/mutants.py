@@ -151,7 +151,7 @@ MUTANTS = [
     ("rules/memory", "name.lower() in names or bool(", "bool("),
     ("rules/watch", "self._memory[node.id].is_older(self.rules.max_age, now)\n                or", ""),
     ("rules/watch", "if not self._to_renew(pool, nodes, expected, within=0.0):", "if True:"),
-    ("rules/watch", "if again:\n", "if False:\n"),
+    ("rules/watch", "soon = min(_RENEWAL_SECONDS, self.rules.max_age / 10)", "soon = self.rules.max_age"),
     ("rules/watch", "(verdict.outcome is Outcome.FAIL and not is_sure)", "False"),
     ("rules/watch", "if self._follows and self.pool_created not in", "if False and self.pool_created not in"),
     ("rules/watch", "self._memory.clear()\n", "pass\n"),

@@ -104,8 +104,8 @@ class Watch:
         :param whole: read pool and node list too, whatever the last look has shown, and in a small pool the
             extensions of every pending node: what is missing can be told in full then.
         """
-        began = clock()
         self._clock, self._latest, self._fresh, self._retry_after = clock, float("-inf"), set(), 0.0
+        began = self._now()
         self._is_cut = self._spared = False
         verdict = None
         if self._waiting and not whole and self._may_glance(began):

@@ -517,6 +517,18 @@ def test_nothing_is_read_of_extensions_while_the_pool_itself_is_not_ready():
     assert extension_reads(world) == []
 
 
+def test_of_many_nodes_that_have_just_begun_to_join_none_is_read_at_a_glance_either():
+    watch, world = Watch("p1"), big(501, {})
+    for node in world.nodes:
+        node.update(state="starting", stateTransitionTime="2027-01-15T08:00:00Z")
+    joined = 1_800_000_000.0
+    for seconds in (5, 20, 35, 50):
+        assert look(world, watch, now=joined + seconds, whole=False).outcome is Outcome.WAIT
+    assert extension_reads(world) == []
+    look(world, watch, now=joined + 65, whole=False)
+    assert extension_reads(world)
+
+
 def test_who_remembers_nothing_reads_everything():
     world = big(500, {"n3": BUSY})
     look(world, Watch("p1", notice_seconds=0))
