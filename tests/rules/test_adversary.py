@@ -235,6 +235,16 @@ def test_no_gate_opens_without_a_node_that_is_ready(rules):
     assert "extension secretext reports ProvisioningState/failed/7" in verdict.listed()
 
 
+@pytest.mark.parametrize(
+    ("min_nodes", "bad", "opens"), [(1, 2, False), (1, 1, True), (2, 1, False), (0, 2, False)]
+)
+def test_nor_where_the_pool_does_not_say_how_many_it_wants(min_nodes, bad, opens):
+    world = World(pool=shapes.pool(targetDedicatedNodes=None, targetLowPriorityNodes=None))
+    world.codes = {f"n{i + 1}": BAD for i in range(bad)}
+    verdict = look(world, Watch("p1", Rules(max_failed_nodes=2, min_nodes=min_nodes)))
+    assert (verdict.outcome is Outcome.OPEN) is opens
+
+
 def test_min_nodes_counts_nodes_that_are_ready():
     world = World(codes={"n2": BAD})
     assert look(world, Watch("p1", Rules(max_failed_nodes=1))).outcome is Outcome.OPEN
@@ -465,6 +475,12 @@ def test_what_was_read_long_before_it_is_known_whether_the_pool_is_being_repaire
     assert verdict.age == 100 + seconds
     healed.seconds = 0.0
     assert healed.look(BASE + 1000).outcome is Outcome.OPEN
+
+
+def test_what_was_read_in_the_look_that_opens_counts_however_long_it_takes():
+    healed = Healed(broken(3, {}), Rules(max_age=50.0))
+    healed.seconds = 100.0
+    assert healed.look(BASE).outcome is Outcome.OPEN
 
 
 # --- the one deadline (14, 15) -----------------------------------------------------------------------------
