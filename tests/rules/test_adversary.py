@@ -297,6 +297,8 @@ def test_an_autoscale_pool_whose_formula_was_not_evaluated_is_waited_for(run, ta
     verdict = look(World(pool=pool, nodes=nodes), Watch("p1", Rules(allow_empty=True)))
     assert verdict.outcome is Outcome.WAIT
     assert "the autoscale formula of pool p1" in verdict.listed()
+    enough = look(World(pool=pool, nodes=nodes), Watch("p1", Rules(min_nodes=2)))
+    assert (enough.outcome is Outcome.OPEN) is bool(nodes), "who says how many are enough need not wait"
     pool["autoScaleRun"] = {"timestamp": "x", "results": "$TargetDedicatedNodes=2"}
     assert look(World(pool=pool, nodes=nodes), Watch("p1", Rules(allow_empty=True))).outcome is Outcome.OPEN
 
