@@ -7,7 +7,8 @@ what is known                          whose it is
 =====================================  ==============================================================
 what nodes and extensions said         everybody's who asks the same of the pool (``watch.Watch``)
 that the gate has to wait              everybody's until the next look is due
-that it opens, or has failed           a gate's own, whose look began after the gate had asked
+that it opens, or has failed           a gate's own, whose look began after the gate had asked; who only
+                                       tells what is seen takes it until the next look is due
 what a look cut short has come to      only of whom it was cut for
 on which pool the gate was set, when   the gate's own (``OwnPool``)
 =====================================  ==============================================================
@@ -35,19 +36,22 @@ class Taken:
     began: float
     is_whole: bool
 
-    def serves(self, *, since: float, asked: float, is_due: bool, is_last: bool) -> bool:
+    def serves(
+        self, *, since: float, asked: float, is_due: bool, is_last: bool, only_tells: bool = False
+    ) -> bool:
         """Whether a gate may take it for its own.
 
         :param since: when the gate was set.
         :param asked: when the gate asked: its own turn.
         :param is_due: whether the next look is due.
         :param is_last: whether the gate has no other look after this one.
+        :param only_tells: whether it is no gate, but only tells what is seen, look by look.
         """
         if self.verdict.cut or self.began < since:
             return False
         if self.began > asked:
             return self.is_whole or not is_last
-        return self.verdict.outcome is Outcome.WAIT and not is_due and not is_last
+        return (only_tells or self.verdict.outcome is Outcome.WAIT) and not is_due and not is_last
 
 
 @dataclass(slots=True)

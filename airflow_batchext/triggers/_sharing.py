@@ -60,13 +60,19 @@ class SharedLooks:
         return self._next - time.monotonic()
 
     async def verdict(
-        self, gate_since: float, *, deadline: Deadline = NEVER, is_last: bool = False
+        self,
+        gate_since: float,
+        *,
+        deadline: Deadline = NEVER,
+        is_last: bool = False,
+        only_tells: bool = False,
     ) -> Verdict:
         """What the pool is like: a look of our own, unless another's serves.
 
         :param gate_since: when the gate was set, by ``time.monotonic``.
         :param deadline: of this gate: neither is another's look waited for longer, nor does one last longer.
         :param is_last: look at everything: there will be no other time.
+        :param only_tells: of a watcher, for which a look of the same interval is as good as its own.
         """
         asked = time.monotonic()
         async with self._turn_before(deadline) as is_ours:
@@ -75,7 +81,9 @@ class SharedLooks:
             if self.users > 1:
                 await asyncio.sleep(_GATHERING_SECONDS)
             taken, is_due = self._taken, self.next_look() <= 0
-            if taken and taken.serves(since=gate_since, asked=asked, is_due=is_due, is_last=is_last):
+            if taken and taken.serves(
+                since=gate_since, asked=asked, is_due=is_due, is_last=is_last, only_tells=only_tells
+            ):
                 return taken.verdict
             began = time.monotonic()
             verdict = await alook(self.hook, self._watch, deadline=deadline, whole=is_last)

@@ -184,7 +184,7 @@ class _Watching:
             await memory.load()
         looks = self._open[1]
         await memory.keep()
-        verdict = await looks.verdict(self._since)
+        verdict = await looks.verdict(self._since, only_tells=True)
         self._say(verdict.summary)
         known = memory.lasts or memory.told is not None
         memory.told, found = news(memory.told, verdict)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -305,3 +305,24 @@ async def test_a_connection_that_is_mended_is_used_without_a_restart(azure, monk
         monkeypatch.setenv("AIRFLOW_CONN_LATER", json.dumps(official_connection(azure.emulator)))
         await until(lambda: fired, 20)
     assert kinds(fired) == ["ready"]
+
+
+@pytest.mark.parametrize("state", ["missing", "coming", "ready", "failed"])
+async def test_watchers_of_a_pool_look_together_whatever_they_see(azure, state):
+    if state == "failed":
+        azure.emulator.scenario = Scenario(extensions=[ExtensionScenario(node=0, outcome="fail")])
+    if state != "missing":
+        azure.create(ready=state != "coming")
+    # Each of them was started at another moment of the interval.
+    watchers = [watcher(azure, Store(), poll_interval=1.0, events=[kind]) for kind in ALL * 2]
+    async with AsyncExitStack() as stack:
+        for one in watchers:
+            await stack.enter_async_context(watching(one))
+            await asyncio.sleep(0.15)
+        azure.emulator.requests.clear()
+        began = time.monotonic()
+        await until(lambda: len(azure.reads(f"/pools/{azure.pool_id}?")) >= 4)
+        looks = 1 + (time.monotonic() - began)
+        # A look that could open reads the pool once more.
+        most = 2 if state == "ready" else 1
+        assert len(azure.reads(f"/pools/{azure.pool_id}?")) <= most * (looks + 1)
