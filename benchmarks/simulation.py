@@ -11,7 +11,7 @@ import bisect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -183,7 +183,7 @@ def extension(phase: Phase, name: str = NAME) -> Extension:
 
 
 def wire_time(t: float) -> str:
-    return datetime.fromtimestamp(EPOCH + t, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+    return datetime.fromtimestamp(EPOCH + t, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
 def look(pool: SimulatedPool, watch: Watch, *, whole: bool = False) -> Verdict:

@@ -6,7 +6,7 @@ block run, and the pool is deleted however they ended. Each run has a pool of it
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Param, task
 
@@ -15,7 +15,7 @@ from airflow_batchext.ephemeral import ephemeral_pool
 with DAG(
     "batch_ephemeral_pool",
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     params={"nodes": Param(1, type="integer", minimum=1, maximum=100, title="Number of dedicated nodes")},
     default_args={"retries": 1, "retry_delay": timedelta(seconds=30)},
     doc_md=__doc__,

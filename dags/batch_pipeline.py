@@ -10,7 +10,7 @@ connection `azure_batch_default` for the operator.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
@@ -32,7 +32,7 @@ IDENTITY = (
 )
 READY = batch_pool_asset(ACCOUNT, POOL_ID)
 HOW = {
-    "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc),
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "catchup": False,
     "max_active_runs": 1,
     "default_args": {"retries": 1, "retry_delay": timedelta(seconds=30)},

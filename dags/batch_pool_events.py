@@ -8,7 +8,7 @@ Put your account's name into `ACCOUNT`, and your pool into `POOL_ID`.
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from airflow.sdk import DAG, task
 
@@ -22,7 +22,7 @@ LOST = watched_pool_asset(ACCOUNT, POOL_ID, event="lost")
 with DAG(
     "batch_pool_events",
     schedule=(FAILED | LOST),
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     doc_md=__doc__,
     tags=["azure", "batch", "extensions"],
 ) as dag:

@@ -10,7 +10,7 @@ your vault, its certificate, your managed identity and its client id into the po
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Param, task
 
@@ -23,7 +23,7 @@ POOL_ID = "{{ params.pool_id }}"
 with DAG(
     "batch_pool_gate",
     schedule="@daily",
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,  # two runs would share the pool, and the first to end would delete it
     params={

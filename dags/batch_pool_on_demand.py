@@ -8,7 +8,7 @@ Put your managed identity into `IDENTITY`: the Azure Monitor agent signs in as i
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import DAG, Context, Param, task
@@ -32,7 +32,7 @@ def unless_kept(context: Context) -> None:
 with DAG(
     "batch_pool_on_demand",
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     params={
         "pool_id": Param(
             "on-demand",

@@ -7,7 +7,7 @@ given up, and the gate fails with what was tried. Runs that overlap need pools o
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Param, task
 
@@ -19,7 +19,7 @@ POOL_ID = "{{ params.pool_id }}"
 with DAG(
     "batch_pool_self_heal",
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     params={
         "pool_id": Param("batchext-heal", type="string", pattern="^[a-zA-Z0-9_-]{1,64}$", title="Pool id"),
         "nodes": Param(3, type="integer", minimum=1, maximum=100, title="Number of dedicated nodes"),

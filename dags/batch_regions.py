@@ -6,7 +6,7 @@ the other regions go on. Set up the connections `azure_batch_west` and `azure_ba
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Param, task
 
@@ -17,7 +17,7 @@ REGIONS = {"west": "azure_batch_west", "north": "azure_batch_north"}
 with DAG(
     "batch_regions",
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     params={"nodes": Param(1, type="integer", minimum=1, title="Dedicated nodes in each region")},
     default_args={"retries": 1, "retry_delay": timedelta(seconds=30)},
     doc_md=__doc__,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from airflow.sdk import DAG
@@ -59,7 +59,7 @@ def test_a_rendered_value_is_masked_too():
 
 @pytest.mark.parametrize("mapped", [False, True])
 def test_the_serialized_dag_has_no_secret(mapped):
-    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         if mapped:
             hidden = conceal(secret_document())
             AzureBatchCreatePoolOperator.partial(task_id="t").expand(pool_document=[hidden])
@@ -74,7 +74,7 @@ def test_the_serialized_dag_has_no_secret(mapped):
 def test_a_document_from_an_upstream_task_keeps_its_dependency():
     from airflow.sdk import task
 
-    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
 
         @task
         def make():

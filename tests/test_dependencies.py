@@ -5,15 +5,11 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from importlib.metadata import metadata, packages_distributions
 from pathlib import Path
 
 import pytest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = sorted((ROOT / "airflow_batchext").rglob("*.py"))
@@ -42,7 +38,7 @@ def imported() -> set[str]:
 
 def _distribution(module: str) -> str:
     top = module.partition(".")[0]
-    if top in sys.stdlib_module_names or top in ("airflow_batchext", "typing_extensions"):
+    if top in sys.stdlib_module_names or top == "airflow_batchext":
         return ""
     for prefix, name in (
         ("airflow.providers.common.compat", "apache-airflow-providers-common-compat"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -49,7 +49,7 @@ def test_a_prefix_that_azure_would_not_take_is_refused(prefix):
 
 
 def dag():
-    return DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc))
+    return DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_the_work_comes_after_the_gate_and_before_the_end():

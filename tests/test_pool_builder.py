@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -178,7 +178,7 @@ def test_protected_settings_are_concealed_everywhere():
     assert reveal(document)["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"][
         "extensions"
     ][0]["protectedSettings"] == {"key": SENTINEL}
-    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         AzureBatchCreatePoolOperator(task_id="one", pool_document=document, pool_id="p")
         AzureBatchCreatePoolOperator.partial(task_id="many", pool_document=document).expand(
             pool_id=["a", "b"]

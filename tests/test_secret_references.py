@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from unittest import mock
 
 import pytest
@@ -204,7 +204,7 @@ def test_a_literal_is_told_from_a_template_and_a_reference(value, literal):
 
 def test_the_operator_sends_the_value_and_the_dag_has_the_reference(azure, capsys, monkeypatch):
     body = with_secret({"key": from_connection("vault"), "other": from_environment("FROM_ENVIRONMENT")})
-    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         task = AzureBatchCreatePoolOperator(task_id="t", pool_id=azure.pool_id, pool_document=body)
     serialized = json.dumps(DagSerialization.serialize_dag(dag), default=str)
     assert "SENTINEL" not in serialized

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_batchext.batch.data_plane import one_line
@@ -37,7 +37,7 @@ class Report:
     @property
     def taken_at(self) -> str:
         """When the pool was read, by the service's clock."""
-        at = datetime.fromtimestamp(self.diagnosis.health.taken_at, timezone.utc)
+        at = datetime.fromtimestamp(self.diagnosis.health.taken_at, UTC)
         return at.strftime("%Y-%m-%d %H:%M:%S UTC")
 
     def to_json(self) -> dict[str, Any]:

@@ -32,9 +32,9 @@ from airflow_batchext.emulator.serving.state_file import StateFile
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     from starlette.types import Receive, Scope, Send
-    from typing_extensions import Self
 
     from airflow_batchext.emulator.login.assertions import Credentials
 

@@ -30,9 +30,7 @@ from airflow_batchext.transport import within
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Concatenate
-
-    from typing_extensions import Self
+    from typing import Concatenate, Self
 
     from airflow_batchext.connection import Origin
     from airflow_batchext.hooks._requests import Call, Plane

@@ -23,7 +23,7 @@ from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._node_requests import first_pool
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from airflow_batchext.connection import BatchConnection
     from airflow_batchext.hooks._requests import Body, Call

@@ -7,7 +7,7 @@ identity of the pool; the signature is looked up here, at the last moment, and s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.data_plane import one_line
@@ -73,4 +73,4 @@ def _upload(
 
 def hook_time(hook: AzureBatchNodeHook) -> datetime:
     """The service's time."""
-    return datetime.fromtimestamp(hook.service_time(), timezone.utc)
+    return datetime.fromtimestamp(hook.service_time(), UTC)

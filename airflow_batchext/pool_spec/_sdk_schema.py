@@ -48,7 +48,7 @@ def check_pool(
     :param pool_id: the name the pool is going to have; without it the document's ``name`` counts.
     :param today: the date against which ends of support are held; by default that of the clock.
     """
-    today = today or datetime.datetime.now(datetime.timezone.utc).date()
+    today = today or datetime.datetime.now(datetime.UTC).date()
     schema = pool_schema()
     misplaced = check_references(document)
     with suppress(RecursionError):  # a document without a bottom is told of by the check

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
@@ -308,7 +308,7 @@ class Gate:
         events: Any = context.get("outlet_events")
         if not emitted or events is None:
             return
-        at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         payload = {**summary(EventKind.READY, report, at), "nodes_ready": len(report["nodes"])}
         for asset in emitted:
             events[asset].extra["payload"] = payload

@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -192,7 +192,7 @@ class _Watching:
         for event in due:
             self._trigger.log.info("Pool %s: event %s", self._trigger.pool_id, event.kind.value)
             pool_event(self._trigger.pool_id, event.kind.value)
-        now = datetime.fromtimestamp(looks.hook.service_time(), tz=timezone.utc)
+        now = datetime.fromtimestamp(looks.hook.service_time(), tz=UTC)
         at = now.isoformat(timespec="seconds").replace("+00:00", "Z")
         pause = _HANDED_ON_SECONDS if due else max(0.0, looks.next_look())
         return [event.payload(verdict, at) for event in due], pause

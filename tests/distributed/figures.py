@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Figures:
         for name in names:
             cells = " | ".join(f"{row.get(name, 0):,}" for row in self._rows.values())
             lines.append(f"| {name} | {cells} |")
-        now = datetime.now(timezone.utc).date()
+        now = datetime.now(UTC).date()
         machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python"
         lines += ["", f"Written on {now}: {machine} {platform.python_version()}."]
         return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Time:
     """Both clocks, under the hand of a test."""
 
     def __init__(self, *faults: Fault, seed: int = 0) -> None:
-        self.simulated, self.wall = datetime(2026, 1, 1, tzinfo=timezone.utc), 0.0
+        self.simulated, self.wall = datetime(2026, 1, 1, tzinfo=UTC), 0.0
         self.given = list(faults)
         self.faults = Faults(seed, lambda: self.simulated, lambda: self.wall, lambda: self.given)
 

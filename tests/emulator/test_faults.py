@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def test_throttling_tells_the_real_code(emulator: Emulator, management: BatchMan
     assert "Retry-After" not in data.headers
     arm = raw(emulator, "GET", "/subscriptions")
     assert (arm.status_code, arm.json()["error"]["code"]) == (429, "TooManyRequests")
-    ahead = parsedate_to_datetime(arm.headers["Retry-After"]) - datetime.now(timezone.utc)
+    ahead = parsedate_to_datetime(arm.headers["Retry-After"]) - datetime.now(UTC)
     assert 5 < ahead.total_seconds() <= 9
 
 

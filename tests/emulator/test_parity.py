@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,7 @@ def operations_of(sdk: ModuleType) -> Iterator[Operation]:
         for parameter in inspect.signature(build).parameters.values():
             if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
                 is_time = "datetime" in str(parameter.annotation)
-                arguments[parameter.name] = datetime.now(timezone.utc) if is_time else "QQQ"
+                arguments[parameter.name] = datetime.now(UTC) if is_time else "QQQ"
         request = build(**arguments)
         yield request.method, plain(request.url.partition("?")[0].replace("QQQ", "{}"))
 

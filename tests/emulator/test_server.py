@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -206,7 +206,7 @@ def test_a_reset_leaves_nothing_and_clients_go_on() -> None:
         assert list(emulator.requests) == []
         assert not emulator.faults.fired
         assert emulator.scenario == Scenario()
-        assert abs((emulator.clock.now() - datetime.now(timezone.utc)).total_seconds()) < 1e5
+        assert abs((emulator.clock.now() - datetime.now(UTC)).total_seconds()) < 1e5
         key = AzureNamedKeyCredential(before.account, before.key)
         with BatchClient(before.http_endpoint, key, retry_total=0) as batch:
             assert list(batch.list_pools()) == []

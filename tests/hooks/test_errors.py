@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
@@ -122,7 +122,7 @@ def test_retry_after_as_seconds_date_or_nonsense():
     assert after("-3") == 0
     assert after(None) is None
     assert after("soon") is None
-    date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=60), usegmt=True)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     assert 50 < after(date) <= 60
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 import yaml
@@ -109,7 +109,7 @@ def test_a_text_that_is_no_document_is_refused_and_not_quoted(azure):
 def test_the_serialized_dag_holds_nothing_of_a_text(azure):
     from tests.airflow_names import DagSerialization
 
-    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         for number, given in enumerate(
             [
                 json.dumps(with_secret(document())),

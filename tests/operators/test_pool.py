@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -118,7 +118,7 @@ class TestDocumentFile:
     @pytest.fixture
     def dag(self, tmp_path):
         return DAG(
-            "d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+            "d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC),
             template_searchpath=[str(tmp_path)],
         )  # fmt: skip
 

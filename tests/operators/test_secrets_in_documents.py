@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 import yaml
@@ -82,16 +82,12 @@ class FromElsewhere:
 
     @staticmethod
     def native_value(azure, body, **options):
-        with DAG(
-            "d", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), render_template_as_native_obj=True
-        ):
+        with DAG("d", start_date=datetime(2026, 1, 1, tzinfo=UTC), render_template_as_native_obj=True):
             return creating(azure, "{{ dag_run.conf.body }}", **options), {"body": body}
 
     @staticmethod
     def native_part(azure, body, **options):
-        with DAG(
-            "d", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), render_template_as_native_obj=True
-        ):
+        with DAG("d", start_date=datetime(2026, 1, 1, tzinfo=UTC), render_template_as_native_obj=True):
             given = {**document(1), "properties": "{{ params.part }}"}
             return creating(azure, given, **options), {"part": body["properties"]}
 
@@ -231,7 +227,7 @@ def test_what_is_no_secret_of_airflow_may_stand_anywhere(azure, sent, tmp_path, 
 
 def mapped(azure, conf, **how):
     """Run a mapped task in Airflow's own way, each of its instances."""
-    with DAG("d", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), schedule=None) as dag:
+    with DAG("d", start_date=datetime(2026, 1, 1, tzinfo=UTC), schedule=None) as dag:
         partial = {name[2:]: value for name, value in how.items() if name.startswith("p_")}
         expand = {name: value for name, value in how.items() if not name.startswith("p_")}
         AzureBatchCreatePoolOperator.partial(task_id="t", **partial).expand(**expand)
@@ -250,7 +246,7 @@ def test_of_a_mapped_task_what_stands_in_partial_and_expand_is_the_authors(azure
 
 
 def test_of_a_mapped_task_what_came_in_an_xcom_is_not(azure, sent):
-    with DAG("d", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), schedule=None) as dag:
+    with DAG("d", start_date=datetime(2026, 1, 1, tzinfo=UTC), schedule=None) as dag:
         from airflow.sdk import task
 
         @task
@@ -267,7 +263,7 @@ def test_of_a_mapped_task_what_came_in_an_xcom_is_not(azure, sent):
 def test_a_container_for_logs_is_referred_to_by_the_author_alone(azure):
     existing = creating(azure, document(1))
     existing.execute({})
-    with DAG("d", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), render_template_as_native_obj=True):
+    with DAG("d", start_date=datetime(2026, 1, 1, tzinfo=UTC), render_template_as_native_obj=True):
         options = {"task_id": "t", "pool_id": existing.pool_id}
         whole = AzureBatchDiagnosePoolOperator(**options, logs_container="{{ params.it }}")
         named = {"$secret": {"variable": "{{ params.it }}"}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from airflow_batchext.emulator.documents.pool_schema import MANAGEMENT_POOL
 from airflow_batchext.emulator.documents.schema import Enum, Leaf, Many, Member, Object
 from airflow_batchext.emulator.management.bodies import pool_body
 
-NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WORD = st.text("abcXYZ019-_", min_size=1, max_size=8)
 JSON = st.recursive(
     st.booleans() | st.integers() | WORD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -35,13 +35,13 @@ def poke(azure, **change):
 def reschedule(azure, **change):
     first = None
     while True:
-        began = datetime.now(timezone.utc)
+        began = datetime.now(UTC)
         try:
             gate = sensor(azure, **{"azure_batchext_conn_id": "official", "mode": "reschedule", **change})
             return gate.execute(context(first))
         except AirflowRescheduleException as again:
             first = first or began
-            time.sleep(max(0.0, (again.reschedule_date - datetime.now(timezone.utc)).total_seconds()))
+            time.sleep(max(0.0, (again.reschedule_date - datetime.now(UTC)).total_seconds()))
 
 
 def deferrable(azure, **change):

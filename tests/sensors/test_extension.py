@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -351,7 +351,7 @@ class TestStartFromTrigger:
             )
 
     def test_the_output_of_another_task_is_refused(self):
-        from datetime import datetime, timezone
+        from datetime import datetime
 
         from airflow.sdk import DAG, task
 
@@ -360,7 +360,7 @@ class TestStartFromTrigger:
             return "p"
 
         with (
-            DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)),
+            DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)),
             pytest.raises(ParameterError, match="not the output of another task"),
         ):
             AzureBatchExtensionSensor(task_id="gate", pool_id=make(), start_from_trigger=True)

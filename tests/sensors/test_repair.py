@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -55,7 +55,7 @@ def run(azure, monkeypatch):
         return gate(azure, **change).execute(context())
 
     def reschedule(**change):
-        first = datetime.now(timezone.utc)
+        first = datetime.now(UTC)
         for _ in range(300):
             try:
                 return gate(azure, mode="reschedule", **change).execute(context(first))

@@ -28,9 +28,9 @@ from airflow_batchext.batch.data_plane import (
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     from azure.batch import BatchClient
-    from typing_extensions import Self
 
     from airflow_batchext.emulator.server import Info
 

@@ -46,7 +46,7 @@ class _Questions:
         self._unanswered: list[Finding] = []
 
     def compared(self, pool_id: str, pool: Mapping[str, Any]) -> list[Finding]:
-        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        today = datetime.datetime.now(datetime.UTC).date().isoformat()
         return [*compare(pool_id, pool, self._account, today), *self._unanswered]
 
     @cached_property

@@ -14,7 +14,7 @@ import re
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow_batchext.emulator.account.autoscale_syntax import Node, Place, parse
 
@@ -369,7 +369,7 @@ def _date(text: str, place: Place) -> datetime:
         at = datetime.fromisoformat(plain)
     except ValueError:
         raise EvaluationError(f"{place}: Invalid date") from None
-    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _is_true(value: Value) -> bool:

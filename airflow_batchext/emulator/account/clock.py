@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
         if start is not None and start.tzinfo is None:
             raise ValueError("the start of a clock must say its time zone")
         self._scale = scale
-        self._start = (start or datetime.now(timezone.utc)).astimezone(timezone.utc)
+        self._start = (start or datetime.now(UTC)).astimezone(UTC)
         self._wall_start = time.monotonic()
         self._advanced = timedelta()
         self._lock = threading.Lock()

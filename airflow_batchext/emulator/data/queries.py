@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from bisect import bisect_right
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -186,7 +186,7 @@ def _date(text: str) -> datetime:
         date = parsedate_to_datetime(text)
     except ValueError:
         raise refusal("InvalidHeaderValue", Reason=f"'{text[:100]}' is not a date") from None
-    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _page_size(text: str | None) -> int:

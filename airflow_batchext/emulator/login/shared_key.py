@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,7 @@ def _check_date(call: Call, status: int) -> None:
     except ValueError:
         raise _refused(status, f"The date '{text}' is not a date in the form of RFC 1123") from None
     if date.tzinfo is None:
-        date = date.replace(tzinfo=timezone.utc)
+        date = date.replace(tzinfo=UTC)
     if not _is_recent(date):
         raise _refused(status, f"The date '{text}' is more than 15 minutes from the server's clock")
 

@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -21,12 +21,12 @@ from airflow_batchext.emulator.wire.errors import RefusedError, refusal
 
 Json = dict[str, Any]
 
-_DOT_NET_EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
+_DOT_NET_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
     """The time of the wall clock, by which tokens and signatures age."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def ticks(time: datetime) -> int:
 @lru_cache(maxsize=4096)
 def wire_time(time: datetime) -> str:
     """Write a time as the service does: seven decimals, in UTC."""
-    time = time.astimezone(timezone.utc)
+    time = time.astimezone(UTC)
     return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond:06d}{ticks(time) % 10}Z"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from airflow_batchext.emulator.wire.errors import RefusedError, not_modelled, refusal
@@ -188,5 +188,5 @@ def _comparable(value: Any, kind: Kind) -> Any:
             time = datetime.fromisoformat(text)
         except ValueError:
             return None
-        return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
     return float(value) if kind == "number" else value

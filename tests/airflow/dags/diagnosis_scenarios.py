@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from airflow.sdk import DAG, BaseNotifier
 
@@ -27,7 +27,7 @@ class LogNotifier(BaseNotifier):
 
 TELL = AzureBatchDiagnosisNotifier(through=LogNotifier("{{ ti.task_id }}: {{ batch_diagnosis }}"))
 
-with DAG("diagnosis_scenarios", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+with DAG("diagnosis_scenarios", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
     gates = [
         AzureBatchExtensionSensor(
             task_id=f"gate_{name}", pool_id="dg-fails", on_failure_callback=TELL, **options

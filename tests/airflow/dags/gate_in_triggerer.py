@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 
@@ -10,7 +10,7 @@ from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 POOL_ID = "kind-triggerer"
 
-with DAG("gate_in_triggerer", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+with DAG("gate_in_triggerer", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
     AzureBatchExtensionSensor(
         task_id="gate",
         pool_id=POOL_ID,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 
@@ -28,7 +28,7 @@ SCENARIOS = (
     "empty",
 )
 
-with DAG("gate_scenarios", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+with DAG("gate_scenarios", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
     for scenario in SCENARIOS:
         for mode, how in MODES.items():
             AzureBatchExtensionSensor(

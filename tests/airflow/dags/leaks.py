@@ -6,7 +6,7 @@ A new operator gets a task among those that do well, and one among those that fa
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, task
 
@@ -70,7 +70,7 @@ def part(nodes: int) -> dict:
 with DAG(
     "leaks",
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     default_args={"retries": 0, "execution_timeout": timedelta(seconds=400)},
 ):
 

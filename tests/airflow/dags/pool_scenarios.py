@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, task
@@ -70,7 +70,7 @@ class Racer(AzureBatchCreatePoolOperator):
 
 
 STEADY = {"wait_for": "steady", "deferrable": True}
-start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+start = datetime(2026, 1, 1, tzinfo=UTC)
 
 with DAG("pool_scenarios", schedule=None, start_date=start):
     AzureBatchCreatePoolOperator(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 
@@ -49,7 +49,7 @@ def document(name: str, secret: object, **properties: object) -> dict:
 
 LITERAL = {"key": f"literal-{SECRET}", "nested": [{"deep": f"deep-{SECRET}"}]}
 
-with DAG("secrets", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+with DAG("secrets", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
     literal = AzureBatchCreatePoolOperator(task_id="literal", pool_document=document("s-literal", LITERAL))
     gate = AzureBatchExtensionSensor(task_id="gate", pool_id="s-literal", deferrable=True)
     read = AzureBatchGetExtensionOperator(task_id="read", pool_id="s-literal")

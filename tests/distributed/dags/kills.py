@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, get_parsing_context, task
@@ -37,7 +37,7 @@ for seed in SEEDS:
         with DAG(
             dag_id,
             schedule=None,
-            start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+            start_date=datetime(2026, 1, 1, tzinfo=UTC),
             default_args=RETRIES,
             max_active_tasks=200,
             is_paused_upon_creation=False,

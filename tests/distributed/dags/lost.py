@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import psutil
 from airflow.sdk import DAG
@@ -51,7 +51,7 @@ class WorkerDies(TaskDies):
 with DAG(
     "lost",
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     is_paused_upon_creation=False,
     default_args={"retries": 3, "retry_delay": timedelta(seconds=2)},
 ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, task
 
@@ -15,7 +15,7 @@ from tests.distributed.pool_document import document
 RETRIES = {"retries": 3, "retry_delay": timedelta(seconds=2)}
 DEFAULTS = {
     "schedule": None,
-    "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc),
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "is_paused_upon_creation": False,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airflow_batchext.emulator.account.autoscale import Evaluation, NotModelledError, Outlook, evaluate
 from airflow_batchext.emulator.account.autoscale_syntax import FormulaSyntaxError, parse
 
-CREATED = datetime(2026, 1, 5, 7, 0, tzinfo=timezone.utc)  # a Monday
+CREATED = datetime(2026, 1, 5, 7, 0, tzinfo=UTC)  # a Monday
 
 
 def outlook(minutes: float = 60, targets: tuple[int, int] = (4, 0), slots: int = 2) -> Outlook:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from airflow_batchext.emulator import Clock
 
-START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def test_a_clock_at_scale_zero_moves_only_when_it_is_advanced() -> None:
@@ -25,7 +25,7 @@ def test_a_fast_clock_runs_ahead_of_the_wall() -> None:
 def test_the_time_is_in_utc_whatever_the_start() -> None:
     start = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
     assert Clock(0, start).now().isoformat() == "2026-01-01T07:00:00+00:00"
-    assert abs(Clock().now() - datetime.now(timezone.utc)) < timedelta(seconds=5)
+    assert abs(Clock().now() - datetime.now(UTC)) < timedelta(seconds=5)
 
 
 @pytest.mark.parametrize("scale", [-1.0, float("nan"), float("inf")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from airflow_batchext.emulator.account.extensions import ExtensionNow, Override,
 from airflow_batchext.emulator.account.lifecycle import NodeState, Resize, StartTask
 from airflow_batchext.emulator.scenario import ExtensionRun
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 SCENARIO = Scenario(timings=Timings(creating=20, starting=8, agent=3, rebooting=30, leaving=8))
 
 

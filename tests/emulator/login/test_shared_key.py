@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -61,7 +61,7 @@ def test_another_accounts_name_is_refused(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("skew", [-16, 16])
 def test_a_date_far_from_the_wall_clock_is_refused(emulator: Emulator, skew: int) -> None:
-    date = datetime.now(timezone.utc) + timedelta(minutes=skew)
+    date = datetime.now(UTC) + timedelta(minutes=skew)
     with pytest.raises(HttpResponseError, match="AuthenticationFailed") as caught:
         list(client(emulator, emulator.info.key).list_pools(ocp_date=date))
     assert "15 minutes" in caught.value.model.error_values[0].value
@@ -74,7 +74,7 @@ def test_the_simulated_time_does_not_age_a_signature(emulator: Emulator) -> None
 
 def signed_get(emulator: Emulator, query: str, *, lower: bool = False, **headers: str) -> Any:
     info = emulator.info
-    sent = {"ocp-date": http_time(datetime.now(timezone.utc)), **headers}
+    sent = {"ocp-date": http_time(datetime.now(UTC)), **headers}
     request = call(query, raw_path="/pools", headers={key.lower(): value for key, value in sent.items()})
     text = text_to_sign(request, info.account, lower=lower)
     signature = base64.b64encode(sign(base64.b64decode(info.key), text)).decode()
@@ -100,7 +100,7 @@ def test_senseless_credentials_are_refused(emulator: Emulator, credentials: str)
         f"{emulator.info.http_endpoint}/pools?api-version=2025-06-01",
         headers={
             "Authorization": f"SharedKey {credentials}",
-            "ocp-date": http_time(datetime.now(timezone.utc)),
+            "ocp-date": http_time(datetime.now(UTC)),
         },
         timeout=10,
     )

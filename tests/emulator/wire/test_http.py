@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from airflow_batchext.emulator.wire.http import (
 )
 
 times = st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1)).map(  # noqa: DTZ001
-    lambda time: time.replace(tzinfo=timezone.utc)
+    lambda time: time.replace(tzinfo=UTC)
 )
 
 
@@ -55,12 +55,12 @@ def test_a_time_has_seven_decimals_and_the_etag_is_the_same_time(time: datetime)
 
 
 def test_an_etag_counts_ticks_as_dot_net_does() -> None:
-    time = datetime(2022, 2, 24, 8, 2, 8, 122225, tzinfo=timezone.utc)
+    time = datetime(2022, 2, 24, 8, 2, 8, 122225, tzinfo=UTC)
     assert ticks(time) // 10 == 0x8D9F76BF442E66A // 10
 
 
 def test_http_times_are_english() -> None:
-    assert http_time(datetime(2023, 3, 14, 6, 23, 30, tzinfo=timezone.utc)) == "Tue, 14 Mar 2023 06:23:30 GMT"
+    assert http_time(datetime(2023, 3, 14, 6, 23, 30, tzinfo=UTC)) == "Tue, 14 Mar 2023 06:23:30 GMT"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.emulator import Emulator, Scenario
@@ -125,7 +125,7 @@ class World(Pool):
 
     def utcnow(self) -> datetime:
         """The same as Airflow wants it."""
-        return datetime.fromtimestamp(self.client_time(), timezone.utc)
+        return datetime.fromtimestamp(self.client_time(), UTC)
 
     def answered(self) -> None:
         """An answer has come; time may have passed while it was under way."""
