@@ -118,7 +118,7 @@ MUTANTS = [
     ("rules/sharing", "if self.verdict.cut or self.began < since:", "if self.verdict.cut:"),
     ("rules/sharing", "if self.began > asked:", "if True:"),
     ("rules/sharing", "return self.is_whole or not is_last", "return True"),
-    ("rules/sharing", "self.verdict.outcome is Outcome.WAIT and not is_due", "not is_due"),
+    ("rules/sharing", "(only_tells or self.verdict.outcome is Outcome.WAIT) and not is_due", "not is_due"),
     ("rules/sharing", "Outcome.WAIT and not is_due and not is_last", "Outcome.WAIT and not is_last"),
     ("rules/sharing", "Outcome.WAIT and not is_due and not is_last", "Outcome.WAIT and not is_due"),
     ("rules/sharing", "if verdict.is_missing and", "if False and"),

@@ -105,7 +105,8 @@ class Watch:
             extensions of every pending node: what is missing can be told in full then.
         """
         self._clock, self._latest, self._fresh, self._retry_after = clock, float("-inf"), set(), 0.0
-        began = self._now()
+        # Perhaps by our own clock, as long as no answer has told the service's: no later time rests on it.
+        began = clock()
         self._is_cut = self._spared = False
         verdict = None
         if self._waiting and not whole and self._may_glance(began):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.batch.data_plane import CARRYING_STATES, read_extension, read_node, read_pool
@@ -51,7 +52,10 @@ class World:
 
 
 def look(world: World, watch: Watch | None = None, now: float = 1e9, *, whole: bool = True) -> Verdict:
-    flow = (watch or Watch("p1")).look(lambda: now, whole=whole)
+    return play(world, (watch or Watch("p1")).look(lambda: now, whole=whole))
+
+
+def play(world: World, flow: Generator) -> Verdict:
     read = next(flow)
     while True:
         try:
@@ -157,6 +161,24 @@ def test_an_empty_pool_passes_only_when_told_to():
     assert look(empty, Watch("p1", Rules(allow_empty=True))).outcome is Outcome.OPEN
     growing = World(pool=shapes.pool(), nodes=[])
     assert look(growing, Watch("p1", Rules(allow_empty=True))).outcome is Outcome.WAIT
+
+
+@given(
+    skew=st.floats(-1e5, 1e5),
+    unusable_for=st.floats(0, 2000),
+    grace=st.floats(0, 2000),
+)
+def test_a_clock_of_our_own_that_is_wrong_moves_no_grace_before_the_service_has_answered(
+    skew, unusable_for, grace
+):
+    now = 1_790_000_000.0
+    since = datetime.fromtimestamp(now - unusable_for, UTC).isoformat().replace("+00:00", "Z")
+    node = {**shapes.node("n1"), "state": "unusable", "stateTransitionTime": since}
+    world = World(nodes=[node, shapes.node("n2")])
+    flow = Watch("p1", Rules(node_grace=grace)).look(lambda: now if world.asked else now + skew)
+    verdict = play(world, flow)
+    assume(abs(unusable_for - grace) > 0.01)
+    assert verdict.outcome is (Outcome.FAIL if unusable_for > grace else Outcome.WAIT)
 
 
 def test_names_decide_which_extensions_count():

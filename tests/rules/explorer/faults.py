@@ -24,7 +24,7 @@ class Fault(NamedTuple):
 FAULTS = [Fault(*fault) for fault in [
     # --- whose a verdict is
     ("rules.sharing", "if self.began > asked:", "if True:", 737987),
-    ("rules.sharing", "self.verdict.outcome is Outcome.WAIT and not is_due", "not is_due", 339835),
+    ("rules.sharing", "(only_tells or self.verdict.outcome is Outcome.WAIT) and not is_due", "not is_due", 339835),
     ("rules.sharing", "if self.created and pool.created != self.created:", "if False:", 3258),
     ("rules.watch", "if self._follows and self.pool_created not in", "if False and self.pool_created not in", 378),
     # --- the one deadline
