@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk._shared.secrets_masker import redact
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext.concealment import conceal, literal_secrets, reveal
@@ -146,6 +146,7 @@ def test_templates_in_a_reference_are_not_known_yet(reference):
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     ).filter(lambda value: value is not None)
 )
+@settings(max_examples=20)  # Airflow takes its time to find a connection
 def test_what_is_no_text_in_an_extra_is_passed_on_as_its_json(value):
     extra = json.dumps({"conn_type": "generic", "extra": {"given": value}})
     with mock.patch.dict("os.environ", {"AIRFLOW_CONN_JSON": extra}):

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ def _json(value: Any) -> bytes:
     return json.dumps(value).encode("utf-8", "surrogatepass")
 
 
+@cache
 def _bomb(bits: int) -> bytes:
     """Some 300 KB that are 300 MB, and made without ever being so."""
     squeezed = zlib.compressobj(9, wbits=bits)

@@ -1,6 +1,6 @@
 """Random histories of pools, nodes, extensions and faults, played to the gate's rules in simulated time.
 
-``BATCHEXT_HISTORIES`` says how many (2,000 by default over all tests here, 10,000 with ``make histories``);
+``BATCHEXT_HISTORIES`` says how many (1,000 by default over all tests here, 10,000 with ``make histories``);
 Hypothesis prints the seed of a failure and shrinks it.
 """
 
@@ -20,7 +20,7 @@ from airflow_batchext.rules.reads import Problem, ProblemKind, ReadExtensions
 from airflow_batchext.rules.watch import Watch
 from benchmarks.simulation import NAME, NEVER, Boot, SimulatedNode, SimulatedPool, play
 
-HISTORIES = int(os.environ.get("BATCHEXT_HISTORIES", "2000"))
+HISTORIES = int(os.environ.get("BATCHEXT_HISTORIES", "1000"))
 INTERVAL = 30.0
 VOID = ("preempted", "rebooting", "reimaging", "deallocated")
 

@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_batchext.exceptions import GateFailedError, GateTimeoutError, ParameterError
 from airflow_batchext.hooks._node_requests import replace_metadata
 from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.rules import sharing
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.airflow_names import AirflowRescheduleException
@@ -160,7 +161,8 @@ def test_without_repair_nothing_is_touched(azure, run, books):
     assert books.done == []
 
 
-def test_what_no_repair_can_mend_fails_as_without_it(azure, run, books):
+def test_what_no_repair_can_mend_fails_as_without_it(azure, run, books, monkeypatch):
+    monkeypatch.setattr(sharing, "NEWBORN_SECONDS", 0.0)  # no pause is really made here
     with pytest.raises(GateFailedError, match="does not exist"):
         run["poke"]()
     azure.emulator.scenario = fails({"node": 1})
