@@ -90,6 +90,14 @@ MALFORMED = [
     ({"$secret": {"connection": "vault", "field": 5}}, "'5' is no field of a connection"),
     ({"$secret": {"variable": "a"}, "default": SECRET}, r"beside \$secret stands 'default'"),
     ({"note": "", "$secret": {"variable": "a"}}, r"beside \$secret stands 'note'"),
+    *(
+        ({name: {"variable": "a"}}, "is no reference to a secret")
+        for name in ("$Secret", "$SECRET", "$secrets")
+    ),
+    *(
+        ({name: {"variable": "a"}}, "is no reference to a secret")
+        for name in ("$Secret", "$SECRET", "$secrets", "$$secret", "$secret_ref")
+    ),
     ({"$secret": SECRET, "x": 1}, r"beside \$secret stands 'x'"),
 ]
 

@@ -24,6 +24,7 @@ REFERENCE_FORMS: Final = (
 FIELDS: Final = ("password", "login", "host")
 EXTRA: Final = "extra."
 VALUE_OF_PAIR: Final = ("value", "Value")
+_MISSPELT: Final = re.compile(r"\$+ ?secrets?(?:[-_ ]?ref(?:erence)?)?:? ?", re.IGNORECASE)
 _LONGEST: Final = 4096
 _SHOWN: Final = 40
 _WORDS_OF_NO: Final = frozenset(
@@ -47,8 +48,11 @@ def malformed_reference(value: object) -> str:
 
     What has a template in it is not known yet, and right.
     """
-    if not (isinstance(value, Mapping) and REFERENCE_MEMBER in value):
+    if not isinstance(value, Mapping):
         return ""
+    if REFERENCE_MEMBER not in value:
+        meant = next((name for name in value if isinstance(name, str) and _MISSPELT.fullmatch(name)), "")
+        return f"{meant!r} is no reference to a secret: it is written {REFERENCE_MEMBER}" if meant else ""
     beside = sorted(str(name)[:_SHOWN] for name in value if name != REFERENCE_MEMBER)
     if beside:
         return f"beside {REFERENCE_MEMBER} stands {beside[0]!r}: a reference has no other member"
