@@ -116,7 +116,8 @@ class Screen:
             for name in names:
                 extension = find_extension(listed, name)
                 phase = extension.phase if extension else Phase.PENDING
-                word = extension.code.partition("/")[2] if extension else "not listed"
+                code = extension.code if extension else "not listed"
+                word = code.partition("/")[2] or code  # a fresh node's has one part: Creating
                 cells.append(Text(f"{_MARKS[phase]} {one_line(word, 40)}", style=_STYLES[phase]))
                 self._change((node.id, name), f"node {_short(node.id)}: {name} {word}", _STYLES[phase])
             table.add_row(_short(node.id), node.state, *cells)
