@@ -40,7 +40,7 @@ def test_the_gate_opens_and_downstream_gets_the_data():
     status, out, listening = demo("--nodes", "2")
     assert status == 0, out
     assert "secretext transitioning" in out
-    assert not re.search(r"(secretext|batchNodeExtension) *$", out, re.MULTILINE), "a fresh node says Creating"
+    assert not re.search(r"(secretext|batchNodeExtension) *$", out, re.MULTILINE), "a fresh one: Creating"
     assert out.count("secretext succeeded") == 2
     assert "The gate opened after" in out
     assert out.count("secretext  ProvisioningState/succeeded") == 2
