@@ -13,8 +13,8 @@ from typing import Any
 
 from airflow.sdk.log import mask_secret
 
-from airflow_batchext.batch.documents import Place, rewritten, walk
-from airflow_batchext.batch.sdk_models import plain
+from airflow_batchext.loose_json.documents import Place, rewritten, walk
+from airflow_batchext.loose_json.sdk_models import plain
 from airflow_batchext.secrets.names import may_hold_secret
 from airflow_batchext.secrets.references import is_secret, leaves, literal_leaves, references_in
 

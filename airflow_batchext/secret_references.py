@@ -14,8 +14,8 @@ from typing import Any
 
 from airflow.sdk.log import mask_secret
 
-from airflow_batchext.batch.documents import Place, rewritten
 from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.loose_json.documents import Place, rewritten
 from airflow_batchext.secrets.references import (
     EXTRA,
     FIELDS,

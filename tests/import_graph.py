@@ -39,6 +39,32 @@ def room(module: str) -> str:
     return module.partition(".")[0]
 
 
+def rooms(arrows: Graph) -> dict[str, frozenset[str]]:
+    """The graph of the rooms: what one module of a room imports, the room does.
+
+    A room inside a room is one too: beside those that stand with it, not beside the loose modules of the room
+    that it stands in, which may stand above it and below it.
+    """
+    inner = {module.rpartition(".")[0] for module in arrows if "." in module}
+    found: dict[str, set[str]] = {}
+    for module, imported in arrows.items():
+        here = _rooms_around(module, inner)
+        for other in imported:
+            for ours, theirs in zip(here, _rooms_around(other, inner), strict=False):
+                if ours != theirs:
+                    found.setdefault(ours, set()).add(theirs)
+                    found.setdefault(theirs, set())
+                    break
+    return {name: frozenset(others) for name, others in found.items()}
+
+
+def _rooms_around(module: str, inner: set[str]) -> list[str]:
+    """The rooms that a module stands in, from the outermost; a loose module in the root is its own."""
+    parts = module.split(".")
+    around = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    return [around[0], *(name for name in around[1:] if name in inner)]
+
+
 def _reached(arrows: Graph, start: str) -> set[str]:
     reached: set[str] = set()
     open_ends = [start]

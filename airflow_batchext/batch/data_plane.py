@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from airflow_batchext.batch.values import as_mapping, as_number, as_sequence, as_text, below, total
+from airflow_batchext.loose_json.values import as_mapping, as_number, as_sequence, as_text, below, total
 from airflow_batchext.secrets.redact import redact_text
 
 #: A node in one of these states has a VM whose extensions' success counts. ``creating`` is among them:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_batchext.batch.node_counts import Nodes, nodes
 from airflow_batchext.batch.resize_errors import resize_errors
-from airflow_batchext.batch.values import Nodes, as_mapping, as_text, below, nodes
+from airflow_batchext.loose_json.values import as_mapping, as_text, below
 
 if TYPE_CHECKING:
     from airflow_batchext.batch.data_plane import ResizeError

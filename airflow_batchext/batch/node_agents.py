@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from airflow_batchext.batch.values import as_text
+from airflow_batchext.loose_json.values import as_text
 
 IMAGES_PAGE: Final = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"
 WINDOWS_AGENT: Final = "batch.node.windows amd64"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_batchext.batch.data_plane import ResizeError, one_line, provider_errors
-from airflow_batchext.batch.values import as_mapping, as_sequence, below
+from airflow_batchext.loose_json.values import as_mapping, as_sequence, below
 
 _MORE_QUOTA = (
     "Ask for more (Azure portal, Batch account, Quotas), free cores, or take fewer or smaller nodes."

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_batchext.batch.data_plane import Pool, read_pool
-from airflow_batchext.batch.values import Nodes, as_sequence, as_text, below, nodes
+from airflow_batchext.batch.node_counts import Nodes, nodes
+from airflow_batchext.loose_json.values import as_sequence, as_text, below
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any, Final
 
 from airflow_batchext import pool_builder
-from airflow_batchext.batch.documents import is_list
 from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.loose_json.documents import is_list
 from airflow_batchext.pool_spec._finding import object_at
 
 _WIDTH: Final = 100

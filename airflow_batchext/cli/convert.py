@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.batch.documents import rewritten
+from airflow_batchext.loose_json.documents import rewritten
 
 if TYPE_CHECKING:
     from airflow_batchext.pool_spec import PoolDocument

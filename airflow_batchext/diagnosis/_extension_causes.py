@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_batchext.batch.data_plane import Phase, one_line
 from airflow_batchext.batch.extension_catalog import lookup, node_operating_system
-from airflow_batchext.batch.values import as_mapping
 from airflow_batchext.diagnosis._cause import (
     Hit,
     Matcher,
@@ -21,6 +20,7 @@ from airflow_batchext.diagnosis._cause import (
     type_of,
     unready,
 )
+from airflow_batchext.loose_json.values import as_mapping
 
 if TYPE_CHECKING:
     from airflow_batchext.health import ExtensionHealth, PoolHealth

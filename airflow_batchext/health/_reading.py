@@ -20,7 +20,6 @@ from airflow_batchext.batch.data_plane import (
     read_pool,
 )
 from airflow_batchext.batch.resize_errors import read_resize_error
-from airflow_batchext.batch.values import as_mapping, as_number, as_sequence, as_text, as_word, below
 from airflow_batchext.health._snapshot import (
     Count,
     ExtensionAsked,
@@ -33,6 +32,7 @@ from airflow_batchext.health._snapshot import (
     Totals,
     earliest,
 )
+from airflow_batchext.loose_json.values import as_mapping, as_number, as_sequence, as_text, as_word, below
 from airflow_batchext.rules.gate import (
     NodeReport,
     Outcome,

@@ -17,7 +17,6 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.data_plane import one_line
-from airflow_batchext.batch.values import as_mapping, as_sequence, as_text, below
 from airflow_batchext.exceptions import (
     AccessRefusedError,
     ConflictError,
@@ -26,6 +25,7 @@ from airflow_batchext.exceptions import (
     UnavailableError,
 )
 from airflow_batchext.hooks._refusals import advice, sign_in_refusal
+from airflow_batchext.loose_json.values import as_mapping, as_sequence, as_text, below
 from airflow_batchext.transport import AnswerError, parse_json
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ Pure: text in, data out; no files, no network, no Airflow, no Azure SDK.
 Source: https://learn.microsoft.com/rest/api/batchmanagement/pool/create
 """
 
-from airflow_batchext.batch.sdk_models import plain
+from airflow_batchext.loose_json.sdk_models import plain
 from airflow_batchext.pool_spec._check import check_document
 from airflow_batchext.pool_spec._differences import Difference, Remedy, find_differences, updates
 from airflow_batchext.pool_spec._finding import Finding

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_batchext.batch.documents import at, is_list
+from airflow_batchext.loose_json.documents import at, is_list
 from airflow_batchext.pool_spec._members import MACHINE
 
 _REQUIRED: Final = (

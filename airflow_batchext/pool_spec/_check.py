@@ -12,7 +12,7 @@ from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.batch.documents import kind_of, quote, rewritten
+from airflow_batchext.loose_json.documents import kind_of, quote, rewritten
 from airflow_batchext.pool_spec._check_identities import check_identity, check_used_identities
 from airflow_batchext.pool_spec._check_leaks import check_leaks
 from airflow_batchext.pool_spec._check_machine import check_machine, operating_system

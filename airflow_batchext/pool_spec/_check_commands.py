@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.batch.documents import quote
+from airflow_batchext.loose_json.documents import quote
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     Findings,

@@ -14,8 +14,8 @@ from typing import Any
 
 from airflow_batchext.batch import extension_catalog as catalog
 from airflow_batchext.batch.data_plane import BATCH_OWN_EXTENSION
-from airflow_batchext.batch.documents import at, kind_of, quote
 from airflow_batchext.batch.retirements import EXTENSIONS, retirement_of
+from airflow_batchext.loose_json.documents import at, kind_of, quote
 from airflow_batchext.pool_spec._check_images import end_of
 from airflow_batchext.pool_spec._check_settings import Nodes, check_settings
 from airflow_batchext.pool_spec._finding import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Final
 
-from airflow_batchext.batch.documents import quote
+from airflow_batchext.loose_json.documents import quote
 from airflow_batchext.pool_spec._finding import Findings, error, warning
 from airflow_batchext.pool_spec._formula import Formula, FormulaError, Place, read_formula
 

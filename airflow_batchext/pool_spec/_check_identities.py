@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from airflow_batchext.batch.documents import at, quote, walk
 from airflow_batchext.batch.extension_catalog import lookup
+from airflow_batchext.loose_json.documents import at, quote, walk
 from airflow_batchext.pool_spec._finding import (
     IDENTITY_PAGE,
     Finding,

@@ -8,9 +8,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch import node_agents as agents
-from airflow_batchext.batch.documents import quote
 from airflow_batchext.batch.extension_catalog import node_operating_system
 from airflow_batchext.batch.retirements import AGENTS, IMAGES, Retirement, retirement_of
+from airflow_batchext.loose_json.documents import quote
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     Findings,

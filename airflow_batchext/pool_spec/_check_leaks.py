@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from airflow_batchext.batch.documents import at, walk
+from airflow_batchext.loose_json.documents import at, walk
 from airflow_batchext.pool_spec._finding import ARM_PAGE, Findings, object_at, objects, warning
 from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.secrets.redact import looks_secret

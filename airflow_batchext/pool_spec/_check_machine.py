@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any
 
 from airflow_batchext.batch import extension_catalog as catalog
-from airflow_batchext.batch.documents import at
-from airflow_batchext.batch.values import whole_number
+from airflow_batchext.loose_json.documents import at
+from airflow_batchext.loose_json.values import whole_number
 from airflow_batchext.pool_spec._check_extensions import check_extensions
 from airflow_batchext.pool_spec._check_images import check_agent, check_image, operating_system_of
 from airflow_batchext.pool_spec._check_settings import Nodes

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_batchext.batch.documents import at, quote
-from airflow_batchext.batch.values import whole_number
+from airflow_batchext.loose_json.documents import at, quote
+from airflow_batchext.loose_json.values import whole_number
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,
     Findings,

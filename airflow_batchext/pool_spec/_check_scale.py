@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow_batchext.batch.values import whole_number
+from airflow_batchext.loose_json.values import whole_number
 from airflow_batchext.pool_spec._check_formula import PAGE as AUTOSCALE_PAGE
 from airflow_batchext.pool_spec._check_formula import check_formula
 from airflow_batchext.pool_spec._durations import parse_duration

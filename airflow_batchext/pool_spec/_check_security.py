@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.batch.documents import at
-from airflow_batchext.batch.values import whole_number
+from airflow_batchext.loose_json.documents import at
+from airflow_batchext.loose_json.values import whole_number
 from airflow_batchext.pool_spec._durations import parse_duration
 from airflow_batchext.pool_spec._finding import (
     ARM_PAGE,

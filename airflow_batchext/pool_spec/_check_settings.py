@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.batch.documents import at, kind_of, quote
-from airflow_batchext.batch.values import as_text, whole_number
+from airflow_batchext.loose_json.documents import at, kind_of, quote
+from airflow_batchext.loose_json.values import as_text, whole_number
 from airflow_batchext.pool_spec._finding import Findings, object_at, text_of, warning
 from airflow_batchext.pool_spec._members import MACHINE
 

@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch import extension_catalog as catalog
-from airflow_batchext.batch.documents import at, kind_of, quote
-from airflow_batchext.batch.values import whole_number
+from airflow_batchext.loose_json.documents import at, kind_of, quote
+from airflow_batchext.loose_json.values import whole_number
 from airflow_batchext.pool_spec._durations import parse_duration
 from airflow_batchext.pool_spec._finding import ARM_PAGE, Findings, error, missing, warning
 from airflow_batchext.pool_spec._request import boolean

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from airflow_batchext.batch.documents import quote
 from airflow_batchext.batch.retirements import SIZES, retirement_of
+from airflow_batchext.loose_json.documents import quote
 from airflow_batchext.pool_spec._check_images import end_of
 from airflow_batchext.pool_spec._finding import Findings, error, text_of, warning
 

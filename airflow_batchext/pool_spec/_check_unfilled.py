@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_batchext.batch.documents import is_container, walk
-from airflow_batchext.batch.values import as_text
+from airflow_batchext.loose_json.documents import is_container, walk
+from airflow_batchext.loose_json.values import as_text
 from airflow_batchext.pool_spec._finding import Findings, error, warning
 from airflow_batchext.secrets.names import is_secret_member
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from airflow_batchext.batch.documents import at, rewritten
-from airflow_batchext.batch.values import as_mapping, below
+from airflow_batchext.loose_json.documents import at, rewritten
+from airflow_batchext.loose_json.values import as_mapping, below
 from airflow_batchext.pool_spec._members import (
     DEFAULTS,
     KEYS,

@@ -10,8 +10,8 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from airflow_batchext.batch.documents import at, is_list, kind_of, quote
-from airflow_batchext.batch.values import as_mapping, as_text, below
+from airflow_batchext.loose_json.documents import at, is_list, kind_of, quote
+from airflow_batchext.loose_json.values import as_mapping, as_text, below
 from airflow_batchext.secrets.names import squash
 
 ARM_PAGE = "https://learn.microsoft.com/rest/api/batchmanagement/pool/create"

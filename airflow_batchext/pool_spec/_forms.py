@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_batchext.batch.documents import at, kind_of
-from airflow_batchext.batch.sdk_models import plain
-from airflow_batchext.batch.values import as_text
+from airflow_batchext.loose_json.documents import at, kind_of
+from airflow_batchext.loose_json.sdk_models import plain
+from airflow_batchext.loose_json.values import as_text
 from airflow_batchext.pool_spec._azurerm import from_azurerm, is_azurerm
 from airflow_batchext.pool_spec._snake import from_snake, is_snake
 from airflow_batchext.pool_spec._templates import (

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_batchext.batch.documents import at, is_list
+from airflow_batchext.loose_json.documents import at, is_list
 from airflow_batchext.pool_spec._finding import object_at
 from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.pool_spec._schema import Shape

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
-from airflow_batchext.batch.documents import at
+from airflow_batchext.loose_json.documents import at
 from airflow_batchext.pool_spec._text import JSON_TOKEN, yaml_nodes
 
 Place = tuple[int, int]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from airflow_batchext.batch.documents import rewritten
-from airflow_batchext.batch.values import as_text, whole_number
+from airflow_batchext.loose_json.documents import rewritten
+from airflow_batchext.loose_json.values import as_text, whole_number
 from airflow_batchext.pool_spec._durations import plain_duration
 from airflow_batchext.pool_spec._finding import objects
 from airflow_batchext.pool_spec._members import MACHINE

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.batch.documents import at
+from airflow_batchext.loose_json.documents import at
 from airflow_batchext.pool_spec._places import old_place
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Final
 
 from airflow_batchext.batch.data_plane import REPAIR_ITEM
-from airflow_batchext.batch.documents import at, is_list
+from airflow_batchext.loose_json.documents import at, is_list
 from airflow_batchext.pool_spec._finding import Finding, error
 from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.secrets.references import is_reference, malformed_references

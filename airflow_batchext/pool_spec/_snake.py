@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from airflow_batchext.batch.documents import at, is_list
+from airflow_batchext.loose_json.documents import at, is_list
 
 _OF_ANSIBLE: Final = frozenset({"resource_group", "batch_account_name"})
 _TELLING: Final = frozenset({"vm_size", "deployment_configuration", "virtual_machine_configuration"})

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from airflow_batchext.batch.documents import at, is_list, rewritten
+from airflow_batchext.loose_json.documents import at, is_list, rewritten
 
 POOL_TYPE: Final = "microsoft.batch/batchaccounts/pools"
 _DEEPEST = 20

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from airflow_batchext.batch.documents import at, walk
+from airflow_batchext.loose_json.documents import at, walk
 from airflow_batchext.pool_spec._azurerm import FromTerraform, from_azurerm, lacking
 from airflow_batchext.pool_spec._templates import POOL_TYPE
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from airflow_batchext.batch.documents import kind_of, quote
+from airflow_batchext.loose_json.documents import kind_of, quote
 from airflow_batchext.secrets.names import is_secret_member
 
 _MAX_BYTES = 1024 * 1024

@@ -11,10 +11,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.data_plane import REPAIR_ITEM, one_line
-from airflow_batchext.batch.values import Nodes, as_sequence, below
+from airflow_batchext.loose_json.values import as_sequence, below
+
+if TYPE_CHECKING:
+    from airflow_batchext.batch.node_counts import Nodes
 
 #: The name of the metadata item.
 ITEM = REPAIR_ITEM

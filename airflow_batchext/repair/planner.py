@@ -36,7 +36,7 @@ from airflow_batchext.repair.symptoms import ASKED, Machine, Symptom, condition,
 from airflow_batchext.rules.gate import Rules, resize_failure
 
 if TYPE_CHECKING:
-    from airflow_batchext.batch.values import Nodes
+    from airflow_batchext.batch.node_counts import Nodes
     from airflow_batchext.batch.whole_pool import WholePool
     from airflow_batchext.repair.policy import RepairPolicy
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from airflow_batchext.batch.documents import Place, is_container, rewritten, walk
+from airflow_batchext.loose_json.documents import Place, is_container, rewritten, walk
 from airflow_batchext.secrets.names import is_secret_member, may_hold_secret, sounds_secret
 from airflow_batchext.secrets.references import is_secret, is_stand_in
 

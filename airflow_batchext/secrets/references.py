@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeGuard
 
-from airflow_batchext.batch.documents import Place, is_container, rewritten, walk
+from airflow_batchext.loose_json.documents import Place, is_container, rewritten, walk
 from airflow_batchext.secrets.names import is_secret_member, sounds_secret
 
 REFERENCE_MEMBER: Final = "$secret"

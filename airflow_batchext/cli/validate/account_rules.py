@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from airflow_batchext.batch.values import as_mapping, as_text, below, whole_number
+from airflow_batchext.loose_json.values import as_mapping, as_text, below, whole_number
 from airflow_batchext.pool_spec import (
     Finding,
     Remedy,

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from airflow_batchext.batch.values import as_mapping, as_sequence, below
 from airflow_batchext.exceptions import ConflictError, NotFoundError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.loose_json.values import as_mapping, as_sequence, below
 from airflow_batchext.parameters import check_pool_id
 
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from airflow_batchext.batch.sdk_models import plain
+from airflow_batchext.loose_json.sdk_models import plain
 
 _PLAIN = frozenset({dict, list, tuple, str, int, float, bool, bytes, type(None)})
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (

@@ -6,10 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_batchext.batch.documents import is_list
-
-#: How many dedicated and how many low-priority nodes.
-Nodes = tuple[int, int]
+from airflow_batchext.loose_json.documents import is_list
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
@@ -55,13 +52,3 @@ def whole_number(value: object) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
         return int(value)
     return as_number(value)
-
-
-def nodes(value: object, which: str) -> Nodes:
-    """How many nodes an object tells of, in the members that both planes have for it.
-
-    :param which: "target" or "current".
-    """
-    counts = (as_number(below(value, f"{which}{kind}Nodes")) for kind in ("Dedicated", "LowPriority"))
-    dedicated, low_priority = (count or 0 for count in counts)
-    return dedicated, low_priority

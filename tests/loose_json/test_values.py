@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_batchext.batch.management_plane import read_managed_pool
-from airflow_batchext.batch.values import (
+from airflow_batchext.loose_json.values import (
     as_mapping,
     as_number,
     as_sequence,

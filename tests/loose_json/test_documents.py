@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_batchext.batch.documents import at, is_container, is_list, kind_of, rewritten, walk
+from airflow_batchext.loose_json.documents import at, is_container, is_list, kind_of, rewritten, walk
 
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

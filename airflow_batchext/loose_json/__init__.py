@@ -1,0 +1,1 @@
+"""JSON whose shape nobody promises, as documents and answers bring it: how it is walked, how it is read."""
