@@ -6,15 +6,16 @@ A key that was asked for is kept for the whole process, until a request that it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable
+from operator import call
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+
+from airflow_batchext.transport.flows import adrive, drive
 
 if TYPE_CHECKING:
     from airflow_batchext.connection import BatchConnection
-
-LookUp = TypeVar("LookUp")
-ReadAgain = TypeVar("ReadAgain")
+    from airflow_batchext.transport.flows import Flow
 
 _looked_up: dict[str, str] = {}
 _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -25,7 +26,7 @@ def forget_keys() -> None:
     _looked_up.clear()
 
 
-class _Key(Generic[LookUp, ReadAgain]):
+class _Key:
     """What both have in common.
 
     :param connection: which gives the key, or says that it has to be asked for.
@@ -33,7 +34,9 @@ class _Key(Generic[LookUp, ReadAgain]):
     :param read_again: gives the connection as it is now; None if it could not be read.
     """
 
-    def __init__(self, connection: BatchConnection, *, look_up: LookUp, read_again: ReadAgain) -> None:
+    def __init__(
+        self, connection: BatchConnection, *, look_up: Callable[[], Any], read_again: Callable[[], Any]
+    ) -> None:
         self._connection, self._look_up, self._read_again = connection, look_up, read_again
         if not connection.list_keys:
             connection.require_shared_key()
@@ -43,19 +46,29 @@ class _Key(Generic[LookUp, ReadAgain]):
         """Whom the key belongs to."""
         return self._connection.account_name
 
-    def _drop(self, refused: str) -> None:
-        if _looked_up.get(self._connection.fingerprint) == refused:
-            del _looked_up[self._connection.fingerprint]
+    def value(self) -> Any:
+        """The key, or what is awaited to get it."""
+        raise NotImplementedError
 
-    def _switch(self, now: BatchConnection | None, refused: str) -> bool:
-        """Go on with the connection as it is now; False if its key is none, or the one that was refused."""
+    def _found(self) -> Flow[Callable[[], Any], str]:
+        mark = self._connection.fingerprint
+        if mark not in _looked_up:
+            _looked_up[mark] = yield self._look_up
+        return _looked_up[mark]
+
+    def _renewed(self, refused: str) -> Flow[Callable[[], Any], bool]:
+        if self._connection.list_keys:
+            if _looked_up.get(self._connection.fingerprint) == refused:
+                del _looked_up[self._connection.fingerprint]
+            return bool((yield self.value) != refused)
+        now: BatchConnection | None = yield self._read_again
         if now is None or now.account_key in ("", refused):
             return False
         self._connection = now
         return True
 
 
-class AccountKey(_Key[Callable[[], str], "Callable[[], BatchConnection | None]"]):
+class AccountKey(_Key):
     """The account's key, for threads."""
 
     def value(self) -> str:
@@ -65,20 +78,14 @@ class AccountKey(_Key[Callable[[], str], "Callable[[], BatchConnection | None]"]
         """
         if not self._connection.list_keys:
             return self._connection.account_key
-        mark = self._connection.fingerprint
-        if mark not in _looked_up:
-            _looked_up[mark] = self._look_up()
-        return _looked_up[mark]
+        return drive(self._found(), call)
 
     def renew(self, refused: str) -> bool:
         """Look whether there is another key than the one that was refused."""
-        if self._connection.list_keys:
-            self._drop(refused)
-            return self.value() != refused
-        return self._switch(self._read_again(), refused)
+        return drive(self._renewed(refused), call)
 
 
-class AsyncAccountKey(_Key[Callable[[], Awaitable[str]], "Callable[[], Awaitable[BatchConnection | None]]"]):
+class AsyncAccountKey(_Key):
     """The same for the tasks of event loops."""
 
     async def value(self) -> str:
@@ -88,15 +95,9 @@ class AsyncAccountKey(_Key[Callable[[], Awaitable[str]], "Callable[[], Awaitable
         """
         if not self._connection.list_keys:
             return self._connection.account_key
-        mark = self._connection.fingerprint
         async with _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            if mark not in _looked_up:
-                _looked_up[mark] = await self._look_up()
-            return _looked_up[mark]
+            return await adrive(self._found(), call)
 
     async def renew(self, refused: str) -> bool:
         """Look whether there is another key than the one that was refused."""
-        if self._connection.list_keys:
-            self._drop(refused)
-            return await self.value() != refused
-        return self._switch(await self._read_again(), refused)
+        return await adrive(self._renewed(refused), call)

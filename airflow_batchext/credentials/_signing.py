@@ -7,38 +7,34 @@ once; so is a key for which there is another one now.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from operator import call
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
-    from azure.core.credentials_async import AsyncTokenCredential
+from airflow_batchext.transport.flows import adrive, drive
 
+if TYPE_CHECKING:
     from airflow_batchext.credentials._account_key import AccountKey, AsyncAccountKey
+    from airflow_batchext.transport.flows import Flow
 
 
 class _Forgetting(Protocol):
     def forget(self, refused: str) -> None: ...
 
 
-class SignsWithToken:
-    """Sends requests with a token.
-
-    :param credential: gives the tokens; one that can ``forget`` is told of a token that was refused.
-    :param scope: what the token is for.
-    """
-
+class _WithToken:
     next: Any = None
 
-    def __init__(self, credential: TokenCredential, scope: str) -> None:
+    def __init__(self, credential: Any, scope: str) -> None:
         self._credential, self._scope = credential, scope
         self._policy = self._new_policy()
 
-    def send(self, request: Any) -> Any:
-        """Send a request; once more with another token if it is answered with 401."""
-        response = self._send(request)
+    def _sent(self, request: Any) -> Flow[Callable[[], Any], Any]:
+        response = yield partial(self._send, request)
         if response.http_response.status_code == 401 and _forget(self._credential, request):
             self._policy = self._new_policy()
-            response = self._send(request)
+            response = yield partial(self._send, request)
         return response
 
     def _send(self, request: Any) -> Any:
@@ -47,36 +43,32 @@ class SignsWithToken:
         return policy.send(request)
 
     def _new_policy(self) -> Any:
-        from azure.core.pipeline.policies import BearerTokenCredentialPolicy
-
-        return BearerTokenCredentialPolicy(self._credential, self._scope)
+        raise NotImplementedError
 
 
-class AsyncSignsWithToken:
-    """The same in an event loop.
+class SignsWithToken(_WithToken):
+    """Sends requests with a token.
 
     :param credential: gives the tokens; one that can ``forget`` is told of a token that was refused.
     :param scope: what the token is for.
     """
 
-    next: Any = None
+    def send(self, request: Any) -> Any:
+        """Send a request; once more with another token if it is answered with 401."""
+        return drive(self._sent(request), call)
 
-    def __init__(self, credential: AsyncTokenCredential, scope: str) -> None:
-        self._credential, self._scope = credential, scope
-        self._policy = self._new_policy()
+    def _new_policy(self) -> Any:
+        from azure.core.pipeline.policies import BearerTokenCredentialPolicy
+
+        return BearerTokenCredentialPolicy(self._credential, self._scope)
+
+
+class AsyncSignsWithToken(_WithToken):
+    """``SignsWithToken`` in an event loop."""
 
     async def send(self, request: Any) -> Any:
         """Send a request; once more with another token if it is answered with 401."""
-        response = await self._send(request)
-        if response.http_response.status_code == 401 and _forget(self._credential, request):
-            self._policy = self._new_policy()
-            response = await self._send(request)
-        return response
-
-    async def _send(self, request: Any) -> Any:
-        policy = self._policy
-        policy.next = self.next
-        return await policy.send(request)
+        return await adrive(self._sent(request), call)
 
     def _new_policy(self) -> Any:
         from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
@@ -84,48 +76,41 @@ class AsyncSignsWithToken:
         return AsyncBearerTokenCredentialPolicy(self._credential, self._scope)
 
 
-class SignsWithKey:
+class _WithKey:
+    next: Any = None
+
+    def __init__(self, key: AccountKey | AsyncAccountKey) -> None:
+        self._key = key
+
+    def _sent(self, request: Any) -> Flow[Callable[[], Any], Any]:
+        key = yield self._key.value
+        response = yield partial(self._signed, request, key)
+        if response.http_response.status_code in (401, 403) and (yield partial(self._key.renew, key)):
+            response = yield partial(self._signed, request, (yield self._key.value))
+        return response
+
+    def _signed(self, request: Any, key: str) -> Any:
+        _sign(request, self._key.account_name, key)
+        return self.next.send(request)
+
+
+class SignsWithKey(_WithKey):
     """Sends requests signed with the account's key.
 
     :param key: gives the key, and another one if it is refused.
     """
 
-    next: Any = None
-
-    def __init__(self, key: AccountKey) -> None:
-        self._key = key
-
     def send(self, request: Any) -> Any:
         """Send a request; once more with another key, if there is one and the first was refused."""
-        key = self._key.value()
-        _sign(request, self._key.account_name, key)
-        response = self.next.send(request)
-        if response.http_response.status_code in (401, 403) and self._key.renew(key):
-            _sign(request, self._key.account_name, self._key.value())
-            response = self.next.send(request)
-        return response
+        return drive(self._sent(request), call)
 
 
-class AsyncSignsWithKey:
-    """The same in an event loop.
-
-    :param key: gives the key, and another one if it is refused.
-    """
-
-    next: Any = None
-
-    def __init__(self, key: AsyncAccountKey) -> None:
-        self._key = key
+class AsyncSignsWithKey(_WithKey):
+    """``SignsWithKey`` in an event loop."""
 
     async def send(self, request: Any) -> Any:
         """Send a request; once more with another key, if there is one and the first was refused."""
-        key = await self._key.value()
-        _sign(request, self._key.account_name, key)
-        response = await self.next.send(request)
-        if response.http_response.status_code in (401, 403) and await self._key.renew(key):
-            _sign(request, self._key.account_name, await self._key.value())
-            response = await self.next.send(request)
-        return response
+        return await adrive(self._sent(request), call)
 
 
 def _sign(request: Any, account_name: str, key: str) -> None:

@@ -11,18 +11,22 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from operator import call
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_batchext.credentials._construction import make_credential, unusable_fields_told
 from airflow_batchext.transport import AnswerError
+from airflow_batchext.transport.flows import adrive, drive
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo
 
     from airflow_batchext.connection import BatchConnection
+    from airflow_batchext.transport.flows import Flow
 
 # A token is renewed when this part of its life is left, but not earlier than so many seconds before its end.
 _LAST_PART = 0.1
@@ -63,12 +67,20 @@ def forget_tokens() -> None:
 
 
 class _Shared:
-    """What the sync and the async credential have in common."""
+    """What the sync and the async credential have in common.
 
-    def __init__(self, connection: BatchConnection, *, retries: int | None = None) -> None:
+    :param connection: how to sign in.
+    :param retries: how often a request for a token is repeated.
+    :param read_again: gives the connection as it is now; None if it could not be read.
+    """
+
+    def __init__(
+        self, connection: BatchConnection, *, retries: int | None = None, read_again: Callable[[], Any]
+    ) -> None:
         connection.require_sign_in()
         self._connection = connection
         self._retries = retries
+        self._read_again = read_again
 
     def forget(self, refused: str) -> None:
         """Drop a token that a service has refused; one that has come in its place is kept."""
@@ -114,57 +126,47 @@ class _Shared:
         self._connection = now
         return True
 
+    def _token(self, scopes: tuple[str, ...], options: Any) -> Flow[Callable[[], Any], AccessTokenInfo]:
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+        token = self._fresh(scopes, options)
+        if token is None and self._was_refused and self._switch((yield self._read_again)):
+            token = self._fresh(scopes, options)
+        if token is not None:
+            return token
+        ask = partial(self._ask, scopes, options)
+        try:
+            return self._keep(scopes, (yield ask))
+        except (AzureError, AnswerError) as error:
+            old = self._still_good(scopes)
+            if old is not None:
+                return old
+            if not isinstance(error, ClientAuthenticationError):
+                raise
+            _refused.add(self._connection.fingerprint)
+            if not self._switch((yield self._read_again)):
+                raise
+        return self._fresh(scopes, options) or self._keep(scopes, (yield ask))
+
+    def _ask(self, scopes: tuple[str, ...], options: Any) -> Any:
+        """A token from Microsoft Entra, or what is awaited to get it."""
+        raise NotImplementedError
+
 
 class SharedCredential(_Shared):
-    """A ``TokenCredential`` over the process's tokens, for threads.
-
-    :param connection: how to sign in.
-    :param retries: how often a request for a token is repeated.
-    :param read_again: gives the connection as it is now; None if it could not be read.
-    """
-
-    def __init__(
-        self,
-        connection: BatchConnection,
-        *,
-        retries: int | None = None,
-        read_again: Callable[[], BatchConnection | None],
-    ) -> None:
-        super().__init__(connection, retries=retries)
-        self._read_again = read_again
+    """A ``TokenCredential`` over the process's tokens, for threads."""
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token in the older form of azure-core."""
-        from azure.core.credentials import AccessToken
-
-        info = self.get_token_info(*scopes, options=options)
-        return AccessToken(info.token, info.expires_on)
+        return _older(self.get_token_info(*scopes, options=options))
 
     def get_token_info(self, *scopes: str, options: Any = None) -> AccessTokenInfo:
         """A token for the scopes, kept or new.
 
         :raises ClientAuthenticationError: of azure-core, if the sign-in is refused.
         """
-        from azure.core.exceptions import AzureError, ClientAuthenticationError
-
         with _locks.setdefault(self._connection.fingerprint, threading.Lock()):
-            token = self._fresh(scopes, options)
-            if token is None and self._was_refused and self._switch(self._read_again()):
-                token = self._fresh(scopes, options)
-            if token is not None:
-                return token
-            try:
-                return self._keep(scopes, self._ask(scopes, options))
-            except (AzureError, AnswerError) as error:
-                old = self._still_good(scopes)
-                if old is not None:
-                    return old
-                if not isinstance(error, ClientAuthenticationError):
-                    raise
-                _refused.add(self._connection.fingerprint)
-                if not self._switch(self._read_again()):
-                    raise
-            return self._fresh(scopes, options) or self._keep(scopes, self._ask(scopes, options))
+            return drive(self._token(scopes, options), call)
 
     def _ask(self, scopes: tuple[str, ...], options: Any) -> AccessTokenInfo:
         credential = make_credential(self._connection, asynchronous=False, retries=self._retries)
@@ -174,56 +176,20 @@ class SharedCredential(_Shared):
 
 
 class AsyncSharedCredential(_Shared):
-    """The same for the tasks of event loops.
-
-    :param connection: how to sign in.
-    :param retries: how often a request for a token is repeated.
-    :param read_again: gives the connection as it is now; None if it could not be read.
-    """
-
-    def __init__(
-        self,
-        connection: BatchConnection,
-        *,
-        retries: int | None = None,
-        read_again: Callable[[], Awaitable[BatchConnection | None]],
-    ) -> None:
-        super().__init__(connection, retries=retries)
-        self._read_again = read_again
+    """The same for the tasks of event loops."""
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token in the older form of azure-core."""
-        from azure.core.credentials import AccessToken
-
-        info = await self.get_token_info(*scopes, options=options)
-        return AccessToken(info.token, info.expires_on)
+        return _older(await self.get_token_info(*scopes, options=options))
 
     async def get_token_info(self, *scopes: str, options: Any = None) -> AccessTokenInfo:
         """A token for the scopes, kept or new.
 
         :raises ClientAuthenticationError: of azure-core, if the sign-in is refused.
         """
-        from azure.core.exceptions import AzureError, ClientAuthenticationError
-
         here = _async_locks.setdefault(asyncio.get_running_loop(), {})
         async with here.setdefault(self._connection.fingerprint, asyncio.Lock()):
-            token = self._fresh(scopes, options)
-            if token is None and self._was_refused and self._switch(await self._read_again()):
-                token = self._fresh(scopes, options)
-            if token is not None:
-                return token
-            try:
-                return self._keep(scopes, await self._ask(scopes, options))
-            except (AzureError, AnswerError) as error:
-                old = self._still_good(scopes)
-                if old is not None:
-                    return old
-                if not isinstance(error, ClientAuthenticationError):
-                    raise
-                _refused.add(self._connection.fingerprint)
-                if not self._switch(await self._read_again()):
-                    raise
-            return self._fresh(scopes, options) or self._keep(scopes, await self._ask(scopes, options))
+            return await adrive(self._token(scopes, options), call)
 
     async def _ask(self, scopes: tuple[str, ...], options: Any) -> AccessTokenInfo:
         credential = make_credential(self._connection, asynchronous=True, retries=self._retries)
@@ -231,3 +197,9 @@ class AsyncSharedCredential(_Shared):
             async with credential:
                 token: AccessTokenInfo = await credential.get_token_info(*scopes, options=options or {})
         return token
+
+
+def _older(info: AccessTokenInfo) -> AccessToken:
+    from azure.core.credentials import AccessToken
+
+    return AccessToken(info.token, info.expires_on)

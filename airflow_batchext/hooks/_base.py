@@ -24,9 +24,10 @@ from airflow_batchext.hooks._async_clients import (
     release,
     transport,
 )
-from airflow_batchext.hooks._requests import AtOnce, ReadConnection, Request, adrive, drive
+from airflow_batchext.hooks._requests import AtOnce, ReadConnection, Request
 from airflow_batchext.metrics import answered
 from airflow_batchext.transport import within
+from airflow_batchext.transport.flows import adrive, drive
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -40,6 +41,7 @@ AsyncClient = TypeVar("AsyncClient", bound="_AsyncClient")
 AnyHook = TypeVar("AnyHook", bound="BatchHook[Any, Any]")
 Result = TypeVar("Result")
 Params = ParamSpec("Params")
+Answers = dict[type, Callable[[Any], Any]]
 
 DEFAULT_RETRIES = 3
 #: A call that nobody else gives a deadline ends by then, with all of its requests and their repetitions.
@@ -212,17 +214,23 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
         :raises ServiceError: what Azure refuses, unless the call makes something else of it.
         """
-        fields = self._read_connection
+        answers: Answers = {
+            Request: self._send,
+            AtOnce: self._run_at_once,
+            ReadConnection: self._read_connection,
+        }
         with within(CALL_SECONDS):
-            return drive(call, {Request: self._send, AtOnce: self._run_at_once, ReadConnection: fields})
+            return drive(call, lambda asked: answers[type(asked)](asked))
 
     async def arun(self, call: Call[Result]) -> Result:
         """``run`` on the async client."""
-        fields = self._aread_connection
+        answers: Answers = {
+            Request: self._asend,
+            AtOnce: self._arun_at_once,
+            ReadConnection: self._aread_connection,
+        }
         with within(CALL_SECONDS):
-            return await adrive(
-                call, {Request: self._asend, AtOnce: self._arun_at_once, ReadConnection: fields}
-            )
+            return await adrive(call, lambda asked: answers[type(asked)](asked))
 
     def _read_connection(self, asked: ReadConnection) -> BatchConnection:
         return self.connection

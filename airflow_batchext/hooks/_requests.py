@@ -1,8 +1,7 @@
-"""REST calls as values, and what drives them: the only place where our requests leave and answers come in.
+"""REST calls as values: the only place where our requests leave and answers come in.
 
 A ``Request`` says what is sent, what an answer to it is and how its refusal reads. Where a call takes several
-requests it is a ``Flow``, a generator in the manner of httpx's auth flow: it yields what it wants, is sent
-what came of it (or thrown the error), and returns the result. ``yield from`` takes either.
+requests it is a ``Flow`` (``transport.flows``). ``yield from`` takes either.
 
 They go through the SDK's client of a plane by ``send_request``, the SDK's own way for requests that others
 build: they are signed, repeated and logged as all are. Its models would take as much of the processor as the
@@ -12,16 +11,16 @@ changes (``begin_reboot_node``, …) start a thread that polls, and tell no ETag
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from airflow_batchext.exceptions import BatchextError, UnavailableError
+from airflow_batchext.exceptions import UnavailableError
 from airflow_batchext.hooks._errors import refusal, translated
 from airflow_batchext.hooks._shapes import check_shape
 from airflow_batchext.transport import parse_json
+from airflow_batchext.transport.flows import Flowing
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 Result = TypeVar("Result")
-Result_co = TypeVar("Result_co", covariant=True)
 
 #: The version of both REST APIs whose answers we read: that of azure-batch 15 and azure-mgmt-batch 19.
 API_VERSION = "2025-06-01"
@@ -169,12 +167,8 @@ class ReadConnection:
 
 Step = Request[Any] | AtOnce | ReadConnection
 Flow = Generator[Step, Any, Result]
-
-
-class Call(Protocol[Result_co]):
-    """A ``Request`` or a ``Flow``."""
-
-    def __iter__(self) -> Generator[Step, Any, Result_co]: ...
+#: A ``Request`` or a ``Flow``.
+Call = Flowing[Step, Result]
 
 
 def pages(first: Request[Body]) -> Flow[list[Body]]:
@@ -197,39 +191,3 @@ def pages(first: Request[Body]) -> Flow[list[Body]]:
         parts = urlsplit(link)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         page = yield from replace(first, url=parts._replace(query="").geturl(), query=query)
-
-
-def drive(call: Call[Result], answers: Mapping[type, Callable[[Any], Any]]) -> Result:
-    """Run a call to its result.
-
-    :param answers: what does each kind of step.
-    :raises BatchextError: what an answer raises, unless the flow catches it.
-    """
-    flow = iter(call)
-    step: Callable[[], Step] = partial(next, flow)
-    try:
-        while True:
-            asked = step()
-            try:
-                step = partial(flow.send, answers[type(asked)](asked))
-            except BatchextError as error:
-                step = partial(flow.throw, error)
-    except StopIteration as end:
-        result: Result = end.value
-        return result
-
-
-async def adrive(call: Call[Result], answers: Mapping[type, Callable[[Any], Awaitable[Any]]]) -> Result:
-    """``drive`` where answers are awaited."""
-    flow = iter(call)
-    step: Callable[[], Step] = partial(next, flow)
-    try:
-        while True:
-            asked = step()
-            try:
-                step = partial(flow.send, await answers[type(asked)](asked))
-            except BatchextError as error:
-                step = partial(flow.throw, error)
-    except StopIteration as end:
-        result: Result = end.value
-        return result

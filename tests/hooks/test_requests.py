@@ -1,4 +1,4 @@
-"""One driver, in two ways: what a call asks for is answered in turn, what that raises thrown into it."""
+"""Calls, driven in both ways: what each asks for is answered in turn, what that raises thrown into it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,21 @@ import asyncio
 import pytest
 
 from airflow_batchext.exceptions import ConflictError, NotFoundError
-from airflow_batchext.hooks._requests import (
-    DATA,
-    AtOnce,
-    ReadConnection,
-    Request,
-    adrive,
-    body_of,
-    drive,
-    pages,
-)
+from airflow_batchext.hooks._requests import DATA, ReadConnection, Request, body_of, pages
+from airflow_batchext.transport.flows import adrive, drive
 
 FIRST = Request(DATA, "list", "GET", "/pools", body_of)
 
 
 def run(call, answer):
-    return drive(call, dict.fromkeys((Request, AtOnce, ReadConnection), answer))
+    return drive(call, answer)
 
 
 def arun(call, answer):
     async def answered(step):
         return answer(step)
 
-    return asyncio.run(adrive(call, dict.fromkeys((Request, AtOnce, ReadConnection), answered)))
+    return asyncio.run(adrive(call, answered))
 
 
 @pytest.fixture(params=[run, arun])

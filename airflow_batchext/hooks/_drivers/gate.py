@@ -38,7 +38,7 @@ from airflow_batchext.rules.reads import (
     ReadNodes,
     ReadPool,
 )
-from airflow_batchext.transport import over_within, within
+from airflow_batchext.transport import flows, over_within, within
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Body, Flow
@@ -132,13 +132,7 @@ def drive(
     deadline: Deadline = NEVER,
 ) -> Result:
     """Read, and do, what the rules ask for until they come to a result."""
-    try:
-        wanted = next(rules)
-        while True:
-            wanted = rules.send(_before(hook, pool_id, wanted, deadline))
-    except StopIteration as end:
-        result: Result = end.value
-        return result
+    return flows.drive(rules, lambda wanted: _before(hook, pool_id, wanted, deadline))
 
 
 async def adrive(
@@ -148,13 +142,7 @@ async def adrive(
     deadline: Deadline = NEVER,
 ) -> Result:
     """``drive`` on the hook's async client."""
-    try:
-        wanted = next(rules)
-        while True:
-            wanted = rules.send(await _in_time(hook, pool_id, wanted, deadline))
-    except StopIteration as end:
-        result: Result = end.value
-        return result
+    return await flows.adrive(rules, lambda wanted: _in_time(hook, pool_id, wanted, deadline))
 
 
 def _before(
