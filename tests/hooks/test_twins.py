@@ -25,7 +25,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def twins(source: str) -> dict[str, int]:
     """The async functions that repeat a sync one, with the lines in common.
 
-    Their names begin with ``a``, in the same class or module; or are the same, in a class ``AsyncX`` of ``X``.
+    Their names begin with ``a``, in one class or module; or are the same, in a class ``AsyncX`` of ``X``.
     """
     tree, found = ast.parse(source), {}
     classes = {node.name: methods(node) for node in tree.body if isinstance(node, ast.ClassDef)}
