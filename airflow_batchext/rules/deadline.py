@@ -51,7 +51,8 @@ class Turns:
     """When one gate looks next, which of its looks is the last, and when each has to be over.
 
     The last look is a whole one. It begins so long before the deadline as the longest look so far took, so
-    that it is over by then; what is not is cut.
+    that it is over by then; what is not is cut. Where it took less than that, and leaves time for another, it
+    was not the last.
 
     :param deadline: of the gate.
     """
@@ -62,9 +63,9 @@ class Turns:
         self.limit = deadline.or_late()
         self._longest = _SHORTEST_LOOK_SECONDS
 
-    def took(self, seconds: float) -> None:
-        """Note how long a look has taken."""
-        self._longest = max(self._longest, seconds)
+    def took(self, seconds: float, *, was_whole: bool = False) -> None:
+        """Note how long a look has taken; a whole one tells best how long the last one will take."""
+        self._longest = max(_SHORTEST_LOOK_SECONDS if was_whole else self._longest, seconds)
 
     @property
     def is_last(self) -> bool:

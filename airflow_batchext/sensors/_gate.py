@@ -192,7 +192,7 @@ class Gate:
         is_last, began = self._turns.is_last, time.time()
         limit = self._turns.limit if self._ends_itself else self._deadline.or_late()
         seen = look(self._hook, self._watch, deadline=limit, whole=is_last)
-        self._turns.took(time.time() - began)
+        self._turns.took(time.time() - began, was_whole=is_last)
         verdict = self._verdict = self._own.judge(seen, time.time(), is_last=is_last)
         if verdict.summary != self._said:
             self._said = verdict.summary
@@ -204,7 +204,7 @@ class Gate:
             self._opened(context, report)
         # A rescheduled process remembers nothing, so each of its looks is whole, and the next would be late.
         elif self._ends_itself and (
-            is_last or self._deadline.has_passed or (self.sensor.reschedule and self._turns.is_last)
+            self._deadline.has_passed or (self._turns.is_last and (is_last or self.sensor.reschedule))
         ):
             time.sleep(self._deadline.left)
             raise self._timed_out()

@@ -169,7 +169,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             await asyncio.sleep(turns.pause(pause))
             is_last, began = turns.is_last, time.time()
             verdict = await looks.verdict(since, deadline=turns.limit, is_last=is_last)
-            turns.took(time.time() - began)
+            turns.took(time.time() - began, was_whole=is_last)
             verdict = own.judge(verdict, time.time(), is_last=is_last)
             if verdict.summary != said:
                 said = verdict.summary
@@ -178,7 +178,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 return GateEnd(GateStatus.OPEN, said, verdict.report())
             if verdict.outcome is Outcome.FAIL:
                 return GateEnd(GateStatus.FAILED, verdict.listed(), verdict.report())
-            if is_last or turns.deadline.has_passed:
+            if turns.deadline.has_passed or (is_last and turns.is_last):
                 await asyncio.sleep(turns.deadline.left)
                 return GateEnd(GateStatus.TIMEOUT, missing_text(verdict, known), verdict.report())
             if not verdict.cut:

@@ -502,6 +502,22 @@ def test_every_pause_is_cut_so_that_the_last_look_is_over_by_the_deadline(deadli
     assert (turns.pause(30.0), turns.is_last) == (0.0, True)
 
 
+@pytest.mark.parametrize(("slow", "quick"), [(400.0, 1.0), (90.0, 0.1), (700.0, 600.0)])
+def test_a_last_look_that_took_less_than_was_feared_was_not_the_last(slow, quick):
+    now = [0.0]
+    turns = Turns(Deadline(1200.0, lambda: now[0]))
+    turns.took(slow)
+    now[0] = 1200.0 - slow
+    assert turns.is_last
+    now[0] += quick
+    turns.took(quick, was_whole=True)
+    assert turns.is_last is (1200.0 - now[0] <= quick)
+    assert turns.pause(4000.0) == pytest.approx(max(0.0, 1200.0 - now[0] - max(quick, 0.25)))
+    turns.took(3 * quick)
+    turns.took(0.1)
+    assert turns.pause(4000.0) == pytest.approx(max(0.0, 1200.0 - now[0] - max(3 * quick, 0.25)))
+
+
 def test_who_comes_after_the_deadline_has_a_look_of_limited_length_and_nobody_else():
     now = [90.0]
     deadline = Deadline(100.0, lambda: now[0])

@@ -31,6 +31,8 @@ FAULTS = [Fault(*fault) for fault in [
     ("rules.deadline", "return min(wanted, max(0.0, self.deadline.left - self._longest))", "return wanted", 737987),
     ("rules.deadline", "return self.clock() >= self.at", "return False", 737987),
     ("rules.deadline", "self.limit = deadline.or_late()", "self.limit = replace(deadline, at=deadline.at + 1e4)", 2),
+    ("rules.deadline", "max(_SHORTEST_LOOK_SECONDS if was_whole else self._longest, seconds)", "max(self._longest, seconds)", 884522),
+    ("rules.deadline", "return self.deadline.left <= self._longest", "return False", 2),
     # --- what is remembered, and for how long
     ("rules.memory", "return self.read_at < now - seconds", "return False", 126),
     ("rules.memory", "if before.boot != node.boot:", "if False:", 207),
@@ -54,7 +56,7 @@ FAULTS = [Fault(*fault) for fault in [
     # --- repairs
     ("repair.gate", "            return (yield from self._open(verdict, clock))", "            return verdict", 242966),
     ("repair.gate", "if verdict.is_older(self.watch.rules.max_age):", "if False:", 132772),
-    ("repair.controller", "        if isinstance(observed, Problem):\n            return None", "        if isinstance(seen, Problem):\n            return False", 242966),
+    ("repair.controller", "        if isinstance(observed, Problem):\n            return None", "        if isinstance(observed, Problem):\n            return False", 242966),
     ("repair.planner", "ill[: max(0, len(ill) - self.tolerance)]", "ill", 4800),
 ]]  # fmt: skip
 

@@ -54,18 +54,18 @@ def play(run: Run) -> None:
             if verdict is None:  # the gate whose look it was is gone
                 gates.remove(gate)
                 continue
-            gate.turns.took(world.time - asked)
             taken, due = Taken(verdict, began, is_whole=is_last), world.time + watch.pause(INTERVAL, verdict)
             judge.looked(verdict, began)
+        gate.turns.took(world.time - asked, was_whole=is_last)
         verdict = gate.own.judge(taken.verdict, world.time, is_last=is_last)
-        gate.is_last = is_last
+        gate.is_last = gate.turns.deadline.has_passed or (is_last and gate.turns.is_last)
         if verdict.outcome is not Outcome.WAIT:
             gate.ended = verdict.outcome.value, verdict
             judge.ended(gate, asked)
         else:
             gate.wake = world.time + gate.turns.pause(max(due - world.time, 0.0))
-            if is_last or gate.turns.deadline.has_passed:
-                gate.is_last, gate.wake = True, max(deadline, world.time)
+            if gate.is_last:
+                gate.wake = max(deadline, world.time)
     raise WrongError("it hangs")
 
 

@@ -108,6 +108,7 @@ class World:
         self._succeeds_at = succeeds_at
         self.throttled = self.cancels = False
         self.acts: list[tuple[float, Any]] = []
+        self.sleeps: list[tuple[float, float]] = []
 
     def clock(self) -> float:
         return EPOCH + self.time
@@ -204,6 +205,7 @@ def _anew(world: World) -> None:
 
 
 def _jump(world: World) -> None:
+    world.sleeps.append((world.time, world.time + JUMP))
     world.time += JUMP
 
 
