@@ -64,7 +64,7 @@ MODES = pytest.mark.parametrize("run", [poke, reschedule, deferrable])
 
 
 def ends(azure, *gates, **change):
-    """How gates of every mode end, and after how many seconds; they wait at the same time, as they only wait."""
+    """How gates of every mode end, and after how many seconds; all wait at the same time."""
 
     def end(run, more):
         began = time.monotonic()
