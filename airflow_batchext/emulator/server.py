@@ -109,7 +109,7 @@ class Emulator:
         self.faults = Faults(self._seed, self.clock.now, time.monotonic, lambda: self.scenario.faults)
         self._management = ManagementPlane(self.account, self.tokens, self._host_and_port)
         self._data = DataPlane(self.account, self.tokens)
-        self._sign_in = SignIn(self.tokens)
+        self._sign_in = SignIn(self.tokens, self._host)
         endpoints = Endpoints(
             management=self._management.answer,
             data=self._data.answer,

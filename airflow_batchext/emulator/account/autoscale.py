@@ -99,7 +99,10 @@ def evaluate(formula: str, outlook: Outlook) -> Evaluation:
             run.do(statement)
         return run.outcome()
     except EvaluationError as problem:
-        return Evaluation(outlook.now, dedicated, low_priority, error=str(problem))
+        said = str(problem)
+    except (ArithmeticError, ValueError, RecursionError):  # of numbers, or of sums, beyond all measure
+        said = "Overflow: a value is too large, or the formula has too many parts"
+    return Evaluation(outlook.now, dedicated, low_priority, error=said)
 
 
 class _Run:

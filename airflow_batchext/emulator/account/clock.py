@@ -12,6 +12,9 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""No time is later, so that the sum of a time and a duration is one, too."""
+
 
 class Clock:
     """A clock that runs ``scale`` times as fast as the wall; at scale 0 it stands still until advanced."""
@@ -24,6 +27,7 @@ class Clock:
             raise ValueError("the start of a clock must say its time zone")
         self._scale = scale
         self._start = (start or datetime.now(UTC)).astimezone(UTC)
+        self._most = _LATEST - self._start
         self._wall_start = time.monotonic()
         self._advanced = timedelta()
         self._lock = threading.Lock()
@@ -36,13 +40,16 @@ class Clock:
     def now(self) -> datetime:
         """The simulated time, aware and in UTC."""
         with self._lock:
-            ran = timedelta(seconds=(time.monotonic() - self._wall_start) * self._scale)
-            return self._start + ran + self._advanced
+            ran = (time.monotonic() - self._wall_start) * self._scale
+            ran_so_far = timedelta(seconds=min(ran, self._most.total_seconds()))
+            return self._start + min(ran_so_far + self._advanced, self._most)
 
     def advance(self, seconds: float) -> datetime:
-        """Jump ahead and return the new time. Time never goes back."""
-        if seconds < 0:
+        """Jump ahead and return the new time. Time never goes back, and ends with the year 8999."""
+        if not seconds >= 0:
             raise ValueError(f"time does not go back: advance({seconds})")
         with self._lock:
+            if seconds > (self._most - self._advanced).total_seconds():
+                raise ValueError(f"advance({seconds:g}) goes beyond the year 8999")
             self._advanced += timedelta(seconds=seconds)
         return self.now()

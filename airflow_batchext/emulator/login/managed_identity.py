@@ -1,13 +1,17 @@
 """Where a machine with an identity gets its tokens, in the four shapes that Azure has for it.
 
 App Service, Azure Machine Learning and Cloud Shell tell their programs an address in the environment (here
-``/msi/token``); a virtual machine asks at ``/metadata/identity/oauth2/token``. All of them speak plain HTTP.
+``/msi/token``); a virtual machine asks at ``/metadata/identity/oauth2/token``. All of them speak plain HTTP,
+and most want no secret. So a page in a browser, whose host's name was turned to this machine meanwhile, could
+ask for a token: who asks has to have called the machine by an address or by its own name (header ``Host``).
 """
 
 from __future__ import annotations
 
 import hmac
+import re
 import time
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -20,21 +24,32 @@ if TYPE_CHECKING:
 
 _HEADERS = {"2019-08-01": "x-identity-header", "2017-09-01": "secret"}
 """By version of the protocol, the header in which a program of App Service or Azure ML proves who it is."""
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 _OTHER_NAMES = ("object_id", "principal_id", "mi_res_id", "msi_res_id")
 
 
 class ManagedIdentity:
     """The identity of the machine on which the client seems to run."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        """Hand out those tokens."""
-        self._tokens = tokens
+    def __init__(self, tokens: Tokens, host: str) -> None:
+        """Hand out those tokens; ``host`` is what the emulator listens at."""
+        self._tokens, self._host = tokens, host
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
         """Which calls are answered here."""
-        yield "GET", "/msi/token", self._app_service
-        yield "POST", "/msi/token", self._cloud_shell
-        yield "GET", "/metadata/identity/oauth2/token", self._virtual_machine
+        yield "GET", "/msi/token", self._called_rightly(self._app_service)
+        yield "POST", "/msi/token", self._called_rightly(self._cloud_shell)
+        yield "GET", "/metadata/identity/oauth2/token", self._called_rightly(self._virtual_machine)
+
+    def _called_rightly(self, handler: Handler) -> Handler:
+        def answer(call: Call) -> Answer:
+            found = _HOST.fullmatch(call.host)
+            name = (found["address"] or found["name"]).lower() if found else ""
+            if name not in ("localhost", self._host.lower()) and not _is_address(name):
+                return _refused(403, "invalid_request", "The header Host is not that of this machine.")
+            return handler(call)
+
+        return answer
 
     def _app_service(self, call: Call) -> Answer:
         version = call.query.get("api-version", "")
@@ -88,3 +103,11 @@ class ManagedIdentity:
 
 def _refused(status: int, error: str, description: str) -> Answer:
     return Answer(status, {"error": error, "error_description": description})
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class SignIn:
     """The calls by which clients get their tokens."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        """Hand out those tokens."""
+    def __init__(self, tokens: Tokens, host: str) -> None:
+        """Hand out those tokens; ``host`` is what the emulator listens at."""
         self.router = Router()
-        for endpoint in (TokenEndpoint(tokens), ManagedIdentity(tokens)):
+        for endpoint in (TokenEndpoint(tokens), ManagedIdentity(tokens, host)):
             for method, template, handler in endpoint.routes():
                 self.router.add(method, template, handler)
 

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _REMEMBERED_REQUESTS = 100_000
+#: Bytes of a request; where Azure draws the line is not known. Forms come from anybody, and are parsed before
+#: that is known.
+_LARGEST_BODY, _LARGEST_FORM = 4 * 1024 * 1024, 64 * 1024
 _MANAGEMENT = re.compile(r"^/(subscriptions|providers|metadata/endpoints)(/|$)", re.IGNORECASE)
 _CONTROL = re.compile(r"^/emulator(/|$)")
 _SIGN_IN = re.compile(
@@ -103,17 +106,22 @@ class Application:
             raw_path=scope.get("raw_path", b"").decode("latin-1") or request.url.path,
             raw_query=scope.get("query_string", b"").decode("latin-1"),
             headers={name.lower(): value for name, value in request.headers.items()},
-            body=await request.body(),
+            body=b"",
             scheme=request.url.scheme,
             host=request.headers.get("host", ""),
             request_id=new_id(),
         )
+        plane = plane_of(call.raw_path)
+        sent = await _read(request, _LARGEST_FORM if plane == "sign-in" else _LARGEST_BODY)
+        if sent is None:
+            await self._response(_refused(plane, call, refusal("RequestBodyTooLarge")))(scope, receive, send)
+            return
+        call = replace(call, body=sent)
         if _CONTROL.match(call.raw_path):
             answer = self._endpoints.control(call)
             self._perhaps_changed(call)
             await self._response(answer)(scope, receive, send)
             return
-        plane = plane_of(call.raw_path)
         firing = self._faults.meeting(plane, call.method, call.path)
         for fault in firing:
             if isinstance(fault, Slow):
@@ -201,6 +209,16 @@ class Application:
             stale = {"authorization": f"Bearer {tokens.issue(audience, lifetime=-1)}"}
             call = replace(call, headers={**call.headers, **stale})
         return self._carry_out(plane, call)
+
+
+async def _read(request: HttpRequest, most: int) -> bytes | None:
+    """The body of a request; None if it is larger: then it is read to its end, and not kept."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= most:
+            parts.append(part)
+    return b"".join(parts) if size <= most else None
 
 
 def plane_of(raw_path: str) -> PlaneName:

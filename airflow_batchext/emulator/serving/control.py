@@ -8,14 +8,13 @@ replace the scenario, and let something happen to a pool or a node.
 from __future__ import annotations
 
 import hmac
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.emulator.scenario import Scenario
 from airflow_batchext.emulator.wire.errors import RefusedError
-from airflow_batchext.emulator.wire.http import Answer, Call, Json, Router, wire_time
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Router, read_json, wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +70,7 @@ class Control:
             return handler(replace(call, params=params))
         except RefusedError as problem:
             return _refused(problem.status, str(problem))
-        except (ValueError, TypeError) as problem:
+        except (ValueError, TypeError, OverflowError) as problem:
             return _refused(400, " ".join(str(problem).split()))
 
     def _describe(self, call: Call) -> Answer:
@@ -105,7 +104,7 @@ class Control:
 
     def _add_faults(self, call: Call) -> Answer:
         """Take one fault or a list of them, all or none."""
-        given = json.loads(call.body)
+        given = read_json(call.body)
         faults = [read_fault(item) for item in (given if isinstance(given, list) else [given])]
         self._faults.add(*faults)
         return Answer(201, {"added": len(faults)})
@@ -128,7 +127,7 @@ class Control:
 
 
 def _body(call: Call) -> Json:
-    body = json.loads(call.body or b"{}")
+    body = read_json(call.body or b"{}")
     if not isinstance(body, dict):
         raise TypeError("a JSON object is expected")
     return body

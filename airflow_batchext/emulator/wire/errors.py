@@ -34,6 +34,7 @@ _BATCH = {
         400,
         "A query parameter specified in the request URI is outside the permissible range.",
     ),
+    "RequestBodyTooLarge": (413, "The request body is too large and exceeds the maximum permissible limit."),
     "InvalidUri": (400, "The requested URI does not represent any resource on the server."),
     "UnsupportedRequestVersion": (400, "The specified request version is not supported."),
     "InvalidHeaderValue": (

@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
 from airflow_batchext.emulator.wire.errors import RefusedError, refusal
 
 Json = dict[str, Any]
+
+_DEEPEST = 64
+_TOO_DEEP = "it nests too deep"
 
 _DOT_NET_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -27,6 +30,34 @@ _DOT_NET_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 def utc_now() -> datetime:
     """The time of the wall clock, by which tokens and signatures age."""
     return datetime.now(UTC)
+
+
+def read_json(body: bytes) -> Any:
+    """The JSON in a body.
+
+    :raises ValueError: if it is none, or nests deeper than any body of the service.
+    """
+    try:
+        value = json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if body.count(b"[") + body.count(b"{") > _DEEPEST:
+        level = [value]
+        for _ in range(_DEEPEST):
+            level = [item for above in level for item in _below(above)]
+        if level:
+            raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _below(value: Any) -> Iterable[Any]:
+    """What lies in an object or a list, as far as it may have something below it itself."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (item for item in items if isinstance(item, (dict, list)))
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
 
 
 @dataclass(frozen=True)
@@ -63,7 +94,7 @@ class Call:
     def json(self) -> Json:
         """The body as a JSON object; refused if it is none."""
         try:
-            value = json.loads(self.body)
+            value = read_json(self.body)
         except ValueError as problem:
             reason = str(problem) if self.body else "The request body is empty."
             raise refusal("InvalidRequestBody", Reason=reason) from None
@@ -224,6 +255,7 @@ __all__ = [
     "http_time",
     "new_id",
     "read_duration",
+    "read_json",
     "ticks",
     "utc_now",
     "wire_time",

@@ -30,6 +30,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
     "le": operator.le,
 }
+_DEEPEST = 64
 _DECIMALS = re.compile(r"\.(\d+)")
 
 
@@ -48,6 +49,7 @@ class _Parser:
         self._text = text
         self._fields = {name.casefold(): (name, kind) for name, kind in fields.items()}
         self._tokens = self._split()
+        self._depth = 0
 
     def whole(self) -> Test:
         test = self._either()
@@ -79,6 +81,14 @@ class _Parser:
         return tests[0] if len(tests) == 1 else lambda item: all(test(item) for test in tests)
 
     def _one(self) -> Test:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self._bad("it nests too deep")
+        test = self._below()
+        self._depth -= 1
+        return test
+
+    def _below(self) -> Test:
         if self._take("not"):
             test = self._one()
             return lambda item: not test(item)
