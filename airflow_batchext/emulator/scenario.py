@@ -84,13 +84,32 @@ class Timings(_Model):
     """From the deletion of a pool until it is gone (at least as long as its nodes take to leave)."""
 
 
-class ExtensionScenario(_Model):
-    """What becomes of some extensions on some nodes of some pools. The first rule that matches wins."""
+Turns = Literal["all", "first", "later"]
 
+
+def _is_turn(turns: Turns, number: int) -> bool:
+    """Whether a rule for some turns is about the one of that number; 0 is the first."""
+    return turns == "all" or (turns == "first") is (number == 0)
+
+
+class _OfNodes(_Model):
     pool: str = "*"
     """Pattern of pool names (``*`` and ``?``), case-insensitive."""
     node: str | int = "*"
     """The node's place in the order of allocation (0 is the first), or a pattern of node ids."""
+    boots: Turns = "all"
+    """``first``: only the first boot of a node, so that a reboot helps. ``later``: only after that."""
+
+    def matches(self, pool: str, index: int, node_id: str, boot: int) -> bool:
+        """Whether this rule is about that boot of that node."""
+        node = str(self.node)
+        is_node = index == int(node) if node.isdecimal() else _like(node_id, node)
+        return is_node and _is_turn(self.boots, boot) and _like(pool, self.pool)
+
+
+class ExtensionScenario(_OfNodes):
+    """What becomes of some extensions on some nodes of some pools. The first rule that matches wins."""
+
     extension: str = "*"
     """Pattern of extension names. Batch's own extension is only matched when it is named in full."""
     outcome: Outcome = "succeed"
@@ -101,8 +120,6 @@ class ExtensionScenario(_Model):
     code: str | None = None
     """For ``fail``: a whole status code, or the part after ``ProvisioningState/failed/``."""
     message: str | None = None
-    boots: Literal["all", "first", "later"] = "all"
-    """``first``: only the first boot of a node, so that a reboot helps. ``later``: only after that."""
     upgrade_after: Seconds | None = None
     """For ``succeed``: seconds from the success until an automatic upgrade sends it back to ``updating``."""
     upgrade_seconds: Seconds = 60.0
@@ -123,16 +140,11 @@ class ExtensionScenario(_Model):
             raise ValueError("what hangs or is upgraded does not flap")
         return self
 
-    def matches(self, pool: str, index: int, node_id: str, extension: str, boot: int) -> bool:
-        """Whether this rule is about that boot of that node."""
-        if (self.boots == "first" and boot) or (self.boots == "later" and not boot):
-            return False
-        if extension == SYSTEM_EXTENSION and self.extension.casefold() != SYSTEM_EXTENSION.casefold():
-            return False
-        if not (_like(pool, self.pool) and _like(extension, self.extension)):
-            return False
-        node = str(self.node)
-        return index == int(node) if node.isdecimal() else _like(node_id, node)
+    def covers(self, extension: str) -> bool:
+        """Whether this rule is about that extension."""
+        if extension == SYSTEM_EXTENSION:
+            return self.extension.casefold() == SYSTEM_EXTENSION.casefold()
+        return _like(extension, self.extension)
 
 
 _RESIZE_MESSAGES = {
@@ -200,29 +212,15 @@ class TaskFailure(_Model):
     values: dict[str, str] = Field(default_factory=dict)
 
 
-class StartTaskScenario(_Model):
+class StartTaskScenario(_OfNodes):
     """What becomes of the start task of some nodes. The first rule that matches wins."""
 
-    pool: str = "*"
-    """Pattern of pool names (``*`` and ``?``), case-insensitive."""
-    node: str | int = "*"
-    """The node's place in the order of allocation (0 is the first), or a pattern of node ids."""
     exit_code: int | None = 0
     """None: it never ends. Anything but 0 is a failure, tried again as often as the start task allows."""
     failure: TaskFailure | None = None
     """It fails before its command runs, so there is no exit code; it is tried again as often."""
     after: Seconds | None = None
     """How long one attempt runs; without it ``timings.start_task``."""
-    boots: Literal["all", "first", "later"] = "all"
-    """``first``: only the first boot of a node, so that a reboot helps. ``later``: only after that."""
-
-    def matches(self, pool: str, index: int, node_id: str, boot: int) -> bool:
-        """Whether this rule is about that boot of that node."""
-        if (self.boots == "first" and boot) or (self.boots == "later" and not boot):
-            return False
-        node = str(self.node)
-        of_node = index == int(node) if node.isdecimal() else _like(node_id, node)
-        return of_node and _like(pool, self.pool)
 
 
 class TaskScenario(_Model):
@@ -236,14 +234,12 @@ class TaskScenario(_Model):
     """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows."""
     after: Seconds | None = None
     """How long one attempt runs; without it ``timings.task``."""
-    attempts: Literal["all", "first", "later"] = "all"
+    attempts: Turns = "all"
     """``first``: only the first attempt, so that a retry helps. ``later``: only after that."""
 
     def matches(self, job: str, task: str, attempt: int) -> bool:
         """Whether this rule is about that attempt (0 is the first) of that task."""
-        if (self.attempts == "first" and attempt) or (self.attempts == "later" and not attempt):
-            return False
-        return _like(job, self.job) and _like(task, self.task)
+        return _is_turn(self.attempts, attempt) and _like(job, self.job) and _like(task, self.task)
 
 
 class ExtensionRun(_Model):
@@ -297,7 +293,7 @@ class Scenario(_Model):
     def extension_run(self, pool: str, index: int, node_id: str, extension: str, boot: int) -> ExtensionRun:
         """What an extension will do in one boot of a node."""
         for rule in self.extensions:
-            if rule.matches(pool, index, node_id, extension, boot):
+            if rule.covers(extension) and rule.matches(pool, index, node_id, boot):
                 seconds = self.timings.extension if rule.after is None else rule.after
                 what = {name: getattr(rule, name) for name in ExtensionRun.model_fields if name != "seconds"}
                 return ExtensionRun(seconds=seconds, **what)

@@ -7,15 +7,16 @@ in the meantime (autoscale, tasks that end) is caught up with before anything is
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.account import lifecycle
 from airflow_batchext.emulator.account.extensions import ExtensionNow, extensions_at
-from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState
+from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState, States
 from airflow_batchext.emulator.account.pools import Node, Pool, VisibleNode, waits_for_certificates
-from airflow_batchext.emulator.account.work import NO_WORK, occupied
+from airflow_batchext.emulator.account.work import occupied
 from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, ExtensionRun, Scenario
 from airflow_batchext.emulator.wire.errors import refusal
 
@@ -35,16 +36,12 @@ class NodeView:
         self.nodes = pool.order()
         """By id, visible or not."""
         self._now = now
-        # Most nodes of a large pool share one history, so it is evaluated once for all of them.
-        self._known: dict[int, NodeNow | None] = {}
+        self._states = States(now)
 
     def state(self, node: Node) -> NodeNow | None:
         """The state of a node, or None if it is not visible."""
-        key = id(node.history)
-        if key not in self._known:
-            self._known[key] = lifecycle.node_at(node.history, self._now)
-        state = self._known[key]
-        return state if state is None or node.work is NO_WORK else occupied(state, node.work, self._now)
+        state = self._states.of(node.history)
+        return state and occupied(state, node.work, self._now)
 
     def is_visible(self, node: Node) -> bool:
         """Whether a node is there."""
@@ -122,18 +119,9 @@ class Inventory:
 
     def counts_at(self, pool: Pool, now: datetime) -> tuple[int, int]:
         """The same as of a time."""
-        dedicated, low_priority = 0, 0
-        known: dict[int, bool] = {}
-        for node in pool.nodes.values():
-            key = id(node.history)
-            if key not in known:
-                known[key] = lifecycle.node_at(node.history, now) is not None
-            if known[key]:
-                dedicated, low_priority = (
-                    dedicated + node.is_dedicated,
-                    low_priority + (not node.is_dedicated),
-                )
-        return dedicated, low_priority
+        states = States(now)
+        kinds = Counter(node.is_dedicated for node in pool.nodes.values() if states.of(node.history))
+        return kinds[True], kinds[False]
 
     # --- extensions ----------------------------------------------------------------------------------------
 
@@ -199,16 +187,11 @@ class Inventory:
 
     def _visible(self, pool: Pool, now: datetime | None = None) -> Iterator[VisibleNode]:
         now = now or self.clock.now()
-        # Most nodes of a large pool share one history, so it is evaluated once for all of them.
-        known: dict[int, NodeNow | None] = {}
+        states = States(now)
         for node in pool.nodes.values():
-            key = id(node.history)
-            if key not in known:
-                known[key] = lifecycle.node_at(node.history, now)
-            state = known[key]
+            state = states.of(node.history)
             if state is not None:
-                work = node.work
-                yield VisibleNode(node, state if work is NO_WORK else occupied(state, work, now))
+                yield VisibleNode(node, occupied(state, node.work, now))
 
     def _catch_up(self) -> None:
         self._forget_the_gone()

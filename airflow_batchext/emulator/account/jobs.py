@@ -99,9 +99,7 @@ class Jobs(Scheduler):
 
     def disable(self, job: str, option: str) -> Job:
         """Keep the tasks of a job from running. ``option`` is what becomes of those that run."""
-        with self._changing(job) as (found, now):
-            if found.goal == COMPLETED:
-                raise refusal("JobCompleted")
+        with self._changing(job, is_open=True) as (found, now):
             found.modified = self._stamp()
             found.moments = [*until(found.moments, now), (found.modified, "disabling")]
             running = [task for task in found.tasks.values() if not (task.is_waiting or task.is_completed)]
@@ -119,9 +117,7 @@ class Jobs(Scheduler):
 
     def enable(self, job: str) -> Job:
         """Let the tasks of a job run again."""
-        with self._changing(job) as (found, now):
-            if found.goal == COMPLETED:
-                raise refusal("JobCompleted")
+        with self._changing(job, is_open=True) as (found, now):
             found.modified = self._stamp()
             if found.goal != ACTIVE:
                 found.moments = [*until(found.moments, now), (found.modified, ACTIVE)]
@@ -130,9 +126,7 @@ class Jobs(Scheduler):
 
     def terminate(self, job: str, reason: str = "UserTerminate") -> Job:
         """End a job and its tasks."""
-        with self._changing(job) as (found, now):
-            if found.goal == COMPLETED:
-                raise refusal("JobCompleted")
+        with self._changing(job, is_open=True) as (found, now):
             found.modified = self._stamp()
             self._end(found, found.modified, reason)
             self._touch(now)
@@ -157,9 +151,7 @@ class Jobs(Scheduler):
 
     def add(self, job: str, task: str, document: Json) -> Task:
         """Add a task to a job."""
-        with self._changing(job) as (found, _):
-            if found.goal == COMPLETED:
-                raise refusal("JobCompleted")
+        with self._changing(job, is_open=True) as (found, _):
             if task.casefold() in found.tasks:
                 raise refusal("TaskExists")
             if "dependsOn" in document and not found.document["usesTaskDependencies"]:
@@ -215,7 +207,8 @@ class Jobs(Scheduler):
     # --- inside --------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _changing(self, job: str) -> Iterator[tuple[Job, datetime]]:
+    def _changing(self, job: str, *, is_open: bool = False) -> Iterator[tuple[Job, datetime]]:
+        """A job that is to be changed, and the time; one that must be open is refused if it is completed."""
         with self._account.lock:
             found = self.job(job)
             if found.gone is not None:
@@ -223,4 +216,6 @@ class Jobs(Scheduler):
             now = self._account.now()
             if found.goal == COMPLETED and state_at(found.moments, now)[0][1] != COMPLETED:
                 raise refusal("JobBeingTerminated")
+            if is_open and found.goal == COMPLETED:
+                raise refusal("JobCompleted")
             yield found, now

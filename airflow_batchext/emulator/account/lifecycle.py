@@ -304,6 +304,22 @@ def node_at(history: History, now: datetime) -> NodeNow | None:
     )
 
 
+class States:
+    """The states of nodes at one time: most of a large pool share one history, which is evaluated once."""
+
+    def __init__(self, now: datetime) -> None:
+        """As they are then."""
+        self._now = now
+        self._known: dict[int, NodeNow | None] = {}
+
+    def of(self, history: History) -> NodeNow | None:
+        """The node with that history, or None if it is not visible."""
+        key = id(history)
+        if key not in self._known:
+            self._known[key] = node_at(history, self._now)
+        return self._known[key]
+
+
 def start_task_at(node: NodeNow, now: datetime) -> StartTaskNow | None:
     """What the start task of a node shows, or None if it has none or has never begun it.
 

@@ -22,7 +22,7 @@ from airflow_batchext.emulator.account.job_records import (
     state_at,
     until,
 )
-from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState, node_at
+from airflow_batchext.emulator.account.lifecycle import NodeState, States
 from airflow_batchext.emulator.account.work import TaskRun, takes_tasks
 from airflow_batchext.emulator.scenario import seconds
 
@@ -267,12 +267,9 @@ class Scheduler:
 
 def _open_nodes(pool: Pool, now: datetime) -> Iterator[Node]:
     """Yield the nodes that take tasks, in the order of allocation."""
-    known: dict[int, NodeNow | None] = {}
+    states = States(now)
     for node in pool.nodes.values():
-        key = id(node.history)
-        if key not in known:
-            known[key] = node_at(node.history, now)
-        state = known[key]
+        state = states.of(node.history)
         if state is not None and takes_tasks(state, node.work):
             yield node
 

@@ -10,10 +10,9 @@ from urllib.parse import quote
 
 from airflow_batchext.emulator.data.queries import filter_of, page, parameter, selection
 from airflow_batchext.emulator.wire.errors import not_modelled
-from airflow_batchext.emulator.wire.http import Answer, Call, Handler, Json, http_time
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, http_time
 
 T = TypeVar("T")
-Route = tuple[str, str, Handler]
 CONTENT_TYPE = "application/json; odata=minimalmetadata"
 _ENTITIES = "Microsoft.Azure.Batch.Protocol.Entities"
 
@@ -67,6 +66,11 @@ def items_answer(
     return Answer(200, body, chunked=True)
 
 
+def bodies_answer(call: Call, kind: str, bodies: Sequence[Json], key: str = "id") -> Answer:
+    """A page of what is written already, in the order of a member."""
+    return items_answer(call, kind, bodies, lambda body: str(body[key]), lambda body: body, lambda body: body)
+
+
 def _keeper(
     call: Call,
     kind: str,
@@ -90,6 +94,11 @@ def entity_answer(call: Call, entity: str, body: Json, headers: Mapping[str, str
     """An answer that is not kept."""
     metadata = {"odata.metadata": f"{call.base}/$metadata#{_ENTITIES}.{entity}"}
     return Answer(200, {**metadata, **body}, headers or {}, chunked=True)
+
+
+def created(url: str, of: Versioned) -> Answer:
+    """The answer to the creation of something, which is at ``url`` now."""
+    return Answer(201, headers={"DataServiceId": url, "Location": url, **validators(of)}, chunked=True)
 
 
 def done(call: Call, status: int, of: Versioned | None = None) -> Answer:

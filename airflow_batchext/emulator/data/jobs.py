@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.emulator.data.answers import (
+    bodies_answer,
     check_expand,
+    created,
     done,
     element_answer,
     items_answer,
@@ -23,14 +25,13 @@ from airflow_batchext.emulator.documents.job import (
 )
 from airflow_batchext.emulator.documents.job_schema import JOB_DISABLE, JOB_TERMINATE, TASKS
 from airflow_batchext.emulator.wire.errors import RefusedError, not_modelled, refusal
-from airflow_batchext.emulator.wire.http import Answer, Call, Json, utc_now, wire_time
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route, utc_now, wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_batchext.emulator.account.account import Account
     from airflow_batchext.emulator.account.job_records import Job, Task
-    from airflow_batchext.emulator.data.answers import Route
 
 _MOST_TASKS = 100
 
@@ -72,13 +73,12 @@ class JobOperations:
         name, document = read_job(call.json())
         job = self._jobs.create(name, document)
         # Not the id of the job: recorded traffic has this, whatever the job is called.
-        url = f"{call.base}/jobs/job-1"
-        return Answer(201, headers={"DataServiceId": url, "Location": url, **validators(job)}, chunked=True)
+        return created(f"{call.base}/jobs/job-1", job)
 
     def _list(self, call: Call) -> Answer:
         check_expand(call)
         bodies = [job_body(job, call.base, self._account.now()) for job in self._jobs.all()]
-        return items_answer(call, "jobs", bodies, _id, _itself, _itself)
+        return bodies_answer(call, "jobs", bodies)
 
     def _get(self, call: Call) -> Answer:
         check_expand(call)
@@ -132,8 +132,7 @@ class JobOperations:
         job = self._jobs.job(call.params["job"])
         name, document = read_task(call.json(), job.document)
         task = self._jobs.add(job.id, name, document)
-        url = _url(call, job, task)
-        return Answer(201, headers={"DataServiceId": url, "Location": url, **validators(task)}, chunked=True)
+        return created(_url(call, job, task), task)
 
     def _add_tasks(self, call: Call) -> Answer:
         job = self._jobs.job(call.params["job"])
@@ -170,14 +169,11 @@ class JobOperations:
         check_expand(call)
         job, now = self._jobs.job(call.params["job"]), self._account.now()
         tasks = sorted(job.tasks.values(), key=lambda task: task.id)
-        return items_answer(
-            call,
-            "tasks",
-            tasks,
-            lambda task: task.id,
-            lambda task: task_body(job, task, call.base, now),
-            lambda task: task_body(job, task, call.base, now),
-        )
+
+        def write(task: Task) -> Json:
+            return task_body(job, task, call.base, now)
+
+        return items_answer(call, "tasks", tasks, lambda task: task.id, write, write)
 
     def _get_task(self, call: Call) -> Answer:
         check_expand(call)
@@ -213,21 +209,11 @@ class JobOperations:
         return job
 
     def _task(self, call: Call, *, is_read: bool = False) -> tuple[Job, Task]:
-        job, task = (
-            self._jobs.job(call.params["job"]),
-            self._jobs.task(call.params["job"], call.params["task"]),
-        )
+        job = self._jobs.job(call.params["job"])
+        task = self._jobs.task(job.id, call.params["task"])
         check_conditions(call, task.etag, task.modified, is_read=is_read)
         return job, task
 
 
 def _url(call: Call, job: Job, task: Task) -> str:
     return f"{call.base}/jobs/{job.id}/tasks/{task.id}"
-
-
-def _id(body: Json) -> str:
-    return str(body["id"])
-
-
-def _itself(body: Any) -> Any:
-    return body

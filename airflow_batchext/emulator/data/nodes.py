@@ -18,7 +18,7 @@ from airflow_batchext.emulator.data.extension_bodies import extension_body
 from airflow_batchext.emulator.documents.codec import bad, missing
 from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION
 from airflow_batchext.emulator.wire.errors import refusal
-from airflow_batchext.emulator.wire.http import Answer, Call, Json, ticks, wire_time
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route, ticks, wire_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from airflow_batchext.emulator.account.account import Account
     from airflow_batchext.emulator.account.nodes import Option
     from airflow_batchext.emulator.account.pools import Pool, VisibleNode
-    from airflow_batchext.emulator.data.answers import Route
 
 _REBOOT_OPTIONS = ("requeue", "terminate", "taskcompletion", "retaineddata")
 _REFUSED = {

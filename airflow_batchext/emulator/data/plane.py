@@ -17,7 +17,13 @@ from airflow_batchext.emulator.data.pools import PoolOperations
 from airflow_batchext.emulator.data.queries import parameter
 from airflow_batchext.emulator.login import permissions, shared_key
 from airflow_batchext.emulator.login.tokens import BATCH, TokenError, Tokens
-from airflow_batchext.emulator.wire.errors import RefusedError, data_body, not_modelled, refusal
+from airflow_batchext.emulator.wire.errors import (
+    RefusedError,
+    bad_parameter,
+    data_body,
+    not_modelled,
+    refusal,
+)
 from airflow_batchext.emulator.wire.http import Answer, Call, Router, utc_now, wire_time
 
 if TYPE_CHECKING:
@@ -33,22 +39,19 @@ class DataPlane:
         """Serve that account."""
         self._account = account
         self._tokens = tokens
-        self._router = Router()
-        for operations in (PoolOperations(account), NodeOperations(account), JobOperations(account)):
-            for method, template, handler in operations.routes():
-                self._router.add(method, template, handler)
+        operations = (PoolOperations(account), NodeOperations(account), JobOperations(account))
+        self._router = Router(*(each.routes() for each in operations))
 
     def answer(self, call: Call) -> Answer:
         """Answer a call, refusals included."""
         try:
             self._authenticate(call)
             self._check_version(call)
-            found = self._router.find(call.method, call.raw_path)
-            if found is None:
+            answering = self._router.find(call)
+            if answering is None:
                 raise not_modelled(f"{call.method} {call.path} of the data plane")
-            handler, params = found
             with self._account.lock:
-                answer = handler(replace(call, params=params))
+                answer = answering()
         except RefusedError as problem:
             body = data_body(problem, call.base, call.request_id, wire_time(utc_now()))
             answer = Answer(problem.status, None if problem.status == 304 else body, problem.headers)
@@ -96,9 +99,4 @@ class DataPlane:
             raise refusal("UnsupportedRequestVersion", Reason=f"The version '{version[:50]}' is not known")
         timeout = parameter(call, "timeout")
         if timeout is not None and not timeout.isdecimal():
-            raise refusal(
-                "InvalidQueryParameterValue",
-                QueryParameterName="timeout",
-                QueryParameterValue=timeout[:50],
-                Reason="A number of seconds is expected",
-            )
+            raise bad_parameter("timeout", timeout, "A number of seconds is expected")

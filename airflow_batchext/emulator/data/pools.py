@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.account.nodes import option_of
 from airflow_batchext.emulator.data.answers import (
+    bodies_answer,
     check_expand,
+    created,
     done,
     element_answer,
     entity_answer,
@@ -32,14 +34,13 @@ from airflow_batchext.emulator.documents.pool_schema import (
     DATA_RESIZE,
 )
 from airflow_batchext.emulator.wire.errors import refusal
-from airflow_batchext.emulator.wire.http import Answer, Call, Json
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_batchext.emulator.account.account import Account
     from airflow_batchext.emulator.account.pools import Pool
-    from airflow_batchext.emulator.data.answers import Route
     from airflow_batchext.emulator.documents.schema import Object
 
 _MOST_REMOVED = 100
@@ -79,7 +80,7 @@ class PoolOperations:
         check_expand(call)
         pools = sorted(self._account.pools(), key=lambda pool: pool.name)
         bodies = [self._body(call, pool) for pool in pools]
-        return items_answer(call, "pools", bodies, _id, _itself, _itself)
+        return bodies_answer(call, "pools", bodies)
 
     def _get(self, call: Call) -> Answer:
         check_expand(call)
@@ -106,33 +107,22 @@ class PoolOperations:
                     "lowPriority": counts_body(states[False], version),
                 }
             )
-        return items_answer(
-            call, "poolnodecounts", bodies, lambda body: str(body["poolId"]), _itself, _itself
-        )
+        return bodies_answer(call, "poolnodecounts", bodies, "poolId")
 
     def _images(self, call: Call) -> Answer:
-        numbered = list(enumerate(IMAGES))
-        return items_answer(
-            call,
-            "supportedimages",
-            numbered,
-            lambda item: f"{item[0]:04d}",
-            lambda item: item[1],
-            lambda item: item[1],
-        )
+        write = IMAGES.__getitem__
+        return items_answer(call, "supportedimages", range(len(IMAGES)), "{:04d}".format, write, write)
 
     def _usage(self, call: Call) -> Answer:
         """Nothing was used, as the recordings have it."""
-        nothing: list[Json] = []
-        return items_answer(call, "poolusagemetrics", nothing, _id, _itself, _itself)
+        return bodies_answer(call, "poolusagemetrics", [])
 
     # --- changing ------------------------------------------------------------------------------------------
 
     def _create(self, call: Call) -> Answer:
         name, definition = read_data(call.json())
         pool = self._account.create_pool(name, definition)
-        url = f"{call.base}/pools/{pool.name}"
-        return Answer(201, headers={"DataServiceId": url, "Location": url, **validators(pool)}, chunked=True)
+        return created(f"{call.base}/pools/{pool.name}", pool)
 
     def _patch(self, call: Call) -> Answer:
         pool = self._existing(call)
@@ -234,15 +224,3 @@ class PoolOperations:
 def _read(schema: Object, call: Call) -> Json:
     document: Json = Reader("data").read(schema, call.json(), "")
     return document
-
-
-def _id(body: Json) -> str:
-    return str(body["id"])
-
-
-def _pool_id(body: Json) -> str:
-    return str(body["poolId"])
-
-
-def _itself(body: Any) -> Any:
-    return body

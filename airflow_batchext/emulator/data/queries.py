@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow_batchext.emulator.account.lifecycle import NodeState
 from airflow_batchext.emulator.documents.job_schema import JOB, TASK
 from airflow_batchext.emulator.documents.pool_schema import DATA_POOL
-from airflow_batchext.emulator.wire.errors import RefusedError, refusal
+from airflow_batchext.emulator.wire.errors import bad_parameter, refusal
 from airflow_batchext.emulator.wire.odata import Kind, Test, read_filter
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def selection(call: Call, kind: str) -> Callable[[Json], Json]:
     names = [name.strip() for name in wanted.split(",")]
     for name in names:
         if name and name not in _FIELDS[kind]:
-            raise _bad_parameter("$select", wanted, f"There is no property '{name}'")
+            raise bad_parameter("$select", wanted, f"There is no property '{name}'")
     return lambda body: {name: value for name, value in body.items() if name in names}
 
 
@@ -150,7 +150,7 @@ def filter_of(call: Call, kind: str) -> Test | None:
         return None
     for word in _STATES.findall(text):
         if kind in _WORDS and word.lower() not in _WORDS[kind]:
-            raise _bad_parameter("$filter", text, f"There is no state '{word}'")
+            raise bad_parameter("$filter", text, f"There is no state '{word}'")
     return read_filter(text, _FILTERS[kind])
 
 
@@ -193,10 +193,10 @@ def _page_size(text: str | None) -> int:
     if text is None:
         return _LARGEST_PAGE
     if not re.match(r"^-?\d{1,9}$", text):
-        raise _bad_parameter("maxresults", text, "A number is expected")
+        raise bad_parameter("maxresults", text, "A number is expected")
     size = int(text)
     if size < 1:
-        raise _bad_parameter("maxresults", text, "MaxResults cannot be less than 1")
+        raise bad_parameter("maxresults", text, "MaxResults cannot be less than 1")
     if size > _LARGEST_PAGE:
         raise refusal(
             "OutOfRangeQueryParameterValue",
@@ -219,13 +219,4 @@ def _read_token(token: str) -> str:
             return base64.b64decode(match["key"], validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             pass
-    raise _bad_parameter("$skiptoken", token, "This is not a token that the service gave")
-
-
-def _bad_parameter(name: str, value: str, reason: str) -> RefusedError:
-    return refusal(
-        "InvalidQueryParameterValue",
-        QueryParameterName=name,
-        QueryParameterValue=value[:200],
-        Reason=reason,
-    )
+    raise bad_parameter("$skiptoken", token, "This is not a token that the service gave")

@@ -11,6 +11,7 @@ import re
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from airflow_batchext.emulator.documents.codec import Plane, Reader, bad, missing
 from airflow_batchext.emulator.documents.pool_schema import (
@@ -27,7 +28,7 @@ from airflow_batchext.emulator.wire.http import Json, write_duration
 POOL_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 _DEFAULT_TIMEOUT = timedelta(minutes=15)
 _MIN_TIMEOUT = timedelta(minutes=5)
-_ALWAYS_UPDATABLE = ("metadata", "startTask", "applicationPackages", "targetNodeCommunicationMode")
+ALWAYS_UPDATABLE = ("metadata", "startTask", "applicationPackages", "targetNodeCommunicationMode")
 _MAX_INTERVAL = timedelta(hours=168)
 _COMPUTE = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Compute"
 _GALLERY = f"{_COMPUTE}/galleries/{{galleryName}}/images/{{galleryImageName}}"
@@ -136,7 +137,6 @@ def read_data(body: Json) -> tuple[str, PoolDefinition]:
         dedicated=document.get("targetDedicatedNodes", 0),
         low_priority=document.get("targetLowPriorityNodes", 0),
         timeout=document.get("resizeTimeout"),
-        deallocation=None,
         formula=formula if is_auto else None,
         interval=document.get("autoScaleEvaluationInterval"),
     )
@@ -159,7 +159,7 @@ def read_patch(body: Json, existing: PoolDefinition, *, is_empty: bool) -> PoolD
     )
     for name in changes:
         is_same = definition.properties[name] == existing.properties.get(name)
-        if name not in _ALWAYS_UPDATABLE and not is_empty and not is_same:
+        if name not in ALWAYS_UPDATABLE and not is_empty and not is_same:
             raise refusal("PropertyCannotBeUpdated", PropertyName=name)
     _check(definition, "data")
     return definition
@@ -278,36 +278,24 @@ def _client_id(identity: str) -> str:
     return str(uuid.uuid5(_IDENTITY_NAMESPACE, f"client {identity.casefold()}"))
 
 
-def _scale(
-    plane: Plane,
-    *,
-    dedicated: int,
-    low_priority: int,
-    timeout: timedelta | None,
-    deallocation: str | None,
-    formula: str | None,
-    interval: timedelta | None,
-) -> Scale:
+def _scale(plane: Plane, **given: Any) -> Scale:
+    """The scale settings, checked; what is None is left to the default."""
+    scale = Scale(**{name: value for name, value in given.items() if value is not None})
     prefix = "properties.scaleSettings.fixedScale." if plane == "management" else ""
-    counts = (("targetDedicatedNodes", dedicated), ("targetLowPriorityNodes", low_priority))
+    counts = (("targetDedicatedNodes", scale.dedicated), ("targetLowPriorityNodes", scale.low_priority))
     for name, count in counts:
         if count < 0:
             raise bad(prefix + name, count, "The value must not be negative", plane)
-    if timeout is not None and timeout < _MIN_TIMEOUT:
-        raise bad(f"{prefix}resizeTimeout", write_duration(timeout), "The minimum value is 5 minutes", plane)
-    if interval is not None and not _MIN_TIMEOUT <= interval <= _MAX_INTERVAL:
+    if scale.timeout < _MIN_TIMEOUT:
+        shortest = "The minimum value is 5 minutes"
+        raise bad(f"{prefix}resizeTimeout", write_duration(scale.timeout), shortest, plane)
+    if not _MIN_TIMEOUT <= scale.interval <= _MAX_INTERVAL:
         name = "autoScaleEvaluationInterval"
         if plane == "management":
             name = "properties.scaleSettings.autoScale.evaluationInterval"
-        raise bad(name, write_duration(interval), "The value must be from 5 minutes to 168 hours", plane)
-    return Scale(
-        dedicated,
-        low_priority,
-        timeout or _DEFAULT_TIMEOUT,
-        deallocation,
-        formula,
-        interval or _DEFAULT_TIMEOUT,
-    )
+        reason = "The value must be from 5 minutes to 168 hours"
+        raise bad(name, write_duration(scale.interval), reason, plane)
+    return scale
 
 
 def _check(definition: PoolDefinition, plane: Plane) -> None:

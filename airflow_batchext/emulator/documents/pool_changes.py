@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.emulator.documents.codec import write
-from airflow_batchext.emulator.documents.pool import PoolDefinition, read_management
+from airflow_batchext.emulator.documents.pool import ALWAYS_UPDATABLE, PoolDefinition, read_management
 from airflow_batchext.emulator.documents.pool_schema import MANAGEMENT
 from airflow_batchext.emulator.wire.errors import refusal
 from airflow_batchext.emulator.wire.http import Json, write_duration
@@ -13,7 +13,6 @@ from airflow_batchext.emulator.wire.http import Json, write_duration
 if TYPE_CHECKING:
     from airflow_batchext.emulator.scenario import Answers
 
-_ALWAYS = ("metadata", "startTask", "applicationPackages", "targetNodeCommunicationMode")
 _EMPTY_SINCE = "2024-07-01"
 """From this version on the management plane lets most members of a pool without nodes be changed."""
 
@@ -42,7 +41,7 @@ def check_change(
         return
     before, after = existing.properties, definition.properties
     for name in dict.fromkeys((*after, *before)):
-        if name in _ALWAYS or before.get(name) == after.get(name):
+        if name in ALWAYS_UPDATABLE or before.get(name) == after.get(name):
             continue
         keeps_extensions = name != "deploymentConfiguration" or existing.extensions == definition.extensions
         if allowed == "changes but for extensions" and keeps_extensions:

@@ -341,15 +341,7 @@ DATA_PROPERTIES = Object(
     required=("applicationPackages", "metadata"),
 )
 """What ``updateproperties`` replaces."""
-DATA_RESIZE = Object(
-    "PoolResizeParameter",
-    {
-        "targetDedicatedNodes": INTEGER,
-        "targetLowPriorityNodes": INTEGER,
-        "resizeTimeout": DURATION,
-        "nodeDeallocationOption": DEALLOCATION,
-    },
-)
+DATA_RESIZE = Object("PoolResizeParameter", FIXED_SCALE.members)
 DATA_AUTO_SCALE = Object(
     "PoolEnableAutoScaleParameter", {"autoScaleFormula": TEXT, "autoScaleEvaluationInterval": DURATION}
 )

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from airflow_batchext.emulator.wire.http import Answer, Call, Handler
+from airflow_batchext.emulator.wire.http import Answer, Call, Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ class ManagedIdentity:
         """Hand out those tokens; ``host`` is what the emulator listens at."""
         self._tokens, self._host = tokens, host
 
-    def routes(self) -> Iterator[tuple[str, str, Handler]]:
+    def routes(self) -> Iterator[Route]:
         """Which calls are answered here."""
         yield "GET", "/msi/token", self._called_rightly(self._app_service)
         yield "POST", "/msi/token", self._called_rightly(self._cloud_shell)

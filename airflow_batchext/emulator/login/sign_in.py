@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.login.managed_identity import ManagedIdentity
@@ -19,18 +18,14 @@ class SignIn:
 
     def __init__(self, tokens: Tokens, host: str) -> None:
         """Hand out those tokens; ``host`` is what the emulator listens at."""
-        self.router = Router()
-        for endpoint in (TokenEndpoint(tokens), ManagedIdentity(tokens, host)):
-            for method, template, handler in endpoint.routes():
-                self.router.add(method, template, handler)
+        self._router = Router(TokenEndpoint(tokens).routes(), ManagedIdentity(tokens, host).routes())
 
     def answer(self, call: Call) -> Answer:
         """Answer a call, refusals included."""
-        found = self.router.find(call.method, call.raw_path)
+        answering = self._router.find(call)
         try:
-            if found is None:
+            if answering is None:
                 raise refusal("NotImplemented", message=f"The emulator has no {call.method} {call.path}")
-            handler, params = found
-            return handler(replace(call, params=params))
+            return answering()
         except RefusedError as problem:
             return Answer(problem.status, {"error": "server_error", "error_description": problem.message})

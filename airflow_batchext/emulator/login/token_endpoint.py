@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from airflow_batchext.emulator.login.assertions import AssertionProblem
 from airflow_batchext.emulator.wire.errors import not_modelled
-from airflow_batchext.emulator.wire.http import Answer, Call, Handler, utc_now
+from airflow_batchext.emulator.wire.http import Answer, Call, Route, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ class TokenEndpoint:
         """Hand out those tokens."""
         self._tokens = tokens
 
-    def routes(self) -> Iterator[tuple[str, str, Handler]]:
+    def routes(self) -> Iterator[Route]:
         """Which calls are answered here."""
         for version in ("", "/v2.0"):
             yield "GET", f"/{{tenant}}{version}/.well-known/openid-configuration", self._discovery

@@ -16,7 +16,7 @@ from airflow_batchext.emulator.management.bodies import (
 )
 from airflow_batchext.emulator.management.sizes import SIZES
 from airflow_batchext.emulator.wire.errors import not_modelled, refusal
-from airflow_batchext.emulator.wire.http import Answer, Call, Handler, Json
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ class AccountOperations:
         self._tokens = tokens
         self._host = host
 
-    def routes(self) -> Iterator[tuple[str, str, Handler]]:
+    def routes(self) -> Iterator[Route]:
         """Which calls are answered here."""
         yield "GET", "/metadata/endpoints", self._cloud
         yield "GET", "/subscriptions", self._list_subscriptions

@@ -57,10 +57,8 @@ class ManagementPlane:
         self._tokens = tokens
         self._used = dict.fromkeys(_HOURLY, 0)
         self._buckets = throttling.Buckets(time.monotonic)
-        self._router = Router()
-        for operations in (AccountOperations(account, tokens, host), PoolOperations(account)):
-            for method, template, handler in operations.routes():
-                self._router.add(method, template, handler)
+        about_account, about_pools = AccountOperations(account, tokens, host), PoolOperations(account)
+        self._router = Router(about_account.routes(), about_pools.routes())
 
     def answer(self, call: Call) -> Answer:
         """Answer a call, refusals included."""
@@ -73,12 +71,11 @@ class ManagementPlane:
             self._check_scope(call)
             if claims is not None:
                 self._authorize(call, claims)
-            found = self._router.find(call.method, call.raw_path)
-            if found is None:
+            answering = self._router.find(call)
+            if answering is None:
                 raise not_modelled(f"{call.method} {call.path} of the management plane")
-            handler, params = found
             with self._account.lock:
-                answer = handler(replace(call, params=params))
+                answer = answering()
         except RefusedError as problem:
             body = management_body(problem, call.request_id, wire_time(utc_now()))
             answer = Answer(problem.status, body, problem.headers)

@@ -16,7 +16,7 @@ from airflow_batchext.emulator.documents.pool_schema import MANAGEMENT, MANAGEME
 from airflow_batchext.emulator.management.account import ACCOUNT
 from airflow_batchext.emulator.management.bodies import account_id, pool_body
 from airflow_batchext.emulator.wire.errors import refusal
-from airflow_batchext.emulator.wire.http import Answer, Call, Handler, Json, http_time
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route, http_time
 from airflow_batchext.emulator.wire.odata import read_filter
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class PoolOperations:
         """Work on that account."""
         self._account = account
 
-    def routes(self) -> Iterator[tuple[str, str, Handler]]:
+    def routes(self) -> Iterator[Route]:
         """Which calls are answered here."""
         pool = f"{ACCOUNT}/pools/{{pool}}"
         yield "GET", f"{ACCOUNT}/pools", self._list

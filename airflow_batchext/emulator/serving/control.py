@@ -8,19 +8,18 @@ replace the scenario, and let something happen to a pool or a node.
 from __future__ import annotations
 
 import hmac
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.emulator.scenario import Scenario
 from airflow_batchext.emulator.wire.errors import RefusedError
-from airflow_batchext.emulator.wire.http import Answer, Call, Json, Router, read_json, wire_time
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route, Router, read_json, wire_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_batchext.emulator.account.account import Account
-    from airflow_batchext.emulator.faults import Fault, Faults
+    from airflow_batchext.emulator.faults import Faults
 
 HAPPENINGS = (
     "preempt_node",
@@ -43,17 +42,17 @@ class Control:
         self._account = account
         self._faults = faults
         self._put = put
-        self.router = Router()
-        for method, template, handler in (
-            ("GET", "/emulator", self._describe),
-            ("POST", "/emulator/clock", self._advance),
-            ("GET", "/emulator/faults", self._list_faults),
-            ("POST", "/emulator/faults", self._add_faults),
-            ("DELETE", "/emulator/faults", self._clear_faults),
-            ("PUT", "/emulator/scenario", self._put_scenario),
-            ("POST", "/emulator/account/{happening}", self._happen),
-        ):
-            self.router.add(method, template, handler)
+        self._router = Router(self.routes())
+
+    def routes(self) -> Iterator[Route]:
+        """Which calls are answered here."""
+        yield "GET", "/emulator", self._describe
+        yield "POST", "/emulator/clock", self._advance
+        yield "GET", "/emulator/faults", self._list_faults
+        yield "POST", "/emulator/faults", self._add_faults
+        yield "DELETE", "/emulator/faults", self._clear_faults
+        yield "PUT", "/emulator/scenario", self._put_scenario
+        yield "POST", "/emulator/account/{happening}", self._happen
 
     def answer(self, call: Call) -> Answer:
         """Answer a call, refusals included."""
@@ -62,12 +61,11 @@ class Control:
             key.strip().encode(), self._account.keys["primary"].encode()
         ):
             return _refused(401, "send the primary key of the account: 'Authorization: Key …'")
-        found = self.router.find(call.method, call.raw_path)
-        if found is None:
+        answering = self._router.find(call)
+        if answering is None:
             return _refused(404, f"there is no {call.method} {call.path}")
-        handler, params = found
         try:
-            return handler(replace(call, params=params))
+            return answering()
         except RefusedError as problem:
             return _refused(problem.status, str(problem))
         except (ValueError, TypeError, OverflowError) as problem:
@@ -92,7 +90,8 @@ class Control:
     def _list_faults(self, call: Call) -> Answer:
         fired = [
             {
-                "fault": fired.fault.model_dump(exclude_defaults=True) | {"action": _action(fired.fault)},
+                "fault": fired.fault.model_dump(exclude_defaults=True)
+                | {"action": getattr(fired.fault, "action", "")},
                 "plane": fired.plane,
                 "method": fired.method,
                 "path": fired.path,
@@ -131,11 +130,6 @@ def _body(call: Call) -> Json:
     if not isinstance(body, dict):
         raise TypeError("a JSON object is expected")
     return body
-
-
-def _action(fault: Fault) -> str:
-    action: str = getattr(fault, "action", "")
-    return action
 
 
 def _refused(status: int, message: str) -> Answer:

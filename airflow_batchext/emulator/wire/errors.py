@@ -176,6 +176,12 @@ def refusal(
     )
 
 
+def bad_parameter(name: str, value: str, reason: str) -> RefusedError:
+    """The refusal of a parameter of the query."""
+    values = {"QueryParameterName": name, "QueryParameterValue": value[:200], "Reason": reason}
+    return refusal("InvalidQueryParameterValue", values=values)
+
+
 def front_door(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> RefusedError:

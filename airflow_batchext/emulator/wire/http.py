@@ -10,14 +10,15 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
-from airflow_batchext.emulator.wire.errors import RefusedError, refusal
+from airflow_batchext.emulator.wire.errors import refusal
 
 Json = dict[str, Any]
 
@@ -126,26 +127,31 @@ class Answer:
 
 
 Handler = Callable[[Call], Answer]
+#: Method, path (``/pools/{pool}``) and what answers such a call.
+Route = tuple[str, str, Handler]
 
 
 class Router:
     """Finds the handler of a method and path. Paths are compared without regard to case, as Azure does."""
 
-    def __init__(self) -> None:
-        """Start without routes."""
-        self._routes: list[tuple[str, re.Pattern[str], Handler]] = []
+    def __init__(self, *tables: Iterable[Route]) -> None:
+        """Know these routes; the first that fits counts."""
+        self._routes = [
+            (method, _pattern(template), handler) for table in tables for method, template, handler in table
+        ]
 
-    def add(self, method: str, template: str, handler: Handler) -> None:
-        """Route ``/pools/{pool}`` and the like to a handler."""
-        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template.replace(".", r"\."))
-        self._routes.append((method, re.compile(f"^{pattern}/?$", re.IGNORECASE), handler))
-
-    def find(self, method: str, raw_path: str) -> tuple[Handler, dict[str, str]] | None:
-        """The handler and the decoded parameters of the path."""
-        for known, pattern, handler in self._routes:
-            if known == method and (match := pattern.match(raw_path)):
-                return handler, {name: unquote(value) for name, value in match.groupdict().items()}
+    def find(self, call: Call) -> Callable[[], Answer] | None:
+        """What answers a call, told the decoded parameters of its path."""
+        for method, pattern, handler in self._routes:
+            if method == call.method and (match := pattern.match(call.raw_path)):
+                params = {name: unquote(value) for name, value in match.groupdict().items()}
+                return partial(handler, replace(call, params=params))
         return None
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template.replace(".", r"\."))
+    return re.compile(f"^{pattern}/?$", re.IGNORECASE)
 
 
 def new_id() -> str:
@@ -175,9 +181,7 @@ def wire_time(time: datetime) -> str:
 
 def http_time(time: datetime) -> str:
     """Write a time for an HTTP header. The names are English whatever the locale."""
-    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[time.weekday()]
-    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-    return f"{day}, {time:%d} {months[time.month - 1]} {time:%Y %H:%M:%S} GMT"
+    return format_datetime(time.astimezone(UTC), usegmt=True)
 
 
 def etag_of(modified: datetime) -> str:
@@ -242,22 +246,3 @@ def write_duration(duration: timedelta) -> str:
     if not days and not clock:
         return "PT0S"
     return f"P{days}T{clock}" if clock else f"P{days}"
-
-
-__all__ = [
-    "Answer",
-    "Call",
-    "Handler",
-    "Json",
-    "RefusedError",
-    "Router",
-    "etag_of",
-    "http_time",
-    "new_id",
-    "read_duration",
-    "read_json",
-    "ticks",
-    "utc_now",
-    "wire_time",
-    "write_duration",
-]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from airflow_batchext.emulator.wire.errors import RefusedError, not_modelled, refusal
+from airflow_batchext.emulator.wire.errors import RefusedError, bad_parameter, not_modelled
 
 Kind = Literal["text", "time", "number", "boolean", "object"]
 Test = Callable[[Mapping[str, Any]], bool]
@@ -172,12 +172,7 @@ class _Parser:
         return self._tokens.pop(0)
 
     def _bad(self, reason: str) -> RefusedError:
-        return refusal(
-            "InvalidQueryParameterValue",
-            QueryParameterName="$filter",
-            QueryParameterValue=self._text[:200],
-            Reason=f"The filter is not valid: {reason}",
-        )
+        return bad_parameter("$filter", self._text, f"The filter is not valid: {reason}")
 
 
 def _look_up(item: Mapping[str, Any], path: str) -> Any:

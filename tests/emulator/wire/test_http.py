@@ -106,13 +106,13 @@ def test_a_query_is_decoded_and_the_first_of_a_key_counts() -> None:
 
 
 def test_paths_are_found_without_regard_to_case_and_decoded() -> None:
-    router = Router()
-    router.add("GET", "/pools/{pool}/nodes.x", lambda call: Answer(200))
-    found = router.find("GET", "/POOLS/a%2Fb/nodes.x")
-    assert found is not None
-    assert found[1] == {"pool": "a/b"}
-    assert router.find("POST", "/pools/a/nodes.x") is None
-    assert router.find("GET", "/pools/a/nodesyx") is None
+    other = [("GET", "/jobs", lambda call: Answer(500))]
+    router = Router(other, [("GET", "/pools/{pool}/nodes.x", lambda call: Answer(200, dict(call.params)))])
+    answering = router.find(call(raw_path="/POOLS/a%2Fb/nodes.x"))
+    assert answering is not None
+    assert answering() == Answer(200, {"pool": "a/b"})
+    assert router.find(call(method="POST", raw_path="/pools/a/nodes.x")) is None
+    assert router.find(call(raw_path="/pools/a/nodesyx")) is None
 
 
 def test_a_call_shows_neither_its_body_nor_its_headers() -> None:
