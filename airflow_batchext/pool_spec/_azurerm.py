@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from airflow_batchext.loose_json.documents import at, is_list
 from airflow_batchext.pool_spec._members import MACHINE
+from airflow_batchext.pool_spec._snake import in_camel_case
 
 _REQUIRED: Final = (
     *("name", "resource_group_name", "account_name", "vm_size", "node_agent_sku_id"),
@@ -172,34 +173,30 @@ def _ports(value: Any) -> dict[str, Any]:
     return {"frontendPortRangeStart": first, "frontendPortRangeEnd": last}
 
 
+def _same(*names: str) -> dict[str, _Rule]:
+    """Attributes that ARM calls so too, in its own spelling."""
+    return {name: in_camel_case(name) for name in names}
+
+
 _REGISTRY: Final[Mapping[str, _Rule]] = {
-    "registry_server": "registryServer",
+    **_same("registry_server", "password"),
     "user_name": "username",
-    "password": "password",
     "user_assigned_identity_id": _identity_of("identityReference"),
 }
-_MOUNTED: Final = {"relative_mount_path": "relativeMountPath", "mount_options": "mountOptions"}
+_MOUNTED: Final = _same("relative_mount_path", "mount_options")
 _START_TASK: Final[Mapping[str, _Rule]] = {
-    "command_line": "commandLine",
-    "wait_for_success": "waitForSuccess",
+    **_same("command_line", "wait_for_success"),
     "task_retry_maximum": "maxTaskRetryCount",
     "common_environment_properties": _named("environmentSettings"),
     "user_identity": _Block(
         "userIdentity",
-        {
-            "user_name": "userName",
-            "auto_user": _Block("autoUser", {"elevation_level": "elevationLevel", "scope": "scope"}),
-        },
+        {**_same("user_name"), "auto_user": _Block("autoUser", _same("elevation_level", "scope"))},
     ),
     "resource_file": _Block(
         "resourceFiles",
         {
-            "auto_storage_container_name": "autoStorageContainerName",
-            "blob_prefix": "blobPrefix",
-            "file_mode": "fileMode",
-            "file_path": "filePath",
-            "http_url": "httpUrl",
-            "storage_container_url": "storageContainerUrl",
+            **_same("auto_storage_container_name", "blob_prefix", "file_mode", "file_path", "http_url"),
+            **_same("storage_container_url"),
             "user_assigned_identity_id": _identity_of("identityReference"),
         },
         is_list=True,
@@ -207,87 +204,55 @@ _START_TASK: Final[Mapping[str, _Rule]] = {
     "container": _Block(
         "containerSettings",
         {
-            "image_name": "imageName",
+            **_same("image_name", "working_directory"),
             "run_options": "containerRunOptions",
-            "working_directory": "workingDirectory",
             "registry": _Block("registry", _REGISTRY),
         },
     ),
 }
+_RULE: Final = _same("access", "priority", "source_address_prefix", "source_port_ranges")
 _NETWORK: Final[Mapping[str, _Rule]] = {
-    "subnet_id": "subnetId",
-    "dynamic_vnet_assignment_scope": "dynamicVnetAssignmentScope",
+    **_same("subnet_id", "dynamic_vnet_assignment_scope"),
     "accelerated_networking_enabled": "enableAcceleratedNetworking",
     "public_ips": "publicIPAddressConfiguration.ipAddressIds",
     "public_address_provisioning_type": "publicIPAddressConfiguration.provision",
     "endpoint_configuration": _Block(
         "endpointConfiguration.inboundNatPools",
         {
-            "name": "name",
-            "protocol": "protocol",
-            "backend_port": "backendPort",
+            **_same("name", "protocol", "backend_port"),
             "frontend_port_range": _ports,
-            "network_security_group_rules": _Block(
-                "networkSecurityGroupRules",
-                {
-                    "access": "access",
-                    "priority": "priority",
-                    "source_address_prefix": "sourceAddressPrefix",
-                    "source_port_ranges": "sourcePortRanges",
-                },
-                is_list=True,
-            ),
+            "network_security_group_rules": _Block("networkSecurityGroupRules", _RULE, is_list=True),
         },
         is_list=True,
     ),
 }
 _EXTENSION: Final[Mapping[str, _Rule]] = {
-    "name": "name",
-    "publisher": "publisher",
-    "type": "type",
-    "type_handler_version": "typeHandlerVersion",
-    "auto_upgrade_minor_version": "autoUpgradeMinorVersion",
+    **_same("name", "publisher", "type", "type_handler_version", "auto_upgrade_minor_version"),
+    **_same("provision_after_extensions"),
     "automatic_upgrade_enabled": "enableAutomaticUpgrade",
     "settings_json": _parsed("settings"),
     "protected_settings": _parsed("protectedSettings"),
-    "provision_after_extensions": "provisionAfterExtensions",
 }
 _USER: Final[Mapping[str, _Rule]] = {
-    "name": "name",
-    "password": "password",
-    "elevation_level": "elevationLevel",
-    "linux_user_configuration": _Block(
-        "linuxUserConfiguration", {"uid": "uid", "gid": "gid", "ssh_private_key": "sshPrivateKey"}
-    ),
-    "windows_user_configuration": _Block("windowsUserConfiguration", {"login_mode": "loginMode"}),
+    **_same("name", "password", "elevation_level"),
+    "linux_user_configuration": _Block("linuxUserConfiguration", _same("uid", "gid", "ssh_private_key")),
+    "windows_user_configuration": _Block("windowsUserConfiguration", _same("login_mode")),
 }
 _MOUNT: Final[Mapping[str, _Rule]] = {
     "azure_blob_file_system": _Block(
         "azureBlobFileSystemConfiguration",
         {
-            "account_name": "accountName",
-            "container_name": "containerName",
-            "relative_mount_path": "relativeMountPath",
-            "account_key": "accountKey",
-            "sas_key": "sasKey",
+            **_same("account_name", "container_name", "relative_mount_path", "account_key", "sas_key"),
+            **_same("blobfuse_options"),
             "identity_id": _identity_of("identityReference"),
-            "blobfuse_options": "blobfuseOptions",
         },
     ),
     "azure_file_share": _Block(
         "azureFileShareConfiguration",
-        {
-            **_MOUNTED,
-            "account_name": "accountName",
-            "account_key": "accountKey",
-            "azure_file_url": "azureFileUrl",
-        },
+        {**_MOUNTED, **_same("account_name", "account_key", "azure_file_url")},
     ),
-    "cifs_mount": _Block(
-        "cifsMountConfiguration",
-        {**_MOUNTED, "user_name": "userName", "source": "source", "password": "password"},
-    ),
-    "nfs_mount": _Block("nfsMountConfiguration", {**_MOUNTED, "source": "source"}),
+    "cifs_mount": _Block("cifsMountConfiguration", {**_MOUNTED, **_same("user_name", "source", "password")}),
+    "nfs_mount": _Block("nfsMountConfiguration", {**_MOUNTED, **_same("source")}),
 }
 _POOL: Final = _Block(
     "",
@@ -302,45 +267,34 @@ _POOL: Final = _Block(
         "fixed_scale": _Block(
             "properties.scaleSettings.fixedScale",
             {
-                "target_dedicated_nodes": "targetDedicatedNodes",
-                "target_low_priority_nodes": "targetLowPriorityNodes",
-                "resize_timeout": "resizeTimeout",
+                **_same("target_dedicated_nodes", "target_low_priority_nodes", "resize_timeout"),
                 "node_deallocation_method": "nodeDeallocationOption",
             },
             defaults={"target_dedicated_nodes": 1},
         ),
-        "auto_scale": _Block(
-            "properties.scaleSettings.autoScale",
-            {"formula": "formula", "evaluation_interval": "evaluationInterval"},
-        ),
+        "auto_scale": _Block("properties.scaleSettings.autoScale", _same("formula", "evaluation_interval")),
         "start_task": _Block("properties.startTask", _START_TASK),
         "network_configuration": _Block("properties.networkConfiguration", _NETWORK),
         "mount": _Block("properties.mountConfiguration", _MOUNT, is_list=True),
         "user_accounts": _Block("properties.userAccounts", _USER, is_list=True),
-        "task_scheduling_policy": _Block(
-            "properties.taskSchedulingPolicy", {"node_fill_type": "nodeFillType"}
-        ),
+        "task_scheduling_policy": _Block("properties.taskSchedulingPolicy", _same("node_fill_type")),
         "node_agent_sku_id": f"{MACHINE}.nodeAgentSkuId",
         "license_type": f"{MACHINE}.licenseType",
         "os_disk_placement": f"{MACHINE}.osDisk.ephemeralOSDiskSettings.placement",
         "storage_image_reference": _Block(
-            f"{MACHINE}.imageReference",
-            {name: name for name in ("id", "publisher", "offer", "sku", "version")},
+            f"{MACHINE}.imageReference", _same("id", "publisher", "offer", "sku", "version")
         ),
         "container_configuration": _Block(
             f"{MACHINE}.containerConfiguration",
             {
-                "type": "type",
-                "container_image_names": "containerImageNames",
+                **_same("type", "container_image_names"),
                 "container_registries": _Block("containerRegistries", _REGISTRY, is_list=True),
             },
         ),
         "data_disks": _Block(
             f"{MACHINE}.dataDisks",
             {
-                "lun": "lun",
-                "caching": "caching",
-                "disk_size_gb": "diskSizeGB",
+                **_same("lun", "caching", "disk_size_gb"),
                 "storage_account_type": "managedDisk.storageAccountType",
             },
             is_list=True,
@@ -348,15 +302,13 @@ _POOL: Final = _Block(
         ),
         "disk_encryption": lambda value: {f"{MACHINE}.diskEncryptionConfiguration.targets": _targets(value)},
         "extensions": _Block(f"{MACHINE}.extensions", _EXTENSION, is_list=True),
-        "node_placement": _Block(f"{MACHINE}.nodePlacementConfiguration", {"policy": "policy"}),
-        "windows": _Block(
-            f"{MACHINE}.windowsConfiguration", {"enable_automatic_updates": "enableAutomaticUpdates"}
-        ),
+        "node_placement": _Block(f"{MACHINE}.nodePlacementConfiguration", _same("policy")),
+        "windows": _Block(f"{MACHINE}.windowsConfiguration", _same("enable_automatic_updates")),
         "security_profile": _Block(
             f"{MACHINE}.securityProfile",
             {
+                **_same("security_type"),
                 "host_encryption_enabled": "encryptionAtHost",
-                "security_type": "securityType",
                 "secure_boot_enabled": "uefiSettings.secureBootEnabled",
                 "vtpm_enabled": "uefiSettings.vTpmEnabled",
             },

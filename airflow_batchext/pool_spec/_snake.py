@@ -65,6 +65,12 @@ def from_snake(value: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]
     return body, places
 
 
+def in_camel_case(name: str) -> str:
+    """A name in snake_case as the REST API of the management plane has it."""
+    first, *others = name.split("_")
+    return _SPELT.get(name) or first + "".join(word[:1].upper() + word[1:] for word in others)
+
+
 def _renamed(
     value: Mapping[Any, Any], new: str, old: str, spelt: Mapping[str, str], places: dict[str, str]
 ) -> dict[Any, Any]:
@@ -95,7 +101,4 @@ def _value(value: Any, new: str, old: str, spelt: Mapping[str, str], places: dic
 def _name(key: str, around: Mapping[Any, Any], spelt: Mapping[str, str]) -> str:
     if key == _USER_NAME and _OF_A_REGISTRY in around:
         return "username"
-    if key in spelt:
-        return spelt[key]
-    first, *others = key.split("_")
-    return first + "".join(word[:1].upper() + word[1:] for word in others)
+    return spelt[key] if key in spelt else in_camel_case(key)
