@@ -11,14 +11,22 @@ the how-to "Use extensions with Batch pools"; recorded traffic of the SDKs' test
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from airflow_batchext.loose_json.values import as_mapping, as_number, as_sequence, as_text, below, total
+from airflow_batchext.batch.provider_errors import provider_errors
+from airflow_batchext.loose_json.values import (
+    as_mapping,
+    as_number,
+    as_sequence,
+    as_text,
+    below,
+    read_json,
+    total,
+)
 from airflow_batchext.secrets.redact import redact_text
 
 #: A node in one of these states has a VM whose extensions' success counts. ``creating`` is among them:
@@ -352,10 +360,7 @@ def _repair_target(pool: Mapping[str, object]) -> int | None:
     """
     items = map(as_mapping, as_sequence(pool.get("metadata")))
     written = next((as_text(item.get("value")) for item in items if item.get("name") == REPAIR_ITEM), "")
-    try:
-        journal = as_mapping(json.loads(written))
-    except ValueError:
-        return None
+    journal = as_mapping(read_json(written))
     lowered = [
         _pair(*pair) for pair in map(as_sequence, as_sequence(journal.get("lowered"))) if len(pair) == 2
     ]
@@ -401,26 +406,15 @@ def _error_text(body: object) -> str:
         name, told = as_text(below(value, "name")), as_text(below(value, "value"))
         if name.endswith("Json Truncated"):
             continue
-        errors = list(provider_errors(told)) if name.endswith("Json") else []
+        errors = told_by_provider(told) if name.endswith("Json") else []
         details += errors or [f"{name}={told}"]
     text = f"{as_text(error.get('code')) or 'no code'}: {as_text(error.get('message')) or 'no message'}"
     return one_line(f"{text} ({'; '.join(details)})" if details else text)
 
 
-def provider_errors(text: str) -> Iterator[str]:
-    """What the provider of the machines says in its JSON, the last word at the end; nothing if it is none."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return  # cut off, or no JSON after all: it is shown as it is
-    error = as_mapping(found).get("error", found)
-    depth = 0
-    while isinstance(error, Mapping) and depth < 5:
-        if error.get("code") or error.get("message"):
-            yield f"{one_line(str(error.get('code') or ''))}: {one_line(str(error.get('message') or ''))}"
-        inner = error.get("details")
-        error = inner[0] if isinstance(inner, list) and inner else error.get("innererror")
-        depth += 1
+def told_by_provider(text: str) -> list[str]:
+    """What the provider of the machines says in its JSON, each error on a line; nothing if it is none."""
+    return [f"{one_line(code)}: {one_line(message)}" for code, message in provider_errors(text)]
 
 
 def _pair(dedicated: object, low_priority: object) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_batchext.batch.data_plane import ResizeError, one_line, provider_errors
+from airflow_batchext.batch.data_plane import ResizeError, one_line, told_by_provider
 from airflow_batchext.loose_json.values import as_mapping, as_sequence, below
 
 _MORE_QUOTA = (
@@ -84,5 +84,5 @@ def _details(details: Any) -> Iterator[str]:
         name, value = str(detail.get("code") or ""), str(detail.get("message") or "")
         if name.endswith("Truncated"):
             continue
-        told = list(provider_errors(value)) if "json" in name.lower() else []
+        told = told_by_provider(value) if "json" in name.lower() else []
         yield from told or [f"{one_line(name)}: {one_line(value)}"]

@@ -5,12 +5,12 @@ They are handed on as what an extension on a node without an id reports, so that
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from airflow_batchext.batch.data_plane import Phase
+from airflow_batchext.batch.provider_errors import provider_errors
 
 if TYPE_CHECKING:
     from airflow_batchext.health import ExtensionHealth, NodeHealth, PoolHealth
@@ -22,7 +22,6 @@ _NAMED: Final = re.compile(
     r"extension '(?P<quoted>[\w.-]+)'|VM extension (?P<bare>[\w.-]+) has timed out", re.IGNORECASE
 )
 _PAIR: Final = re.compile(r"publisher '(?P<publisher>[^']*)' and type '(?P<type>[^']*)'", re.IGNORECASE)
-_DEEPEST: Final = 5
 
 
 def reported(health: PoolHealth) -> Iterator[tuple[NodeHealth, ExtensionHealth]]:
@@ -32,7 +31,7 @@ def reported(health: PoolHealth) -> Iterator[tuple[NodeHealth, ExtensionHealth]]
     node = NodeHealth("", "", "", "", "", None, "", None)
     for error in health.resize_errors:
         for name, value in error.details:
-            for code, message in _errors(value) if "json" in name.lower() else ():
+            for code, message in provider_errors(value) if "json" in name.lower() else ():
                 named = _NAMED.search(message)
                 if named is None or not _CODES.fullmatch(code):
                     continue
@@ -50,17 +49,3 @@ def reported(health: PoolHealth) -> Iterator[tuple[NodeHealth, ExtensionHealth]]
                         expected=True,
                     ),
                 )
-
-
-def _errors(text: str) -> Iterator[tuple[str, str]]:
-    try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    error = found.get("error", found) if isinstance(found, Mapping) else None
-    for _ in range(_DEEPEST):
-        if not isinstance(error, Mapping):
-            return
-        yield str(error.get("code") or ""), str(error.get("message") or "")
-        inner = error.get("details")
-        error = inner[0] if isinstance(inner, list) and inner else error.get("innererror")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -32,7 +31,15 @@ from airflow_batchext.health._snapshot import (
     Totals,
     earliest,
 )
-from airflow_batchext.loose_json.values import as_mapping, as_number, as_sequence, as_text, as_word, below
+from airflow_batchext.loose_json.values import (
+    as_mapping,
+    as_number,
+    as_sequence,
+    as_text,
+    as_word,
+    below,
+    read_json,
+)
 from airflow_batchext.rules.gate import (
     NodeReport,
     Outcome,
@@ -221,10 +228,7 @@ def _asked(value: object) -> ExtensionAsked:
 
 def shown_settings(settings: object) -> Any:
     """Settings of an extension, fit for showing: parsed where they are text, and redacted."""
-    if isinstance(settings, str):
-        with suppress(ValueError, RecursionError):
-            return redact(json.loads(settings))
-    return redact(settings)
+    return redact(read_json(settings, settings))
 
 
 def _node(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,6 +46,14 @@ def total(*values: object) -> int | None:
     """The sum of those values that are whole numbers; None if none is."""
     numbers = [found for found in map(as_number, values) if found is not None]
     return sum(numbers) if numbers else None
+
+
+def read_json(text: object, otherwise: Any = None) -> Any:
+    """What a text in JSON says; ``otherwise`` where it is no text, no JSON, or nests without a bottom."""
+    try:
+        return json.loads(text) if isinstance(text, str) else otherwise
+    except (ValueError, RecursionError):
+        return otherwise
 
 
 def whole_number(value: object) -> int | None:

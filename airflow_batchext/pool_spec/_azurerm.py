@@ -8,13 +8,13 @@ Source: the documentation and the schema of the provider hashicorp/azurerm, vers
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from airflow_batchext.loose_json.documents import at, is_list
+from airflow_batchext.loose_json.values import read_json
 from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.pool_spec._snake import in_camel_case
 
@@ -149,14 +149,7 @@ def _parsed(target: str) -> Callable[[Any], dict[str, Any]]:
 
     Source: https://github.com/hashicorp/terraform-provider-azurerm/issues/20530
     """
-
-    def rule(value: Any) -> dict[str, Any]:
-        try:
-            return {target: json.loads(value)}
-        except (TypeError, ValueError, RecursionError):
-            return {target: value}
-
-    return rule
+    return lambda value: {target: read_json(value, value)}
 
 
 def _identity_of(target: str) -> Callable[[Any], dict[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_batchext.loose_json.values import read_json
 from airflow_batchext.pool_spec._durations import parse_duration
 
 _SIGNED = re.compile(r"[?&]sig=", re.IGNORECASE)
@@ -69,10 +69,5 @@ def is_signed(value: Any) -> bool:
 
 def parsed(settings: Any) -> Any:
     """Settings as an object where they are the text of one."""
-    if not isinstance(settings, str):
-        return settings
-    try:
-        parsed: Any = json.loads(settings)
-    except (ValueError, RecursionError):
-        return settings
-    return parsed if isinstance(parsed, Mapping) else settings
+    found = read_json(settings)
+    return found if isinstance(found, Mapping) else settings

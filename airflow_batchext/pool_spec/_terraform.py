@@ -6,11 +6,11 @@ attributes: see `airflow_batchext.pool_spec._azurerm`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from airflow_batchext.loose_json.documents import at, walk
+from airflow_batchext.loose_json.values import read_json
 from airflow_batchext.pool_spec._azurerm import FromTerraform, from_azurerm, lacking
 from airflow_batchext.pool_spec._templates import POOL_TYPE
 
@@ -58,10 +58,7 @@ def _pool(kind: str, resource: Mapping[str, Any], path: str) -> Iterator[tuple[s
         return
     body, place = resource.get("body"), at(path, "body")
     if isinstance(body, str):  # versions before 2 of the provider have it as text
-        try:
-            body, place = json.loads(body), path
-        except (ValueError, RecursionError):
-            return
+        body, place = read_json(body), path
     if isinstance(body, Mapping) and isinstance(body.get("properties"), Mapping):
         name = resource.get("name")
         yield place, FromTerraform({**({"name": name} if isinstance(name, str) else {}), **body})

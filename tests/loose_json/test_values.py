@@ -14,9 +14,27 @@ from airflow_batchext.loose_json.values import (
     as_text,
     as_word,
     below,
+    read_json,
     total,
     whole_number,
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": [1, null]}', {"a": [1, None]}),
+        ("null", None),
+        ("", "otherwise"),
+        ("{'a': 1}", "otherwise"),
+        ("[" * 100_000, "otherwise"),
+        ({"a": 1}, "otherwise"),
+        (None, "otherwise"),
+    ],
+)
+def test_a_text_says_what_its_json_does(text, said):
+    assert read_json(text, "otherwise") == said
+
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 JSON = st.recursive(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from airflow_batchext.loose_json.values import read_json
 from airflow_batchext.pool_spec import (
     DocumentSyntaxError,
     Finding,
@@ -133,15 +133,8 @@ def read_variables(file: str | None, settings: Sequence[str]) -> dict[str, Any] 
             if not isinstance(below, dict):
                 raise UsageError(f"--set {name}: {step} has a value already")
             node = below
-        node[last] = _value(value)
+        node[last] = read_json(value, value)
     return variables
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _render(name: str, text: str, variables: Mapping[str, Any]) -> str | Source:

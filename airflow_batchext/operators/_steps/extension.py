@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from airflow_batchext.exceptions import ConflictError, NotFoundError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.loose_json.values import as_mapping, as_sequence, below
+from airflow_batchext.loose_json.values import as_mapping, as_sequence, below, read_json
 from airflow_batchext.parameters import check_pool_id
 
 
@@ -66,15 +65,6 @@ def extension_data(body: object) -> dict[str, Any]:
         "provisioning_state": below(body, "provisioningState"),
         "statuses": list(as_sequence(view.get("statuses"))),
         "sub_statuses": list(as_sequence(view.get("subStatuses"))),
-        "settings": _settings(extension.get("settings")),
+        # An object, also where the service sends the text of one; anything else as it came.
+        "settings": read_json(extension.get("settings"), extension.get("settings")),
     }
-
-
-def _settings(value: Any) -> Any:
-    """Settings as an object where the service sends the text of one; anything else as it came."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value

@@ -6,13 +6,13 @@ else every reader of the pool would see it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.log import mask_secret
 
 from airflow_batchext.exceptions import PoolDocumentError
+from airflow_batchext.loose_json.values import read_json
 from airflow_batchext.pool_spec import Finding, shown_values
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ReadSecrets:
     def _note_connection(self, conn_id: str, connection: Any) -> None:
         whose = f"a secret of connection {conn_id!r}"
         extra = getattr(connection, "extra", None)
-        for value in (getattr(connection, "password", None), extra, *_sensitive(_parsed(extra))):
+        for value in (getattr(connection, "password", None), extra, *_sensitive(read_json(extra))):
             self._note(value, whose)
 
     def _note_variable(self, name: str, value: Any) -> None:
@@ -95,13 +95,6 @@ class _Noting:
         value = self._accessor.get(name, *default, **options)
         self._note(name, value)
         return value
-
-
-def _parsed(extra: object) -> object:
-    try:
-        return json.loads(extra) if isinstance(extra, str) else None
-    except (ValueError, RecursionError):
-        return None
 
 
 def _sensitive(value: object, *, is_secret: bool = False) -> Iterator[Any]:
