@@ -50,8 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
             raise AirflowException("the installed SDK is built in a way that is not known here")
         with logs_aside(), AzureBatchPoolHook(arguments.conn_id) as hook:
             pool = hook.get_pool(check_pool_id(arguments.pool, "POOL"))
-            if pool is None:
-                raise AirflowException(f"there is no pool {arguments.pool}")
     except (AirflowException, ImportError) as error:  # Airflow 3.1 says so of a connection that is not there
         sys.stderr.write(f"batchext export: {one_line(str(error))}\n")
         return _USAGE_ERROR

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from airflow_batchext.health import NodeHealth, PoolHealth
 
-_STYLES: Final = {Phase.SUCCEEDED: "green", Phase.PENDING: "yellow", Phase.FAILED: "bold red"}
-_MARKS: Final = {Phase.SUCCEEDED: "✔", Phase.PENDING: "…", Phase.FAILED: "✘"}
+STYLES: Final = {Phase.SUCCEEDED: "green", Phase.PENDING: "yellow", Phase.FAILED: "bold red"}
+MARKS: Final = {Phase.SUCCEEDED: "✔", Phase.PENDING: "…", Phase.FAILED: "✘"}
 _OUTCOMES: Final = {
     "open": ("ready", "green"),
     "wait": ("not ready yet", "yellow"),
@@ -78,7 +78,7 @@ def _nodes(health: PoolHealth, nodes: list[NodeHealth]) -> Table:
     names = list(health.expected) or list(dict.fromkeys(e.name for node in nodes for e in node.extensions))
     table = Table("node", "state", *(one_line(name, 40) for name in names), "why")
     for node in nodes:
-        style = _STYLES[node.phase]
+        style = STYLES[node.phase]
         cells = [_extension(node, name) for name in names]
         why = "; ".join(_without_node(node, reason) for reason in (*node.failed, *node.missing))
         state = Text(f"{one_line(node.state, 40) or 'no state'}{_age(health, node.state_since)}", style)
@@ -95,7 +95,7 @@ def _extension(node: NodeHealth, name: str) -> Text:
     if found is None:
         return Text("… not listed", "yellow")
     word = one_line(found.code.partition("/")[2] or found.code, 40)
-    return Text(f"{_MARKS[found.phase]} {word}", _STYLES[found.phase])
+    return Text(f"{MARKS[found.phase]} {word}", STYLES[found.phase])
 
 
 def _without_node(node: NodeHealth, reason: str) -> str:

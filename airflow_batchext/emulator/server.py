@@ -31,7 +31,6 @@ from airflow_batchext.emulator.serving.sockets import ServingThread
 from airflow_batchext.emulator.serving.state_file import StateFile
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from starlette.types import Receive, Scope, Send
@@ -196,12 +195,7 @@ class Emulator:
         """Start."""
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Stop."""
         self.stop()
 

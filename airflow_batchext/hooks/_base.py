@@ -30,7 +30,6 @@ from airflow_batchext.transport import within
 from airflow_batchext.transport.flows import adrive, drive
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Concatenate, Self
 
     from airflow_batchext.connection import Origin
@@ -146,19 +145,17 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         except Exception:  # whatever is wrong now, the refusal is what has to be told
             self._connection = before
 
-    def _credential(self, connection: BatchConnection) -> Any:
-        """What gives the sync client its tokens.
+    def _credential(self, connection: BatchConnection, *, asynchronous: bool = False) -> Any:
+        """What gives the client its tokens.
 
         :raises ConnectionFieldsError: if the connection lacks what its way of signing in needs.
         """
-        if self._given_credential is not None:
-            return _ready(self._given_credential)
+        given = self._given_credential
+        if given is not None:  # itself, or a callable that returns one
+            return given if hasattr(given, "get_token") or hasattr(given, "get_token_info") else given()
+        if asynchronous:
+            return AsyncSharedCredential(connection, retries=self._patience, read_again=self._aread_again)
         return SharedCredential(connection, retries=self._patience, read_again=self._read_again)
-
-    def _acredential(self, connection: BatchConnection) -> Any:
-        if self._given_credential is not None:
-            return _ready(self._given_credential)
-        return AsyncSharedCredential(connection, retries=self._patience, read_again=self._aread_again)
 
     @property
     def _patience(self) -> int:
@@ -293,23 +290,13 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
     async def _alease(
@@ -332,11 +319,6 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
             else:  # somebody else was as quick
                 await release(key, shared)
         return cast("AsyncClient", self._leased[1].client)
-
-
-def _ready(given: Any) -> Any:
-    """A credential, from itself or from a callable that returns one."""
-    return given if hasattr(given, "get_token") or hasattr(given, "get_token_info") else given()
 
 
 def both(

@@ -70,7 +70,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
             async with self.management() as management:
                 url = await management.aaccount_url()
         where = connection.require_own_host(url)
-        credential, signing = self._asigning(connection)
+        credential, signing = self._signing(connection, asynchronous=True)
         options = await self._aclient_options(connection, where, signing, clock)
         return BatchClient(str(where), credential, **options)
 
@@ -83,24 +83,17 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         connection.require_data_plane_url()
         return connection.account_url
 
-    def _signs_with_key(self, connection: BatchConnection) -> bool:
-        """Whether requests are signed with the account's key, not with a token."""
-        return self._given_credential is None and connection.signs_with_key
-
-    def _signing(self, connection: BatchConnection) -> tuple[Any, Any]:
-        """What the sync client is told of its credential, and the policy that signs its requests."""
-        if self._signs_with_key(connection):
-            key = AccountKey(connection, look_up=self._look_up_key, read_again=self._read_again)
-            return _NO_CREDENTIAL, SignsWithKey(key)
-        token = self._credential(connection)
-        return token, SignsWithToken(token, connection.cloud.batch_scope)
-
-    def _asigning(self, connection: BatchConnection) -> tuple[Any, Any]:
-        if self._signs_with_key(connection):
-            key = AsyncAccountKey(connection, look_up=self._alook_up_key, read_again=self._aread_again)
-            return _NO_CREDENTIAL, AsyncSignsWithKey(key)
-        token = self._acredential(connection)
-        return token, AsyncSignsWithToken(token, connection.cloud.batch_scope)
+    def _signing(self, connection: BatchConnection, *, asynchronous: bool = False) -> tuple[Any, Any]:
+        """What the client is told of its credential, and the policy that signs its requests."""
+        if self._given_credential is not None or not connection.signs_with_key:
+            token = self._credential(connection, asynchronous=asynchronous)
+            with_token = AsyncSignsWithToken if asynchronous else SignsWithToken
+            return token, with_token(token, connection.cloud.batch_scope)
+        if asynchronous:
+            akey = AsyncAccountKey(connection, look_up=self._alook_up_key, read_again=self._aread_again)
+            return _NO_CREDENTIAL, AsyncSignsWithKey(akey)
+        key = AccountKey(connection, look_up=self._look_up_key, read_again=self._read_again)
+        return _NO_CREDENTIAL, SignsWithKey(key)
 
     def _look_up_key(self) -> str:
         with self.management() as management:

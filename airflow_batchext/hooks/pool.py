@@ -49,7 +49,7 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         from azure.mgmt.batch.aio import BatchManagementClient
 
         place, where = _place(connection), origin_of(connection.cloud.arm_url)
-        credential = self._acredential(connection)
+        credential = self._credential(connection, asynchronous=True)
         signing = AsyncSignsWithToken(credential, connection.cloud.arm_scope)
         options = await self._aclient_options(connection, where, signing, clock)
         return BatchManagementClient(credential, **place, **options)

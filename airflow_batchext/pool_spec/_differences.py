@@ -39,8 +39,6 @@ _SETTINGS = f"{MACHINE}.extensions[].settings"
 # Settings without a member are no settings, however they are written.
 _NONE: tuple[Any, ...] = (None, "", {})
 _ANYTIME = ("applicationPackages", "metadata", "scaleSettings", "startTask")
-# Only these can be taken away by what is given; other members that are not asked for stay.
-_EMPTIABLE = ("applicationPackages", "metadata")
 _WHILE_EMPTY = (
     *("displayName", "vmSize", "interNodeCommunication", "deploymentConfiguration", "taskSlotsPerNode"),
     *("taskSchedulingPolicy", "networkConfiguration", "userAccounts", "mountConfiguration", "upgradePolicy"),

@@ -10,7 +10,6 @@ from airflow_batchext.pool_spec._finding import ARM_PAGE, Finding, error, object
 from airflow_batchext.pool_spec._terraform import lacking_in_terraform
 from airflow_batchext.secrets.names import squash
 
-_CONVERT = "'batchext convert'"
 _ACCOUNT_TYPE = "microsoft.batch/batchaccounts"
 _OF_ANY_RESOURCE = frozenset({"name", "type", "id", "etag", "identity", "tags", "systemdata", "location"})
 _OF_A_POOL = (

@@ -1,4 +1,4 @@
-"""The provider's JSON is read to its last word, by everybody alike, and nothing that it may be makes that fail."""
+"""The provider's JSON is read to its last word, and nothing that it may be makes that fail."""
 
 from __future__ import annotations
 

@@ -25,17 +25,15 @@ from airflow_batchext.batch.data_plane import (
     read_node,
     read_pool,
 )
+from airflow_batchext.cli.table import MARKS, STYLES, short_id
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from azure.batch import BatchClient
 
     from airflow_batchext.emulator.server import Info
 
-_STYLES = {Phase.SUCCEEDED: "green", Phase.PENDING: "yellow", Phase.FAILED: "bold red"}
-_MARKS = {Phase.SUCCEEDED: "✔", Phase.PENDING: "…", Phase.FAILED: "✘"}
 _TASK_STYLES = {"success": "green", "failed": "bold red"}
 _REAL_ACCOUNT = """
 To run it on a real account, put dags/ into your DAGs folder and add a connection:
@@ -66,9 +64,7 @@ class Screen:
         self._client = BatchClient(self._info.http_endpoint, key, retry_total=0)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop_live()
         if self._client is not None:
             self._client.close()
@@ -118,9 +114,9 @@ class Screen:
                 phase = extension.phase if extension else Phase.PENDING
                 code = extension.code if extension else "not listed"
                 word = code.partition("/")[2] or code  # a fresh node's has one part: Creating
-                cells.append(Text(f"{_MARKS[phase]} {one_line(word, 40)}", style=_STYLES[phase]))
-                self._change((node.id, name), f"node {_short(node.id)}: {name} {word}", _STYLES[phase])
-            table.add_row(_short(node.id), node.state, *cells)
+                cells.append(Text(f"{MARKS[phase]} {one_line(word, 40)}", style=STYLES[phase]))
+                self._change((node.id, name), f"node {short_id(node.id)}: {name} {word}", STYLES[phase])
+            table.add_row(short_id(node.id), node.state, *cells)
         if not nodes:
             waiting = "deleted" if pool.state == "deleting" else "being allocated"
             table.add_row("[dim]…[/]", f"[dim]nodes are {waiting}[/]", *("" for _ in names))
@@ -162,7 +158,3 @@ class Screen:
         if self._live is not None:
             self._live.stop()
             self._live = None
-
-
-def _short(node_id: str) -> str:
-    return node_id if len(node_id) <= 20 else f"{node_id[:14]}…{node_id[-2:]}"

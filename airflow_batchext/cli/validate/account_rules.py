@@ -6,11 +6,12 @@ there will be machines, and what other pools ask for later is not known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from airflow_batchext.loose_json.documents import at
 from airflow_batchext.loose_json.values import as_mapping, as_text, below, whole_number
 from airflow_batchext.pool_spec import (
     Finding,
@@ -19,6 +20,8 @@ from airflow_batchext.pool_spec import (
     find_differences,
     request_body,
 )
+from airflow_batchext.pool_spec._finding import error, objects, warning
+from airflow_batchext.pool_spec._members import MACHINE
 
 Body = Mapping[str, Any]
 
@@ -27,7 +30,6 @@ _SIZES_PAGE = "https://learn.microsoft.com/azure/batch/batch-pool-vm-sizes"
 _IMAGES_PAGE = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"
 _CONTAINERS_PAGE = "https://learn.microsoft.com/azure/batch/batch-docker-container-workloads"
 _FIXED = "properties.scaleSettings.fixedScale"
-_MACHINE = "properties.deploymentConfiguration.virtualMachineConfiguration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,38 +78,28 @@ def _existing(pool_id: str, pool: Body, account: Account) -> list[Finding]:
     quota = _properties(account.body).get("poolQuota")
     if isinstance(quota, int) and len(account.pools) >= quota:
         what = f"the account has {len(account.pools)} pools, and its quota is {quota}"
-        return [Finding("error", "", what, "Delete one, or ask for a higher quota", _QUOTA_PAGE)]
+        return [error("", what, "Delete one, or ask for a higher quota", _QUOTA_PAGE)]
     return []
 
 
 def _taken(other: Body, pool: Body) -> list[Finding]:
     name = _text(other.get("name"))
     if _text(_properties(other).get("provisioningState")).casefold() == "deleting":
-        what, fix = (
-            f"a pool {name} is still being deleted",
-            "Its name will be waited for; or take another one",
-        )
-        return [Finding("warning", "name", what, fix)]
+        what = f"a pool {name} is still being deleted"
+        return [warning("name", what, "Its name will be waited for; or take another one")]
     there_is = f"there is a pool {name} already"
     if any(finding.severity == "error" for finding in check_document(pool, pool_id=name)):
-        return [Finding("warning", "name", there_is, "Fix the errors to see how it differs")]
+        return [warning("name", there_is, "Fix the errors to see how it differs")]
     differences = [found for found in find_differences(other, request_body(pool)) if found.counts]
     if not differences:
-        return [Finding("warning", "name", f"{there_is}, as asked for", "It would be adopted")]
+        return [warning("name", f"{there_is}, as asked for", "It would be adopted")]
     many = "one difference" if len(differences) == 1 else f"{len(differences)} differences"
     fix = f"It would be adopted as it is, with {many}; on_existing can update or replace it"
-    return [
-        Finding("warning", "name", there_is, fix),
-        *(
-            Finding(
-                "warning",
-                found.path,
-                f"it is {found.existing} there, {found.asked} here",
-                _REMEDIES[found.remedy],
-            )
-            for found in differences
-        ),
-    ]
+    findings = [warning("name", there_is, fix)]
+    for found in differences:
+        what = f"it is {found.existing} there, {found.asked} here"
+        findings.append(warning(found.path, what, _REMEDIES[found.remedy]))
+    return findings
 
 
 _REMEDIES = {
@@ -128,10 +120,9 @@ def _size(properties: Body, size: Body | None, account: Account, today: str) -> 
         }
         near = get_close_matches(wanted.casefold(), known, n=1, cutoff=0.8)
         fix = f"Did you mean {known[near[0]]}?" if near else "Take another size, or an account elsewhere"
-        what = (
-            f"Batch does not offer {wanted[:64]!r} in {_text(account.body.get('location')) or 'its location'}"
-        )
-        return [Finding("error", path, what, fix, _SIZES_PAGE)]
+        where = _text(account.body.get("location")) or "its location"
+        what = f"Batch does not offer {wanted[:64]!r} in {where}"
+        return [error(path, what, fix, _SIZES_PAGE)]
     return _end_of_life(size, path, "this size", today)
 
 
@@ -144,7 +135,7 @@ def _cores(pool_id: str, properties: Body, size: Body, account: Account) -> list
     if slots is not None and 4 * cores < slots <= 256:
         what = f"{slots} task slots are more than four for each of the {cores} cores of a node"
         fix = f"Give {4 * cores} or fewer, or take a larger size"
-        findings.append(Finding("error", "properties.taskSlotsPerNode", what, fix))
+        findings.append(error("properties.taskSlotsPerNode", what, fix))
     fixed = as_mapping(below(properties, "scaleSettings", "fixedScale"))
     family = _text(size.get("familyName"))
     for member, kind in (("targetDedicatedNodes", "dedicated"), ("targetLowPriorityNodes", "low-priority")):
@@ -152,19 +143,14 @@ def _cores(pool_id: str, properties: Body, size: Body, account: Account) -> list
         if nodes <= 0:
             continue
         for quota, name, others in _quotas(account, kind, family, pool_id):
-            needed, free = nodes * cores, quota - others
+            needed = nodes * cores
+            if needed <= quota - others:
+                continue
+            what = f"{nodes} nodes need {needed} cores; of the {quota} {name} other pools have {others} now"
             if needed > quota:
                 what = f"{nodes} nodes need {needed} cores, and the account's quota of {name} is {quota}"
-                severity: Any = "error"
-            elif needed > free:
-                what = (
-                    f"{nodes} nodes need {needed} cores; of the {quota} {name} other pools have {others} now"
-                )
-                severity = "warning"
-            else:
-                continue
-            fix = "Ask for fewer nodes, or for a higher quota"
-            findings.append(Finding(severity, f"{_FIXED}.{member}", what, fix, _QUOTA_PAGE))
+            told, fix = error if needed > quota else warning, "Ask for fewer nodes, or for a higher quota"
+            findings.append(told(f"{_FIXED}.{member}", what, fix, _QUOTA_PAGE))
             break
     return findings
 
@@ -207,17 +193,15 @@ def _allocation(properties: Body, account: Account) -> list[Finding]:
     if _text(_properties(account.body).get("poolAllocationMode")).casefold() != "batchservice":
         return []
     machine = as_mapping(below(properties, "deploymentConfiguration", "virtualMachineConfiguration"))
-    disks = machine.get("dataDisks")
-    managed = {f"{_MACHINE}.osDisk.managedDisk": as_mapping(below(machine, "osDisk", "managedDisk"))}
-    for index, disk in enumerate(disks if isinstance(disks, (list, tuple)) else ()):
-        managed[f"{_MACHINE}.dataDisks[{index}].managedDisk"] = as_mapping(
-            as_mapping(disk).get("managedDisk")
-        )
+    disks = {f"{MACHINE}.osDisk": machine.get("osDisk")}
+    disks |= {
+        f"{at(f'{MACHINE}.dataDisks', index)}": disk for index, disk in objects(machine.get("dataDisks"))
+    }
     what = "a diskEncryptionSet is for accounts whose pool allocation mode is UserSubscription"
     return [
-        Finding("error", f"{path}.diskEncryptionSet", what, "Take it out, or take another account")
-        for path, disk in managed.items()
-        if disk.get("diskEncryptionSet") is not None
+        error(f"{path}.managedDisk.diskEncryptionSet", what, "Take it out, or take another account")
+        for path, disk in disks.items()
+        if below(disk, "managedDisk", "diskEncryptionSet") is not None
     ]
 
 
@@ -226,12 +210,10 @@ def _image(properties: Body, images: Sequence[Body], today: str) -> list[Finding
     image, agent = as_mapping(machine.get("imageReference")), _text(machine.get("nodeAgentSkuId"))
     wanted = _image_name(image)
     if not all(wanted):
-        if agent and agent.casefold() not in {
-            _text(entry.get("nodeAgentSKUId")).casefold() for entry in images
-        }:
-            return [_unknown_agent(agent, images)]
-        return []
-    path = f"{_MACHINE}.imageReference"
+        agents = {_text(entry.get("nodeAgentSKUId")) for entry in images}
+        is_known = not agent or agent.casefold() in map(str.casefold, agents)
+        return [] if is_known else [_unknown_agent(agent, agents)]
+    path = f"{MACHINE}.imageReference"
     known = {_image_name(as_mapping(entry.get("imageReference"))): entry for entry in images}
     found = known.get(wanted)
     if found is None:
@@ -239,39 +221,34 @@ def _image(properties: Body, images: Sequence[Body], today: str) -> list[Finding
         near = get_close_matches(":".join(wanted), names, n=1, cutoff=0.75)
         fix = f"Did you mean {near[0]}?" if near else "Take one that List Supported Images names"
         what = f"the account does not list the image {':'.join(wanted)[:160]!r}"
-        return [Finding("error", path, what, fix, _IMAGES_PAGE)]
+        return [error(path, what, fix, _IMAGES_PAGE)]
     findings = _end_of_life(found, path, "this image", today)
     capabilities = [str(word).casefold() for word in found.get("capabilities") or ()]
     if machine.get("containerConfiguration") is not None and "dockercompatible" not in capabilities:
         what = "the account does not list this image as one that runs containers (DockerCompatible)"
         fix = "Take one that is, such as microsoft-dsvm / ubuntu-hpc"
-        findings.append(Finding("warning", path, what, fix, _CONTAINERS_PAGE))
+        findings.append(warning(path, what, fix, _CONTAINERS_PAGE))
     its_agent = _text(found.get("nodeAgentSKUId"))
     if agent and agent.casefold() != its_agent.casefold():
         what = f"the node agent of this image is {its_agent}"
         fix = f"Write {its_agent}, or take another image"
-        findings.append(Finding("error", f"{_MACHINE}.nodeAgentSkuId", what, fix, _IMAGES_PAGE))
+        findings.append(error(f"{MACHINE}.nodeAgentSkuId", what, fix, _IMAGES_PAGE))
     return findings
 
 
-def _unknown_agent(agent: str, images: Sequence[Body]) -> Finding:
-    agents = {_text(entry.get("nodeAgentSKUId")) for entry in images}
+def _unknown_agent(agent: str, agents: Collection[str]) -> Finding:
     near = get_close_matches(agent, agents, n=1, cutoff=0.7)
     fix = f"Did you mean {near[0]}?" if near else "Take one that List Supported Images names"
     what = f"the account does not list the node agent {agent[:64]!r}"
-    return Finding("error", f"{_MACHINE}.nodeAgentSkuId", what, fix, _IMAGES_PAGE)
+    return error(f"{MACHINE}.nodeAgentSkuId", what, fix, _IMAGES_PAGE)
 
 
 def _end_of_life(entry: Body, path: str, what: str, today: str) -> list[Finding]:
     end = _text(entry.get("batchSupportEndOfLife"))[:10]
     if not end:
         return []
-    verb = "has ended" if end <= today else "ends"
-    return [
-        Finding(
-            "warning", path, f"Batch's support of {what} {verb} on {end}", "Take a newer one", _IMAGES_PAGE
-        )
-    ]
+    told = f"Batch's support of {what} {'has ended' if end <= today else 'ends'} on {end}"
+    return [warning(path, told, "Take a newer one", _IMAGES_PAGE)]
 
 
 def _find_size(properties: Body, sizes: Sequence[Body]) -> Body | None:
