@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from airflow_batchext.emulator.wire.http import Answer, Call, Route
+from airflow_batchext.emulator.wire.http import Answer, Call, Handler, Route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
