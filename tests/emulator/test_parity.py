@@ -122,7 +122,7 @@ def test_each_row_has_a_witness(heading: str) -> None:
 
 
 def test_each_route_is_on_the_page(running: Emulator) -> None:
-    routers = (running._management._router, running._data._router, running._sign_in.router)
+    routers = (running._management._router, running._data._router, running._sign_in._router)
     routes = set()
     for method, pattern, _ in (route for router in routers for route in router._routes):
         path = re.sub(r"\(\?P<\w+>\[\^/\]\+\)", "{}", pattern.pattern).strip("^$").removesuffix("/?")
