@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_batchext.batch.data_plane import Phase
 
@@ -28,6 +28,13 @@ class NodeLogs:
     folder: str = ""
     files: int = 0
     problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain JSON."""
+        return {"node": self.node_id, "folder": self.folder, "files": self.files, "problem": self.problem}
+
+    def __str__(self) -> str:
+        return f"{self.node_id}: {self.problem or f'{self.files} files in {self.folder}'}"
 
 
 def not_ready(diagnosis: Diagnosis) -> list[NodeHealth]:

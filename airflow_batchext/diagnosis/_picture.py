@@ -28,6 +28,7 @@ _WIDEST: Final = 530
 
 #: How a square looks, the worst first: classes of the page's style.
 KINDS: Final = ("failed", "pending", "unread", "void", "ready")
+_KIND_OF: Final = {Phase.FAILED: "failed", Phase.PENDING: "pending", Phase.SUCCEEDED: "ready"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def fields(health: PoolHealth) -> list[Field]:
 
 
 def _of_node(node: NodeHealth) -> Square:
-    kind = {Phase.FAILED: "failed", Phase.PENDING: "pending", Phase.SUCCEEDED: "ready"}[node.phase]
+    kind = _KIND_OF[node.phase]
     if kind == "pending":
         kind = "void" if node.state in VOID_STATES else "unread" if node.unread else kind
     return Square(kind, f"{node.id}: {node.state or 'no state'}")
@@ -74,8 +75,7 @@ def _of_extension(health: PoolHealth, node: NodeHealth, name: str) -> Square:
     if found is None:
         expected = lowered in (one.lower() for one in health.expected)
         return Square("pending" if expected else "void", f"{node.id}: not listed")
-    kind = {Phase.FAILED: "failed", Phase.PENDING: "pending", Phase.SUCCEEDED: "ready"}[found.phase]
-    return Square(kind, f"{node.id}: {found.code}: {found.message}")
+    return Square(_KIND_OF[found.phase], f"{node.id}: {found.code}: {found.message}")
 
 
 def _field(name: str, squares: Sequence[Square]) -> Field:

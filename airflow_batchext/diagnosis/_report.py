@@ -46,10 +46,7 @@ class Report:
             "schema_version": SCHEMA_VERSION,
             **diagnosis_json(self.diagnosis),
             "timeline": [{"time": e.time, "what": e.what} for e in timeline(self.diagnosis.health)],
-            "node_logs": [
-                {"node": log.node_id, "folder": log.folder, "files": log.files, "problem": log.problem}
-                for log in self.logs
-            ],
+            "node_logs": [log.to_json() for log in self.logs],
             "health": health_json(self.diagnosis.health),
         }
 
@@ -107,8 +104,7 @@ def _markdown(report: Report) -> list[str]:
             lines.append(f"\nand {len(nodes) - MOST_NODES} more")
     events = [f"{event.time} {event.what}" for event in timeline(health)]
     lines += _md_list("Timeline", events, MOST_FACTS)
-    logs = [f"{log.node_id}: {log.problem or f'{log.files} files in {log.folder}'}" for log in report.logs]
-    return lines + _md_list("Logs of nodes", logs, MOST_NODES)
+    return lines + _md_list("Logs of nodes", [*map(str, report.logs)], MOST_NODES)
 
 
 def _md_list(title: str, items: Sequence[str], most: int) -> list[str]:

@@ -31,6 +31,7 @@ from airflow_batchext.health._snapshot import (
     Totals,
     earliest,
 )
+from airflow_batchext.loose_json.documents import rewritten
 from airflow_batchext.loose_json.values import (
     as_mapping,
     as_number,
@@ -113,15 +114,11 @@ def _encodable(value: Any) -> Any:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return _repaired(value)
+        return rewritten(value, lambda item, _: _repaired(item), name=_repaired)
     return value
 
 
 def _repaired(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {_repaired(key): _repaired(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_repaired(item) for item in value]
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 

@@ -57,8 +57,7 @@ def run(operator: DiagnoseParameters) -> dict[str, Any]:
         operator.log.info("%s", diagnosis.short())
         report = Report(diagnosis, _logs(operator, hook, diagnosis))
     for log in report.logs:
-        told = log.problem or f"{log.files} files in {log.folder}"
-        operator.log.info("Logs of node %s: %s", log.node_id, told)
+        operator.log.info("Logs of node %s", log)
     files = (
         write_report(report, operator.output_uri, formats, operator.output_conn_id)
         if operator.output_uri
@@ -185,10 +184,7 @@ def short_result(report: Report, files: dict[str, str]) -> dict[str, Any]:
             "unread": totals.unread,
         },
         "reports": files,
-        "node_logs": [
-            {"node": log.node_id, "folder": log.folder, "files": log.files, "problem": log.problem}
-            for log in report.logs
-        ],
+        "node_logs": [log.to_json() for log in report.logs],
     }
 
 
