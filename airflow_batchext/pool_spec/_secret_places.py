@@ -90,13 +90,18 @@ def check_references(document: object) -> list[Finding]:
 
 def check_reserved(document: object) -> list[Finding]:
     """A finding for metadata under the name in which a repair keeps its journal: it would be believed."""
-    properties = document.get("properties") if isinstance(document, Mapping) else None
-    items = properties.get("metadata") if isinstance(properties, Mapping) else None
     what = f"the name {REPAIR_ITEM!r} is that of a repair's own journal"
     return [
         error(at("properties.metadata", index), what, "Leave it out, or give it another name")
+        for properties in _spelt(document, "properties")
+        for items in _spelt(properties, "metadata")
         for index, item in enumerate(items if is_list(items) else ())
-        if isinstance(item, Mapping)
-        and isinstance(item.get("name"), str)
-        and item["name"].strip().casefold() == REPAIR_ITEM.casefold()
+        if any(str(name).strip().casefold() == REPAIR_ITEM.casefold() for name in _spelt(item, "name"))
     ]
+
+
+def _spelt(value: object, member: str) -> Iterator[object]:
+    """What an object has under a name, in whatever case: Resource Manager reads each."""
+    for name, below in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(name, str) and name.strip().casefold() == member:
+            yield below

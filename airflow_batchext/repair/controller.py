@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import VOID_STATES
+from airflow_batchext.repair.belief import bound
 from airflow_batchext.repair.journal import (
     ITEM,
     Journal,
@@ -36,6 +37,7 @@ from airflow_batchext.repair.symptoms import Machine
 from airflow_batchext.rules.reads import Problem, ProblemKind, ReadExtensions, ReadNodes
 
 if TYPE_CHECKING:
+    from airflow_batchext.batch.node_counts import Nodes
     from airflow_batchext.batch.whole_pool import WholePool
     from airflow_batchext.repair.policy import RepairPolicy
     from airflow_batchext.rules.gate import Rules
@@ -68,6 +70,7 @@ class _Known:
     extensions: dict[tuple[str, str, str], Sequence[Any]] = field(default_factory=dict)
     node_ids: dict[str, str] = field(default_factory=dict)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
+    targets: Nodes | None = None
 
 
 class Repair:
@@ -223,6 +226,7 @@ class Repair:
         except JournalError as error:
             return Progress(Stage.FAILED, f"pool {self.pool_id}: {error}")
         self.is_pending = journal.is_pending
+        bound(journal, observed, self.policy, clock(), own_targets=self._known.targets)
         if journal.is_others(self.owner, clock()):
             return Progress(Stage.WORKING, f"pool {self.pool_id} is being repaired by {journal.by_name}")
         return observed, journal
@@ -265,6 +269,7 @@ class Repair:
             is_of_use = self.keeps_journal or stage is Stage.FAILED or self.node_ids is not None
             kept = journal if is_of_use and journal.records else None
         self.is_pending = journal.is_pending or bool(plan.acts)
+        self._known.targets = journal.targets
         metadata = with_journal(observed.metadata, kept)
         etag = observed.etag
         # Nothing is under way and nothing to be done: whoever only waits need not keep others out.

@@ -8,6 +8,7 @@ before anything is done, and so says after any death what may have been done.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -27,6 +28,8 @@ _NAME_CHARACTERS = 60
 #: What is believed of a journal: somebody else may have written it.
 _LONGEST_LEASE_SECONDS = 86_400
 _MOST_NOTES, _NOTE_CHARACTERS, _MOST_RECORDS = 20, 300, 1_000
+_LATEST, _MOST_NODES, _MOST_ROUNDS = 10**15, 10**6, 10**6
+_KEY = re.compile(r"[0-9a-f]{10}")
 
 #: What came of a thing that was done. ``open``: under way; ``gone``: the node has left, another is to come.
 STATES = ("open", "gone", "helped", "failed", "refused", "unknown")
@@ -144,7 +147,7 @@ def read_journal(metadata: Sequence[tuple[str, str]]) -> Journal | None:
         return None
     try:
         return _read(json.loads(value))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
         raise JournalError(
             f'the pool\'s metadata item "{ITEM}" cannot be understood: remove it if no repair is under way'
         ) from None
@@ -188,15 +191,15 @@ def _read(body: dict[str, Any]) -> Journal:
     if body["v"] != _VERSION:
         raise JournalError
     targets = body.get("targets")
-    failures = [one_line(str(failure), _NOTE_CHARACTERS) for failure in body.get("failures", ())]
+    failures = [one_line(str(told), _NOTE_CHARACTERS) for told in body.get("failures", ())[:_MOST_RECORDS]]
     return Journal(
-        by=str(body.get("by", "")),
+        by=str(body.get("by", ""))[:_NAME_CHARACTERS],
         by_name=one_line(str(body.get("for", "")), _NAME_CHARACTERS),
-        until=int(body.get("until", 0)),
+        until=_whole(body.get("until", 0), _LATEST),
         targets=None if targets is None else _targets(targets),
-        lowered=tuple(_targets(item) for item in body.get("lowered", ())),
+        lowered=tuple(_targets(item) for item in body.get("lowered", ())[:_MOST_RECORDS]),
         records=[_read_record(item, failures) for item in body.get("records", ())[:_MOST_RECORDS]],
-        rounds=int(body.get("rounds", 0)),
+        rounds=_whole(body.get("rounds", 0), _MOST_ROUNDS),
         is_over=bool(body.get("over", True)),
         notes=[one_line(str(note), _NOTE_CHARACTERS) for note in body.get("notes", ())[:_MOST_NOTES]],
     )
@@ -204,19 +207,28 @@ def _read(body: dict[str, Any]) -> Journal:
 
 def _read_record(item: list[Any], failures: list[str]) -> Record:
     key, step, failure, at, asked, booted, is_dedicated, state = item
-    at = int(at)
+    if not _KEY.fullmatch(key):
+        raise JournalError
+    at = _whole(at, _LATEST)
     return Record(
-        key=str(key),
-        step=_STEPS[step],
-        failure=failures[failure],
+        key=key,
+        step=_STEPS[_whole(step, len(_STEPS))],
+        failure=failures[_whole(failure, _MOST_RECORDS)],
         at=at,
-        asked=at + int(asked),
-        booted=int(booted),
+        asked=_whole(at + int(asked), _LATEST),
+        booted=_whole(booted, _LATEST),
         is_dedicated=bool(is_dedicated),
-        state=STATES[state],
+        state=STATES[_whole(state, len(STATES))],
     )
 
 
 def _targets(item: Any) -> Nodes:
     dedicated, low_priority = item
-    return int(dedicated), int(low_priority)
+    return _whole(dedicated, _MOST_NODES), _whole(low_priority, _MOST_NODES)
+
+
+def _whole(value: Any, most: int) -> int:
+    number = int(value)
+    if not 0 <= number <= most:
+        raise JournalError
+    return number

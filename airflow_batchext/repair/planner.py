@@ -227,7 +227,7 @@ class Planner:
                 continue
             self.plan.waiting.append(f"node {machine.node.id} is being repaired ({record.step})")
             is_young = self.now - record.asked < _ASK_AGAIN_SECONDS
-            if is_young or machine.node.is_busy or not self.begins:
+            if is_young or machine.node.is_busy or not self.begins or not self._would_do(record):
                 continue  # a node that ends its tasks first is still running
             if record.step == "replace":
                 is_whole = self.observed.pool.autoscale or self.observed.targets == self.journal.targets
@@ -243,6 +243,12 @@ class Planner:
                 self.plan.acts.append(self._restart(record.step, machine))
         if again:
             self._remove(again)
+
+    def _would_do(self, record: Record) -> bool:
+        """Whether what was once begun would be done now, too: the journal may be somebody else's."""
+        is_ill = self.conditions[record.key].symptom is not None
+        is_wanted = is_ill if self.wanted is None else record.key in self.wanted
+        return record.step in self.policy.order and is_wanted
 
     def _repair_nodes(self) -> None:
         to_replace: list[Machine] = []

@@ -16,6 +16,7 @@ from airflow_batchext.pool_spec import (
     DocumentSyntaxError,
     PoolDocument,
     check_references,
+    check_reserved,
     choose_pool,
     parse_pools,
     pools_in,
@@ -66,7 +67,8 @@ def resolve_document(operator: DocumentParameters, context: Context) -> tuple[st
     :raises ParameterError: if there is no such file, or it cannot be read, or it is unclear which of its
         pools is meant; if a secret that it refers to is not there, or somebody else than the DAG's author may
         have chosen it.
-    :raises PoolDocumentError: if secrets would come to stand where Azure shows them.
+    :raises PoolDocumentError: if secrets would come to stand where Azure shows them, or a repair's journal is
+        among the metadata.
     """
     given = operator.pool_document
     literal = ", ".join(literal_secrets(given))
@@ -93,9 +95,9 @@ def resolve_document(operator: DocumentParameters, context: Context) -> tuple[st
         raise ParameterError(f"{error} (pool_id of the operator).") from None
     if isinstance(given, str):
         conceal(document)  # only now are the text's secrets known: mask them in the log
-    misplaced = check_references(document)
-    if misplaced:
-        raise PoolDocumentError(source, misplaced)
+    refused = [*check_references(document), *check_reserved(document)]
+    if refused:
+        raise PoolDocumentError(source, refused)
     read.refuse_shown(document, source)
     if not (is_authors or operator.rendered_references or set(references_in(document)) <= authors):
         raise ParameterError(
