@@ -45,10 +45,18 @@ class ServiceClock:
 
     def __init__(self) -> None:
         self._ahead = 0.0
+        self._is_emulated = False
 
     def now(self) -> float:
         """The service's time in seconds since the epoch; our own before it has answered."""
         return time.time() + self._ahead
+
+    def cautious_now(self) -> float:
+        """The earlier of the service's time and our own: by it nothing is older than it really is.
+
+        One of the two may be wrong, by less than what is not believed at all.
+        """
+        return time.time() + (self._ahead if self._is_emulated else min(0.0, self._ahead))
 
     def note(self, headers: Mapping[str, str], *, is_here: bool = False) -> None:
         """Learn from the headers of an answer.
@@ -59,7 +67,7 @@ class ServiceClock:
         with suppress(TypeError, ValueError, OverflowError, OSError, LookupError):
             ahead = parsedate_to_datetime(emulated or headers["Date"]).timestamp() - time.time()
             if emulated or abs(ahead) <= _LARGEST_SKEW_SECONDS:
-                self._ahead = ahead
+                self._ahead, self._is_emulated = ahead, bool(emulated)
 
 
 @dataclass(eq=False)

@@ -273,7 +273,15 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
     def service_time(self) -> float:
         """The time by the service's clock, in seconds since the epoch; by our own before it has answered."""
-        return (self._leased[1].clock if self._leased else self._clock).now()
+        return self._service_clock.now()
+
+    def cautious_time(self) -> float:
+        """The earlier of the service's time and our own: for what is done to nodes because of their age."""
+        return self._service_clock.cautious_now()
+
+    @property
+    def _service_clock(self) -> ServiceClock:
+        return self._leased[1].clock if self._leased else self._clock
 
     def close(self) -> None:
         """Close the sync client; a later call opens a new one."""

@@ -67,7 +67,7 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
             await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
             left = self.deadline - time.time()
             with look_within(left):
-                looked = repair.look(hook.service_time, seconds_left=left)
+                looked = repair.look(hook.cautious_time, seconds_left=left)
                 progress = await adrive(hook, self.pool_id, looked)
             if progress.text != said:
                 said = progress.text

@@ -38,6 +38,7 @@ from airflow_batchext.rules.reads import (
     ReadNodes,
     ReadPool,
 )
+from airflow_batchext.rules.watch import Watch
 from airflow_batchext.transport import flows, over_within, within
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from airflow_batchext.repair.requests import RepairAnswer, RepairRequest
     from airflow_batchext.rules.deadline import Deadline
     from airflow_batchext.rules.gate import Verdict
-    from airflow_batchext.rules.watch import Watch
 
 Result = TypeVar("Result")
 
@@ -78,7 +78,7 @@ def look(
     :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
     """
     with _looking(watch.pool_id) as noted:
-        return noted(drive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole), deadline))
+        return noted(drive(hook, watch.pool_id, watch.look(_clock(hook, watch), whole=whole), deadline))
 
 
 async def alook(
@@ -86,7 +86,13 @@ async def alook(
 ) -> Verdict:
     """``look`` on the hook's async client; nothing that is under way at the deadline is waited for."""
     with _looking(watch.pool_id) as noted:
-        return noted(await adrive(hook, watch.pool_id, watch.look(hook.service_time, whole=whole), deadline))
+        looked = watch.look(_clock(hook, watch), whole=whole)
+        return noted(await adrive(hook, watch.pool_id, looked, deadline))
+
+
+def _clock(hook: AzureBatchNodeHook, watch: Watch | RepairingGate) -> Callable[[], float]:
+    """The time that a gate goes by: who has nodes repaired must not take them for older than they are."""
+    return hook.service_time if isinstance(watch, Watch) else hook.cautious_time
 
 
 @contextmanager
@@ -104,9 +110,9 @@ def give_back(hook: AzureBatchNodeHook, repair: Repair) -> str:
 
     A removal that is under way is not waited for.
     """
-    given_back = drive(hook, repair.pool_id, repair.give_back(hook.service_time))
+    given_back = drive(hook, repair.pool_id, repair.give_back(hook.cautious_time))
     if given_back.soon:
-        given_back = drive(hook, repair.pool_id, repair.give_back(hook.service_time))
+        given_back = drive(hook, repair.pool_id, repair.give_back(hook.cautious_time))
     return given_back.text
 
 
@@ -117,7 +123,7 @@ async def agive_back(hook: AzureBatchNodeHook, repair: Repair, *, interval: floa
     """
     text = ""
     for _ in range(looks):
-        given_back = await adrive(hook, repair.pool_id, repair.give_back(hook.service_time))
+        given_back = await adrive(hook, repair.pool_id, repair.give_back(hook.cautious_time))
         text = given_back.text
         if given_back.stage.value != "working":
             break

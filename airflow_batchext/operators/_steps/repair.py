@@ -58,7 +58,7 @@ class RepairNodes:
             while True:
                 left = deadline - time.time()
                 with look_within(left):
-                    looked = repair.look(hook.service_time, seconds_left=left)
+                    looked = repair.look(hook.cautious_time, seconds_left=left)
                     progress = drive(hook, repair.pool_id, looked)
                 if progress.text != said:
                     said = progress.text
