@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+
+import aiohttp
 import pytest
 
 from airflow_batchext.credentials import forget_tokens
 from airflow_batchext.emulator import Emulator, Scenario
-from airflow_batchext.exceptions import AccessRefusedError, UnavailableError
+from airflow_batchext.exceptions import AccessRefusedError, ServiceError, UnavailableError
 from tests.conftest import own_connection
 
 from .conftest import PLANES
@@ -132,3 +136,41 @@ def test_an_outage_of_the_sign_in_is_no_refusal(read, azure, fault):
     azure.emulator.faults.add(plane="sign-in", count=50, **fault)
     with pytest.raises(UnavailableError, match="Could not read pool p"):
         read("management", "azure_batchext_default", "p")
+
+
+def outage(azure, other):
+    azure.emulator.faults.add(plane="sign-in", count=50, action="drop")
+    return {}, ""
+
+
+def left_open(caplog) -> list[str]:
+    """What aiohttp says of sessions and connections that nobody closed."""
+    gc.collect()
+    return [line for line in caplog.messages if "Unclosed" in line]
+
+
+@pytest.mark.parametrize("cause", [*CAUSES, outage])
+def test_a_refused_sign_in_leaves_no_session_open(azure, other, cause, caplog):
+    """In event loops, where a session that is forgotten keeps its connection and fills the log."""
+    forget_tokens()
+    change, _ = cause(azure, other)
+    azure.connect("refused", own_connection(azure.emulator, **change))
+
+    async def read() -> None:
+        for kind, method in PLANES.values():
+            with pytest.raises(ServiceError):
+                async with kind("refused", retries=0) as hook:
+                    await getattr(hook, f"a{method}")("p")
+            assert left_open(caplog) == []
+
+    asyncio.run(read())
+
+
+def test_a_session_that_is_left_open_is_found(azure, caplog):
+    async def forget() -> list[str]:
+        session = aiohttp.ClientSession()
+        (await session.get(azure.emulator.info.http_endpoint)).release()
+        del session
+        return left_open(caplog)
+
+    assert any("Unclosed client session" in line for line in asyncio.run(forget()))

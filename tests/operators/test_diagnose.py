@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import AccessRefusedError, ParameterError, ReportError, UnavailableError
 from airflow_batchext.links import AzureBatchReportLink
-from airflow_batchext.operators._steps.diagnose import browser_url
+from airflow_batchext.operators._steps.diagnose import browser_url, check_report_url
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.secret_references import from_environment
 from tests.airflow_names import DagSerialization
@@ -87,6 +87,53 @@ def test_the_link_leads_to_the_page(azure, tmp_path):
     task.execute({})
     link = AzureBatchReportLink().get_link(task, ti_key=None)
     assert link == f"https://reports.example/run 1/{azure.pool_id}-diagnosis.html"
+
+
+SCRIPTS = ("javascript", "JavaScript", "data", "vbscript", "file", "ftp", "blob", "ws", "x", "", "abfs")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(f"{scheme}://reports.example/x" for scheme in SCRIPTS),
+        *(f"{scheme}:alert(1)//https://reports.example" for scheme in SCRIPTS),
+        *(
+            f"https://{host}/x"
+            for host in ("a\\@evil.example", "a@evil.example", "", "-", "a b", "1.2.3", "ex\u00e4mple")
+        ),
+        *(f"https://reports.example/{end}" for end in ("\x1b[31m", "a\r\nb", "\u202egnp", "\x00")),
+        *(
+            "//reports.example",
+            "/reports",
+            "reports.example",
+            "https:reports.example",
+            "java\nscript:alert(1)",
+        ),
+    ],
+)
+def test_a_link_to_anything_but_a_page_is_refused_before_anything_is_done(azure, tmp_path, url):
+    task = operator(azure, output_uri=str(tmp_path), report_url=url)
+    with pytest.raises(ParameterError, match="report_url is no plain URL") as refused:
+        task.execute({})
+    assert url not in str(refused.value) or not url.strip("/")
+    assert list(tmp_path.iterdir()) == []
+    assert AzureBatchReportLink().get_link(task, ti_key=None) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "output"),
+    [
+        ("https://reports.example", None),
+        ("HTTPS://Reports.example:8443/a?b=c#d", None),
+        ("http://[::1]:80/\u00e4 b/", "s3://bucket"),
+        ("abfs://c@conn/reports", "abfs://c@conn/reports"),
+        ("s3://bucket/x", "s3://bucket/y"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_links_to_pages_and_to_the_object_store_are_taken(url, output):
+    assert check_report_url(url, output) == (url or None)
 
 
 @pytest.mark.parametrize(

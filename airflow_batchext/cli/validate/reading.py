@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from airflow_batchext.cli.validate.rendering import MOST_BYTES, RenderingError, render
 from airflow_batchext.loose_json.values import read_json
 from airflow_batchext.pool_spec import (
     DocumentSyntaxError,
@@ -19,7 +20,6 @@ from airflow_batchext.pool_spec import (
 )
 from airflow_batchext.pool_spec._places import old_place
 
-_MAX_BYTES = 1024 * 1024
 STDIN = "-"
 _LANGUAGES = {
     ".bicep": "Bicep",
@@ -77,14 +77,14 @@ def read_source(path: str, variables: Mapping[str, Any] | None) -> Source:
     name = "stdin" if path == STDIN else path
     try:
         if path == STDIN:
-            content = sys.stdin.buffer.read(_MAX_BYTES + 1)
+            content = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
             with Path(path).open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
+                content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # a ValueError if the path has a NUL in it
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
         raise UsageError(f"{name} cannot be read: {reason}") from None
-    if len(content) > _MAX_BYTES:
+    if len(content) > MOST_BYTES:
         return _flawed(name, "is larger than 1 MiB")
     try:
         text = content.decode("utf-8")
@@ -95,10 +95,10 @@ def read_source(path: str, variables: Mapping[str, Any] | None) -> Source:
     if language is not None:
         return _flawed(name, f"is {language}, not a document in JSON or YAML", fix=_LANGUAGE_FIXES[language])
     if variables is not None:
-        rendered = _render(name, text, variables)
-        if isinstance(rendered, Source):
-            return rendered
-        text = rendered
+        try:
+            text = render(text, variables)
+        except RenderingError as error:
+            return _flawed(name, str(error), error.line)
     try:
         return Source(name, text, parse_pools(text, source=name))
     except DocumentSyntaxError as error:
@@ -135,23 +135,6 @@ def read_variables(file: str | None, settings: Sequence[str]) -> dict[str, Any] 
             node = below
         node[last] = read_json(value, value)
     return variables
-
-
-def _render(name: str, text: str, variables: Mapping[str, Any]) -> str | Source:
-    """Render a file as Airflow would, in a sandbox: it may come from anybody."""
-    from jinja2 import StrictUndefined, TemplateError
-    from jinja2.sandbox import SandboxedEnvironment
-
-    environment = SandboxedEnvironment(
-        undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
-    )
-    try:
-        return environment.from_string(text).render(variables)
-    except TemplateError as error:
-        problem = f"the template cannot be rendered: {error.message or type(error).__name__}"
-        return _flawed(name, problem, getattr(error, "lineno", None) or 1)
-    except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-        return _flawed(name, f"the template cannot be rendered ({type(error).__name__})")
 
 
 def _flawed(

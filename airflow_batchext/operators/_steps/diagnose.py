@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -9,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 from airflow_batchext.batch.data_plane import VOID_STATES
+from airflow_batchext.connection import origin_of
 from airflow_batchext.diagnosis import Report, diagnose, not_ready
 from airflow_batchext.exceptions import AccessRefusedError, ParameterError, ReportError, UnavailableError
 from airflow_batchext.hooks.health import read_health
@@ -52,6 +54,7 @@ def run(operator: DiagnoseParameters) -> dict[str, Any]:
     pool_id = check_pool_id(operator.pool_id)
     names = check_extension_names(operator.extension_names)
     formats = check_formats(operator.formats)
+    report_url = check_report_url(operator.report_url, operator.output_uri)
     with AzureBatchNodeHook(operator.azure_batchext_conn_id) as hook:
         diagnosis = diagnose(read_health(hook, pool_id, rules=Rules(extension_names=names)))
         operator.log.info("%s", diagnosis.short())
@@ -65,7 +68,7 @@ def run(operator: DiagnoseParameters) -> dict[str, Any]:
     )
     for name, file in files.items():
         operator.log.info("Report (%s): %s", name, file)
-    operator.linked_report = _linked(operator.report_url, files)
+    operator.linked_report = _linked(report_url, files)
     health = diagnosis.health
     if health.unread and "pool-missing" not in diagnosis.causes:
         kind = AccessRefusedError if health.refused else UnavailableError
@@ -106,6 +109,31 @@ def check_formats(formats: object) -> tuple[str, ...]:
     if given and all(name in FORMATS for name in given):
         return tuple(dict.fromkeys(map(str, given)))
     raise ParameterError(f"formats has to be a list of: {', '.join(FORMATS)}.")
+
+
+def check_report_url(url: str | None, output: str | None) -> str | None:
+    """Where a browser finds the folder of reports: a link in Airflow's page, which runs no script.
+
+    :param output: the folder as it is written to; its scheme will do, too.
+    :raises ParameterError: if it is no URL of http or https, nor of the scheme of ``output``.
+    """
+    if not url:
+        return None
+    scheme, _, rest = url.strip().partition("://")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    try:
+        if scheme.lower() in ("http", "https"):
+            origin_of(f"{scheme.lower()}://{host}")
+        elif not scheme or scheme != urlsplit(output or "").scheme:
+            raise ValueError
+        if not rest.isprintable():
+            raise ValueError
+    except ValueError:
+        raise ParameterError(
+            "report_url is no plain URL of http or https, nor one with the scheme of output_uri: give the "
+            "address of the folder as people type it into a browser."
+        ) from None
+    return url.strip()
 
 
 def write_report(

@@ -168,4 +168,7 @@ def _load(operator: DocumentParameters, context: Context, path: str, read: ReadS
         line = getattr(error, "lineno", None)
         where = f"{path}, line {line}" if line else path
         raise ParameterError(f"pool_document {where}: {error.message}") from None
+    except (ArithmeticError, TypeError, RecursionError, MemoryError) as error:
+        kind = type(error).__name__
+        raise ParameterError(f"pool_document {path}: the template cannot be rendered ({kind})") from None
     return text, any(mark in source for mark in ("{{", "{%", "{#"))
