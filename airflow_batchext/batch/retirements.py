@@ -56,29 +56,18 @@ _UBUNTU = "batch.node.ubuntu 24.04, with the image canonical / ubuntu-24_04-lts 
 _ENTERPRISE = "batch.node.el 9, with an image of AlmaLinux 9"
 _DEBIAN = "batch.node.debian 12, with an image of Debian 12"
 
+
+def _agent(pattern: str, ends: date, source: str, instead: str, *, is_refused: bool = True) -> Retirement:
+    return Retirement(rf"batch\.node\.{pattern}", "this node agent", ends, source, instead, is_refused)
+
+
+_AGENTS_END = date(2024, 12, 31)
 AGENTS: Final = (
-    Retirement(
-        r"batch\.node\.ubuntu (?:12|14|16|18)\.04",
-        "this node agent",
-        date(2024, 12, 31),
-        _AGENTS_2024,
-        _UBUNTU,
-    ),
-    Retirement(r"batch\.node\.ubuntu 20\.04", "this node agent", date(2025, 4, 23), _FOCAL, _UBUNTU),
-    Retirement(
-        r"batch\.node\.ubuntu 22\.04",
-        "this node agent",
-        date(2027, 6, 1),
-        _JAMMY,
-        _UBUNTU,
-        is_refused=False,
-    ),
-    Retirement(
-        r"batch\.node\.centos [5-8]", "this node agent", date(2024, 12, 31), _AGENTS_2024, _ENTERPRISE
-    ),
-    Retirement(
-        r"batch\.node\.debian (?:[7-9]|10)", "this node agent", date(2024, 12, 31), _AGENTS_2024, _DEBIAN
-    ),
+    _agent(r"ubuntu (?:12|14|16|18)\.04", _AGENTS_END, _AGENTS_2024, _UBUNTU),
+    _agent(r"ubuntu 20\.04", date(2025, 4, 23), _FOCAL, _UBUNTU),
+    _agent(r"ubuntu 22\.04", date(2027, 6, 1), _JAMMY, _UBUNTU, is_refused=False),
+    _agent(r"centos [5-8]", _AGENTS_END, _AGENTS_2024, _ENTERPRISE),
+    _agent(r"debian (?:[7-9]|10)", _AGENTS_END, _AGENTS_2024, _DEBIAN),
 )
 """Ends of node agents; of Ubuntu 22.04 and Windows Server 2016 the month is announced, not the day."""
 
@@ -94,63 +83,33 @@ IMAGES: Final = (
 )
 """Ends of images whose node agent goes on, by publisher/offer/sku."""
 
+
+def _size(pattern: str, series: str, ends: date, instead: str, *, is_refused: bool = True) -> Retirement:
+    title, instead = f"this size (series {series})", f"a size such as STANDARD_{instead}"
+    return Retirement(f"Standard_{pattern}", title, ends, _SIZES, instead, is_refused)
+
+
+_FIRST_GPU = date(2023, 9, 6)
+_SUMMER = date(2024, 8, 31)
 SIZES: Final = (
     Retirement(
         r"(?:Basic_A[0-4]|Standard_A(?:[0-9]|1[01]))",
         "this size (series Av1)",
-        date(2024, 8, 31),
+        _SUMMER,
         _SIZES,
         "a size such as STANDARD_D2S_V5",
     ),
-    Retirement(
-        r"Standard_NC(?:6|12|24)r?(?:_Promo)?",
-        "this size (series NC)",
-        date(2023, 9, 6),
-        _SIZES,
-        "a size such as STANDARD_NC4AS_T4_V3",
-    ),
-    Retirement(
-        r"Standard_NC(?:6|12|24)r?s_v2",
-        "this size (series NCv2)",
-        date(2023, 9, 6),
-        _SIZES,
-        "a size such as STANDARD_NC4AS_T4_V3",
-    ),
-    Retirement(
-        r"Standard_NC(?:6|12|24)r?s_v3",
-        "this size (series NCv3)",
-        date(2025, 9, 30),
-        _SIZES,
-        "a size such as STANDARD_NC24ADS_A100_V4",
-    ),
-    Retirement(
-        r"Standard_ND(?:6|12|24)r?s",
-        "this size (series ND)",
-        date(2023, 9, 6),
-        _SIZES,
-        "a size such as STANDARD_NC24ADS_A100_V4",
-    ),
-    Retirement(
-        r"Standard_NV(?:6|12|24)(?:_Promo)?",
-        "this size (series NV)",
-        date(2023, 9, 6),
-        _SIZES,
-        "a size such as STANDARD_NV6ADS_A10_V5",
-    ),
-    Retirement(
-        r"Standard_HB60rs",
-        "this size (series HB)",
-        date(2024, 8, 31),
-        _SIZES,
-        "a size such as STANDARD_HB120RS_V3",
-        is_refused=False,
-    ),
-    Retirement(
-        r"Standard_(?:DS?(?:[1-4]|1[1-5])i?(?:_v2)?(?:_Promo)?|L(?:4|8|16|32)s)",
-        "this size (series D, Ds, Dv2, Dsv2, Ls)",
+    _size(r"NC(?:6|12|24)r?(?:_Promo)?", "NC", _FIRST_GPU, "NC4AS_T4_V3"),
+    _size(r"NC(?:6|12|24)r?s_v2", "NCv2", _FIRST_GPU, "NC4AS_T4_V3"),
+    _size(r"NC(?:6|12|24)r?s_v3", "NCv3", date(2025, 9, 30), "NC24ADS_A100_V4"),
+    _size(r"ND(?:6|12|24)r?s", "ND", _FIRST_GPU, "NC24ADS_A100_V4"),
+    _size(r"NV(?:6|12|24)(?:_Promo)?", "NV", _FIRST_GPU, "NV6ADS_A10_V5"),
+    _size("HB60rs", "HB", _SUMMER, "HB120RS_V3", is_refused=False),
+    _size(
+        r"(?:DS?(?:[1-4]|1[1-5])i?(?:_v2)?(?:_Promo)?|L(?:4|8|16|32)s)",
+        "D, Ds, Dv2, Dsv2, Ls",
         date(2028, 5, 1),
-        _SIZES,
-        "a size such as STANDARD_D2S_V5",
+        "D2S_V5",
         is_refused=False,
     ),
 )

@@ -14,130 +14,110 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_BATCH = {
-    "MissingRequiredProperty": (400, "A required property was not specified in the request body."),
-    "UnsupportedProperty": (400, "One of the properties specified in the request body is not supported."),
-    "InvalidPropertyValue": (
-        400,
-        "The value provided for one of the properties in the request body is invalid.",
-    ),
-    "InvalidRequestBody": (400, "The specified Request Body is not syntactically valid."),
-    "MissingRequiredQueryParameter": (
-        400,
-        "A query parameter that's mandatory for this request is not specified.",
-    ),
-    "InvalidQueryParameterValue": (
-        400,
-        "Value for one of the query parameters specified in the request URI is invalid.",
-    ),
-    "OutOfRangeQueryParameterValue": (
-        400,
-        "A query parameter specified in the request URI is outside the permissible range.",
-    ),
-    "RequestBodyTooLarge": (413, "The request body is too large and exceeds the maximum permissible limit."),
-    "InvalidUri": (400, "The requested URI does not represent any resource on the server."),
-    "UnsupportedRequestVersion": (400, "The specified request version is not supported."),
-    "InvalidHeaderValue": (
-        400,
-        "The value for one of the HTTP headers is not in the correct format.",
-    ),
-    "InvalidAutoScalingSettings": (400, "The specified auto-scaling settings are not valid."),
-    "AutoScalingFormulaSyntaxError": (400, "The specified auto-scaling formula has a syntax error."),
-    "AutoScalingFormulaTooLong": (400, "The specified auto-scaling formula exceeds lengths limit."),
-    "TaskDependenciesNotSpecifiedOnJob": (
-        400,
-        (
-            "A task was specified as depending on other tasks, "
-            "but the job did not specify that it would use task dependencies."
+_BY_STATUS = {
+    400: {
+        "MissingRequiredProperty": "A required property was not specified in the request body.",
+        "UnsupportedProperty": "One of the properties specified in the request body is not supported.",
+        "InvalidPropertyValue": (
+            "The value provided for one of the properties in the request body is invalid."
         ),
-    ),
-    "PropertyCannotBeUpdated": (
-        400,
-        "A property that cannot be updated was specified as part of the request.",
-    ),
-    "AuthenticationFailed": (
-        403,
-        (
-            "Server failed to authenticate the request. "
-            "Make sure the value of Authorization header is formed correctly including the signature."
+        "InvalidRequestBody": "The specified Request Body is not syntactically valid.",
+        "MissingRequiredQueryParameter": (
+            "A query parameter that's mandatory for this request is not specified."
         ),
-    ),
-    "InsufficientAccountPermissions": (
-        403,
-        "The account being accessed does not have sufficient permissions to execute this operation.",
-    ),
-    "AuthorizationFailure": (403, "This request is not authorized to perform this operation."),
-    "InvalidRestAPIForAccountSetting": (
-        409,
-        "There is a conflict between the REST API being used and the account.",
-    ),
-    "PoolNotFound": (404, "The specified pool does not exist."),
-    "NodeNotFound": (404, "The specified node does not exist."),
-    "JobNotFound": (404, "The specified job does not exist."),
-    "TaskNotFound": (404, "The specified task does not exist."),
-    "ResourceNotFound": (404, "The specified resource does not exist."),
-    "PoolExists": (409, "The specified pool already exists."),
-    "PoolQuotaReached": (409, "Pool quota for the account has been reached."),
-    "PoolBeingDeleted": (409, "The specified pool has been marked for deletion and is being reclaimed."),
-    "PoolBeingResized": (409, "The specified pool is being resized"),
-    "NodeBeingCreated": (409, "The specified node is being created"),
-    "NodeBeingStarted": (409, "The specified node is being started"),
-    "NodeBeingRebooted": (409, "The specified node is being rebooted"),
-    "NodeBeingReimaged": (409, "The specified node is being reimaged"),
-    "NodeStateUnusable": (409, "The state of the specified node is unusable"),
-    "NodeAlreadyInTargetSchedulingState": (
-        409,
-        "The specified node is already in the target scheduling state.",
-    ),
-    "OperationNotValidOnNode": (409, "The specified operation is not valid on the node."),
-    "OperationNotValidOnPool": (409, "The specified operation is not valid on the pool."),
-    "JobExists": (409, "The specified job already exists."),
-    "JobBeingTerminated": (409, "The specified job is being terminated."),
-    "JobBeingDeleted": (
-        409,
-        "The specified job has been marked for deletion and is being garbage collected.",
-    ),
-    "JobCompleted": (409, "The specified job is already in a completed state."),
-    "JobPreparationTaskOrReleaseTaskNotSpecified": (
-        409,
-        "The specified job does not have either job preparation task or job release task.",
-    ),
-    "TaskExists": (409, "The specified task already exists."),
-    "TaskCompleted": (409, "The specified task is already in a completed state."),
-    "TaskNotCompleted": (
-        409,
-        (
-            "The specified task is not in a completed state, "
-            "and the requested operation can be performed only on completed tasks."
+        "InvalidQueryParameterValue": (
+            "Value for one of the query parameters specified in the request URI is invalid."
         ),
-    ),
-    "TaskSucceeded": (
-        409,
-        (
-            "The specified task has already completed successfully, "
-            "and the requested operation cannot be performed on successful tasks."
+        "OutOfRangeQueryParameterValue": (
+            "A query parameter specified in the request URI is outside the permissible range."
         ),
-    ),
-    "OperationInvalidForCurrentState": (
-        409,
-        "The specified operation is not valid for the current state of the resource.",
-    ),
-    "ConditionNotMet": (
-        412,
-        "The condition specified using HTTP conditional header(s) is not met.",
-    ),
-    "TooManyRequests": (
-        429,
-        "Request failed as server encountered too many requests. Please try again.",
-    ),
-    "InternalError": (500, "The server encountered an internal error. Please retry the request."),
-    "ServerBusy": (503, "The server is currently unable to receive requests. Please retry your request."),
-    "TooManyEnableAutoScaleRequests": (
-        503,
-        "Too many Enable Pool AutoScale requests are issued on the pool.",
-    ),
-    "NotImplemented": (501, "This operation is not modelled by the emulator."),
+        "InvalidUri": "The requested URI does not represent any resource on the server.",
+        "UnsupportedRequestVersion": "The specified request version is not supported.",
+        "InvalidHeaderValue": "The value for one of the HTTP headers is not in the correct format.",
+        "InvalidAutoScalingSettings": "The specified auto-scaling settings are not valid.",
+        "AutoScalingFormulaSyntaxError": "The specified auto-scaling formula has a syntax error.",
+        "AutoScalingFormulaTooLong": "The specified auto-scaling formula exceeds lengths limit.",
+        "TaskDependenciesNotSpecifiedOnJob": (
+            "A task was specified as depending on other tasks, but the job did not specify that it "
+            "would use task dependencies."
+        ),
+        "PropertyCannotBeUpdated": "A property that cannot be updated was specified as part of the request.",
+    },
+    403: {
+        "AuthenticationFailed": (
+            "Server failed to authenticate the request. Make sure the value of Authorization header is "
+            "formed correctly including the signature."
+        ),
+        "InsufficientAccountPermissions": (
+            "The account being accessed does not have sufficient permissions to execute this operation."
+        ),
+        "AuthorizationFailure": "This request is not authorized to perform this operation.",
+    },
+    404: {
+        "PoolNotFound": "The specified pool does not exist.",
+        "NodeNotFound": "The specified node does not exist.",
+        "JobNotFound": "The specified job does not exist.",
+        "TaskNotFound": "The specified task does not exist.",
+        "ResourceNotFound": "The specified resource does not exist.",
+    },
+    409: {
+        "InvalidRestAPIForAccountSetting": (
+            "There is a conflict between the REST API being used and the account."
+        ),
+        "PoolExists": "The specified pool already exists.",
+        "PoolQuotaReached": "Pool quota for the account has been reached.",
+        "PoolBeingDeleted": "The specified pool has been marked for deletion and is being reclaimed.",
+        "PoolBeingResized": "The specified pool is being resized",
+        "NodeBeingCreated": "The specified node is being created",
+        "NodeBeingStarted": "The specified node is being started",
+        "NodeBeingRebooted": "The specified node is being rebooted",
+        "NodeBeingReimaged": "The specified node is being reimaged",
+        "NodeStateUnusable": "The state of the specified node is unusable",
+        "NodeAlreadyInTargetSchedulingState": "The specified node is already in the target scheduling state.",
+        "OperationNotValidOnNode": "The specified operation is not valid on the node.",
+        "OperationNotValidOnPool": "The specified operation is not valid on the pool.",
+        "JobExists": "The specified job already exists.",
+        "JobBeingTerminated": "The specified job is being terminated.",
+        "JobBeingDeleted": "The specified job has been marked for deletion and is being garbage collected.",
+        "JobCompleted": "The specified job is already in a completed state.",
+        "JobPreparationTaskOrReleaseTaskNotSpecified": (
+            "The specified job does not have either job preparation task or job release task."
+        ),
+        "TaskExists": "The specified task already exists.",
+        "TaskCompleted": "The specified task is already in a completed state.",
+        "TaskNotCompleted": (
+            "The specified task is not in a completed state, and the requested operation can be "
+            "performed only on completed tasks."
+        ),
+        "TaskSucceeded": (
+            "The specified task has already completed successfully, and the requested operation cannot "
+            "be performed on successful tasks."
+        ),
+        "OperationInvalidForCurrentState": (
+            "The specified operation is not valid for the current state of the resource."
+        ),
+    },
+    412: {
+        "ConditionNotMet": "The condition specified using HTTP conditional header(s) is not met.",
+    },
+    413: {
+        "RequestBodyTooLarge": "The request body is too large and exceeds the maximum permissible limit.",
+    },
+    429: {
+        "TooManyRequests": "Request failed as server encountered too many requests. Please try again.",
+    },
+    500: {
+        "InternalError": "The server encountered an internal error. Please retry the request.",
+    },
+    501: {
+        "NotImplemented": "This operation is not modelled by the emulator.",
+    },
+    503: {
+        "ServerBusy": "The server is currently unable to receive requests. Please retry your request.",
+        "TooManyEnableAutoScaleRequests": "Too many Enable Pool AutoScale requests are issued on the pool.",
+    },
 }
+_BATCH = {code: (status, text) for status, texts in _BY_STATUS.items() for code, text in texts.items()}
 
 _ERROR_TYPE = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors"
 
