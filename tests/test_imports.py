@@ -178,6 +178,7 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.parameters",
         "airflow_batchext.batch",
         "airflow_batchext.batch.data_plane",
+        "airflow_batchext.batch.node_counts",
         "airflow_batchext.batch.provider_errors",
         "airflow_batchext.loose_json.values",
         "airflow_batchext.sensors._rules",
@@ -210,7 +211,10 @@ REDACT = (
     *("loose_json", "loose_json.documents", "loose_json.sdk_models"),
 )
 FACTS = ("extension_catalog", "node_agents", "retirements")
-SAID = ("batch", "batch.data_plane", "batch.provider_errors", "loose_json.values", *REDACT)
+SAID = (
+    *("batch", "batch.data_plane", "batch.node_counts", "batch.provider_errors"),
+    *("loose_json.values", *REDACT),
+)
 RULES = ("rules", "rules.gate", "defaults", *SAID)
 LOOKS = ("rules.watch", "rules.memory", "rules.nodes", "rules.reads")
 HEALTH = ("health", *LOOKS, "batch.resize_errors", *RULES)

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from airflow_batchext.batch.node_counts import counts, pair
 from airflow_batchext.batch.provider_errors import provider_errors
 from airflow_batchext.loose_json.values import (
     as_mapping,
-    as_number,
     as_sequence,
     as_text,
     below,
@@ -43,11 +43,6 @@ MACHINE_STATES = CARRYING_STATES | {"unusable", "starttaskfailed"}
 
 #: Joining the pool: the VM behind the node may be new though ``lastBootTime`` is still missing or old.
 JOINING_STATES = frozenset({"creating", "starting", "waitingforstarttask"})
-
-#: Every state of a node that the service names, in lower case.
-NODE_STATES = (
-    CARRYING_STATES | VOID_STATES | frozenset({"unusable", "starttaskfailed", "unknown", "leavingpool"})
-)
 
 #: Broken, perhaps for good: Batch keeps trying to recover such a node for a while.
 BROKEN_STATES = frozenset({"unusable", "starttaskfailed"})
@@ -316,16 +311,17 @@ def read_pool(body: object) -> Pool:
     machine = as_mapping(item.get("virtualMachineConfiguration"))
     extensions = [as_mapping(extension) for extension in as_sequence(machine.get("extensions"))]
     names = [as_text(extension.get("name")) for extension in extensions]
+    targets, currents = counts(item, "target"), counts(item, "current")
     return Pool(
         id=as_text(item.get("id")),
         state=as_text(item.get("state")).lower(),
         allocation_state=as_text(item.get("allocationState")).lower(),
         allocation_since=as_text(item.get("allocationStateTransitionTime")),
         created=as_text(item.get("creationTime")),
-        target=total(item.get("targetDedicatedNodes"), item.get("targetLowPriorityNodes")),
-        current=total(item.get("currentDedicatedNodes"), item.get("currentLowPriorityNodes")),
-        targets=_pair(item.get("targetDedicatedNodes"), item.get("targetLowPriorityNodes")),
-        currents=_pair(item.get("currentDedicatedNodes"), item.get("currentLowPriorityNodes")),
+        target=total(*targets),
+        current=total(*currents),
+        targets=pair(*targets),
+        currents=pair(*currents),
         extension_names=tuple(name for name in names if name),
         resize_errors=tuple(
             ResizeError(as_text(below(error, "code")), _error_text(error))
@@ -362,9 +358,9 @@ def _repair_target(pool: Mapping[str, object]) -> int | None:
     written = next((as_text(item.get("value")) for item in items if item.get("name") == REPAIR_ITEM), "")
     journal = as_mapping(read_json(written))
     lowered = [
-        _pair(*pair) for pair in map(as_sequence, as_sequence(journal.get("lowered"))) if len(pair) == 2
+        pair(*both) for both in map(as_sequence, as_sequence(journal.get("lowered"))) if len(both) == 2
     ]
-    now = _pair(pool.get("targetDedicatedNodes"), pool.get("targetLowPriorityNodes"))
+    now = pair(*counts(pool, "target"))
     resized, until = epoch_seconds(as_text(pool.get("allocationStateTransitionTime"))), journal.get("until")
     is_later = resized is not None and isinstance(until, (int, float)) and 0 < until < resized
     if is_later or (lowered and now not in lowered):
@@ -415,10 +411,3 @@ def _error_text(body: object) -> str:
 def told_by_provider(text: str) -> list[str]:
     """What the provider of the machines says in its JSON, each error on a line; nothing if it is none."""
     return [f"{one_line(code)}: {one_line(message)}" for code, message in provider_errors(text)]
-
-
-def _pair(dedicated: object, low_priority: object) -> tuple[int, int] | None:
-    """Of both kinds; one that is not told is none, as long as the other is."""
-    if total(dedicated, low_priority) is None:
-        return None
-    return as_number(dedicated) or 0, as_number(low_priority) or 0

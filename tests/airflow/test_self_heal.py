@@ -46,21 +46,21 @@ def asked(service: Emulator, pool: str, what: str) -> int:
     )
 
 
-def test_what_a_reboot_mends(airflow: Airflow, service: Emulator, runs: dict[str, Any]):
+def test_what_a_reboot_fixes(airflow: Airflow, service: Emulator, runs: dict[str, Any]):
     assert set(airflow.states(DAG_ID, runs["heal-boot"]).values()) == {"success"}
     assert asked(service, "heal-boot", "reboot") == 1
     assert asked(service, "heal-boot", "removenodes") == 0
     assert len(airflow.xcom(DAG_ID, runs["heal-boot"], "use_pool")) == 3
 
 
-def test_what_only_another_machine_mends(airflow: Airflow, service: Emulator, runs: dict[str, Any]):
+def test_what_only_another_machine_fixes(airflow: Airflow, service: Emulator, runs: dict[str, Any]):
     assert set(airflow.states(DAG_ID, runs["heal-machine"]).values()) == {"success"}
     assert asked(service, "heal-machine", "reboot") == 1
     assert asked(service, "heal-machine", "removenodes") == 1
     assert len(airflow.xcom(DAG_ID, runs["heal-machine"], "use_pool")) == 3
 
 
-def test_what_nothing_mends(airflow: Airflow, service: Emulator, runs: dict[str, Any]):
+def test_what_nothing_fixes(airflow: Airflow, service: Emulator, runs: dict[str, Any]):
     assert airflow.states(DAG_ID, runs["heal-never"]) == {
         "create_pool": "success",
         "gate": "failed",

@@ -55,7 +55,7 @@ def test_the_xcom_says_what_was_done_to_which_node(azure, pauses, books, deferra
 
 
 @MODES
-def test_what_nothing_mends_fails_with_what_was_tried_and_a_retry_burns_nothing(
+def test_what_nothing_repairs_fails_with_what_was_tried_and_a_retry_burns_nothing(
     azure, pauses, books, deferrable
 ):
     azure.emulator.scenario = fails({"message": "no vault <b>\u202e"})

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+from datetime import date
 from typing import Any
 
 from hypothesis import strategies as st
+
+from airflow_batchext.pool_spec._sdk_schema import check_pool
 
 SENTINEL = "s3nt1nel-Zx9"
 MACHINE = "properties.deploymentConfiguration.virtualMachineConfiguration"
 EXTENSION = f"{MACHINE}.extensions[0]"
 FIXED = "properties.scaleSettings.fixedScale"
 ABSENT = object()
+TODAY = date(2026, 6, 1)
 
+SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/s"
 IDENTITY = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g/providers/"
     "Microsoft.ManagedIdentity/userAssignedIdentities/i"
@@ -178,3 +183,21 @@ def paths_of(node: object, path: str = "") -> list[str]:
 
 
 DOCUMENTS = ANYTHING | st.builds(with_change, st.sampled_from(paths_of(GOOD)), ANYTHING)
+
+
+def value_at(document: Any, path: str) -> Any:
+    """What stands at a path."""
+    for step in steps(path):
+        document = document[step]
+    return document
+
+
+def told(document: Any, severity: str | None = None) -> list[str]:
+    """The places of what the whole check tells."""
+    found = check_pool(document, today=TODAY)
+    return [finding.path for finding in found if severity is None or finding.severity == severity]
+
+
+def changed(path: str, value: Any) -> list[str]:
+    """The same of the good document with a value at a path."""
+    return told(with_change(path, value))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from airflow_batchext.pool_spec import Remedy, find_differences, request_body, updates
 from tests.conftest import document
 from tests.pool_spec.bodies import BODIES, read_back
-from tests.pool_spec.documents import MACHINE, steps, with_change
+from tests.pool_spec.documents import MACHINE, steps, value_at, with_change
 from tests.secrets.kinds import SECRET, values
 
 EXAMPLES = Path(
@@ -62,7 +62,7 @@ def test_no_secret_is_shown_and_none_is_a_difference_that_counts(body):
 
 @QUICK
 @given(BODIES, BODIES)
-def test_a_patch_leaves_only_what_no_patch_can_mend(one, other):
+def test_a_patch_leaves_only_what_no_patch_can_fix(one, other):
     existing = read_back(copy.deepcopy(one))
     found = find_differences(existing, other)
     patch, left = updates(other, found)
@@ -102,12 +102,6 @@ def leaves_of(node: Any, path: str = "") -> list[str]:
     if isinstance(node, list):
         return [leaf for i, item in enumerate(node) for leaf in leaves_of(item, f"{path}[{i}]")]
     return [path]
-
-
-def value_at(node: Any, path: str) -> Any:
-    for step in steps(path):
-        node = node[step]
-    return node
 
 
 def changed(value: Any) -> Any:

@@ -17,7 +17,7 @@ from airflow_batchext.emulator.wire.errors import RefusedError
 from airflow_batchext.pool_spec import Finding, PoolDocument, parse_pools, request_body
 from airflow_batchext.pool_spec._planes import to_data_plane
 from airflow_batchext.pool_spec._sdk_schema import check_pool, data_plane_schema, pool_schema
-from tests.pool_spec.documents import ABSENT, paths_of, steps, with_change
+from tests.pool_spec.documents import ABSENT, paths_of, steps, value_at, with_change
 from tests.pool_spec.test_snake import as_dict
 from tests.pool_spec.valid import VALID
 
@@ -101,12 +101,6 @@ def places(body: dict[str, Any], *, below: tuple[str, ...] = FREE) -> list[str]:
         for path in paths_of(body)
         if not any(step in below for step in steps(path)[:-1]) and steps(path)[-1] != "name"
     ]
-
-
-def value_at(body: Any, path: str) -> Any:
-    for step in steps(path):
-        body = body[step]
-    return body
 
 
 @given(VALID, st.data())

@@ -115,7 +115,7 @@ def run(azure, monkeypatch):
 
 
 @MODES
-def test_what_a_reboot_mends_is_rebooted_and_the_gate_opens(azure, run, books, mode):
+def test_what_a_reboot_fixes_is_rebooted_and_the_gate_opens(azure, run, books, mode):
     azure.emulator.scenario = fails({"node": 1, "boots": "first"})
     azure.create(3)
     report = run[mode]()
@@ -125,7 +125,7 @@ def test_what_a_reboot_mends_is_rebooted_and_the_gate_opens(azure, run, books, m
 
 
 @MODES
-def test_what_only_another_machine_mends_is_replaced_and_the_gate_opens(azure, run, books, mode):
+def test_what_only_another_machine_fixes_is_replaced_and_the_gate_opens(azure, run, books, mode):
     azure.emulator.scenario = fails({"node": 1})
     azure.create(3)
     ill = node_ids(azure)[1]
@@ -135,7 +135,7 @@ def test_what_only_another_machine_mends_is_replaced_and_the_gate_opens(azure, r
 
 
 @MODES
-def test_what_nothing_mends_fails_the_gate_with_what_was_tried(azure, run, books, mode):
+def test_what_nothing_fixes_fails_the_gate_with_what_was_tried(azure, run, books, mode):
     azure.emulator.scenario = fails(
         {"message": "no vault: 403 Forbidden: does not have secrets get permission"}
     )
@@ -161,7 +161,7 @@ def test_without_repair_nothing_is_touched(azure, run, books):
     assert books.done == []
 
 
-def test_what_no_repair_can_mend_fails_as_without_it(azure, run, books, monkeypatch):
+def test_what_no_repair_can_fix_fails_as_without_it(azure, run, books, monkeypatch):
     monkeypatch.setattr(sharing, "NEWBORN_SECONDS", 0.0)  # no pause is really made here
     with pytest.raises(GateFailedError, match="does not exist"):
         run["poke"]()
@@ -172,7 +172,7 @@ def test_what_no_repair_can_mend_fails_as_without_it(azure, run, books, monkeypa
     assert books.done == []
 
 
-def test_a_stuck_extension_is_mended_though_the_gate_alone_would_wait(azure, run, books):
+def test_a_stuck_extension_is_repaired_though_the_gate_alone_would_wait(azure, run, books):
     azure.emulator.scenario = fails({"node": 1, "outcome": "hang", "code": None, "boots": "first"})
     azure.create(2)
     assert run["deferrable"](repair={"stuck_after": 600})["outcome"] == "open"
@@ -199,7 +199,7 @@ def test_the_gate_stays_closed_while_somebody_else_replaces_nodes(azure, run, bo
         run["poke"](timeout=0)
 
 
-def test_it_does_not_go_with_waiting_for_somebody_to_mend(azure):
+def test_it_does_not_go_with_waiting_for_somebody_to_fix_it(azure):
     azure.create(1)
     with pytest.raises(ParameterError, match='on_failure="wait"'):
         gate(azure, on_failure="wait").execute(context())

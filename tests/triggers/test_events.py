@@ -297,7 +297,7 @@ async def test_what_is_wrong_for_good_is_said_and_tried_later_and_later(azure, c
     assert len(azure.emulator.requests) <= 8
 
 
-async def test_a_connection_that_is_mended_is_used_without_a_restart(azure, monkeypatch):
+async def test_a_connection_that_is_fixed_is_used_without_a_restart(azure, monkeypatch):
     azure.create()
     azure.connect("later", {"conn_type": "azure_batchext"})
     async with watching(watcher(azure, Store(), azure_batchext_conn_id="later")) as fired:

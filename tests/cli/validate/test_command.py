@@ -51,7 +51,7 @@ def test_a_good_document_is_one_line_and_status_0(file, validate):
     assert validate(file(GOOD)) == (0, "1 pool in 1 file: nothing wrong\n", "")
 
 
-def test_an_error_is_told_with_its_line_its_mend_and_its_link(file, validate):
+def test_an_error_is_told_with_its_line_its_fix_and_its_link(file, validate):
     status, out, err = validate(file(WRONG))
     line = [*json.dumps(WRONG, indent=2).splitlines()].index('    "vmsize": "x"') + 1
     assert (status, err) == (1, "")

@@ -101,7 +101,7 @@ def test_batchs_own_extension_can_go_wrong_too(
     assert statuses(batch, name, node)["secretext"] == "ProvisioningState/succeeded"
 
 
-def test_a_reboot_mends_what_failed_on_the_first_boot(
+def test_a_reboot_fixes_what_failed_on_the_first_boot(
     emulator: Emulator, batch: BatchClient, ready_pool: Ready
 ) -> None:
     emulator.scenario = Scenario(extensions=[ExtensionScenario(outcome="fail", boots="first")])
