@@ -180,6 +180,7 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.batch.data_plane",
         "airflow_batchext.batch.node_counts",
         "airflow_batchext.batch.provider_errors",
+        "airflow_batchext.batch.resize_codes",
         "airflow_batchext.loose_json.values",
         "airflow_batchext.sensors._rules",
         "airflow_batchext.sensors._start_from_trigger",
@@ -212,7 +213,7 @@ REDACT = (
 )
 FACTS = ("extension_catalog", "node_agents", "retirements")
 SAID = (
-    *("batch", "batch.data_plane", "batch.node_counts", "batch.provider_errors"),
+    *("batch", "batch.data_plane", "batch.node_counts", "batch.provider_errors", "batch.resize_codes"),
     *("loose_json.values", *REDACT),
 )
 RULES = ("rules", "rules.gate", "defaults", *SAID)

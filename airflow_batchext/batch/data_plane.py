@@ -19,6 +19,7 @@ from enum import Enum
 
 from airflow_batchext.batch.node_counts import counts, pair
 from airflow_batchext.batch.provider_errors import provider_errors
+from airflow_batchext.batch.resize_codes import FATAL_RESIZE_CODES
 from airflow_batchext.loose_json.values import (
     as_mapping,
     as_sequence,
@@ -49,24 +50,6 @@ BROKEN_STATES = frozenset({"unusable", "starttaskfailed"})
 
 #: On its way out: it owes the gate nothing.
 LEAVING_STATE = "leavingpool"
-
-#: Resize errors after which nothing will bring the nodes: quotas, identities, sizes. Others (an allocation
-#: that failed or timed out) may go away, but on a pool of fixed size nobody tries again by itself.
-FATAL_RESIZE_CODES = frozenset(
-    {
-        "accountcorequotareached",
-        "accountlowprioritycorequotareached",
-        "accountspotcorequotareached",
-        "accountvmseriescorequotareached",
-        "communicationenabledpoolreachedmaxvmcount",
-        "dependentresourcenotfound",
-        "diskencryptionfailure",
-        "failedidentityoperation",
-        "incompatiblevmsize",
-        "missingpublisherpropertyinmarketplaceplan",
-        "unsupportedvmsize",
-    }
-)
 
 #: The extension that Batch itself puts on every node, to install its agent; nobody else may use its name.
 BATCH_OWN_EXTENSION = "batchNodeExtension"

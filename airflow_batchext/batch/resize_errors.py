@@ -13,44 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from airflow_batchext.batch.data_plane import ResizeError, one_line, told_by_provider
+from airflow_batchext.batch.resize_codes import ADVICE
 from airflow_batchext.loose_json.values import as_mapping, as_sequence, below
-
-_MORE_QUOTA = (
-    "Ask for more (Azure portal, Batch account, Quotas), free cores, or take fewer or smaller nodes."
-)
-_ADVICE: Mapping[str, str] = {
-    "accountcorequotareached": f"The account's quota of dedicated cores is used up. {_MORE_QUOTA}",
-    "accountlowprioritycorequotareached": (
-        f"The account's quota of low-priority cores is used up. {_MORE_QUOTA}"
-    ),
-    "accountspotcorequotareached": f"The account's quota of Spot cores is used up. {_MORE_QUOTA}",
-    "accountvmseriescorequotareached": (
-        f"The account's quota of cores for this family of machines is used up. {_MORE_QUOTA}"
-    ),
-    "allocationtimedout": (
-        "Azure did not find enough machines within the resize timeout. Try again later, give a longer "
-        "resizeTimeout, or take another vmSize or region."
-    ),
-    "allocationfailed": "Azure Compute refused the machines; the details say why.",
-    "communicationenabledpoolreachedmaxvmcount": (
-        "A pool with interNodeCommunication can have no more nodes. Take fewer, or do without it."
-    ),
-    "dependentresourcenotfound": (
-        "Something that the pool refers to (subnet, image, identity, disk encryption set) is not there."
-    ),
-    "diskencryptionfailure": "Check the key of the disk encryption and the identity's access to it.",
-    "failedidentityoperation": (
-        "Check that the pool's managed identity exists, and that Batch may assign it "
-        "(Managed Identity Operator)."
-    ),
-    "incompatiblevmsize": (
-        "The image does not go with this vmSize (generation, disks). Take another of either."
-    ),
-    "missingpublisherpropertyinmarketplaceplan": "The image's marketplace plan has to be accepted first.",
-    "removenodesfailed": "Nodes could not be removed. Try again later.",
-    "resizestopped": "Somebody stopped the resize.",
-    "unsupportedvmsize": "This vmSize cannot be had in this region. Take another.",
-}
 
 
 def resize_errors(body: object) -> tuple[ResizeError, ...]:
@@ -73,7 +37,7 @@ def read_resize_error(error: Mapping[str, Any]) -> ResizeError:
     code = one_line(str(error.get("code") or "")) or "no code"
     said = one_line(str(error.get("message") or "")) or "no message"
     told = "; ".join(_details(details))
-    advice = _ADVICE.get(code.lower(), "")
+    advice = ADVICE.get(code.lower(), "")
     text = f"{code}: {said.rstrip('.')}" + (f" ({told})" if told else "")
     return ResizeError(code, f"{text}. {advice}".rstrip() if advice else text)
 

@@ -52,9 +52,7 @@ class Nodes(Inventory):
     def start_node(self, pool: str, node: int | str) -> None:
         """Start a deallocated node."""
         with self._touching(pool, node) as (found, now):
-            scenario = self._snapshot()
-            task = self._start_task(self.pool(pool), found, scenario, lifecycle.boots(found.history, now))
-            found.history = lifecycle.start(found.history, now, scenario, task)
+            found.history = lifecycle.start(found.history, now, *self._next_boot(pool, found, now))
 
     def set_scheduling(
         self, pool: str, node: int | str, *, enabled: bool, option: Option = "requeue"
@@ -104,10 +102,9 @@ class Nodes(Inventory):
     def preempt_node(self, pool: str, node: int | str, back_after: float | None = None) -> None:
         """Take a node's machine away. It stays listed as ``preempted``; after some seconds it is back."""
         with self._touching(pool, node) as (found, now):
-            scenario = self._snapshot()
-            task = self._start_task(self.pool(pool), found, scenario, lifecycle.boots(found.history, now))
+            boot = self._next_boot(pool, found, now)
             self._clear(found, now, "requeue")
-            found.history = lifecycle.preempt(found.history, now, back_after, scenario, task)
+            found.history = lifecycle.preempt(found.history, now, back_after, *boot)
 
     def mark_node(
         self,
@@ -157,10 +154,15 @@ class Nodes(Inventory):
 
     def _restart(self, pool: str, node: int | str, option: Option, state: NodeState) -> None:
         with self._touching(pool, node) as (found, now):
-            scenario = self._snapshot()
-            task = self._start_task(self.pool(pool), found, scenario, lifecycle.boots(found.history, now))
+            boot = self._next_boot(pool, found, now)
             at = self._clear(found, now, option)
-            found.history = lifecycle.restart(found.history, now, scenario, task, at=at, state=state)
+            found.history = lifecycle.restart(found.history, now, *boot, at=at, state=state)
+
+    def _next_boot(self, pool: str, node: Node, now: datetime) -> tuple[Scenario, StartTask | None]:
+        """The scenario by which a node will boot, and what its start task does then."""
+        scenario = self._snapshot()
+        boot = lifecycle.boots(node.history, now)
+        return scenario, self._start_task(self.pool(pool), node, scenario, boot)
 
     def _clear(self, node: Node, now: datetime, option: Option) -> datetime | None:
         """Do away with the tasks of a node, or return until when it waits for them."""

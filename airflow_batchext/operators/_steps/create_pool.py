@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from airflow_batchext.batch.management_plane import read_managed_pool
@@ -273,13 +272,8 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
     def _delete_own(self, why: str) -> None:
         """Delete the pool, if it is still the one that this task created."""
         own = self._memo.get("own")
-        if not own:
-            return
-        with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook, suppress(BatchextError):
-            body = find_pool(hook, self._target)
-            if body is not None and read_managed_pool(body).created == own:
-                hook.delete_pool(self._target)
-                self.log.warning("Asked for the deletion of pool %s, as %s", self._target, why)
+        if own and self._end_own(own, AzureBatchPoolHook.delete_pool):
+            self.log.warning("Asked for the deletion of pool %s, as %s", self._target, why)
 
 
 def _listed(differences: Sequence[Difference]) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import (
     AccessRefusedError,
     BatchextError,
@@ -36,6 +38,8 @@ from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_batchext.batch.management_plane import ManagedPool
 
 Memo = dict[str, Any]
 OnKilled = Literal["nothing", "delete", "stop_resize"]
@@ -154,6 +158,33 @@ class PoolSteps(ABC, Generic[ParametersT]):
             method_name="execute_complete",
             timeout=deferral_limit(self._memo["deadline"]),
         )
+
+    def _update(
+        self,
+        hook: AzureBatchPoolHook,
+        pool: ManagedPool,
+        body: Mapping[str, Any],
+        secrets: Collection[str] = (),
+    ) -> dict[str, Any] | Wait | None:
+        """Change the pool that was read: as it is then, or what to wait for; None asks for another look."""
+        try:
+            return hook.update_pool(self._target, body, etag=pool.etag, secrets=secrets)
+        except ConflictError as refusal:
+            if refusal.code == "PoolBeingResized":
+                return Wait(Goal.SETTLED, pool.created)
+            if not lost_race(refusal) or self._left <= 0:
+                raise
+            self.log.info("Pool %s was changed by somebody else meanwhile; looking again", self._target)
+            return None
+
+    def _end_own(self, created: str | None, end: Callable[[AzureBatchPoolHook, str], object]) -> bool:
+        """Do this to the pool, if it is still the one that was created then; say whether it was done."""
+        with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook, suppress(BatchextError):
+            body = find_pool(hook, self._target)
+            if body is not None and read_managed_pool(body).created == created:
+                end(hook, self._target)
+                return True
+        return False
 
     def _on_killed_while(self, wait: Wait) -> OnKilled:
         """What is to become of the pool if a user ends the task during that wait."""

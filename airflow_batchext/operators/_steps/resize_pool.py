@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from airflow_batchext.batch.management_plane import ManagedPool, read_managed_pool
-from airflow_batchext.exceptions import BatchextError, ConflictError, ParameterError, PoolConflictError
+from airflow_batchext.exceptions import ParameterError, PoolConflictError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.operators._steps.pool import (
-    OnKilled,
-    PoolParameters,
-    PoolSteps,
-    find_pool,
-    lost_race,
-)
+from airflow_batchext.operators._steps.pool import OnKilled, PoolParameters, PoolSteps
 from airflow_batchext.parameters import check_count, check_seconds
 from airflow_batchext.rules.pool_wait import Goal, Wait
 
@@ -45,11 +38,8 @@ class ResizePool(PoolSteps[ResizePoolParameters]):
         """Stop the resize, if it was begun here and that was wanted."""
         if not self.operator.stop_resize_on_kill or not self._memo.get("resized"):
             return
-        with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook, suppress(BatchextError):
-            body = find_pool(hook, self._target)
-            if body is not None and read_managed_pool(body).created == self._memo["created"]:
-                hook.stop_resize(self._target)
-                self.log.warning("Stopped the resize of pool %s, as the task was ended", self._target)
+        if self._end_own(self._memo["created"], AzureBatchPoolHook.stop_resize):
+            self.log.warning("Stopped the resize of pool %s, as the task was ended", self._target)
 
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
         pool = read_managed_pool(hook.get_pool(self._target))
@@ -88,14 +78,10 @@ class ResizePool(PoolSteps[ResizePoolParameters]):
             return None
         self.log.info("Resizing pool %s to %d dedicated and %d low-priority nodes", pool_id, *wanted)
         body = {"properties": {"scaleSettings": {"fixedScale": fixed}}}
-        try:
-            hook.update_pool(pool_id, body, etag=pool.etag)
-        except ConflictError as refusal:
-            if refusal.code == "PoolBeingResized":
-                return Wait(Goal.SETTLED, pool.created)
-            if not lost_race(refusal) or self._left <= 0:
-                raise
-            self.log.info("Pool %s was changed by somebody else meanwhile; looking again", pool_id)
+        after = self._update(hook, pool, body)
+        if isinstance(after, Wait):
+            return after
+        if after is None:
             return self._resize(read_managed_pool(hook.get_pool(pool_id)), hook)
         self._memo["resized"] = True
         return None

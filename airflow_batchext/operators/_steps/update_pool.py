@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_batchext.batch.management_plane import read_managed_pool
-from airflow_batchext.exceptions import ConflictError, ParameterError, PoolConflictError
+from airflow_batchext.exceptions import ParameterError, PoolConflictError
 from airflow_batchext.operators._steps.document import DocumentParameters, resolve_document
-from airflow_batchext.operators._steps.pool import PoolParameters, PoolSteps, lost_race
+from airflow_batchext.operators._steps.pool import PoolParameters, PoolSteps
 from airflow_batchext.pool_spec import find_differences, find_secrets, request_body, updates
 from airflow_batchext.repair.journal import keeping_journal
 from airflow_batchext.rules.pool_wait import Goal, Wait
@@ -54,18 +54,13 @@ class UpdatePool(PoolSteps[UpdatePoolParameters]):
                 return self._updated(existing, changed=False)
             for difference in found:
                 self.log.info("Updating pool %s: %s", pool_id, difference)
-            try:
-                secrets = [str(value) for _, value in find_secrets(document)]
-                after = hook.update_pool(pool_id, patch, etag=pool.etag, secrets=secrets)
-            except ConflictError as refusal:
-                if refusal.code == "PoolBeingResized":
-                    return Wait(Goal.SETTLED, pool.created)
-                if not lost_race(refusal) or self._left <= 0:
-                    raise
-                self.log.info("Pool %s was changed by somebody else meanwhile; looking again", pool_id)
-                continue
-            self._memo["differences"] = [difference.to_json() for difference in found]
-            return self._updated(after, changed=True)
+            secrets = [str(value) for _, value in find_secrets(document)]
+            after = self._update(hook, pool, patch, secrets)
+            if isinstance(after, Wait):
+                return after
+            if after is not None:
+                self._memo["differences"] = [difference.to_json() for difference in found]
+                return self._updated(after, changed=True)
 
     def _updated(self, body: dict[str, Any], *, changed: bool) -> Wait | dict[str, Any]:
         result = {
