@@ -362,26 +362,6 @@ def test_the_headers_of_the_resource_manager(emulator: Emulator, name: str) -> N
     assert reads[1] == reads[0] - 1
 
 
-@pytest.mark.parametrize(
-    ("method", "rest"),
-    [
-        ("PATCH", ""),
-        ("DELETE", ""),
-        ("GET", "/applications"),
-        ("POST", "/syncAutoStorageKeys"),
-    ],
-)
-def test_what_is_not_modelled_says_so(emulator: Emulator, method: str, rest: str) -> None:
-    answer = raw(emulator, method, f"{account_path(emulator)}{rest}", json={})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (501, "NotImplemented")
-    assert "does not model" in answer.json()["error"]["message"]
-
-
-@pytest.mark.parametrize("path", ["/providers/Microsoft.Batch/operations"])
-def test_what_lies_outside_the_account_is_not_modelled(emulator: Emulator, path: str) -> None:
-    assert raw(emulator, "GET", path).status_code == 501
-
-
 def test_the_code_of_a_missing_pool_is_a_setting(
     emulator: Emulator, management: BatchManagementClient, name: str
 ) -> None:
