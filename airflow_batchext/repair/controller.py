@@ -130,12 +130,15 @@ class Repair:
         now = clock()
         before = copy.deepcopy(journal)
         journal.forget(now - self.policy.memory)
+        if not journal.is_being_used:
+            journal.notes.clear()  # they were told by whoever has ended
         planner = Planner(
             observed,
             machines,
             journal,
             self.policy,
             now,
+            owner=self.owner,
             refused=self._known.refused,
             node_ids=self.node_ids,
             seconds_left=seconds_left,
@@ -148,7 +151,7 @@ class Repair:
         return (yield from self._carry_out(plan, before, journal, observed, now))
 
     def glance(self) -> RepairFlow[bool]:
-        """Whether a repair of ours is under way, by the pool's journal alone."""
+        """Whether a repair is under way, by the pool's journal alone."""
         observed = yield ReadWholePool()
         if isinstance(observed, Problem):
             return self.is_pending or False
@@ -157,7 +160,7 @@ class Repair:
         except JournalError:
             journal = None
         self.is_pending = journal is not None and journal.is_pending
-        return self.is_pending
+        return journal is not None and journal.is_being_used
 
     def finish(self) -> RepairFlow[bool | None]:
         """Take the journal out of the pool, if it is ours.
@@ -335,6 +338,7 @@ class Repair:
                 "result": record.state,
             }
             for record in journal.records
+            if record.owner == self.owner
         )
         return Progress(
             stage,

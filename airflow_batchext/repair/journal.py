@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: The name of the metadata item.
 ITEM = REPAIR_ITEM
 _VERSION = 1
-_KEY_DIGITS = 10
+_KEY_DIGITS, _OWNER_DIGITS = 10, 12
 _NAME_CHARACTERS = 60
 #: What is believed of a journal: somebody else may have written it.
 _LONGEST_LEASE_SECONDS = 86_400
@@ -31,8 +31,9 @@ _MOST_NOTES, _NOTE_CHARACTERS, _MOST_RECORDS = 20, 300, 1_000
 _LATEST, _MOST_NODES, _MOST_ROUNDS = 10**15, 10**6, 10**6
 _KEY = re.compile(r"[0-9a-f]{10}")
 
-#: What came of a thing that was done. ``open``: under way; ``gone``: the node has left, another is to come.
-STATES = ("open", "gone", "helped", "failed", "refused", "unknown")
+#: What came of a thing that was done. ``open``: under way; ``gone``: the node has left, another is to come;
+#: ``unknown``: none came; ``vanished``: somebody else took the node away.
+STATES = ("open", "gone", "helped", "failed", "refused", "unknown", "vanished")
 UNDER_WAY = ("open", "gone")
 IN_VAIN = ("failed", "refused")
 _STEPS = ("reboot", "reimage", "replace")
@@ -51,6 +52,7 @@ class Record:
     :param at: when it was written down, in seconds since the epoch.
     :param asked: when Azure was asked last.
     :param booted: when the node's machine had booted last by then.
+    :param owner: stands for whoever did it.
     """
 
     key: str
@@ -61,6 +63,7 @@ class Record:
     booted: int
     is_dedicated: bool = True
     state: str = "open"
+    owner: str = ""
 
 
 @dataclass(slots=True)
@@ -92,6 +95,11 @@ class Journal:
         """Whether something was begun that has to be seen through."""
         return self.targets is not None or any(record.state in UNDER_WAY for record in self.records)
 
+    @property
+    def is_being_used(self) -> bool:
+        """Whether somebody is at work: there may be nothing to see through, but something to wait for."""
+        return self.is_pending or bool(self.by)
+
     def is_others(self, owner: str, now: float) -> bool:
         """Whether somebody else repairs the pool."""
         return bool(self.by) and self.by != owner and now < self.until <= now + _LONGEST_LEASE_SECONDS
@@ -113,6 +121,7 @@ class Journal:
     def write(self) -> str:
         """The item's value."""
         failures = list(dict.fromkeys(record.failure for record in self.records))
+        owners = list(dict.fromkeys(record.owner for record in self.records))
         body: dict[str, Any] = {"v": _VERSION}
         if self.by:
             body |= {"by": self.by, "for": self.by_name[:_NAME_CHARACTERS], "until": self.until}
@@ -123,7 +132,8 @@ class Journal:
         if self.notes:
             body["notes"] = self.notes
         if self.records:
-            body |= {"failures": failures, "records": [_written(r, failures) for r in self.records]}
+            records = [_written(record, failures, owners) for record in self.records]
+            body |= {"failures": failures, "owners": owners, "records": records}
         return json.dumps(body, separators=(",", ":"))
 
 
@@ -134,7 +144,7 @@ def node_key(node_id: str) -> str:
 
 def owner_key(name: str) -> str:
     """What stands for whoever repairs."""
-    return sha256(name.encode()).hexdigest()[:12]
+    return sha256(name.encode()).hexdigest()[:_OWNER_DIGITS]
 
 
 def read_journal(metadata: Sequence[tuple[str, str]]) -> Journal | None:
@@ -174,7 +184,7 @@ def keeping_journal(asked: dict[str, Any], existing: Mapping[str, Any]) -> dict[
     return {**asked, "properties": {**properties, "metadata": [*given, dict(item)]}}
 
 
-def _written(record: Record, failures: list[str]) -> list[Any]:
+def _written(record: Record, failures: list[str], owners: list[str]) -> list[Any]:
     return [
         record.key,
         _STEPS.index(record.step),
@@ -183,6 +193,7 @@ def _written(record: Record, failures: list[str]) -> list[Any]:
         record.asked - record.at,
         record.booted,
         int(record.is_dedicated),
+        owners.index(record.owner),
         STATES.index(record.state),
     ]
 
@@ -192,21 +203,22 @@ def _read(body: dict[str, Any]) -> Journal:
         raise JournalError
     targets = body.get("targets")
     failures = [one_line(str(told), _NOTE_CHARACTERS) for told in body.get("failures", ())[:_MOST_RECORDS]]
+    owners = [str(owner)[:_OWNER_DIGITS] for owner in body.get("owners", ())[:_MOST_RECORDS]]
     return Journal(
         by=str(body.get("by", ""))[:_NAME_CHARACTERS],
         by_name=one_line(str(body.get("for", "")), _NAME_CHARACTERS),
         until=_whole(body.get("until", 0), _LATEST),
         targets=None if targets is None else _targets(targets),
         lowered=tuple(_targets(item) for item in body.get("lowered", ())[:_MOST_RECORDS]),
-        records=[_read_record(item, failures) for item in body.get("records", ())[:_MOST_RECORDS]],
+        records=[_read_record(item, failures, owners) for item in body.get("records", ())[:_MOST_RECORDS]],
         rounds=_whole(body.get("rounds", 0), _MOST_ROUNDS),
         is_over=bool(body.get("over", True)),
         notes=[one_line(str(note), _NOTE_CHARACTERS) for note in body.get("notes", ())[:_MOST_NOTES]],
     )
 
 
-def _read_record(item: list[Any], failures: list[str]) -> Record:
-    key, step, failure, at, asked, booted, is_dedicated, state = item
+def _read_record(item: list[Any], failures: list[str], owners: list[str]) -> Record:
+    key, step, failure, at, asked, booted, is_dedicated, owner, state = item
     if not _KEY.fullmatch(key):
         raise JournalError
     at = _whole(at, _LATEST)
@@ -219,6 +231,7 @@ def _read_record(item: list[Any], failures: list[str]) -> Record:
         booted=_whole(booted, _LATEST),
         is_dedicated=bool(is_dedicated),
         state=STATES[_whole(state, len(STATES))],
+        owner=owners[_whole(owner, _MOST_RECORDS)],
     )
 
 

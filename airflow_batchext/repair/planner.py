@@ -7,11 +7,13 @@ a repair has taken nodes away                          the targets are put back 
 somebody gave the pool other targets meanwhile         theirs are left, and that is told
 a node was rebooted, and is ready on its new boot      it helped
 it fails again, or is not back in time                 it did not help: the next step is tried
+a node to which something was done is not ready        it is waited for, then the next step is tried
 a successor fails in the way its predecessor did       the replacement did not help
 a step helped nobody with this failure, twice          it is of no use against it
 a node to be repaired runs tasks                       it is waited for, unless ``include_running``
 nothing can be done to a node that is ill              failed, once nothing else is under way
-nothing is ill, nothing under way                      done
+a named node is not there, or no successor came        failed, once nothing else is under way
+all that was asked for is ready, nothing under way     done
 =====================================================  ==============================================
 
 A replacement needs a steady pool, and one batch of replacements is seen through before the next.
@@ -23,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_batchext.batch.data_plane import JOINING_STATES, VOID_STATES
+from airflow_batchext.batch.data_plane import JOINING_STATES, VOID_STATES, one_line
 from airflow_batchext.repair.journal import (
     IN_VAIN,
     UNDER_WAY,
@@ -31,8 +33,9 @@ from airflow_batchext.repair.journal import (
     Record,
     node_key,
 )
+from airflow_batchext.repair.picking import Picked
 from airflow_batchext.repair.requests import Remove, Resize, Restart
-from airflow_batchext.repair.symptoms import ASKED, Machine, Symptom, condition, since_when
+from airflow_batchext.repair.symptoms import ASKED, Machine, Symptom, condition
 from airflow_batchext.rules.gate import Rules, resize_failure
 
 if TYPE_CHECKING:
@@ -66,6 +69,7 @@ class Planner:
     """Decides once; notes in the journal what is found and what is to be done.
 
     :param machines: the nodes that are listed, with their extensions.
+    :param owner: stands for whoever repairs.
     :param refused: what Azure refused at the look before, by node and step, with its words.
     :param node_ids: repair exactly these nodes, whatever they are like; None for those that the policy picks.
     :param seconds_left: until somebody gives up.
@@ -81,6 +85,7 @@ class Planner:
         policy: RepairPolicy,
         now: float,
         *,
+        owner: str,
         refused: Mapping[tuple[str, str], str],
         node_ids: Sequence[str] | None = None,
         seconds_left: float = float("inf"),
@@ -88,13 +93,13 @@ class Planner:
         begins: bool = True,
     ) -> None:
         self.observed, self.journal, self.policy, self.now = observed, journal, policy, now
-        self.refused, self.seconds_left = refused, seconds_left
+        self.owner, self.refused, self.seconds_left = owner, refused, seconds_left
         self.begins = begins
-        self.wanted = None if node_ids is None else {node_key(node_id) for node_id in node_ids}
         self.here = {node_key(m.node.id): m for m in machines if not m.node.leaving}
         names = policy.extension_names
         expected = observed.pool.extension_names if names is None else names
         self.conditions = {k: condition(m, expected, policy, now) for k, m in self.here.items()}
+        self.picked = Picked(self.here, self.conditions, journal, policy, now, owner=owner, node_ids=node_ids)
         self.tolerance = rules.tolerance(observed.pool, len(self.here)) if rules else 0
         self.plan = Plan()
 
@@ -106,8 +111,16 @@ class Planner:
         self._ask_again()
         if self.begins:
             self._repair_nodes()
-        elif len(self._ill()) > self.tolerance:
+        elif len(self.picked.ill()) > self.tolerance:
             self.plan.waiting.append("nothing more is begun so late")
+        # A repair is at work until every node for which it was asked is ready, or nothing more can be done.
+        self.plan.waiting += [
+            f"node {node.id} ({node.state or 'no state'}) is not ready yet" for node in self.picked.unready()
+        ]
+        self.plan.hopeless += [
+            f"pool {self.observed.pool.id} has no node {one_line(node_id)[:60]}"
+            for node_id in self.picked.missing()
+        ]
         unread = sum(
             machine.extensions is None and machine.node.state not in VOID_STATES
             for machine in self.here.values()
@@ -116,8 +129,14 @@ class Planner:
             self.plan.waiting.append(f"the extensions of {_nodes(unread)} could not be read")
         pool = self.observed.pool
         is_short = sum(self.observed.nodes) < sum(self.observed.targets) and not pool.autoscale
-        if self.observed.is_steady and is_short and pool.resize_errors and not self.journal.is_pending:
-            self.plan.hopeless.append(resize_failure(pool, Rules()))
+        if self.observed.is_steady and is_short and not self.journal.is_pending:
+            if pool.resize_errors:
+                self.plan.hopeless.append(resize_failure(pool, Rules()))
+            elif self.picked.has_own(("unknown",)):
+                has, wanted = sum(self.observed.nodes), sum(self.observed.targets)
+                self.plan.hopeless.append(
+                    f"pool {pool.id} has {has} of {wanted} nodes: none came for one that was replaced"
+                )
         doubtful = sum(health.is_doubtful for health in self.conditions.values())
         if doubtful:
             self.plan.waiting.append(f"{_nodes(doubtful)} may become ready without help")
@@ -137,7 +156,7 @@ class Planner:
             elif machine is None and record.step == "replace":
                 record.state = "gone"
             elif machine is None:
-                self.journal.records.remove(record)  # somebody else has taken the node away
+                record.state = "vanished"
             elif record.step != "replace":
                 self._update_restart(record, machine, passed)
             elif self.conditions[record.key].is_ready and record.failure != ASKED:
@@ -180,6 +199,9 @@ class Planner:
             elif ready:
                 ready -= 1
                 record.state = "helped"
+            elif unsettled:
+                unsettled -= 1
+                record.state = "failed"  # it came, and hangs
             else:
                 record.state = "unknown"
 
@@ -257,20 +279,23 @@ class Planner:
         busy, held = 0, 0
         # Nodes leave the pool before others are touched: successors are to be seen first.
         is_replacing = self.journal.count(UNDER_WAY, step="replace") > 0 or self.journal.targets is not None
-        ill = [item for item in self._ill() if not self.journal.count(UNDER_WAY, key=item[0])]
+        ill = [item for item in self.picked.ill() if not self.journal.count(UNDER_WAY, key=item[0])]
         # Those for whom nothing is left, and those that run tasks, are the first that may stay as they are.
-        ill.sort(key=lambda item: (self._next_step(item[0], item[2])[0] is None, item[1].node.is_busy))
+        ill.sort(
+            key=lambda item: (self._next_step(item[0], item[2].failure)[0] is None, item[1].node.is_busy)
+        )
         for key, machine, symptom in ill[: max(0, len(ill) - self.tolerance)]:
-            step, why = self._next_step(key, symptom)
+            step, why = self._next_step(key, symptom.failure)
             if step is None:
                 self.plan.hopeless.append(f"{symptom.text} [{why}]")
                 continue
             if machine.node.is_busy and not self.policy.include_running:
                 busy += 1
                 continue
-            waits_for_pool = step == "replace" and (
-                is_replacing or not self.observed.is_steady or self.seconds_left < LAST_REMOVAL_SECONDS
-            )
+            if step == "replace" and self.seconds_left < LAST_REMOVAL_SECONDS:
+                self.plan.hopeless.append(f"{symptom.text} [{too_late(self.seconds_left)}]")
+                continue
+            waits_for_pool = step == "replace" and (is_replacing or not self.observed.is_steady)
             if room <= 0 or waits_for_pool or not self._may_be_tried(step, symptom.failure):
                 held += 1
                 continue
@@ -287,54 +312,25 @@ class Planner:
         if held:
             self.plan.waiting.append(f"{_nodes(held)} wait for their turn")
 
-    def _ill(self) -> list[tuple[str, Machine, Symptom]]:
-        found = []
-        for key, machine in sorted(self.here.items(), key=lambda item: item[1].node.id):
-            symptom = self.conditions[key].symptom or self._late(key, machine)
-            if self.wanted is not None and key not in self.wanted:
-                continue
-            if (
-                self.wanted is not None
-                and symptom is None
-                and not self.journal.count(("helped", "open"), key=key)
-            ):
-                if machine.node.state in VOID_STATES:
-                    continue
-                symptom = Symptom(ASKED, f"node {machine.node.id} ({machine.node.state}) was asked for")
-            if symptom is not None:
-                found.append((key, machine, symptom))
-        return found
-
-    def _late(self, key: str, machine: Machine) -> Symptom | None:
-        """What is wrong with a node that is not back in time after something was done to it in vain."""
-        last = next((record for record in reversed(self.journal.records) if record.key == key), None)
-        if last is None or last.state not in IN_VAIN or self.conditions[key].is_ready:
-            return None
-        passed = self.now - max(last.at, since_when(machine) or 0)
-        if passed < self.policy.step_timeout:
-            return None
-        node = machine.node
-        said = f"is not ready {passed:.0f} seconds after its {last.step}"
-        return Symptom(last.failure, f"node {node.id} ({node.state or 'no state'}) {said}")
-
-    def _next_step(self, key: str, symptom: Symptom) -> tuple[str | None, str]:
+    def _next_step(self, key: str, failure: str) -> tuple[str | None, str]:
         """What to try next on this node; or None, and what was tried."""
         tried: list[str] = []
+        is_asked = failure == ASKED
+        # What the pool remembers of failures is everybody's; what somebody asks for is theirs alone.
+        known = [r for r in self.journal.records if not is_asked or r.owner == self.owner]
         for step in self.policy.order:
-            mine = [
-                r for r in self.journal.records if (r.key, r.step) == (key, step) and r.state not in UNDER_WAY
-            ]
+            mine = [r for r in known if (r.key, r.step) == (key, step) and r.state not in UNDER_WAY]
             if len(mine) >= self.policy.attempts:
                 said = self.refused.get((key, step))
                 refused = f"{step} was refused" + (f": {said}" if said else "")
                 tried.append(refused if mine[-1].state == "refused" else f"{step} did not help")
-            elif self._is_useless(step, symptom.failure):
-                count = self.journal.count(IN_VAIN, step=step, failure=symptom.failure)
+            elif self._is_useless(step, failure):
+                count = self.journal.count(IN_VAIN, step=step, failure=failure)
                 tried.append(f"{step} helped none of {_nodes(count)} with this failure")
-            elif self.journal.is_over and self.journal.rounds >= self.policy.rounds:
+            elif not is_asked and self.journal.is_over and self.journal.rounds >= self.policy.rounds:
                 tried.append(f"it was repaired {self.journal.rounds} times already")
                 break
-            elif len(self.journal.records) >= self.policy.max_actions:
+            elif len(known) >= self.policy.max_actions:
                 tried.append(f"all {self.policy.max_actions} actions are used up")
                 break
             else:
@@ -358,7 +354,16 @@ class Planner:
         if self.journal.is_over:
             self.journal.rounds, self.journal.is_over = self.journal.rounds + 1, False
         self.journal.records.append(
-            Record(key, step, symptom.failure, now, now, machine.booted, machine.node.is_dedicated)
+            Record(
+                key,
+                step,
+                symptom.failure,
+                now,
+                now,
+                machine.booted,
+                machine.node.is_dedicated,
+                owner=self.owner,
+            )
         )
 
     def _restart(self, step: str, machine: Machine) -> Restart:
@@ -389,6 +394,14 @@ class Planner:
     def _on_tasks(self) -> str:
         # A task may have started since the node was read: Azure lets it end.
         return self.policy.on_tasks if self.policy.include_running else "taskcompletion"
+
+
+def too_late(seconds_left: float) -> str:
+    """Why no node is replaced any more."""
+    return (
+        f"to replace it {LAST_REMOVAL_SECONDS:g} seconds have to be left until the timeout, "
+        f"and {max(seconds_left, 0):.0f} are"
+    )
 
 
 def _minus(whole: Nodes, less: Nodes) -> Nodes:

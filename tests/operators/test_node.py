@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from airflow_batchext.exceptions import NodeRepairError, ParameterError, PoolTim
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureBatchUpdatePoolOperator
 from airflow_batchext.repair import RepairPolicy
+from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from tests.conftest import document
 from tests.operators.conftest import run
 from tests.repair.conftest import books as books
@@ -72,6 +74,26 @@ def test_what_nothing_repairs_fails_with_what_was_tried_and_a_retry_burns_nothin
 
 
 @MODES
+def test_what_hangs_after_its_reboot_is_replaced(azure, pauses, books, deferrable):
+    azure.emulator.scenario = fails(
+        {"node": 1, "boots": "first"}, {"node": 1, "boots": "later", "outcome": "hang", "code": None}
+    )
+    azure.create(2)
+    task = repair(azure, policy={"order": ["reboot", "replace"], "step_timeout": 300})
+    result = run(azure, task, deferrable=deferrable)
+    assert [(action["step"], action["result"]) for action in result["actions"]] == [
+        ("reboot", "failed"),
+        ("replace", "helped"),
+    ]
+
+
+def test_nodes_that_are_not_there_fail_the_task_by_name(azure, pauses, books):
+    azure.create(1)
+    with pytest.raises(NodeRepairError, match=r"has no node tvm-1; .*has no node tvm-2"):
+        run(azure, repair(azure, node_ids=["tvm-1", "tvm-2"]), deferrable=False)
+
+
+@MODES
 def test_a_deadline_in_the_middle_of_a_replacement_leaves_no_smaller_pool_unsaid(
     azure, pauses, books, deferrable, monkeypatch
 ):
@@ -107,9 +129,27 @@ def test_other_operators_leave_the_journal_alone(azure, pauses, books):
 def test_no_node_is_taken_away_shortly_before_the_deadline(azure, books):
     azure.emulator.scenario = fails({"node": 0})
     azure.create(2)
-    with pytest.raises(PoolTimeoutError, match="wait for their turn"):
-        repair(azure, policy={"order": ["replace"]}, timeout=0.5, poll_interval=0.1).execute({})
+    task = repair(azure, policy={"order": ["replace"]}, timeout=300.0, poll_interval=0.1)
+    with pytest.raises(NodeRepairError, match="to replace it 300 seconds have to be left"):
+        task.execute({})
     assert books.done == []
+
+
+@pytest.mark.parametrize("timeout", [0, 60, 299.9, timedelta(minutes=4)])
+@pytest.mark.parametrize("order", [["replace"], ["reboot", "replace"], None])
+def test_a_timeout_in_which_nothing_can_be_replaced_is_refused_at_once(azure, timeout, order):
+    policy = None if order is None else {"order": order}
+    with pytest.raises(ParameterError, match=r"timeout is .* but replacing a node takes 300 seconds"):
+        repair(azure, policy=policy, timeout=timeout)
+    with pytest.raises(ParameterError, match=r"timeout is .* but replacing a node takes 300 seconds"):
+        AzureBatchExtensionSensor(task_id="gate", pool_id="p", repair=policy or {}, timeout=timeout)
+    repair(azure, policy={"order": ["reboot", "reimage"]}, timeout=timeout)
+
+
+def test_the_default_timeout_is_longer_than_all_steps_of_the_default_policy(azure):
+    task = AzureBatchRepairNodesOperator(task_id="repair", pool_id="p")
+    policy = RepairPolicy()
+    assert task.timeout > len(policy.order) * policy.attempts * policy.step_timeout
 
 
 def test_a_dry_run_returns_what_it_would_do(azure, books):

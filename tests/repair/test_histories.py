@@ -112,6 +112,7 @@ class World:
     def __init__(self, azure: Any, books: Books, history: History) -> None:
         self.azure, self.books, self.history = azure, books, history
         self.account = azure.emulator.account
+        self.first = set(node_ids(azure))
         self.looks = 0
         self.taken_away = 0
         self.told: list[str] = []
@@ -184,6 +185,8 @@ class World:
                         repairs[owner] = self._repair(owner)
                     elif progress.stage is not Stage.WORKING:
                         ended[owner] = progress
+                        if progress.stage is Stage.DONE:
+                            self._check_claim(progress)
                         self.told += [progress.text]
                     self._check_bounds()
                     self.azure.pass_time(0.5 if progress and progress.soon else 35)
@@ -198,6 +201,20 @@ class World:
 
     def _repair(self, owner: str) -> Repair:
         return Repair(self.azure.pool_id, self.policy, owner=owner)
+
+    def _check_claim(self, progress: Progress) -> None:
+        """Done: every node that was asked for is ready, at this moment, and so are those that came."""
+        pool = self.account.pool(self.azure.pool_id)
+        handled = {action["node"] for action in progress.actions}
+        replaced = [a for a in progress.actions if a["step"] == "replace" and a["result"] != "refused"]
+        for visible in self.account.nodes(self.azure.pool_id):
+            shown = self.account.extensions_of(pool, visible)["secretext"].outcome
+            came_for_one = bool(replaced) and visible.node.id not in self.first
+            if visible.node.id in handled or came_for_one:
+                assert (shown, visible.now.state.value in ("idle", "running")) == ("succeed", True)
+            assert shown != "fail" or visible.now.state.value not in ("idle", "running")
+        if replaced and not self.taken_away:
+            assert len(node_ids(self.azure)) == sum(targets(self.azure))
 
     def _check_bounds(self) -> None:
         found = journal(self.azure) or {}

@@ -153,6 +153,18 @@ def test_what_nothing_fixes_fails_the_gate_with_what_was_tried(azure, run, books
     assert books.done == done, "a clear burns no more machines"
 
 
+@MODES
+def test_what_hangs_after_its_reboot_is_replaced_and_the_gate_opens(azure, run, books, mode):
+    azure.emulator.scenario = fails(
+        {"node": 1, "boots": "first"}, {"node": 1, "boots": "later", "outcome": "hang", "code": None}
+    )
+    azure.create(3)
+    report = run[mode](repair={"order": ["reboot", "replace"], "step_timeout": 600})
+    assert (report["outcome"], len(report["nodes"])) == ("open", 3)
+    assert ([step for step, _ in books.done], books.wrong) == (["reboot", "replace"], [])
+    assert (targets(azure), journal(azure)) == ((3, 0), None)
+
+
 def test_without_repair_nothing_is_touched(azure, run, books):
     azure.emulator.scenario = fails({"node": 1})
     azure.create(2)
