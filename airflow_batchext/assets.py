@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import SplitResult
 
@@ -19,6 +20,7 @@ from airflow.sdk import Asset
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID, DEFAULT_NODE_GRACE_SECONDS
 from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.parameters import check_mapping, check_text, one_of, optional, refused
 
 if TYPE_CHECKING:
     from airflow.sdk import AssetWatcher
@@ -51,6 +53,12 @@ def batch_pool_asset(
     :param watchers: what watches it; see ``watched_pool_asset``.
     :raises ParameterError: if there can be no such pool.
     """
+    account, pool_id = check_text("account", account), check_text("pool_id", pool_id)
+    one_of(*_EVENTS)("event", event)
+    optional(check_text)("group", group)
+    optional(check_mapping)("extra", extra)
+    if not isinstance(watchers, (list, tuple)):
+        raise refused("watchers", watchers, ", but it has to be a list of watchers.")
     uri = f"{SCHEME}://{account}/{pool_id}".lower() + ("" if event == "ready" else f"?event={event}")
     _check(account.lower(), pool_id.lower(), event)
     more: dict[str, Any] = {"group": group, "extra": extra, "watchers": list(watchers)}
@@ -63,10 +71,10 @@ def watched_pool_asset(
     *,
     event: Event = "ready",
     azure_batchext_conn_id: str = DEFAULT_CONN_ID,
-    poll_interval: float | None = None,
+    poll_interval: float | timedelta | None = None,
     extension_names: Sequence[str] | None = None,
     min_nodes: int | None = None,
-    node_grace: float = DEFAULT_NODE_GRACE_SECONDS,
+    node_grace: float | timedelta = DEFAULT_NODE_GRACE_SECONDS,
     group: str | None = None,
     extra: dict[str, Any] | None = None,
 ) -> Asset:
@@ -81,15 +89,18 @@ def watched_pool_asset(
 
     from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 
-    trigger = AzureBatchPoolEventTrigger(
-        pool_id=pool_id,
-        azure_batchext_conn_id=azure_batchext_conn_id,
-        events=[event],
-        poll_interval=poll_interval,
-        extension_names=None if extension_names is None else list(extension_names),
-        min_nodes=min_nodes,
-        node_grace=node_grace,
-    )
+    one_of(*_EVENTS)("event", event)
+    given: dict[str, Any] = {
+        "pool_id": pool_id,
+        "azure_batchext_conn_id": azure_batchext_conn_id,
+        "events": [event],
+        "poll_interval": poll_interval,
+        "extension_names": extension_names,
+        "min_nodes": min_nodes,
+        "node_grace": node_grace,
+    }
+    # It checks them, and keeps what a triggerer can read.
+    trigger = AzureBatchPoolEventTrigger(**given)
     watcher = AssetWatcher(name=f"{pool_id} {event}", trigger=trigger)
     return batch_pool_asset(account, pool_id, event=event, group=group, extra=extra, watchers=[watcher])
 

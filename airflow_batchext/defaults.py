@@ -6,6 +6,9 @@ Parsing a DAG is hot, so they stand apart from the modules that act on them. Pur
 DEFAULT_CONN_ID = "azure_batchext_default"
 """The Airflow connection to the Batch account."""
 
+DEFAULT_REPAIR_TIMEOUT_SECONDS = 3 * 60 * 60
+"""For how long nodes are repaired: each of three steps may take half an hour by default, and more."""
+
 DEFAULT_NODE_GRACE_SECONDS = 15 * 60
 """For how long a node may be unusable before the gate counts it as failed.
 

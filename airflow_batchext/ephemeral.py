@@ -18,8 +18,8 @@ from typing import Any
 from airflow.sdk import TaskGroup
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
-from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureBatchDeletePoolOperator
+from airflow_batchext.parameters import check_flag, check_mapping, check_text, optional, refused
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 _DIGITS = 16
@@ -52,12 +52,10 @@ def run_pool_id(prefix: str, *, mapped: bool = False) -> str:
     :param mapped: for use in a mapped task group: each of its expansions has a pool of its own.
     :raises ParameterError: if the prefix cannot stand in a pool id.
     """
-    if not re.fullmatch(rf"[A-Za-z0-9_-]{{1,{_LONGEST_PREFIX}}}", prefix):
-        raise ParameterError(
-            f"The prefix of a pool id is {prefix[:60]!r}, but it has 1 to {_LONGEST_PREFIX} characters: "
-            "letters, digits, '-' and '_'."
-        )
-    number = " ~ '/' ~ ti.map_index" if mapped else ""
+    if not isinstance(prefix, str) or not re.fullmatch(rf"[A-Za-z0-9_-]{{1,{_LONGEST_PREFIX}}}", prefix):
+        wanted = f", but it has 1 to {_LONGEST_PREFIX} characters: letters, digits, '-' and '_'."
+        raise refused("The prefix of a pool id", prefix, wanted)
+    number = " ~ '/' ~ ti.map_index" if check_flag("mapped", mapped) else ""
     run = f"macros.uuid.uuid5(macros.uuid.NAMESPACE_OID, dag.dag_id ~ '/' ~ run_id{number})"
     return f"{prefix}-{{{{ {run}.hex[:{_DIGITS}] }}}}"
 
@@ -69,7 +67,7 @@ def ephemeral_pool(
     group_id: str = "pool",
     pool_id: Any = None,
     mapped: bool = False,
-    azure_batchext_conn_id: Any = DEFAULT_CONN_ID,
+    azure_batchext_conn_id: str = DEFAULT_CONN_ID,
     create: Mapping[str, Any] | None = None,
     gate: Mapping[str, Any] | None = None,
     delete: Mapping[str, Any] | None = None,
@@ -94,6 +92,9 @@ def ephemeral_pool(
     :param gate: more parameters of the ``AzureBatchExtensionSensor``.
     :param delete: more parameters of the ``AzureBatchDeletePoolOperator``.
     """
+    check_text("group_id", group_id)
+    for name, more in (("create", create), ("gate", gate), ("delete", delete)):
+        optional(check_mapping)(name, more)
     if pool_id is None:
         pool_id = run_pool_id(group_id, mapped=mapped)
     common: dict[str, Any] = {"pool_id": pool_id, "azure_batchext_conn_id": azure_batchext_conn_id}

@@ -10,21 +10,73 @@ Source: https://learn.microsoft.com/azure/batch/create-pool-extensions
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from airflow_batchext.batch.extension_catalog import OperatingSystem, node_operating_system
 from airflow_batchext.concealment import conceal
 from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.parameters import (
+    Check,
+    check_count,
+    check_flag,
+    check_mapping,
+    check_names,
+    check_resize_timeout,
+    check_seconds,
+    check_text,
+    is_template,
+    one_of,
+    optional,
+    refused,
+    settle,
+    wrong,
+)
 
 _LOCAL_TOKENS = "http://169.254.169.254/metadata/identity"
 _LINUX_STORE = "/var/lib/waagent/Microsoft.Azure.KeyVault"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class _Checked:
+    """Something whose members are checked when it is constructed; they may be templates."""
+
+    checks: ClassVar[Mapping[str, Check]]
+
+    def __post_init__(self) -> None:
+        several = {
+            name: check for name, check in self.checks.items() if check in (_names, check_names, _mapping)
+        }
+        # What is written into the document member by member cannot be one template.
+        settle(self, several)
+        settle(self, self.checks, templated=self.checks, keeps=False)
+
+
+def _names(name: str, value: object) -> Sequence[str]:
+    """A list of names that may be empty."""
+    return () if isinstance(value, (list, tuple)) and not value else check_names(name, value)
+
+
+def _whole_seconds(name: str, value: object) -> int:
+    seconds = check_seconds(name, value)
+    if seconds < 1:
+        raise refused(name, value, ", but it has to be a second or more.")
+    return round(seconds)
+
+
+def _mapping(name: str, value: object) -> Mapping[str, Any] | None:
+    return None if value is None else check_mapping(name, value)
+
+
+def _any_text(name: str, value: object) -> str:
+    return value if value == "" and isinstance(value, str) else check_text(name, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image(_Checked):
     """An image with the node agent that belongs to it.
 
     :param node_agent: the agent's SKU, such as ``batch.node.ubuntu 24.04``.
@@ -38,6 +90,11 @@ class Image:
     sku: str = ""
     version: str = "latest"
     id: str = ""
+
+    checks: ClassVar[Mapping[str, Check]] = {
+        "node_agent": check_text,
+        **dict.fromkeys(("publisher", "offer", "sku", "version", "id"), _any_text),
+    }
 
     @property
     def operating_system(self) -> OperatingSystem:
@@ -83,7 +140,7 @@ WINDOWS_SERVER_2022 = Image(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extension:
+class Extension(_Checked):
     """Any extension.
 
     :param name: its name in the pool.
@@ -105,6 +162,14 @@ class Extension:
     auto_upgrade_minor_version: bool = True
     enable_automatic_upgrade: bool | None = None
 
+    checks: ClassVar[Mapping[str, Check]] = {
+        **dict.fromkeys(("name", "publisher", "type", "version"), check_text),
+        **dict.fromkeys(("settings", "protected_settings"), _mapping),
+        "after": _names,
+        "auto_upgrade_minor_version": check_flag,
+        "enable_automatic_upgrade": optional(check_flag),
+    }
+
     def body(self, image: Image) -> dict[str, Any]:
         """The extension as it stands in the document of a pool with this image."""
         body: dict[str, Any] = {
@@ -122,14 +187,14 @@ class Extension:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyVaultExtension:
+class KeyVaultExtension(_Checked):
     """Brings certificates from a key vault to the nodes, and renews them; for Linux or Windows, as the image.
 
     It signs in as an identity of the pool, which needs the role *Key Vault Secrets User* on the vault.
 
     :param certificates: URLs of the certificates' secrets, ``https://VAULT.vault.azure.net/secrets/NAME``.
     :param client_id: the client id (a GUID) of the identity.
-    :param polling_interval: seconds between two looks for a newer certificate.
+    :param polling_interval: seconds (or a timedelta) between two looks for a newer certificate.
     :param require_initial_sync: report success only when the certificates are there.
     :param store: where they go: a directory on Linux, by default the one of the how-to; on Windows a place
         of certificates, by default ``LocalMachine``, in the store ``MY``.
@@ -139,12 +204,20 @@ class KeyVaultExtension:
     certificates: Sequence[str]
     client_id: str
     name: str = "keyvault"
-    polling_interval: int = 3600
+    polling_interval: float | timedelta | str = 3600
     require_initial_sync: bool = True
     store: str | None = None
     version: str | None = None
     after: Sequence[str] = ()
 
+    checks: ClassVar[Mapping[str, Check]] = {
+        "certificates": check_names,
+        **dict.fromkeys(("client_id", "name"), check_text),
+        "polling_interval": _whole_seconds,
+        "require_initial_sync": check_flag,
+        **dict.fromkeys(("store", "version"), optional(check_text)),
+        "after": _names,
+    }
     _TYPES: ClassVar[Mapping[OperatingSystem, tuple[str, str]]] = {
         "linux": ("KeyVaultForLinux", "2.0"),
         "windows": ("KeyVaultForWindows", "1.0"),
@@ -176,7 +249,7 @@ class KeyVaultExtension:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AzureMonitorAgentExtension:
+class AzureMonitorAgentExtension(_Checked):
     """Sends logs and metrics of the nodes to Azure Monitor; on Linux or Windows, as the image is.
 
     What it sends is said by a data collection rule that is associated elsewhere.
@@ -189,6 +262,10 @@ class AzureMonitorAgentExtension:
     version: str = "1.0"
     after: Sequence[str] = ()
 
+    checks: ClassVar[Mapping[str, Check]] = {
+        **dict.fromkeys(("identity", "name", "version"), check_text),
+        "after": _names,
+    }
     _TYPES: ClassVar[Mapping[OperatingSystem, str]] = {
         "linux": "AzureMonitorLinuxAgent",
         "windows": "AzureMonitorWindowsAgent",
@@ -209,7 +286,7 @@ class AzureMonitorAgentExtension:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuDriverExtension:
+class GpuDriverExtension(_Checked):
     """Installs the driver of the nodes' GPUs: NVIDIA's on Linux and Windows, AMD's on Windows only."""
 
     vendor: Literal["nvidia", "amd"] = "nvidia"
@@ -217,6 +294,12 @@ class GpuDriverExtension:
     version: str | None = None
     after: Sequence[str] = ()
 
+    checks: ClassVar[Mapping[str, Check]] = {
+        "vendor": one_of("nvidia", "amd"),
+        "name": check_text,
+        "version": optional(check_text),
+        "after": _names,
+    }
     _TYPES: ClassVar[Mapping[tuple[str, OperatingSystem], tuple[str, str]]] = {
         ("nvidia", "linux"): ("NvidiaGpuDriverLinux", "1.6"),
         ("nvidia", "windows"): ("NvidiaGpuDriverWindows", "1.4"),
@@ -254,8 +337,8 @@ def pool_document(
     dedicated: int | str | None = None,
     low_priority: int | str | None = None,
     formula: str | None = None,
-    resize_timeout: timedelta | str | None = None,
-    evaluation_interval: timedelta | str | None = None,
+    resize_timeout: float | timedelta | str | None = None,
+    evaluation_interval: float | timedelta | str | None = None,
     identities: Sequence[str] = (),
     extensions: Sequence[AnyExtension | Mapping[str, Any]] = (),
     start_task: str | Mapping[str, Any] | None = None,
@@ -273,8 +356,10 @@ def pool_document(
     :param dedicated: how many dedicated nodes; with ``low_priority``, or a ``formula`` instead of both.
     :param low_priority: how many low-priority (Spot) nodes.
     :param formula: the autoscale formula that says how many.
-    :param resize_timeout: how long Azure tries to get the nodes, five minutes or more; 15 by default.
-    :param evaluation_interval: the time between two evaluations of the formula; 15 minutes by default.
+    :param resize_timeout: how long Azure tries to get the nodes: seconds, a timedelta, or as ISO 8601 writes
+        it (``PT15M``); five minutes or more, 15 by default.
+    :param evaluation_interval: the time between two evaluations of the formula, in the same forms; 15 minutes
+        by default.
     :param identities: resource ids of the pool's user-assigned identities.
     :param extensions: the pool's extensions; a mapping is one in the REST API's shape.
     :param start_task: a command line, run as an administrator and waited for, or a whole ``startTask``.
@@ -282,8 +367,22 @@ def pool_document(
     :param metadata: names and values for the pool itself; ``tags`` are those of the ARM resource.
     :param machine: further members of ``virtualMachineConfiguration``, in the REST API's shape; they win.
     :param more: further members of ``properties``, in the REST API's shape; they win.
-    :raises ParameterError: if both a formula and numbers of nodes are given, or neither.
+    :raises ParameterError: if one of them cannot be used, both a formula and numbers of nodes are given, or
+        neither, or something that goes only with the other of the two.
     """
+    given = locals()
+    for parameter, check in _DOCUMENT_CHECKS.items():
+        # Those that are written into the document member by member cannot be one template.
+        if parameter in _MEMBERWISE or not is_template(given[parameter]):
+            given[parameter] = check(parameter, given[parameter])
+    for lost, where, instead in (
+        ("resize_timeout", "formula", "evaluation_interval"),
+        ("evaluation_interval", "dedicated and low_priority", "resize_timeout"),
+    ):
+        if given[lost] is not None and (formula is not None) == (where == "formula"):
+            raise wrong(
+                f"{lost} does not go with {where}: Azure would not know it. There is {instead} there."
+            )
     if (formula is None) == (dedicated is None and low_priority is None):
         raise ParameterError("Say how many nodes: dedicated and low_priority, or a formula, and not both.")
     virtual_machine: dict[str, Any] = {"imageReference": image._body(), "nodeAgentSkuId": image.node_agent}
@@ -294,16 +393,16 @@ def pool_document(
         ]
     virtual_machine |= machine or {}
     if formula is not None:
-        scale = {"autoScale": _given(formula=formula, evaluationInterval=_duration(evaluation_interval))}
+        scale = {"autoScale": _given(formula=formula, evaluationInterval=given["evaluation_interval"])}
     else:
-        fixed = _given(targetDedicatedNodes=dedicated, targetLowPriorityNodes=low_priority)
-        scale = {"fixedScale": {**fixed, **_given(resizeTimeout=_duration(resize_timeout))}}
+        fixed = _given(targetDedicatedNodes=given["dedicated"], targetLowPriorityNodes=given["low_priority"])
+        scale = {"fixedScale": {**fixed, **_given(resizeTimeout=given["resize_timeout"])}}
     properties: dict[str, Any] = {
         "vmSize": size,
         "deploymentConfiguration": {"virtualMachineConfiguration": virtual_machine},
         "scaleSettings": scale,
         **_given(
-            taskSlotsPerNode=task_slots,
+            taskSlotsPerNode=given["task_slots"],
             startTask=_start_task(start_task),
             networkConfiguration=None if subnet_id is None else {"subnetId": subnet_id},
             metadata=[{"name": key, "value": value} for key, value in (metadata or {}).items()] or None,
@@ -326,8 +425,54 @@ def _given(**members: Any) -> dict[str, Any]:
     return {member: value for member, value in members.items() if value is not None}
 
 
-def _duration(value: timedelta | str | None) -> str | None:
-    return f"PT{round(value.total_seconds())}S" if isinstance(value, timedelta) else value
+def _duration(name: str, value: object) -> str | None:
+    """As the REST API writes it."""
+    if value is None or (isinstance(value, str) and _ISO_DURATION.fullmatch(value)):
+        return value
+    if isinstance(value, str):
+        raise refused(name, value, ", but it has to be seconds, a timedelta, or as ISO 8601 has it: PT15M.")
+    check = check_resize_timeout if name == "resize_timeout" else _whole_seconds
+    return f"PT{round(check(name, value))}S"
+
+
+def _extensions(name: str, value: object) -> object:
+    kinds = (Mapping, Extension, KeyVaultExtension, AzureMonitorAgentExtension, GpuDriverExtension)
+    if isinstance(value, (list, tuple)) and all(isinstance(each, kinds) for each in value):
+        return value
+    raise refused(name, value, ", but it has to be a list of extensions.")
+
+
+def _image(name: str, value: object) -> Image:
+    if isinstance(value, Image):
+        return value
+    raise refused(name, value, ", but it has to be an Image, such as UBUNTU_24_04.")
+
+
+def _count(name: str, value: object, least: int = 0) -> object:
+    """A number that was given as a text stays one, as a template would."""
+    number = check_count(name, value, least)
+    return value if isinstance(value, str) else number
+
+
+def _task(name: str, value: object) -> object:
+    return value if value is None or isinstance(value, Mapping) else check_text(name, value)
+
+
+_ISO_DURATION = re.compile(r"P(?=.)[0-9YMWD.]*(T[0-9HMS.]+)?")
+_DOCUMENT_CHECKS: dict[str, Check] = {
+    "name": optional(_any_text),
+    **dict.fromkeys(("formula", "subnet_id"), optional(check_text)),
+    "size": _any_text,
+    "image": _image,
+    **dict.fromkeys(("dedicated", "low_priority"), optional(_count)),
+    "task_slots": optional(partial(_count, least=1)),
+    **dict.fromkeys(("resize_timeout", "evaluation_interval"), _duration),
+    "identities": _names,
+    "extensions": _extensions,
+    "start_task": _task,
+    **dict.fromkeys(("metadata", "tags", "machine", "more"), _mapping),
+}
+_MEMBERWISE = {"image", "identities", "extensions", "metadata", "tags", "machine", "more"}
 
 
 def _start_task(task: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:

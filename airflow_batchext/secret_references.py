@@ -16,6 +16,7 @@ from airflow.sdk.log import mask_secret
 
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.loose_json.documents import Place, rewritten
+from airflow_batchext.parameters import check_text
 from airflow_batchext.secrets.references import (
     EXTRA,
     FIELDS,
@@ -32,17 +33,18 @@ def from_connection(conn_id: str, field: str = "password") -> dict[str, Any]:
     :param field: ``password``, ``login``, ``host``, or ``extra.NAME`` for a field of its extra.
     :raises ParameterError: if there is no such field.
     """
-    return _reference({"connection": conn_id, "field": field})
+    check_text("conn_id", conn_id)
+    return _reference({"connection": conn_id, "field": check_text("field", field)})
 
 
 def from_variable(name: str) -> dict[str, Any]:
     """A reference to an Airflow Variable."""
-    return _reference({"variable": name})
+    return _reference({"variable": check_text("name", name)})
 
 
 def from_environment(name: str) -> dict[str, Any]:
     """A reference to a variable of the worker's environment."""
-    return _reference({"environment": name})
+    return _reference({"environment": check_text("name", name)})
 
 
 def _reference(parts: dict[str, Any]) -> dict[str, Any]:

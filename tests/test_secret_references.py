@@ -136,7 +136,7 @@ def test_what_is_written_wrongly_is_told_when_the_dag_is_parsed_when_it_is_check
     ],
 )
 def test_a_reference_that_cannot_be_is_none(make):
-    with pytest.raises(ParameterError, match=r"give|none of"):
+    with pytest.raises(ParameterError, match=r"give|none of|has to be a text"):
         make()
 
 

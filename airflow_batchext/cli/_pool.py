@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
+from airflow_batchext.parameters import check_count, check_number, check_text
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth
@@ -63,12 +63,10 @@ def number(text: str, *, least: float = 0.0) -> float:
     :raises ArgumentTypeError: if it is anything else.
     """
     try:
-        value = float(text)
+        value: object = float(text)
     except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= least):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number, {least:g} or more")
-    return value
+        value = text
+    return float(_checked(check_number, value, f"a number, {least:g} or more", least))
 
 
 def count(text: str) -> int:
@@ -76,10 +74,15 @@ def count(text: str) -> int:
 
     :raises ArgumentTypeError: if it is anything else.
     """
-    value = number(text)
-    if value != int(value):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number")
-    return int(value)
+    return int(_checked(check_count, text))
+
+
+def _checked(check: Callable[..., Any], value: object, *how: object) -> Any:
+    """What a check makes of it; argparse says before the words of a refusal which option it is."""
+    try:
+        return check("it", value, *how)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def extension_name(text: str) -> str:
@@ -87,9 +90,7 @@ def extension_name(text: str) -> str:
 
     :raises ArgumentTypeError: if it is blank.
     """
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is blank, and an extension has a name")
-    return text
+    return str(_checked(check_text, text))
 
 
 def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:

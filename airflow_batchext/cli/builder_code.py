@@ -126,7 +126,7 @@ def _scale(properties: dict[str, Any], lost: Lost) -> dict[str, object]:
     }
     said = {name: value for name, value in spelt.items() if value is not None}
     try:
-        built = pool_builder.pool_document(image=pool_builder.UBUNTU_24_04, size="", **said)
+        built = pool_builder.pool_document(image=pool_builder.UBUNTU_24_04, size="any", **said)
     except ParameterError:  # neither a number of nodes nor a formula, or both
         built = {}
     if scale is None:
@@ -155,13 +155,16 @@ def _others(properties: dict[str, Any]) -> dict[str, object]:
     task = properties.get("startTask")
     if isinstance(task, Mapping):
         line = task.get("commandLine")
-        is_usual = isinstance(line, str) and pool_builder._start_task(line) == task
+        is_usual = isinstance(line, str) and line.strip() and pool_builder._start_task(line) == task
         said["start_task"] = line if is_usual else properties["startTask"]
         del properties["startTask"]
-    if properties.get("taskSlotsPerNode") is not None:
+    if properties.get("taskSlotsPerNode") is not None and _takes(
+        "task_slots", properties["taskSlotsPerNode"]
+    ):
         said["task_slots"] = properties.pop("taskSlotsPerNode")
     network = properties.get("networkConfiguration")
-    if isinstance(network, Mapping) and network.keys() == {"subnetId"} and network["subnetId"] is not None:
+    subnet = network["subnetId"] if isinstance(network, Mapping) and network.keys() == {"subnetId"} else None
+    if subnet is not None and _takes("subnet_id", subnet):
         said["subnet_id"] = properties.pop("networkConfiguration")["subnetId"]
     metadata = properties.get("metadata")
     if isinstance(metadata, list) and metadata:
@@ -178,10 +181,21 @@ def _others(properties: dict[str, Any]) -> dict[str, object]:
     return said
 
 
+def _takes(parameter: str, value: object) -> bool:
+    """Whether the builder takes this value; what it refuses is written among the other members."""
+    given: dict[str, Any] = {parameter: value}
+    try:
+        pool_builder.pool_document(image=pool_builder.UBUNTU_24_04, size="any", dedicated=0, **given)
+    except ParameterError:
+        return False
+    return True
+
+
 def _extension(body: Mapping[str, Any], image: pool_builder.Image) -> object:
     """The extension as the shortest of the builder's classes that gives exactly it."""
-    for made in _candidates(body):
+    for kind, members in _candidates(body):
         try:
+            made = kind(**members)
             is_same = made.body(image) == body
         except ParameterError:
             is_same = False
@@ -194,7 +208,10 @@ def _extension(body: Mapping[str, Any], image: pool_builder.Image) -> object:
     return body
 
 
-def _candidates(body: Mapping[str, Any]) -> Iterator[pool_builder.AnyExtension]:
+def _candidates(
+    body: Mapping[str, Any],
+) -> Iterator[tuple[type[pool_builder.AnyExtension], dict[str, Any]]]:
+    """The builder's classes that may give it, each with its members."""
     name, version = body.get("name"), body.get("typeHandlerVersion")
     after = body.get("provisionAfterExtensions", ())
     publisher, kind = body.get("publisher"), body.get("type")
@@ -215,26 +232,28 @@ def _candidates(body: Mapping[str, Any]) -> Iterator[pool_builder.AnyExtension]:
         if isinstance(own["certificates"], list):
             for store in (None, vault.get("certificateStoreLocation")):
                 for written in (None, version):
-                    yield pool_builder.KeyVaultExtension(**common, **own, store=store, version=written)
+                    members = {**common, **own, "store": store, "version": written}
+                    yield pool_builder.KeyVaultExtension, members
     agent = object_at(settings, "authentication", "managedIdentity").get("identifier-value")
     if isinstance(agent, str) and isinstance(version, str):
-        yield pool_builder.AzureMonitorAgentExtension(**common, identity=agent, version=version)
+        yield pool_builder.AzureMonitorAgentExtension, {**common, "identity": agent, "version": version}
     if publisher == "Microsoft.HpcCompute":
         for vendor in ("nvidia", "amd"):
             for written in (None, version):
-                yield pool_builder.GpuDriverExtension(**common, vendor=vendor, version=written)
+                yield pool_builder.GpuDriverExtension, {**common, "vendor": vendor, "version": written}
     own_settings, secrets = body.get("settings"), body.get("protectedSettings")
     if all(value is None or isinstance(value, Mapping) for value in (own_settings, secrets)):
-        yield pool_builder.Extension(
+        members = {
             **common,
-            publisher=str(publisher),
-            type=str(kind),
-            version=str(version),
-            settings=own_settings,
-            protected_settings=secrets,
-            auto_upgrade_minor_version=body.get("autoUpgradeMinorVersion", True),
-            enable_automatic_upgrade=body.get("enableAutomaticUpgrade"),
-        )
+            "publisher": publisher,
+            "type": kind,
+            "version": version,
+            "settings": own_settings,
+            "protected_settings": secrets,
+            "auto_upgrade_minor_version": body.get("autoUpgradeMinorVersion", True),
+            "enable_automatic_upgrade": body.get("enableAutomaticUpgrade"),
+        }
+        yield pool_builder.Extension, members
 
 
 def _names(value: object) -> Iterator[str]:

@@ -26,6 +26,7 @@ from airflow_batchext.hooks._async_clients import (
 )
 from airflow_batchext.hooks._requests import AtOnce, ReadConnection, Request
 from airflow_batchext.metrics import answered
+from airflow_batchext.parameters import check_count, check_text, optional
 from airflow_batchext.transport import within
 from airflow_batchext.transport.flows import adrive, drive
 
@@ -87,8 +88,8 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         credential: Any = None,
     ) -> None:
         super().__init__()
-        self.azure_batchext_conn_id = azure_batchext_conn_id
-        self.retries = retries
+        self.azure_batchext_conn_id = check_text("azure_batchext_conn_id", azure_batchext_conn_id)
+        self.retries: int | None = optional(check_count)("retries", retries)
         self._given_credential = credential
         self._connection: BatchConnection | None = None
         self._client: SyncClient | None = None

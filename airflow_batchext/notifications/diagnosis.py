@@ -6,13 +6,23 @@ of a DAG, in the DAG processor. The pool is read there, at that moment, so it ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseNotifier
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.parameters import (
+    Check,
+    check_count,
+    check_pool_id,
+    check_text,
+    optional,
+    pool_id_of,
+    refused,
+    settle,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,6 +47,11 @@ class AzureBatchDiagnosisNotifier(BaseNotifier):
     """
 
     template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id")
+    checks: ClassVar[Mapping[str, Check]] = {
+        "pool_id": optional(pool_id_of),
+        "azure_batchext_conn_id": check_text,
+        "causes": check_count,
+    }
 
     def __init__(
         self,
@@ -52,6 +67,10 @@ class AzureBatchDiagnosisNotifier(BaseNotifier):
         self.azure_batchext_conn_id = azure_batchext_conn_id
         self.through = through
         self.causes = causes
+        settle(self, self.checks, templated=self.template_fields)
+        several = through if isinstance(through, Sequence) else (() if through is None else (through,))
+        if isinstance(through, (str, bytes)) or not all(isinstance(each, BaseNotifier) for each in several):
+            raise refused("through", through, ", but it has to be a notifier, or a list of them.")
 
     def notify(self, context: Context) -> None:
         """Read, diagnose, and send."""
@@ -75,7 +94,6 @@ class AzureBatchDiagnosisNotifier(BaseNotifier):
         from airflow_batchext.diagnosis import diagnose
         from airflow_batchext.hooks.health import read_health
         from airflow_batchext.hooks.node import AzureBatchNodeHook
-        from airflow_batchext.parameters import check_pool_id
 
         task: Any = context.get("task")
         lines = []

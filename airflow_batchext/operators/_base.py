@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
@@ -13,6 +13,15 @@ from airflow_batchext.concealment import conceal, written
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.links import AzureBatchPoolLink
+from airflow_batchext.parameters import (
+    Check,
+    check_flag,
+    check_pause,
+    check_seconds,
+    check_text,
+    pool_id_of,
+    settle,
+)
 from airflow_batchext.secrets.references import malformed_references
 
 if TYPE_CHECKING:
@@ -39,7 +48,7 @@ class PoolOperator(BaseOperator):
 
     :param pool_id: the pool (templated).
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
-    :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
+    :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) until it gives up waiting; by default half an hour.
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
     """
@@ -47,13 +56,19 @@ class PoolOperator(BaseOperator):
     template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id")
     operator_extra_links = (AzureBatchPoolLink(),)
     ui_color = "#d6e9f8"
+    #: How its parameters are checked: when it is constructed, and where they are templates, when it runs.
+    checks: ClassVar[Mapping[str, Check]] = {
+        "pool_id": pool_id_of,
+        "azure_batchext_conn_id": check_text,
+        "deferrable": check_flag,
+    }
 
     def __init__(
         self,
         *,
         pool_id: str | None,
         azure_batchext_conn_id: str = DEFAULT_CONN_ID,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = DEFAULT_TIMEOUT_SECONDS,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -63,25 +78,29 @@ class PoolOperator(BaseOperator):
             poll_interval = conf.getfloat("batchext", "poll_interval", fallback=30.0)
         self.pool_id = pool_id
         self.azure_batchext_conn_id = azure_batchext_conn_id
-        self.poll_interval = poll_interval
-        self.timeout = timeout
+        self.poll_interval = check_pause("poll_interval", poll_interval)
+        self.timeout = check_seconds("timeout", timeout)
         self.deferrable = deferrable
         self._steps: Steps | None = None
+        settle(self, self.checks, templated=self.template_fields)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Do it, step by step.
 
+        :raises ParameterError: if a template was rendered to what cannot be used.
         :raises PoolDocumentError: if the document, where one is given, has errors; nothing was sent then.
         :raises PoolConflictError: if the pool that exists is not one to do this with.
         :raises PoolResizeError: if it did not get its nodes.
         :raises PoolTimeoutError: if it was not so far at the deadline.
         :raises ServiceError: if Azure refuses.
         """
+        settle(self, self.checks)
         self._steps = self._new_steps()
         return self._steps.begin(context or {})
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on as the trigger's event says."""
+        settle(self, self.checks)
         self._steps = self._new_steps()
         return self._steps.go_on(context or {}, event)
 
@@ -104,6 +123,8 @@ class DocumentOperator(PoolOperator):
         file without templates.
     """
 
+    checks: ClassVar[Mapping[str, Check]] = {**PoolOperator.checks, "rendered_references": check_flag}
+
     def __init__(
         self, *, pool_id: str | None, pool_document: Any, rendered_references: bool = False, **kwargs: Any
     ) -> None:
@@ -114,6 +135,7 @@ class DocumentOperator(PoolOperator):
         self.written_document = written(pool_document)
         self.pool_document = pool_document
         self.rendered_references = rendered_references
+        settle(self, self.checks, templated=self.template_fields)
 
     @property
     def pool_document(self) -> Any:

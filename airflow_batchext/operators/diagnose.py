@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
-from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.links import AzureBatchPoolLink, AzureBatchReportLink
+from airflow_batchext.parameters import (
+    Check,
+    check_count,
+    check_hours,
+    check_names,
+    check_text,
+    optional,
+    pool_id_of,
+    settle,
+    some_of,
+    wrong,
+)
 from airflow_batchext.secrets.references import references_in
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+def check_container(name: str, value: object) -> object:
+    """The URL of a container, or a reference to it; one with a signature has to be a reference.
+
+    :raises ParameterError: if it is anything else.
+    """
+    if isinstance(value, Mapping):
+        return value
+    if "sig=" in check_text(name, value).lower():
+        raise wrong(
+            f"{name} has a signature in the open. Keep the URL in an Airflow Variable or connection, and "
+            "give a reference: secret_references.from_variable(NAME)."
+        )
+    return value
 
 
 class AzureBatchDiagnosePoolOperator(BaseOperator):
@@ -44,7 +71,7 @@ class AzureBatchDiagnosePoolOperator(BaseOperator):
         ``secret_references.from_variable(…)``. None uploads nothing (templated).
     :param logs_identity: resource id of the pool's managed identity that may write to ``logs_container``,
         if that has no signature (templated).
-    :param logs_hours: how far back the logs go.
+    :param logs_hours: how far back the logs go, in hours (or as a timedelta).
     :param logs_max_nodes: how many nodes upload their logs, the failed ones first.
     """
 
@@ -60,6 +87,17 @@ class AzureBatchDiagnosePoolOperator(BaseOperator):
     )
     operator_extra_links = (AzureBatchPoolLink(), AzureBatchReportLink())
     ui_color = "#d6e9f8"
+    checks: ClassVar[Mapping[str, Check]] = {
+        "pool_id": pool_id_of,
+        "azure_batchext_conn_id": check_text,
+        **dict.fromkeys(
+            ("output_uri", "output_conn_id", "report_url", "logs_identity"), optional(check_text)
+        ),
+        "formats": some_of("json", "md", "html"),
+        "extension_names": optional(check_names),
+        "logs_container": optional(check_container),
+        "logs_max_nodes": check_count,
+    }
 
     def __init__(
         self,
@@ -73,17 +111,14 @@ class AzureBatchDiagnosePoolOperator(BaseOperator):
         extension_names: Sequence[str] | None = None,
         logs_container: str | Mapping[str, Any] | None = None,
         logs_identity: str | None = None,
-        logs_hours: float = 2.0,
+        logs_hours: float | timedelta = 2.0,
         logs_max_nodes: int = 5,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         # What is given here is serialized and shown, so this cannot wait until the task runs.
         if isinstance(logs_container, str) and "sig=" in logs_container.lower():
-            raise ParameterError(
-                "logs_container has a signature in the open. Keep the URL in an Airflow Variable or "
-                "connection, and give a reference: secret_references.from_variable(NAME)."
-            )
+            check_container("logs_container", logs_container)
         self.pool_id = pool_id
         self.azure_batchext_conn_id = azure_batchext_conn_id
         self.output_uri = output_uri
@@ -95,10 +130,11 @@ class AzureBatchDiagnosePoolOperator(BaseOperator):
         #: The reference that the author wrote, to be told from one that rendering made.
         self.written_container = tuple(references_in(logs_container))
         self.logs_identity = logs_identity
-        self.logs_hours = logs_hours
+        self.logs_hours = check_hours("logs_hours", logs_hours)
         self.logs_max_nodes = logs_max_nodes
         #: Where people find the report, for the link.
         self.linked_report = ""
+        settle(self, self.checks, templated=self.template_fields)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read, diagnose, write.
@@ -110,4 +146,5 @@ class AzureBatchDiagnosePoolOperator(BaseOperator):
         """
         from airflow_batchext.operators._steps.diagnose import run
 
+        settle(self, self.checks)
         return run(self)

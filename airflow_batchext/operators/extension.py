@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.links import AzureBatchPoolLink
+from airflow_batchext.parameters import Check, check_text, optional, pool_id_of, settle
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,6 +44,11 @@ class AzureBatchGetExtensionOperator(BaseOperator):
     )
     operator_extra_links = (AzureBatchPoolLink(),)
     ui_color = "#d6e9f8"
+    checks: ClassVar[Mapping[str, Check]] = {
+        "pool_id": pool_id_of,
+        **dict.fromkeys(("compute_node_id", "extension_name"), optional(check_text)),
+        "azure_batchext_conn_id": check_text,
+    }
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class AzureBatchGetExtensionOperator(BaseOperator):
         self.compute_node_id = compute_node_id
         self.extension_name = extension_name
         self.azure_batchext_conn_id = azure_batchext_conn_id
+        settle(self, self.checks, templated=self.template_fields)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Read the extensions.
@@ -67,4 +74,5 @@ class AzureBatchGetExtensionOperator(BaseOperator):
         """
         from airflow_batchext.operators._steps.extension import run
 
+        settle(self, self.checks)
         return run(self)

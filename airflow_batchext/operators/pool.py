@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_batchext.operators._base import DocumentOperator, PoolOperator
+from airflow_batchext.parameters import (
+    Check,
+    check_count,
+    check_flag,
+    check_resize_timeout,
+    one_of,
+    optional,
+    pool_id_of,
+    settle,
+    wrong,
+)
 
 if TYPE_CHECKING:
     from airflow_batchext.operators._steps.create_pool import CreatePool, OnExisting, WaitFor
@@ -53,13 +64,20 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
     :param delete_on_kill: if somebody ends this task before it is done, delete the pool that it created.
     :param rendered_references: look up references to secrets that came out of a template, an XCom, a mapped
         value or a file with templates, too: whoever writes there then chooses among the worker's secrets.
-    :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
+    :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) for all that it waits for; by default half an hour.
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
     """
 
     template_fields: Sequence[str] = ("pool_document", "pool_id", "azure_batchext_conn_id")
     template_fields_renderers = {"pool_document": "json"}
+    checks: ClassVar[Mapping[str, Check]] = {
+        **DocumentOperator.checks,
+        "pool_id": optional(pool_id_of),
+        "on_existing": one_of("adopt", "fail", "update", "replace"),
+        "wait_for": one_of("created", "steady"),
+        **dict.fromkeys(("replace_busy", "delete_on_failure", "delete_on_kill"), check_flag),
+    }
 
     def __init__(
         self,
@@ -80,6 +98,7 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
         self.delete_on_failure = delete_on_failure
         self.delete_on_kill = delete_on_kill
         self.linked_pool_id = ""
+        settle(self, self.checks, templated=self.template_fields)
 
     def _new_steps(self) -> CreatePool:
         from airflow_batchext.operators._steps.create_pool import CreatePool
@@ -104,13 +123,14 @@ class AzureBatchUpdatePoolOperator(DocumentOperator):
     :param wait_for_nodes: wait until the pool is steady and has all its nodes.
     :param rendered_references: look up references to secrets that came out of a template, an XCom, a mapped
         value or a file with templates, too: whoever writes there then chooses among the worker's secrets.
-    :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
+    :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) until it gives up waiting; by default half an hour.
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
     """
 
     template_fields: Sequence[str] = ("pool_document", "pool_id", "azure_batchext_conn_id")
     template_fields_renderers = {"pool_document": "json"}
+    checks: ClassVar[Mapping[str, Check]] = {**DocumentOperator.checks, "wait_for_nodes": check_flag}
 
     def __init__(
         self,
@@ -122,6 +142,7 @@ class AzureBatchUpdatePoolOperator(DocumentOperator):
     ) -> None:
         super().__init__(pool_id=pool_id, pool_document=pool_document, **kwargs)
         self.wait_for_nodes = wait_for_nodes
+        settle(self, self.checks, templated=self.template_fields)
 
     def _new_steps(self) -> UpdatePool:
         from airflow_batchext.operators._steps.update_pool import UpdatePool
@@ -149,7 +170,7 @@ class AzureBatchResizePoolOperator(PoolOperator):
     :param wait_for_nodes: wait until the pool is steady and has all its nodes.
     :param stop_resize_on_kill: if somebody ends this task while it waits, stop the resize.
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
-    :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
+    :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) until it gives up waiting; by default half an hour.
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
     """
@@ -160,6 +181,14 @@ class AzureBatchResizePoolOperator(PoolOperator):
         "target_low_priority_nodes",
         "azure_batchext_conn_id",
     )
+    checks: ClassVar[Mapping[str, Check]] = {
+        **PoolOperator.checks,
+        **dict.fromkeys(("target_dedicated_nodes", "target_low_priority_nodes"), optional(check_count)),
+        "node_deallocation_option": optional(
+            one_of("Requeue", "Terminate", "TaskCompletion", "RetainedData")
+        ),
+        **dict.fromkeys(("wait_for_nodes", "stop_resize_on_kill"), check_flag),
+    }
 
     def __init__(
         self,
@@ -176,10 +205,13 @@ class AzureBatchResizePoolOperator(PoolOperator):
         super().__init__(pool_id=pool_id, **kwargs)
         self.target_dedicated_nodes = target_dedicated_nodes
         self.target_low_priority_nodes = target_low_priority_nodes
-        self.resize_timeout = resize_timeout
+        self.resize_timeout: float | None = optional(check_resize_timeout)("resize_timeout", resize_timeout)
         self.node_deallocation_option = node_deallocation_option
         self.wait_for_nodes = wait_for_nodes
         self.stop_resize_on_kill = stop_resize_on_kill
+        settle(self, self.checks, templated=self.template_fields)
+        if target_dedicated_nodes is None and target_low_priority_nodes is None:
+            raise wrong("Give target_dedicated_nodes, target_low_priority_nodes, or both.")
 
     def _new_steps(self) -> ResizePool:
         from airflow_batchext.operators._steps.resize_pool import ResizePool
@@ -195,14 +227,17 @@ class AzureBatchDeletePoolOperator(PoolOperator):
     :param pool_id: the pool (templated).
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     :param wait_for_deletion: whether to wait; the name is free only when the pool is gone.
-    :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
+    :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) until it gives up waiting; by default half an hour.
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
     """
 
+    checks: ClassVar[Mapping[str, Check]] = {**PoolOperator.checks, "wait_for_deletion": check_flag}
+
     def __init__(self, *, pool_id: str, wait_for_deletion: bool = True, **kwargs: Any) -> None:
         super().__init__(pool_id=pool_id, **kwargs)
         self.wait_for_deletion = wait_for_deletion
+        settle(self, self.checks, templated=self.template_fields)
 
     def _new_steps(self) -> DeletePool:
         from airflow_batchext.operators._steps.delete_pool import DeletePool

@@ -100,11 +100,8 @@ class Picked:
         last = self._last(key, machine)
         if last is None or self._conditions[key].is_ready:
             return None
-        limit, since = self._policy.step_timeout, since_when(machine) or 0.0
-        # Each state that it comes into gives it time, but after what was in vain not for ever.
-        begun = max(last.at, min(since, last.at + limit) if last.state in IN_VAIN else since)
-        passed = self._now - begun
-        if passed < limit:
+        passed = self._now - max(last.at, since_when(machine) or 0.0)
+        if passed < self._policy.step_timeout:
             return None
         told = f"node {machine.node.id} ({machine.node.state or 'no state'})"
         if last.key == key:

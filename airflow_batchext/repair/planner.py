@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_batchext import parameters
 from airflow_batchext.batch.data_plane import JOINING_STATES, VOID_STATES, one_line
 from airflow_batchext.repair.journal import (
     IN_VAIN,
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
 #: What has had no effect by then is asked for again: it may never have reached Azure.
 _ASK_AGAIN_SECONDS = 60
-#: So shortly before the end nobody takes nodes away: they could not be put back.
-LAST_REMOVAL_SECONDS = 300.0
 
 Act = Restart | Remove | Resize
 
@@ -292,7 +291,7 @@ class Planner:
             if machine.node.is_busy and not self.policy.include_running:
                 busy += 1
                 continue
-            if step == "replace" and self.seconds_left < LAST_REMOVAL_SECONDS:
+            if step == "replace" and self.seconds_left < parameters.REPLACEMENT_SECONDS:
                 self.plan.hopeless.append(f"{symptom.text} [{too_late(self.seconds_left)}]")
                 continue
             waits_for_pool = step == "replace" and (is_replacing or not self.observed.is_steady)
@@ -399,7 +398,7 @@ class Planner:
 def too_late(seconds_left: float) -> str:
     """Why no node is replaced any more."""
     return (
-        f"to replace it {LAST_REMOVAL_SECONDS:g} seconds have to be left until the timeout, "
+        f"to replace it {parameters.REPLACEMENT_SECONDS:g} seconds have to be left until the timeout, "
         f"and {max(seconds_left, 0):.0f} are"
     )
 

@@ -7,8 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from functools import partial
 from typing import Any
+
+from airflow_batchext.parameters import (
+    Check,
+    check_count,
+    check_flag,
+    check_names,
+    check_number,
+    check_seconds,
+    one_of,
+    optional,
+    refused,
+    settle,
+    some_of,
+    wrong,
+)
 
 STEPS = ("reboot", "reimage", "replace")
 """All that can be done to a node, the mildest first."""
@@ -16,8 +31,6 @@ PICKS = ("failed", "unusable", "start_task_failed", "stuck")
 ON_TASKS = ("taskcompletion", "requeue", "terminate")
 #: Azure takes no more nodes out of a pool in one request.
 MOST_AT_ONCE = 100
-
-_DURATIONS = ("stuck_after", "broken_after", "step_timeout", "settle", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +75,11 @@ class RepairPolicy:
     memory: float = 21600.0
 
     def __post_init__(self) -> None:
-        for name in ("order", "pick", "extension_names"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, _texts(name, value))
-        for name in _DURATIONS:
-            value = getattr(self, name)
-            if isinstance(value, timedelta):
-                value = value.total_seconds()
-            if value is None and name == "stuck_after":
-                continue
-            object.__setattr__(self, name, _number(name, value, 0))
-        _among("order", self.order, STEPS)
-        _among("pick", self.pick, PICKS)
-        _among("on_tasks", (self.on_tasks,), ON_TASKS)
-        for name in ("attempts", "max_actions", "give_up_after", "rounds"):
-            if _number(name, getattr(self, name), 1) % 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, but it has to be a whole number.")
-        if _number("at_once", self.at_once, 0) == 0 or (self.at_once > 1 and self.at_once % 1):
-            raise ValueError(
-                f"at_once is {self.at_once!r}, but it has to be a number of nodes, or a share up to 1.0."
-            )
-        if not isinstance(self.include_running, bool):
-            raise ValueError(f"include_running is {str(self.include_running)[:40]!r}; it is True or False.")  # noqa: TRY004 - one kind of error for all
-        if ("stuck" in self.pick) != (self.stuck_after is not None):
-            object.__setattr__(self, "pick", _with_stuck(self.pick, self.stuck_after))
+        if isinstance(self.pick, (list, tuple)) and self.stuck_after is not None and "stuck" not in self.pick:
+            object.__setattr__(self, "pick", (*self.pick, "stuck"))
+        settle(self, _CHECKS)
+        if "stuck" in self.pick and self.stuck_after is None:
+            raise wrong('pick has "stuck", but no stuck_after says after how many seconds a node is.')
 
     def to_json(self) -> dict[str, Any]:
         """The policy as plain JSON; ``from_json`` reads it back."""
@@ -100,14 +93,12 @@ class RepairPolicy:
     def from_json(cls, given: Mapping[str, Any]) -> RepairPolicy:
         """The policy with these members; what is left out has its default.
 
-        :raises ValueError: if one of them is unknown or cannot be used; the text says which.
+        :raises ParameterError: if one of them is unknown or cannot be used; the text says which.
         """
         known = [item.name for item in fields(cls)]
         unknown = [str(name) for name in given if name not in known]
         if unknown:
-            raise ValueError(
-                f"{unknown[0][:40]!r} is no part of a repair policy; it has: {', '.join(known)}."
-            )
+            raise wrong(f"{unknown[0][:40]!r} is no part of a repair policy; it has: {', '.join(known)}.")
         return cls(**given)
 
     def most_at_once(self, nodes: int) -> int:
@@ -118,27 +109,37 @@ class RepairPolicy:
         return max(1, min(most, MOST_AT_ONCE))
 
 
-def _with_stuck(pick: tuple[str, ...], stuck_after: float | None) -> tuple[str, ...]:
-    if stuck_after is None:
-        raise ValueError('pick has "stuck", but no stuck_after says after how many seconds a node is.')
-    return (*pick, "stuck")
+def check_repair_policy(name: str, value: object) -> RepairPolicy:
+    """What a repair may do: a ``RepairPolicy``, a mapping with members of one, or None for the default.
 
-
-def _texts(name: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) and item for item in value):
-        return tuple(value)
-    raise ValueError(f"{name} is {str(value)[:60]!r}, but it has to be a list of names.")
-
-
-def _among(name: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
-    for item in given:
-        if item not in known:
-            raise ValueError(f"{name} has {str(item)[:40]!r}, but it can have: {', '.join(known)}.")
-    if len(set(given)) != len(given):
-        raise ValueError(f"{name} names something twice.")
-
-
-def _number(name: str, value: object, least: float) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= least:
+    :raises ParameterError: if it is anything else, or a member cannot be used.
+    """
+    if isinstance(value, RepairPolicy):
         return value
-    raise ValueError(f"{name} is {str(value)[:40]!r}, but it has to be a number, {least:g} or more.")
+    if value is not None and not isinstance(value, Mapping):
+        raise refused(name, value, "; it is a RepairPolicy or a dict of its members.")
+    try:
+        return RepairPolicy.from_json(value or {})
+    except ValueError as error:
+        raise wrong(f"{name}: {error}") from None
+
+
+def _at_once(name: str, value: object) -> float:
+    wanted = "a number of nodes, or a share up to 1.0"
+    number = check_number(name, value, wanted)
+    if number == 0 or (number > 1 and number % 1):
+        raise refused(name, value, f", but it has to be {wanted}.")
+    return number
+
+
+_CHECKS: dict[str, Check] = {
+    "order": some_of(*STEPS),
+    "pick": some_of(*PICKS),
+    "extension_names": optional(check_names),
+    "on_tasks": one_of(*ON_TASKS),
+    "include_running": check_flag,
+    "at_once": _at_once,
+    "stuck_after": optional(check_seconds),
+    **dict.fromkeys(("broken_after", "step_timeout", "settle", "memory"), check_seconds),
+    **dict.fromkeys(("attempts", "max_actions", "give_up_after", "rounds"), partial(check_count, least=1)),
+}

@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.parameters import (
     check_count,
     check_extension_names,
     check_node_states,
-    check_repair_policy,
     check_seconds,
+    one_of,
 )
+from airflow_batchext.repair.policy import check_repair_policy
 from airflow_batchext.rules.gate import Rules
 
 if TYPE_CHECKING:
@@ -49,14 +49,12 @@ def gate_rules(sensor: GateParameters) -> Rules:
     :param sensor: its parameters, rendered.
     :raises ParameterError: if one of them cannot be used.
     """
-    if sensor.on_failure not in ("fail", "wait"):
-        raise ParameterError(f'on_failure is {str(sensor.on_failure)[:40]!r}; it is "fail" or "wait".')
     return Rules(
         extension_names=check_extension_names(sensor.extension_names),
         allow_empty=sensor.allow_empty,
         min_nodes=None if sensor.min_nodes is None else check_count("min_nodes", sensor.min_nodes),
         node_states=check_node_states(sensor.node_states),
-        on_failure=sensor.on_failure,
+        on_failure=one_of("fail", "wait")("on_failure", sensor.on_failure),
         max_failed_nodes=check_count("max_failed_nodes", sensor.max_failed_nodes),
         node_grace=check_seconds("node_grace", sensor.node_grace),
         resize_grace=check_seconds("resize_grace", sensor.resize_grace),
@@ -73,10 +71,6 @@ def gate_repair(sensor: GateParameters, rules: Rules) -> RepairPolicy | None:
     """
     if sensor.repair is None:
         return None
-    if rules.on_failure == "wait":
-        raise ParameterError(
-            'repair does not go with on_failure="wait": nodes are repaired where the gate would fail.'
-        )
     policy = check_repair_policy("repair", sensor.repair)
     return replace(
         policy,

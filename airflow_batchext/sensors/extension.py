@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -22,6 +22,22 @@ from airflow_batchext.defaults import (
 )
 from airflow_batchext.exceptions import GateTimeoutError
 from airflow_batchext.links import AzureBatchPoolLink
+from airflow_batchext.parameters import (
+    Check,
+    check_count,
+    check_flag,
+    check_names,
+    check_node_states_of,
+    check_seconds,
+    check_text,
+    check_timeout_of_repair,
+    one_of,
+    optional,
+    pool_id_of,
+    settle,
+    wrong,
+)
+from airflow_batchext.repair.policy import check_repair_policy
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -79,6 +95,19 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id", "extension_names", "min_nodes")
     operator_extra_links = (AzureBatchPoolLink(),)
     ui_color = "#d6e9f8"
+    #: How its parameters are checked: when it is constructed, and where they are templates, when it runs.
+    checks: ClassVar[Mapping[str, Check]] = {
+        "pool_id": pool_id_of,
+        "azure_batchext_conn_id": check_text,
+        "extension_names": optional(check_names),
+        "min_nodes": optional(check_count),
+        "node_states": check_node_states_of,
+        "on_failure": one_of("fail", "wait"),
+        "max_failed_nodes": check_count,
+        **dict.fromkeys(("node_grace", "resize_grace", "max_age"), check_seconds),
+        **dict.fromkeys(("allow_empty", "deferrable"), check_flag),
+        "repair": optional(check_repair_policy),
+    }
 
     def __init__(
         self,
@@ -103,6 +132,8 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
     ) -> None:
         if poke_interval is None:
             poke_interval = conf.getfloat("batchext", "poll_interval", fallback=30.0)
+        poke_interval = check_seconds("poke_interval", poke_interval)
+        timeout = check_seconds("timeout", timeout)
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.pool_id = pool_id
         self.azure_batchext_conn_id = azure_batchext_conn_id
@@ -117,12 +148,21 @@ class AzureBatchExtensionSensor(BaseSensorOperator):
         self.max_age = max_age
         self.repair = repair
         self.deferrable = deferrable
-        if start_from_trigger:
+        if check_flag("start_from_trigger", start_from_trigger):
             from airflow_batchext.sensors._start_from_trigger import start_trigger_args
 
             # Set on the task alone: a mapped one has none, and goes through a worker with its own values.
             self.start_trigger_args = start_trigger_args(self)
             self.start_from_trigger = True
+        settle(self, self.checks, templated=self.template_fields)
+        if self.repair is not None:
+            if self.on_failure == "wait":
+                raise wrong(
+                    'repair does not go with on_failure="wait": nodes are repaired where the gate would fail.'
+                )
+            order = check_repair_policy("repair", self.repair).order
+            # A gate may open in less: it is refused where it could do nothing at all.
+            check_timeout_of_repair(timeout, order if len(order) == 1 else ())
 
     @cached_property
     def _gate(self) -> Gate:

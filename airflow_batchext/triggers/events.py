@@ -15,10 +15,10 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
@@ -26,6 +26,19 @@ from airflow_batchext.defaults import (
     DEFAULT_CONN_ID,
     DEFAULT_NODE_GRACE_SECONDS,
     WATCHER_MAX_AGE_SECONDS,
+)
+from airflow_batchext.parameters import (
+    Check,
+    check_count,
+    check_names,
+    check_pause,
+    check_pool_id,
+    check_seconds,
+    check_text,
+    optional,
+    pool_id_of,
+    settle,
+    some_of,
 )
 from airflow_batchext.triggers._base import DeclaredTrigger
 
@@ -59,10 +72,11 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
     :param pool_id: the pool; it need not exist yet, and may go and come again.
     :param azure_batchext_conn_id: the Airflow connection; it needs the data plane alone.
     :param events: which events to fire: of ``ready``, ``failed`` and ``lost``.
-    :param poll_interval: seconds between two looks; by default the option ``[batchext] poll_interval``.
+    :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
     :param extension_names: the extensions that count; by default all that the pool asks for.
     :param min_nodes: with how many nodes the pool is ready; by default its target as it is then.
-    :param node_grace: seconds for which a node may be unusable before it counts as failed.
+    :param node_grace: seconds (or a timedelta) for which a node may be unusable before it counts as failed.
+    :raises ParameterError: if one of them cannot be used.
     """
 
     pool_id: str
@@ -72,6 +86,20 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
     extension_names: list[str] | None = None
     min_nodes: int | None = None
     node_grace: float = DEFAULT_NODE_GRACE_SECONDS
+
+    checks: ClassVar[Mapping[str, Check]] = {
+        "pool_id": pool_id_of,
+        "azure_batchext_conn_id": check_text,
+        "events": lambda name, value: list(some_of("ready", "failed", "lost")(name, value)),
+        "poll_interval": optional(check_pause),
+        "extension_names": optional(lambda name, value: list(check_names(name, value))),
+        "min_nodes": optional(check_count),
+        "node_grace": check_seconds,
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settle(self, self.checks)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield events, and never end."""
@@ -90,14 +118,10 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
 
         :raises ParameterError: if there is no such event.
         """
-        from airflow_batchext.exceptions import ParameterError
         from airflow_batchext.rules.events import EventKind
 
-        try:
-            return frozenset(EventKind(event) for event in self.events)
-        except ValueError:
-            known = ", ".join(kind.value for kind in EventKind)
-            raise ParameterError(f"events is {str(self.events)[:80]}; they are of: {known}.") from None
+        settle(self, self.checks)
+        return frozenset(EventKind(event) for event in self.events)
 
     def looks(self) -> SharedLooksLease:
         """The looks at the pool; its rules wait, so that every node is named whatever has failed.
@@ -106,26 +130,17 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
         """
         from airflow.providers.common.compat.sdk import conf
 
-        from airflow_batchext.exceptions import ParameterError
-        from airflow_batchext.parameters import (
-            check_count,
-            check_extension_names,
-            check_pool_id,
-            check_seconds,
-        )
         from airflow_batchext.rules.gate import Rules
         from airflow_batchext.triggers._sharing import SharedLooksLease
 
-        if self.poll_interval is None:
+        settle(self, self.checks)
+        interval = self.poll_interval
+        if interval is None:
             interval = float(conf.getfloat("batchext", "poll_interval", fallback=30.0))
-        else:
-            interval = check_seconds("poll_interval", self.poll_interval)
-        if not interval:
-            raise ParameterError("poll_interval is 0, but a watcher looks for ever: it has to pause.")
         rules = Rules(
-            extension_names=check_extension_names(self.extension_names),
-            min_nodes=None if self.min_nodes is None else check_count("min_nodes", self.min_nodes),
-            node_grace=check_seconds("node_grace", self.node_grace),
+            extension_names=None if self.extension_names is None else tuple(self.extension_names),
+            min_nodes=self.min_nodes,
+            node_grace=self.node_grace,
             on_failure="wait",
             max_age=WATCHER_MAX_AGE_SECONDS,
         )

@@ -57,7 +57,7 @@ def test_without_another_notifier_it_is_in_the_log(azure, capsys):
     assert "A node's disk is full" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("given", [{"azure_batchext_conn_id": "nobody"}, {"pool_id": "no pool"}])
+@pytest.mark.parametrize("given", [{"azure_batchext_conn_id": "nobody"}, {"pool_id": "{{ 'no pool' }}"}])
 def test_a_diagnosis_that_fails_does_not_keep_the_message_back(azure, given):
     other = Sent("{{ batch_diagnosis }}")
     AzureBatchDiagnosisNotifier(through=other, **given)(context(azure))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import AccessRefusedError, ParameterError, ReportError, UnavailableError
@@ -178,9 +177,13 @@ def test_that_there_is_no_pool_is_a_diagnosis(azure):
 
 
 @pytest.mark.parametrize("given", [{"pool_id": "no pool"}, {"extension_names": "secretext"}])
-def test_parameters_are_checked_when_it_runs(azure, given):
-    task = AzureBatchDiagnosePoolOperator(**{"task_id": "t", "pool_id": azure.pool_id, **given})
-    with pytest.raises(AirflowException):
+def test_parameters_are_checked_when_it_is_constructed_and_when_it_runs(azure, given):
+    with pytest.raises(ParameterError):
+        AzureBatchDiagnosePoolOperator(**{"task_id": "t", "pool_id": azure.pool_id, **given})
+    task = AzureBatchDiagnosePoolOperator(task_id="t", pool_id=azure.pool_id)
+    for name, value in given.items():  # as rendering does
+        setattr(task, name, value)
+    with pytest.raises(ParameterError):
         task.execute({})
 
 

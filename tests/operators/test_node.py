@@ -97,7 +97,7 @@ def test_nodes_that_are_not_there_fail_the_task_by_name(azure, pauses, books):
 def test_a_deadline_in_the_middle_of_a_replacement_leaves_no_smaller_pool_unsaid(
     azure, pauses, books, deferrable, monkeypatch
 ):
-    monkeypatch.setattr("airflow_batchext.repair.planner.LAST_REMOVAL_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_batchext.parameters.REPLACEMENT_SECONDS", 0.0)
     # The node is leaving for as long as anybody looks, however often that is before the deadline.
     clock = TickingClock(time.sleep)
     for module in ("operators._steps.repair", "triggers.repair"):
@@ -141,8 +141,10 @@ def test_a_timeout_in_which_nothing_can_be_replaced_is_refused_at_once(azure, ti
     policy = None if order is None else {"order": order}
     with pytest.raises(ParameterError, match=r"timeout is .* but replacing a node takes 300 seconds"):
         repair(azure, policy=policy, timeout=timeout)
+    gate = {"task_id": "gate", "pool_id": "p", "timeout": timeout}
     with pytest.raises(ParameterError, match=r"timeout is .* but replacing a node takes 300 seconds"):
-        AzureBatchExtensionSensor(task_id="gate", pool_id="p", repair=policy or {}, timeout=timeout)
+        AzureBatchExtensionSensor(**gate, repair={"order": ["replace"]})
+    AzureBatchExtensionSensor(**gate, repair={"order": ["reboot", "replace"]})
     repair(azure, policy={"order": ["reboot", "reimage"]}, timeout=timeout)
 
 

@@ -68,13 +68,15 @@ def test_no_document_brings_a_journal(azure, name, spelt):
     assert azure.emulator.account.pool(azure.pool_id).definition.properties.get("metadata") in (None, [])
 
 
-RECORD = ["0123456789", 0, 0, 1, 1, 0, 1, 0]
+RECORD = ["0123456789", 0, 0, 1, 1, 0, 1, 0, 0]
+TOLD = {"failures": ["f"], "owners": ["0123456789ab"]}
 ODD_MEMBERS = [
     *((0, odd) for odd in ("../../etc", "\x1b[31m", "0" * 9, "0" * 11, 5, None)),
     *((1, odd) for odd in (-1, 3, "x", None)),
     *((2, odd) for odd in (-1, 1, "x")),
     *((place, odd) for place in (3, 4, 5) for odd in (-9, 10**16, 1e400, "x", None)),
-    *((7, odd) for odd in (-1, 6, "x")),
+    *((7, odd) for odd in (-1, 1, "x")),
+    *((8, odd) for odd in (-1, 7, "x")),
 ]
 
 
@@ -87,11 +89,12 @@ ODD_MEMBERS = [
         {"rounds": -5},
         {"until": -1},
         {"until": 10**400},
-        *({"failures": ["f"], "records": [[*RECORD[:i], odd, *RECORD[i + 1 :]]]} for i, odd in ODD_MEMBERS),
+        *({**TOLD, "records": [[*RECORD[:i], odd, *RECORD[i + 1 :]]]} for i, odd in ODD_MEMBERS),
     ],
     ids=lambda members: json.dumps(members)[:60],
 )
 def test_what_no_repair_would_write_is_not_read(members):
+    assert forged(**TOLD, records=[RECORD]).records, "the control"
     with pytest.raises(JournalError):
         forged(**members)
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.parameters import check_repair_policy
 from airflow_batchext.repair import RepairPolicy
+from airflow_batchext.repair.policy import check_repair_policy
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_stuck_nodes_are_picked_where_it_is_said_when_they_are():
         ("attempts", 1.5, "whole number"),
         ("settle", "soon", "has to be a number"),
         ("include_running", "no", "True or False"),
-        ("on_tasks", "kill", "can have: taskcompletion, requeue, terminate"),
+        ("on_tasks", "kill", "it is one of: taskcompletion, requeue, terminate"),
         ("max_nodes", 3, "no part of a repair policy"),
     ],
 )

@@ -268,7 +268,7 @@ async def test_an_outage_is_no_news(azure, action):
         ({"azure_batchext_conn_id": "wrong_key"}, "AuthenticationFailed"),
         ({"pool_id": "no pool id"}, "pool_id is 'no pool id'"),
         ({"events": ["gone"]}, "ready, failed, lost"),
-        ({"poll_interval": 0}, "poll_interval is 0"),
+        ({"poll_interval": 0}, "poll_interval is '0'"),
         ({"min_nodes": -1}, "min_nodes"),
     ],
 )

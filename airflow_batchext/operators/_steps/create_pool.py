@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import (
@@ -11,7 +11,6 @@ from airflow_batchext.exceptions import (
     BatchextError,
     ConflictError,
     NotFoundError,
-    ParameterError,
     PoolConflictError,
     PoolDocumentError,
 )
@@ -85,12 +84,6 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
             self._memo["own"] = own
 
     def _read_document(self, context: Context, *, warn: bool) -> None:
-        for name, value, words in (
-            ("on_existing", self.operator.on_existing, get_args(OnExisting)),
-            ("wait_for", self.operator.wait_for, get_args(WaitFor)),
-        ):
-            if value not in words:
-                raise ParameterError(f"{name} is {str(value)[:40]!r}; it is one of: {', '.join(words)}.")
         source, document = resolve_document(self.operator, context)
         findings = check_pool(document, pool_id=self.operator.pool_id)
         errors = [finding for finding in findings if finding.severity == "error"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
@@ -16,14 +16,12 @@ from airflow_batchext.exceptions import AccessRefusedError, ParameterError, Repo
 from airflow_batchext.hooks.health import read_health
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.node_logs import upload_logs
-from airflow_batchext.parameters import check_count, check_extension_names, check_pool_id
+from airflow_batchext.parameters import check_extension_names, check_pool_id
 from airflow_batchext.rules.gate import Rules
 from airflow_batchext.secrets.references import references_in
 
 if TYPE_CHECKING:
     from airflow_batchext.diagnosis import Diagnosis, NodeLogs
-
-FORMATS: Final = ("json", "md", "html")
 
 
 class DiagnoseParameters(Protocol):
@@ -53,7 +51,6 @@ def run(operator: DiagnoseParameters) -> dict[str, Any]:
     """Read, diagnose, have logs uploaded, write, and say what it came to."""
     pool_id = check_pool_id(operator.pool_id)
     names = check_extension_names(operator.extension_names)
-    formats = check_formats(operator.formats)
     report_url = check_report_url(operator.report_url, operator.output_uri)
     with AzureBatchNodeHook(operator.azure_batchext_conn_id) as hook:
         diagnosis = diagnose(read_health(hook, pool_id, rules=Rules(extension_names=names)))
@@ -62,7 +59,7 @@ def run(operator: DiagnoseParameters) -> dict[str, Any]:
     for log in report.logs:
         operator.log.info("Logs of node %s", log)
     files = (
-        write_report(report, operator.output_uri, formats, operator.output_conn_id)
+        write_report(report, operator.output_uri, tuple(operator.formats), operator.output_conn_id)
         if operator.output_uri
         else {}
     )
@@ -86,29 +83,17 @@ def _logs(
             "logs_container: the reference to a secret came out of a template, a mapped value or an XCom, so "
             "it was not looked up. Write it into the DAG itself."
         )
-    most = check_count("logs_max_nodes", operator.logs_max_nodes)
     nodes = [node.id for node in not_ready(diagnosis) if node.id and node.state not in VOID_STATES]
     return tuple(
         upload_logs(
             hook,
             diagnosis.health.id,
-            nodes[:most],
+            nodes[: operator.logs_max_nodes],
             container=operator.logs_container,
             identity=operator.logs_identity,
             hours=operator.logs_hours,
         )
     )
-
-
-def check_formats(formats: object) -> tuple[str, ...]:
-    """The formats of reports that are wanted.
-
-    :raises ParameterError: if one of them is not known.
-    """
-    given = tuple(formats) if isinstance(formats, (list, tuple)) else (formats,)
-    if given and all(name in FORMATS for name in given):
-        return tuple(dict.fromkeys(map(str, given)))
-    raise ParameterError(f"formats has to be a list of: {', '.join(FORMATS)}.")
 
 
 def check_report_url(url: str | None, output: str | None) -> str | None:

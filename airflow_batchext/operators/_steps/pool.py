@@ -11,7 +11,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -29,7 +28,7 @@ from airflow_batchext.exceptions import (
 )
 from airflow_batchext.hooks._drivers.pool_wait import look
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
-from airflow_batchext.parameters import check_pool_id, check_seconds
+from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.rules.pool_wait import Goal, Observation, Wait, WaitStatus, pause_after
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
@@ -51,7 +50,7 @@ class PoolParameters(Protocol):
     pool_id: str | None
     azure_batchext_conn_id: str
     poll_interval: float
-    timeout: float | timedelta
+    timeout: float
     deferrable: bool
 
     @property
@@ -75,7 +74,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
 
     def begin(self, context: Context) -> dict[str, Any]:
         """Do it, step by step; return the operator's XCom."""
-        self._memo = {"deadline": time.time() + check_seconds("timeout", self.operator.timeout)}
+        self._memo = {"deadline": time.time() + self.operator.timeout}
         self._recall(context)
         return self._proceed(context)
 
@@ -209,7 +208,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
         raise error
 
     def _error(self, goal: Goal, observed: Observation) -> BatchextError:
-        seconds = check_seconds("timeout", self.operator.timeout)
+        seconds = self.operator.timeout
         match observed.status:
             case WaitStatus.TIMEOUT if goal is Goal.GONE:
                 return DeletionTimeoutError(

@@ -9,13 +9,14 @@ from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_batchext.exceptions import BatchextError, NodeRepairError, ParameterError, PoolTimeoutError
+from airflow_batchext.exceptions import BatchextError, NodeRepairError, PoolTimeoutError
 from airflow_batchext.hooks._drivers.diagnosis import causes
 from airflow_batchext.hooks._drivers.gate import drive, give_back
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.operators._steps.pool import PoolParameters
-from airflow_batchext.parameters import check_pool_id, check_repair_policy, check_seconds
+from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair.controller import Repair
+from airflow_batchext.repair.policy import check_repair_policy
 from airflow_batchext.repair.status import Progress, Stage, ended, lease_for, owner_of
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
@@ -32,7 +33,7 @@ class RepairParameters(PoolParameters, Protocol):
 
     task_id: str
     policy: RepairPolicy | Mapping[str, Any] | None
-    node_ids: Sequence[str] | str | None
+    node_ids: Sequence[str] | None
     is_dry_run: bool
 
 
@@ -51,7 +52,7 @@ class RepairNodes:
     def begin(self, context: Context) -> dict[str, Any]:
         """Repair; return the operator's XCom."""
         self._owner = owner_of(context.get("ti")) or f"{self.operator.task_id} {uuid4()}"
-        deadline = time.time() + check_seconds("timeout", self.operator.timeout)
+        deadline = time.time() + self.operator.timeout
         repair = self._repair = self._new_repair()
         said = ""
         with AzureBatchNodeHook(self.operator.azure_batchext_conn_id, retries=0) as hook:
@@ -94,18 +95,10 @@ class RepairNodes:
             check_pool_id(self.operator.pool_id),
             check_repair_policy("policy", self.operator.policy),
             owner=self._owner,
-            node_ids=self._node_ids(),
+            node_ids=self.operator.node_ids,
             dry_run=self.operator.is_dry_run,
             lease=lease_for(self.operator.poll_interval),
         )
-
-    def _node_ids(self) -> list[str] | None:
-        given = self.operator.node_ids
-        if given is None:
-            return None
-        if isinstance(given, Sequence) and not isinstance(given, str) and all(map(_is_id, given)):
-            return list(given)
-        raise ParameterError(f"node_ids is {str(given)[:80]!r}, but it has to be a list of ids of nodes.")
 
     def _deferral(self, repair: Repair, deadline: float, not_before: float) -> TaskDeferred:
         return TaskDeferred(
@@ -138,13 +131,9 @@ class RepairNodes:
                 self.log.info("Pool %s: nothing is left to repair. %s", pool_id, text)
                 return {**report, "would": []} if self.operator.is_dry_run else report
             case "timeout":
-                seconds = check_seconds("timeout", self.operator.timeout)
+                seconds = self.operator.timeout
                 raise PoolTimeoutError(f"Pool {pool_id} was not repaired within {seconds:g} seconds: {text}")
             case _:
                 with AzureBatchNodeHook(self.operator.azure_batchext_conn_id) as hook:
                     why = causes(hook, check_pool_id(pool_id))
                 raise NodeRepairError(f"Pool {pool_id} could not be repaired: {text}{why}", report)
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
