@@ -74,7 +74,8 @@ class AzureBatchRepairNodesOperator(PoolOperator):
         self.node_ids = node_ids
         self.is_dry_run = check_flag("dry_run", dry_run)
         settle(self, self.checks, templated=self.template_fields)
-        check_timeout_of_repair(self.timeout, check_repair_policy("policy", self.policy).order)
+        if not self.is_dry_run:
+            check_timeout_of_repair(self.timeout, check_repair_policy("policy", self.policy).order)
 
     def _new_steps(self) -> RepairNodes:
         from airflow_batchext.operators._steps.repair import RepairNodes

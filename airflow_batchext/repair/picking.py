@@ -68,6 +68,13 @@ class Picked:
                 found.append(machine.node)
         return found
 
+    def wants(self, record: Record) -> bool:
+        """Whether something is to be done to the node of a record that is under way."""
+        machine, health = self._here[record.key], self._conditions[record.key]
+        if self._named is not None:
+            return self._is_meant(record.key, machine)
+        return health.symptom is not None or (record.owner == self._owner and not health.is_ready)
+
     def missing(self) -> list[str]:
         """Ids of those that somebody named and that are not there, unless they were replaced."""
         replaced = {

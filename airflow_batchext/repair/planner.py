@@ -267,9 +267,7 @@ class Planner:
 
     def _would_do(self, record: Record) -> bool:
         """Whether what was once begun would be done now, too: the journal may be somebody else's."""
-        is_ill = self.conditions[record.key].symptom is not None
-        is_wanted = is_ill if self.wanted is None else record.key in self.wanted
-        return record.step in self.policy.order and is_wanted
+        return record.step in self.policy.order and self.picked.wants(record)
 
     def _repair_nodes(self) -> None:
         to_replace: list[Machine] = []

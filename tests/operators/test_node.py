@@ -146,6 +146,7 @@ def test_a_timeout_in_which_nothing_can_be_replaced_is_refused_at_once(azure, ti
         AzureBatchExtensionSensor(**gate, repair={"order": ["replace"]})
     AzureBatchExtensionSensor(**gate, repair={"order": ["reboot", "replace"]})
     repair(azure, policy={"order": ["reboot", "reimage"]}, timeout=timeout)
+    repair(azure, policy=policy, timeout=timeout, dry_run=True)
 
 
 def test_the_default_timeout_is_longer_than_all_steps_of_the_default_policy(azure):

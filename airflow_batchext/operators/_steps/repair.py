@@ -59,7 +59,9 @@ class RepairNodes:
             while True:
                 left = deadline - time.time()
                 with look_within(left):
-                    looked = repair.look(hook.cautious_time, seconds_left=left)
+                    # A dry run takes no time of which a replacement could lack some.
+                    to_act = float("inf") if self.operator.is_dry_run else left
+                    looked = repair.look(hook.cautious_time, seconds_left=to_act)
                     progress = drive(hook, repair.pool_id, looked)
                 if progress.text != said:
                     said = progress.text
