@@ -30,8 +30,10 @@ setup:
 fast: lint types
 	$(BIN)/python tools/changed.py
 
-# Before each commit: everything but real Airflow, and one run of each kind in real Airflow.
-test: lint types tests
+# Before each commit: everything but real Airflow, and one run of each kind in real Airflow. Side by side, as the
+# tests wait now and then; each says how it ended.
+test: setup
+	@$(MAKE) --no-print-directory -j3 lint types tests
 
 lint: setup
 	$(BIN)/ruff check .
