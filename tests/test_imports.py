@@ -320,7 +320,7 @@ MAY_IMPORT = {
     "pytest_plugin": {"testing", "emulator"},
 }
 #: What may know the emulator; nothing else of the package does.
-KNOW_THE_EMULATOR = ("cli.main", "cli.demo.", "testing", "pytest_plugin")
+KNOW_THE_EMULATOR = ("cli.main", "cli.demo.", "cli.selftest.", "testing", "pytest_plugin")
 
 
 def complaints(root: Path) -> list[str]:

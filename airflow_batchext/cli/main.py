@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from airflow_batchext.cli import convert, diagnose, export, status
     from airflow_batchext.cli.demo import command as demo
     from airflow_batchext.cli.demo import up
+    from airflow_batchext.cli.selftest import command as selftest
     from airflow_batchext.cli.validate import command as validate
     from airflow_batchext.emulator import command as emulator
 
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("export", export, "write the document of a pool that exists"),
         ("status", status, "show how a pool, its nodes and their extensions are"),
         ("diagnose", diagnose, "say why a pool is not ready, and write a report"),
+        ("selftest", selftest, "let a real account judge the emulator, and write a report"),
     ):
         subparser = commands.add_parser(name, help=summary)
         subparser.usage_status = getattr(module, "COULD_NOT", 2)

@@ -212,23 +212,15 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
         :raises ServiceError: what Azure refuses, unless the call makes something else of it.
         """
-        answers: Answers = {
-            Request: self._send,
-            AtOnce: self._run_at_once,
-            ReadConnection: self._read_connection,
-        }
+        answers: Answers = {AtOnce: self._run_at_once, ReadConnection: self._read_connection}
         with within(CALL_SECONDS):
-            return drive(call, lambda asked: answers[type(asked)](asked))
+            return drive(call, lambda asked: answers.get(type(asked), self._send)(asked))
 
     async def arun(self, call: Call[Result]) -> Result:
         """``run`` on the async client."""
-        answers: Answers = {
-            Request: self._asend,
-            AtOnce: self._arun_at_once,
-            ReadConnection: self._aread_connection,
-        }
+        answers: Answers = {AtOnce: self._arun_at_once, ReadConnection: self._aread_connection}
         with within(CALL_SECONDS):
-            return await adrive(call, lambda asked: answers[type(asked)](asked))
+            return await adrive(call, lambda asked: answers.get(type(asked), self._asend)(asked))
 
     def _read_connection(self, asked: ReadConnection) -> BatchConnection:
         return self.connection

@@ -57,7 +57,7 @@ def create_pool(pool_id: str, body: Mapping[str, Any], *, secrets: Collection[st
     :param secrets: values in it that must not show in an error.
     :raises ConflictError: if the pool of that name is being deleted, or a quota is used up.
     """
-    url, headers = (yield from _url("pools", pool_id)), {"If-None-Match": "*"}
+    url, headers = (yield from account_path("pools", pool_id)), {"If-None-Match": "*"}
     try:
         created: Body = yield _request(
             f"create pool {pool_id}", "PUT", url, _POOL, body=body, headers=headers, secrets=secrets
@@ -76,14 +76,14 @@ def get_pool(pool_id: str) -> Flow[Body]:
 
     :raises NotFoundError: if there is none.
     """
-    url = yield from _url("pools", pool_id)
+    url = yield from account_path("pools", pool_id)
     body: Body = yield _request(f"read pool {pool_id}", "GET", url, _POOL)
     return body
 
 
 def delete_pool(pool_id: str) -> Flow[None]:
     """Ask for a pool's deletion (``Pool_Delete``) and do not wait; it may be going, or gone, already."""
-    url = yield from _url("pools", pool_id)
+    url = yield from account_path("pools", pool_id)
     try:
         yield _request(f"delete pool {pool_id}", "DELETE", url, lambda response: None, expected=_DELETED)
     except NotFoundError:
@@ -104,7 +104,7 @@ def update_pool(
     :return: the pool as it is now.
     :raises ConflictError: if the pool is another one by now, or its state forbids the change.
     """
-    url, headers = (yield from _url("pools", pool_id)), {"If-Match": etag} if etag else {}
+    url, headers = (yield from account_path("pools", pool_id)), {"If-Match": etag} if etag else {}
     changed: Body = yield _request(
         f"update pool {pool_id}", "PATCH", url, _POOL, body=body, headers=headers, secrets=secrets
     )
@@ -113,14 +113,14 @@ def update_pool(
 
 def stop_resize(pool_id: str) -> Flow[Body]:
     """Stop a resize (``Pool_StopResize``): the pool keeps the nodes that it has by now."""
-    url = yield from _url("pools", pool_id, "stopResize")
+    url = yield from account_path("pools", pool_id, "stopResize")
     body: Body = yield _request(f"stop the resize of pool {pool_id}", "POST", url, _POOL)
     return body
 
 
 def list_pools() -> Flow[list[Body]]:
     """Read all pools of the account (``Pool_ListByBatchAccount``)."""
-    url, connection = (yield from _url("pools")), (yield from _connection())
+    url, connection = (yield from account_path("pools")), (yield from _connection())
     does = f"list the pools of Batch account {connection.account_name}"
     found: list[Body] = yield from pages(_request(does, "GET", url, page_of))
     return found
@@ -128,7 +128,7 @@ def list_pools() -> Flow[list[Body]]:
 
 def get_account() -> Flow[Body]:
     """Read the Batch account (``BatchAccount_Get``)."""
-    url, connection = (yield from _url()), (yield from _connection())
+    url, connection = (yield from account_path()), (yield from _connection())
     body: Body = yield _request(f"read Batch account {connection.account_name}", "GET", url, shaped(ACCOUNT))
     return body
 
@@ -147,7 +147,7 @@ def account_key() -> Flow[str]:
 
     :raises AccessRefusedError: if the identity may not read it, or the account takes no keys.
     """
-    does, url = "ask for the Batch account's key", (yield from _url("listKeys"))
+    does, url = "ask for the Batch account's key", (yield from account_path("listKeys"))
     try:
         key: str = yield _request(does, "POST", url, _primary_key, needs=LIST_KEYS_ACTION)
     except ConflictError as error:
@@ -178,7 +178,7 @@ def _connection() -> Flow[BatchConnection]:
     return connection
 
 
-def _url(*segments: str) -> Flow[str]:
+def account_path(*segments: str) -> Flow[str]:
     """The path of something of the account."""
     connection = yield from _connection()
     return path(
