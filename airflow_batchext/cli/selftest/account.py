@@ -11,10 +11,10 @@ from typing import Any
 from airflow_batchext.cli.selftest.walk import (
     EXTENSION,
     Answered,
-    Ask,
     DryRun,
-    Look,
+    LookAsGate,
     Say,
+    Send,
     TokenLife,
     Wait,
     Wanted,
@@ -59,11 +59,11 @@ class Account:
 
     def _answer(self, wanted: Wanted) -> Any:
         match wanted:
-            case Ask():
+            case Send():
                 return self._ask(wanted)
             case Wait():
                 return self._pause()
-            case Look():
+            case LookAsGate():
                 verdict = look(self.data, self._watch)
                 return verdict.outcome.value, verdict.summary
             case DryRun():
@@ -75,7 +75,7 @@ class Account:
             case Say(text):
                 return self._say(text)
 
-    def _ask(self, ask: Ask) -> Answered:
+    def _ask(self, ask: Send) -> Answered:
         hook = self.data if ask.plane == "data" else self.management
         call = exchange(ask.plane, ask.method, *ask.segments, body=ask.body, headers=ask.headers)
         try:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_batchext.cli.selftest.walk import Answered, Ask, error_code
+from airflow_batchext.cli.selftest.walk import Answered, Send, error_code
 from airflow_batchext.loose_json.documents import kind_of
 
-Exchanges = Sequence[tuple[Ask, Answered]]
+Exchanges = Sequence[tuple[Send, Answered]]
 #: Of the connection and of the moment, not of the service.
 _PASSING_HEADERS = frozenset(
     {"connection", "keep-alive", "date", "content-length", "transfer-encoding", "retry-after", "age"}

@@ -29,7 +29,7 @@ _BROKEN = ("unusable", "starttaskfailed")
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Send:
     """A request; ``step`` says in which situation, so that answers to the same can be compared."""
 
     step: str
@@ -61,7 +61,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LookAsGate:
     """One look of the gate; answered by its outcome and its words."""
 
 
@@ -82,7 +82,7 @@ class Say:
     text: str
 
 
-Wanted = Ask | Wait | Look | DryRun | TokenLife | Say
+Wanted = Send | Wait | LookAsGate | DryRun | TokenLife | Say
 Steps = Generator[Wanted, Any, Any]
 
 
@@ -95,7 +95,7 @@ class Walk:
 
     def __init__(self, pool_id: str, body: Mapping[str, Any]) -> None:
         self.pool_id, self.body = pool_id, body
-        self.exchanges: list[tuple[Ask, Answered]] = []
+        self.exchanges: list[tuple[Send, Answered]] = []
         #: Seconds, by name; those of ``timings`` of a scenario have the same name there.
         self.timings: dict[str, float] = {}
         #: What was left out, and why.
@@ -190,7 +190,7 @@ class Walk:
                 node_id = as_text(listed[0].get("id"))
                 state = yield from self._node_now(node_id, "first")
             if outcome == "wait":
-                outcome, said = yield Look()
+                outcome, said = yield LookAsGate()
                 if [said] != self.gate[-1:]:
                     self.gate.append(said)
                 if outcome != "wait":
@@ -300,7 +300,7 @@ class Walk:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Generator[Wanted, Any, Answered]:
-        ask = Ask(step, plane, method, segments, body, headers or {})
+        ask = Send(step, plane, method, segments, body, headers or {})
         answered: Answered = yield ask
         self.exchanges.append((ask, answered))
         return answered
@@ -326,7 +326,7 @@ class Walk:
         ask, answered = self.exchanges[-1]
         named = f"{what}, {state}" if isinstance(state, str) and state else what
         self.exchanges[-1] = (
-            Ask(named, ask.plane, ask.method, ask.segments, ask.body, ask.headers),
+            Send(named, ask.plane, ask.method, ask.segments, ask.body, ask.headers),
             answered,
         )
 
@@ -352,7 +352,7 @@ def error_code(body: Any) -> str:
     return as_text(below(body, "error", "code") or below(body, "code"))
 
 
-def steps_of(walk: Sequence[tuple[Ask, Answered]], step: str, plane: str) -> list[Answered]:
+def steps_of(walk: Sequence[tuple[Send, Answered]], step: str, plane: str) -> list[Answered]:
     """All answers in that situation on that plane."""
     return [answered for ask, answered in walk if (ask.step, ask.plane) == (step, plane)]
 

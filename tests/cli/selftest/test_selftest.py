@@ -19,7 +19,7 @@ from airflow_batchext.cli.main import main
 from airflow_batchext.cli.selftest.command import pool_body, walk_emulator
 from airflow_batchext.cli.selftest.questions import QUESTIONS
 from airflow_batchext.cli.selftest.report import _SETTINGS, make_report, page
-from airflow_batchext.cli.selftest.walk import Ask, Walk
+from airflow_batchext.cli.selftest.walk import Send, Walk
 from airflow_batchext.connection import BatchConnection
 from airflow_batchext.emulator import Emulator, Scenario
 from airflow_batchext.emulator.scenarios.answers import Answers
@@ -149,7 +149,7 @@ def test_a_node_that_never_comes_and_one_that_breaks_are_told():
 def test_no_name_of_the_account_no_address_and_no_secret_is_in_the_report():
     walk, told = Walk("p", BODY), "example.westeurope.batch.azure.com"
     secret = "AccountKey=" + "S3NTINEL" * 8
-    ask = Ask(
+    ask = Send(
         "the pool", "data", "GET", ("pools", CONNECTION.resource_group.upper()), {"password": "S3NTINEL"}
     )
     body = {
