@@ -164,3 +164,10 @@ def test_each_unknown_is_on_the_page_with_its_default() -> None:
         assert value
         told[setting[1]] = value[1]
     assert told == {name: str(value) for name, value in Answers().model_dump().items()}
+
+
+def test_each_rule_says_how_it_is_known() -> None:
+    rules = [cells for cells in rows("Rules") if not cells[0].startswith("**")][1:]
+    assert len(rules) > 60
+    for rule, source, *_ in rules:
+        assert source.startswith(("recorded", "documented", "reported", "chosen")), rule

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_batchext.emulator.account.work import TaskRun
     from airflow_batchext.emulator.scenario import Answers
 
-PUBLIC_ADDRESS, LOGIN_PORT = "192.0.2.1", 50000
+PUBLIC_ADDRESS, PUBLIC_IPV6_ADDRESS, LOGIN_PORT = "192.0.2.1", "2001:db8::1", 50000
 _SIMPLIFIED = "2025-06-01"
 """From this version on the service knows only simplified node communication, and no certificates."""
 _SINCE_2024 = "2024-07-01"
@@ -144,6 +144,12 @@ _TAKE_NO_TASK = frozenset({NodeState.OFFLINE, NodeState.DEALLOCATING, NodeState.
 """States in which a node's scheduling shows as disabled; the latter two were recorded so."""
 
 
+def has_ipv6(pool: Pool) -> bool:
+    """Whether a pool asks for addresses of both families."""
+    network = pool.definition.properties.get("networkConfiguration", {})
+    return "IPv6" in network.get("publicIPAddressConfiguration", {}).get("ipFamilies", ())
+
+
 class NodeWriter:
     """Writes the nodes of one pool at one time. What they have in common is written once."""
 
@@ -164,6 +170,7 @@ class NodeWriter:
         exact = image.get("version", "latest") if is_of_2024 else _exact(image)
         self._machine = {"imageReference": {**image, "exactVersion": exact}}
         agent = pool.definition.machine["nodeAgentSkuId"]
+        self._has_ipv6 = has_ipv6(pool)
         self._endpoints = _endpoints(properties, agent, with_login=not is_of_2024)
         self._alike: dict[tuple[int, bool], tuple[NodeNow, str]] = {}
 
@@ -208,6 +215,8 @@ class NodeWriter:
         body["id"] = node_id
         body["url"] = self._url + node_id
         body["ipAddress"] = address
+        if self._has_ipv6:
+            body["ipv6Address"] = f"fd00::{address}"
         body["affinityId"] = f"TVM:{node_id}"
         if self._endpoints:
             body["endpointConfiguration"] = {

@@ -13,7 +13,13 @@ from airflow_batchext.emulator.data.answers import (
     items_answer,
     refuse_parameters,
 )
-from airflow_batchext.emulator.data.bodies import LOGIN_PORT, PUBLIC_ADDRESS, NodeWriter
+from airflow_batchext.emulator.data.bodies import (
+    LOGIN_PORT,
+    PUBLIC_ADDRESS,
+    PUBLIC_IPV6_ADDRESS,
+    NodeWriter,
+    has_ipv6,
+)
 from airflow_batchext.emulator.data.extension_bodies import extension_body
 from airflow_batchext.emulator.documents.codec import bad, missing
 from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION
@@ -85,8 +91,11 @@ class NodeOperations:
         return element_answer(call, "nodes", self._writer(call, pool).write(visible))
 
     def _login(self, call: Call) -> Answer:
-        _, visible = self._node(call)
-        body = {"remoteLoginIPAddress": PUBLIC_ADDRESS, "remoteLoginPort": LOGIN_PORT + visible.node.index}
+        pool, visible = self._node(call)
+        port = LOGIN_PORT + visible.node.index
+        body = {"remoteLoginIPAddress": PUBLIC_ADDRESS, "remoteLoginPort": port}
+        if has_ipv6(pool):
+            body |= {"ipv6RemoteLoginIPAddress": PUBLIC_IPV6_ADDRESS, "ipv6RemoteLoginPort": port}
         return entity_answer(call, "ComputeNodeRemoteLoginSettings", body)
 
     # --- handling ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from airflow_batchext.emulator.management.bodies import (
 )
 from airflow_batchext.emulator.management.sizes import SIZES
 from airflow_batchext.emulator.wire.errors import not_modelled, refusal
-from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route, http_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +37,7 @@ class AccountOperations:
     def __init__(self, account: Account, tokens: Tokens, host: Callable[[], str]) -> None:
         """``host`` says the host and port under which everything is served over HTTPS."""
         self._account = account
+        self._since = account.clock.now()
         self._tokens = tokens
         self._host = host
 
@@ -95,7 +96,9 @@ class AccountOperations:
         return Answer(200, {"value": [self._body()]})
 
     def _get_account(self, call: Call) -> Answer:
-        return Answer(200, self._body())
+        # Nothing of the account changes here, but for its keys, which it does not show.
+        headers = {"ETag": 'W/"0x8D0000000000000"', "Last-Modified": http_time(self._since)}
+        return Answer(200, self._body(), headers)
 
     def _list_keys(self, call: Call) -> Answer:
         self._check_keys_are_allowed()

@@ -8,6 +8,7 @@ from airflow_batchext.emulator.documents.codec import write
 from airflow_batchext.emulator.documents.pool_schema import MANAGEMENT
 from airflow_batchext.emulator.login.tokens import BATCH, MANAGEMENT_CORE
 from airflow_batchext.emulator.login.tokens import MANAGEMENT as MANAGEMENT_RESOURCE
+from airflow_batchext.emulator.management.sizes import FAMILIES
 from airflow_batchext.emulator.wire.http import Json, wire_time, write_duration
 
 if TYPE_CHECKING:
@@ -102,17 +103,22 @@ def account_body(account: Account, resource_id: str, data_host: str) -> Json:
         "identity": {"type": "None"},
         "properties": {
             "accountEndpoint": data_host,
+            "nodeManagementEndpoint": data_host,
             "provisioningState": "Succeeded",
             "poolAllocationMode": "BatchService",
             "publicNetworkAccess": "Enabled" if settings.public_network_access else "Disabled",
             "dedicatedCoreQuota": settings.dedicated_core_quota,
             "lowPriorityCoreQuota": settings.low_priority_core_quota,
-            "dedicatedCoreQuotaPerVMFamilyEnforced": False,
+            "dedicatedCoreQuotaPerVMFamily": [
+                {"name": family, "coreQuota": settings.dedicated_core_quota} for family in FAMILIES
+            ],
+            "dedicatedCoreQuotaPerVMFamilyEnforced": True,
             "poolQuota": settings.pool_quota,
             "activeJobAndJobScheduleQuota": 300,
+            "encryption": {"keySource": "Microsoft.Batch"},
+            "privateEndpointConnections": [],
             "allowedAuthenticationModes": modes if settings.shared_key else modes[1:],
         },
-        "tags": {},
     }
 
 
@@ -170,15 +176,28 @@ def _scaling(pool: Pool, now: datetime) -> Json:
     if scale.formula is not None:
         automatic = {"formula": scale.formula, "evaluationInterval": write_duration(scale.interval)}
         return {"scaleSettings": {"autoScale": automatic}}
-    timeout = write_duration(scale.timeout)
-    resize = pool.resize
+    return {
+        "scaleSettings": {
+            "fixedScale": {
+                "targetDedicatedNodes": scale.dedicated,
+                "targetLowPriorityNodes": scale.low_priority,
+                "resizeTimeout": write_duration(scale.timeout),
+            }
+        },
+        "resizeOperationStatus": resize_status(pool, now),
+    }
+
+
+def resize_status(pool: Pool, now: datetime) -> Json:
+    """Write the last resize of a pool."""
+    scale, resize = pool.definition.scale, pool.resize
     # The deallocation option is not given back among the scale settings; the real service leaves it out too.
     status: Json = {"targetDedicatedNodes": resize.dedicated}
     if resize.low_priority:
         status["targetLowPriorityNodes"] = resize.low_priority
     status |= {
         "nodeDeallocationOption": scale.deallocation or "Requeue",
-        "resizeTimeout": timeout,
+        "resizeTimeout": write_duration(scale.timeout),
         "startTime": wire_time(resize.started),
     }
     errors = resize.errors_at(now)
@@ -191,13 +210,4 @@ def _scaling(pool: Pool, now: datetime) -> Json:
             }
             for error in errors
         ]
-    return {
-        "scaleSettings": {
-            "fixedScale": {
-                "targetDedicatedNodes": scale.dedicated,
-                "targetLowPriorityNodes": scale.low_priority,
-                "resizeTimeout": timeout,
-            }
-        },
-        "resizeOperationStatus": status,
-    }
+    return status

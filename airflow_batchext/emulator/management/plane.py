@@ -39,8 +39,12 @@ _SCOPE = re.compile(
 )
 _CLOUD = re.compile(r"^/metadata/endpoints/?$", re.IGNORECASE)
 """Who asks for this does not know yet where to sign in."""
-_HOURLY: dict[throttling.Kind, int] = {"read": 12000, "write": 1200, "delete": 15000}
-"""What is said to remain where throttling is off: the limits per hour of which the recordings speak."""
+#: Recorded: a ``Server`` in answers of 2022, none in 2026.
+_WITHOUT_SERVER = "2025"
+_LEFT: dict[throttling.Kind, int] = {"read": 1100, "write": 800, "delete": 800}
+"""What is said to remain where throttling is off, one more than was recorded."""
+_LEFT_GLOBALLY: dict[throttling.Kind, int] = {"read": 16_500, "write": 12_000, "delete": 12_000}
+"""The same of the limits of the whole subscription."""
 _KINDS = {
     "ExpiredAuthenticationToken": "expired",
     "InvalidAuthenticationTokenAudience": "audience",
@@ -55,7 +59,7 @@ class ManagementPlane:
         """``host`` says the host and port under which everything is served over HTTPS."""
         self._account = account
         self._tokens = tokens
-        self._used = dict.fromkeys(_HOURLY, 0)
+        self._used = dict.fromkeys(_LEFT, 0)
         self._buckets = throttling.Buckets(time.monotonic)
         about_account, about_pools = AccountOperations(account, tokens, host), PoolOperations(account)
         self._router = Router(about_account.routes(), about_pools.routes())
@@ -66,7 +70,7 @@ class ManagementPlane:
         remaining: dict[str, str] = {}
         try:
             claims = None if _CLOUD.match(call.path) else self._authenticate(call)
-            remaining = {f"x-ms-ratelimit-remaining-subscription-{kind}s": str(self._throttle(kind))}
+            remaining = self._remaining(kind) | self._operation(claims)
             self._check_version(call)
             self._check_scope(call)
             if claims is not None:
@@ -136,11 +140,24 @@ class ManagementPlane:
             )
             raise front_door(404, "ResourceNotFound", message)
 
+    def _remaining(self, kind: throttling.Kind) -> dict[str, str]:
+        """How many more requests of that kind there may be, as headers."""
+        self._used[kind] += 1
+        left, globally = self._throttle(kind), max(_LEFT_GLOBALLY[kind] - self._used[kind], 1)
+        named = "x-ms-ratelimit-remaining-subscription-"
+        return {f"{named}{kind}s": str(left), f"{named}global-{kind}s": str(globally)}
+
+    def _operation(self, claims: Json | None) -> dict[str, str]:
+        """Who asked, as the answer tells it."""
+        if claims is None:
+            return {}
+        who = f"tenantId={self._tokens.tenant_id},objectId={claims['oid']}"
+        return {"x-ms-operation-identifier": f"{who}/{self._account.location}/{new_id()}"}
+
     def _throttle(self, kind: throttling.Kind) -> int:
         """How many more requests of that kind there may be; this one is refused if it is one too many."""
         if not self._account.scenario.account.throttling:
-            self._used[kind] += 1
-            return max(_HOURLY[kind] - self._used[kind], 1)
+            return max(_LEFT[kind] - self._used[kind], 1)
         taken = self._buckets.take(kind)
         if taken.wait:
             raise throttled(kind, self._account.subscription_id, taken.wait)
@@ -149,12 +166,15 @@ class ManagementPlane:
     def _common_headers(self, call: Call) -> dict[str, str]:
         correlation = call.headers.get("x-ms-correlation-request-id") or new_id()
         headers = {
+            **({"Server": ""} if call.query.get("api-version", "") >= _WITHOUT_SERVER else {}),
             "Cache-Control": "no-cache",
             "Pragma": "no-cache",
             "Expires": "-1",
             "x-ms-request-id": call.request_id,
             "x-ms-correlation-request-id": correlation,
             "x-ms-routing-request-id": f"EMULATOR:{utc_now():%Y%m%dT%H%M%SZ}:{correlation}",
+            "X-Cache": "CONFIG_NOCACHE",
+            "X-MSEdge-Ref": f"Ref A: {new_id()} Ref B: EMULATOR Ref C: {utc_now():%Y-%m-%dT%H:%M:%SZ}",
         }
         if "x-ms-client-request-id" in call.headers:
             headers["x-ms-client-request-id"] = call.headers["x-ms-client-request-id"]

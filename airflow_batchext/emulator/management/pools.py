@@ -14,7 +14,7 @@ from airflow_batchext.emulator.documents.pool import check_name, read_management
 from airflow_batchext.emulator.documents.pool_changes import check_change, overlaid
 from airflow_batchext.emulator.documents.pool_schema import MANAGEMENT, MANAGEMENT_POOL
 from airflow_batchext.emulator.management.account import ACCOUNT
-from airflow_batchext.emulator.management.bodies import account_id, pool_body
+from airflow_batchext.emulator.management.bodies import account_id, pool_body, resize_status
 from airflow_batchext.emulator.wire.errors import refusal
 from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route, http_time
 from airflow_batchext.emulator.wire.odata import read_filter
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _DELETION_POLL = 15
 _LARGEST_PAGE = 1000
+#: Recorded: the answer to a new formula tells how it went in 2022, and the resize that it begins in 2026.
+_TELLS_THE_RESIZE = "2025"
 _ENVELOPE = ("id", "name", "type", "etag")
 _FILTERS: dict[str, Kind] = {
     "name": "text",
@@ -125,7 +127,13 @@ class PoolOperations:
             version=call.query["api-version"],
             answers=self._account.scenario.answers,
         )
-        return self._answer(self._account.update_pool(existing.name, definition))
+        pool = self._account.update_pool(existing.name, definition)
+        answer = self._answer(pool)
+        is_new = definition.scale.formula not in (None, scale.formula)
+        if not is_new or call.query["api-version"] < _TELLS_THE_RESIZE:
+            return answer
+        status = {"resizeOperationStatus": resize_status(pool, self._now())}
+        return _with_properties(answer, without="autoScaleRun", **status)
 
     def _delete(self, call: Call) -> Answer:
         name = call.params["pool"]
@@ -139,7 +147,8 @@ class PoolOperations:
         return self._answer(self._account.stop_resize(self._existing(call).name))
 
     def _disable_autoscale(self, call: Call) -> Answer:
-        return self._answer(self._account.disable_autoscale(self._existing(call).name))
+        answer = self._answer(self._account.disable_autoscale(self._existing(call).name))
+        return _with_properties(answer, without="resizeOperationStatus")
 
     def _operation_result(self, call: Call) -> Answer:
         operation = call.params["operation"]
@@ -183,6 +192,12 @@ class PoolOperations:
 
     def _now(self) -> datetime:
         return self._account.clock.now()
+
+
+def _with_properties(answer: Answer, *, without: str, **more: Json) -> Answer:
+    body = answer.body or {}
+    kept = {name: value for name, value in body["properties"].items() if name != without}
+    return replace(answer, body={**body, "properties": {**kept, **more}})
 
 
 def _etag(pool: Pool) -> str:

@@ -13,7 +13,7 @@ from airflow_batchext.emulator.account.quotas import cores_of
 if TYPE_CHECKING:
     from airflow_batchext.emulator.wire.http import Json
 
-_FAMILIES = {
+FAMILIES = {
     "standardAv2Family": ("Standard_A1_v2", "Standard_A2_v2", "Standard_A4_v2", "Standard_A8_v2"),
     "standardDv2Family": ("Standard_D1_v2", "Standard_D2_v2", "Standard_D3_v2", "Standard_D4_v2"),
     "standardDSv2Family": ("Standard_DS1_v2", "Standard_DS2_v2", "Standard_DS3_v2", "Standard_DS4_v2"),
@@ -33,6 +33,6 @@ SIZES: tuple[Json, ...] = tuple(
             {"name": "LowPriorityCapable", "value": "True"},
         ],
     }
-    for family, names in _FAMILIES.items()
+    for family, names in FAMILIES.items()
     for name in names
 )

@@ -163,7 +163,8 @@ class Application:
         }
         if answer.text is not None:
             body = answer.text.encode()
-        response = Response(body, answer.status, headers)
+        # One that is empty is one that this answer does not have.
+        response = Response(body, answer.status, {name: value for name, value in headers.items() if value})
         if answer.chunked:
             del response.headers["content-length"]
         return response

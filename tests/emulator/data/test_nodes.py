@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
 from airflow_batchext.emulator.scenario import Answers, StartTaskScenario
-from tests.emulator.pool_documents import extension, raw_data
+from tests.emulator.pool_documents import data_pool, extension, raw_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,6 +196,24 @@ def test_the_address_to_log_in_at(
         (endpoint,) = node["endpointConfiguration"]["inboundEndpoints"]
         assert settings.remote_login_ip_address == endpoint["publicIPAddress"]
         assert settings.remote_login_port == endpoint["frontendPort"]
+        assert settings.ipv6_remote_login_ip_address is None
+        assert "ipv6Address" not in node
+
+
+def test_a_pool_of_both_families_has_both_addresses(
+    emulator: Emulator, batch: BatchClient, name: str
+) -> None:
+    families = {"publicIPAddressConfiguration": {"ipFamilies": ["IPv4", "IPv6"]}}
+    body = {**data_pool(name, 12), "networkConfiguration": families}
+    assert raw_data(emulator, "POST", "/pools", json=body).status_code == 201
+    emulator.clock.advance(400)
+    nodes = raw_data(emulator, "GET", f"/pools/{name}/nodes").json()["value"]
+    assert len({IPv6Address(node["ipv6Address"]) for node in nodes}) == 12
+    one = raw_data(emulator, "GET", f"/pools/{name}/nodes/{nodes[0]['id']}").json()
+    assert one["ipv6Address"] == nodes[0]["ipv6Address"]
+    settings = batch.get_node_remote_login_settings(name, nodes[0]["id"])
+    assert IPv6Address(settings.ipv6_remote_login_ip_address)
+    assert settings.ipv6_remote_login_port == settings.remote_login_port
 
 
 @pytest.mark.parametrize(

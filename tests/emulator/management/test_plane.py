@@ -355,11 +355,52 @@ def test_the_headers_of_the_resource_manager(emulator: Emulator, name: str) -> N
         assert made.headers[header]
     assert made.headers["x-ms-client-request-id"] == "me"
     assert made.headers["Content-Type"] == "application/json; charset=utf-8"
-    assert made.headers["Server"] == "Microsoft-HTTPAPI/2.0"
+    assert "Server" not in made.headers, "as recorded in 2026"
+    assert made.headers["X-Cache"] == "CONFIG_NOCACHE"
+    assert made.headers["X-MSEdge-Ref"]
+    assert re.fullmatch(r"tenantId=.+,objectId=.+/.+/.+", made.headers["x-ms-operation-identifier"])
     kind = "x-ms-ratelimit-remaining-subscription-"
     assert int(made.headers[f"{kind}writes"]) > 0
-    reads = [int(raw(emulator, "GET", path).headers[f"{kind}reads"]) for _ in range(2)]
-    assert reads[1] == reads[0] - 1
+    for counted in ("reads", "global-reads"):
+        left = [int(raw(emulator, "GET", path).headers[f"{kind}{counted}"]) for _ in range(2)]
+        assert left[1] == left[0] - 1
+
+
+def test_the_account_as_it_was_recorded_in_2026(emulator: Emulator) -> None:
+    answer = raw(emulator, "GET", account_path(emulator))
+    assert answer.headers["ETag"]
+    assert answer.headers["Last-Modified"]
+    account = answer.json()
+    assert set(account) == {"id", "name", "type", "location", "identity", "properties"}, "no tags"
+    assert account["identity"] == {"type": "None"}
+    told = account["properties"]
+    assert told["nodeManagementEndpoint"]
+    assert told["encryption"] == {"keySource": "Microsoft.Batch"}
+    assert told["privateEndpointConnections"] == []
+    assert told["activeJobAndJobScheduleQuota"] == 300
+    assert told["allowedAuthenticationModes"] == ["SharedKey", "AAD", "TaskAuthenticationToken"]
+    assert told["dedicatedCoreQuotaPerVMFamilyEnforced"] is True
+    families = told["dedicatedCoreQuotaPerVMFamily"]
+    assert {"name", "coreQuota"} == set().union(*families)
+
+
+def test_the_answers_to_a_formula_and_to_its_end_are_the_recorded_ones(emulator: Emulator, name: str) -> None:
+    path = f"{account_path(emulator)}/pools/{name}"
+    raw(emulator, "PUT", path, json=management_pool(1))
+    emulator.clock.advance(300)
+    formula = {"formula": "$TargetDedicatedNodes = 3;", "evaluationInterval": "PT5M"}
+    scaled = raw(emulator, "PATCH", path, json={"properties": {"scaleSettings": {"autoScale": formula}}})
+    told = scaled.json()["properties"]
+    assert told["scaleSettings"] == {"autoScale": formula}
+    assert told["resizeOperationStatus"]["targetDedicatedNodes"] == 3
+    assert "autoScaleRun" not in told
+    assert "autoScaleRun" in raw(emulator, "GET", path).json()["properties"]
+    emulator.clock.advance(300)
+    before = raw(emulator, "GET", path).json()
+    ended = raw(emulator, "POST", f"{path}/disableAutoScale").json()
+    assert "resizeOperationStatus" not in ended["properties"]
+    assert ended["properties"]["scaleSettings"]["fixedScale"]["targetDedicatedNodes"] == 3
+    assert ended["etag"] != before["etag"]
 
 
 def test_the_code_of_a_missing_pool_is_a_setting(

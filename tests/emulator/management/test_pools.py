@@ -65,8 +65,10 @@ def test_a_patch_resizes_and_turns_to_autoscale(
     emulator.clock.advance(200)
     scaled = patch(name, {"scaleSettings": {"autoScale": {"formula": "$TargetDedicatedNodes=1"}}})
     assert scaled.scale_settings.fixed_scale is None
-    assert scaled.auto_scale_run.results.startswith("$TargetDedicatedNodes=1;")
-    assert patch(name, {"metadata": []}).scale_settings == scaled.scale_settings
+    assert scaled.resize_operation_status.target_dedicated_nodes == 1
+    later = patch(name, {"metadata": []})
+    assert later.auto_scale_run.results.startswith("$TargetDedicatedNodes=1;")
+    assert later.scale_settings == scaled.scale_settings
 
 
 def test_a_patch_sets_identity_and_tags(put_pool: Put, patch: Callable[..., Any], name: str) -> None:
