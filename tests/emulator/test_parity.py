@@ -117,7 +117,7 @@ def test_each_witness_exists() -> None:
 )
 def test_each_row_has_a_witness(heading: str) -> None:
     _, *found = rows(heading)
-    for what, witness in found:
+    for what, *_, witness in found:
         assert "::test_" in witness or what.startswith("**"), what
 
 
