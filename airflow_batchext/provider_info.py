@@ -12,23 +12,20 @@ from airflow_batchext import __version__
 _INTEGRATION = "Azure Batch VM extensions"
 
 
-def _text(label: str, description: str) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {"type": ["string", "null"]}}
+def _text(label: str, description: str, kind: str = "string", **more: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **more}}
 
 
 def _secret(label: str, description: str) -> dict[str, Any]:
-    schema = {"type": ["string", "null"], "format": "password"}
-    return {"label": label, "description": description, "schema": schema}
+    return _text(label, description, format="password")
 
 
 def _choice(label: str, description: str, *values: str) -> dict[str, Any]:
-    schema = {"type": ["string", "null"], "enum": list(values)}
-    return {"label": label, "description": description, "schema": schema}
+    return _text(label, description, enum=list(values))
 
 
 def _number(label: str, description: str, least: float, most: float) -> dict[str, Any]:
-    schema = {"type": ["number", "null"], "minimum": least, "maximum": most}
-    return {"label": label, "description": description, "schema": schema}
+    return _text(label, description, "number", minimum=least, maximum=most)
 
 
 # Beside login and password; read by airflow_batchext.connection. Airflow hides a secret by its field's name.
@@ -54,11 +51,11 @@ _FORM: dict[str, Any] = {
     "account_key_secret": _secret(
         "Batch account key", "Optional: shared key for the data plane; needs no client secret."
     ),
-    "list_keys": {
-        "label": "Look up the account key",
-        "description": "Optional: ask the management plane for the key, and sign the data plane with it.",
-        "schema": {"type": ["boolean", "null"]},
-    },
+    "list_keys": _text(
+        "Look up the account key",
+        "Optional: ask the management plane for the key, and sign the data plane with it.",
+        "boolean",
+    ),
     "certificate_secret": _secret(
         "Certificate",
         "For auth certificate: PEM text with its key, or the path of a PEM or PKCS12 file on the workers.",

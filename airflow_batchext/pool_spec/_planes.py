@@ -237,16 +237,11 @@ def _with_references(
                 result[name] = {REFERENCE_MEMBER: {"variable": variable}}
         elif inner.kind == "object" and isinstance(value.get(name), Mapping):
             result[name] = _with_references(value[name], inner, schema, prefix, place, found)
-        elif inner.kind == "list" and inner.of is not None and inner.of.kind == "object":
-            entry = inner.of
-            result |= {
-                name: [
-                    _with_references(item, entry, schema, prefix, at(place, index), found)
-                    for index, item in enumerate(value[name])
-                ]
-                for name in (name,)
-                if is_list(value.get(name))
-            }
+        elif inner.of is not None and inner.of.kind == "object" and is_list(value.get(name)):
+            result[name] = [
+                _with_references(item, inner.of, schema, prefix, at(place, index), found)
+                for index, item in enumerate(value[name])
+            ]
     return result
 
 

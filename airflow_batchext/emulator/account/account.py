@@ -75,7 +75,7 @@ class Account(Nodes):
         """Replace what a pool asks for; new targets start a resize."""
         with self._changing(name) as (pool, now):
             before, after = pool.definition.scale, definition.scale
-            stamp = self._next_stamp()
+            stamp = self.stamp()
             pool.definition = definition
             if after.formula is None:
                 pool.evaluation, pool.evaluates = None, None
@@ -161,7 +161,7 @@ class Account(Nodes):
                 pool.definition = replace(pool.definition, scale=scale)
                 pool.evaluation, pool.evaluates = None, pool.resize.steady
                 return pool
-            stamp = self._next_stamp(now)
+            stamp = self.stamp(now)
             self._scale_by(pool, scale, stamp)
             return self._rescale(pool, pool.definition.scale, now, stamp)
 
@@ -186,7 +186,7 @@ class Account(Nodes):
     # --- inside --------------------------------------------------------------------------------------------
 
     def _create(self, name: str, definition: PoolDefinition, now: datetime) -> Pool:
-        stamp = self._next_stamp(now)
+        stamp = self.stamp(now)
         idle = Resize(now, now, 0, 0)
         pool = Pool(name, definition, created=stamp, modified=stamp, resize=idle)
         if definition.scale.formula is not None:
@@ -205,7 +205,7 @@ class Account(Nodes):
             self._leave(node, now)
         deletion = f"delete-{pool.name}-{pool.etag.removeprefix('0x')}"
         pool.deleted, pool.evaluates = now, None
-        pool.modified = self._next_stamp(now)  # recorded: ETag and lastModified are new
+        pool.modified = self.stamp(now)  # recorded: ETag and lastModified are new
         pool.gone = now + seconds(max(timings.deletion, timings.leaving if leaving else 0.0))
         if at_once:
             pool.gone = now
@@ -219,7 +219,7 @@ class Account(Nodes):
 
     def _rescale(self, pool: Pool, scale: Scale, now: datetime, stamp: datetime | None = None) -> Pool:
         pool.definition = replace(pool.definition, scale=scale)
-        pool.modified = stamp or self._next_stamp(now)
+        pool.modified = stamp or self.stamp(now)
         self._start_resize(pool, now)
         return pool
 
@@ -286,7 +286,7 @@ class Account(Nodes):
             pool.evaluates = at + scale.interval
             return
         if changes:
-            pool.modified = self._next_stamp(at)
+            pool.modified = self.stamp(at)
             self._start_resize(pool, at)
 
     def _released(self, runs: Iterable[TaskRun], now: datetime, *, is_terminated: bool) -> None:

@@ -163,9 +163,14 @@ class Inventory:
         """The time, which is never before the last change: those of one instant are told apart."""
         return max(self.clock.now(), self._last_stamp)
 
-    def stamp(self) -> datetime:
-        """The time of a change that is made now; ETags are made of it."""
-        return self._next_stamp()
+    def stamp(self, at: datetime | None = None) -> datetime:
+        """The time of a change, always later than the one before, because ETags are made of it."""
+        now = self.clock.now()
+        self._last_stamp = max(at or now, self._last_stamp + _MICROSECOND)
+        if self._last_stamp > now:
+            # On a clock that stands still a change takes a moment, so that nothing is before what it follows.
+            self.clock.advance((self._last_stamp - now).total_seconds())
+        return self._last_stamp
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -201,15 +206,6 @@ class Inventory:
         gone = [key for key, pool in self._pools.items() if pool.gone is not None and pool.gone <= now]
         for key in gone:
             del self._pools[key]
-
-    def _next_stamp(self, at: datetime | None = None) -> datetime:
-        """The time of a change, always later than the one before, because ETags are made of it."""
-        now = self.clock.now()
-        self._last_stamp = max(at or now, self._last_stamp + _MICROSECOND)
-        if self._last_stamp > now:
-            # On a clock that stands still a change takes a moment, so that nothing is before what it follows.
-            self.clock.advance((self._last_stamp - now).total_seconds())
-        return self._last_stamp
 
     def _snapshot(self) -> Scenario:
         return self.scenario.model_copy(deep=True)

@@ -77,7 +77,7 @@ class Jobs(Scheduler):
             existing = self._jobs.get(job.casefold())
             if existing is not None:
                 raise refusal("JobBeingDeleted" if existing.gone else "JobExists")
-            stamp = self._stamp()
+            stamp = self._account.stamp()
             made = Job(job, document, stamp, stamp, [(stamp, ACTIVE)])
             self._jobs[job.casefold()] = made
             manager = document.get("jobManagerTask")
@@ -92,7 +92,7 @@ class Jobs(Scheduler):
             if moves and found.goal != "disabled":
                 reason = "The pool of a job can be changed only while the job is disabled"
                 raise refusal("OperationInvalidForCurrentState", Reason=reason)
-            found.document, found.modified = document, self._stamp()
+            found.document, found.modified = document, self._account.stamp()
             self._perhaps_complete(found, found.modified)
             self._touch(found.modified)
             return found
@@ -100,7 +100,7 @@ class Jobs(Scheduler):
     def disable(self, job: str, option: str) -> Job:
         """Keep the tasks of a job from running. ``option`` is what becomes of those that run."""
         with self._changing(job, is_open=True) as (found, now):
-            found.modified = self._stamp()
+            found.modified = self._account.stamp()
             found.moments = [*until(found.moments, now), (found.modified, "disabling")]
             running = [task for task in found.tasks.values() if not (task.is_waiting or task.is_completed)]
             end = found.modified
@@ -118,7 +118,7 @@ class Jobs(Scheduler):
     def enable(self, job: str) -> Job:
         """Let the tasks of a job run again."""
         with self._changing(job, is_open=True) as (found, now):
-            found.modified = self._stamp()
+            found.modified = self._account.stamp()
             if found.goal != ACTIVE:
                 found.moments = [*until(found.moments, now), (found.modified, ACTIVE)]
             self._touch(found.modified)
@@ -127,7 +127,7 @@ class Jobs(Scheduler):
     def terminate(self, job: str, reason: str = "UserTerminate") -> Job:
         """End a job and its tasks."""
         with self._changing(job, is_open=True) as (found, now):
-            found.modified = self._stamp()
+            found.modified = self._account.stamp()
             self._end(found, found.modified, reason)
             self._touch(now)
             return found
@@ -156,7 +156,7 @@ class Jobs(Scheduler):
                 raise refusal("TaskExists")
             if "dependsOn" in document and not found.document["usesTaskDependencies"]:
                 raise refusal("TaskDependenciesNotSpecifiedOnJob")
-            return self._add(found, task, document, self._stamp())
+            return self._add(found, task, document, self._account.stamp())
 
     def update_task(self, job: str, task: str, document: Json) -> Task:
         """Replace what a task asks for."""
@@ -164,7 +164,7 @@ class Jobs(Scheduler):
             found = self.task(job, task)
             if found.is_completed:
                 raise refusal("TaskCompleted")
-            found.document, found.modified = document, self._stamp()
+            found.document, found.modified = document, self._account.stamp()
             return found
 
     def terminate_task(self, job: str, task: str) -> Task:
@@ -173,7 +173,7 @@ class Jobs(Scheduler):
             found = self.task(job, task)
             if found.is_completed:
                 raise refusal("TaskCompleted")
-            found.modified = self._stamp()
+            found.modified = self._account.stamp()
             self._cut(found, now, is_terminated=True)
             self._touch(now)
             return found
@@ -186,7 +186,7 @@ class Jobs(Scheduler):
                 raise refusal("TaskNotCompleted")
             if found.failure is None:
                 raise refusal("TaskSucceeded")
-            found.modified = self._stamp()
+            found.modified = self._account.stamp()
             found.moments.append((found.modified, ACTIVE))
             found.run, found.nodes, found.ended, found.exit_code, found.failure = None, [], None, None, None
             found.retries, found.retried = 0, None

@@ -88,7 +88,7 @@ class Nodes(Inventory):
                 else:
                     scale = replace(scale, low_priority=max(scale.low_priority - 1, 0))
             changed.definition = replace(changed.definition, scale=scale)
-            changed.modified = self._next_stamp()
+            changed.modified = self.stamp()
             steady = max([changed.resize.steady, now, *(_end(node.history) for node in leaving)])
             changed.resize = Resize(changed.modified, steady, scale.dedicated, scale.low_priority)
             return changed

@@ -90,7 +90,7 @@ class Scheduler:
     def _wakes(self, now: datetime) -> Iterator[datetime]:
         """Yield when nodes became or become idle that tasks are waiting for, since the books were kept."""
         for name in {task.job.pool for task in self._waiting.values()}:
-            pool = self._pool(name)
+            pool = self._account.known_pool(name)
             if pool is not None:
                 for history in {id(node.history): node.history for node in pool.nodes.values()}.values():
                     for moment in history:
@@ -105,7 +105,7 @@ class Scheduler:
             if state_at(task.job.moments, now)[0][1] == ACTIVE:
                 by_pool.setdefault(task.job.pool.casefold(), []).append(task)
         for name, tasks in by_pool.items():
-            pool = self._pool(name)
+            pool = self._account.known_pool(name)
             if pool is None or pool.deleted:
                 continue
             tasks.sort(key=lambda task: (-task.job.document["priority"], task.created))
@@ -257,12 +257,6 @@ class Scheduler:
 
     def _touch(self, at: datetime) -> None:
         self._due = at if self._due is None else min(self._due, at)
-
-    def _stamp(self) -> datetime:
-        return self._account.stamp()
-
-    def _pool(self, name: str) -> Pool | None:
-        return self._account.known_pool(name)
 
 
 def _open_nodes(pool: Pool, now: datetime) -> Iterator[Node]:
