@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,14 @@ def airflow_environment(home: Path, dags: Path, info: Info) -> dict[str, str]:
     for conn_id, connection in connections(info).items():
         variables[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
     return variables
+
+
+def module_command(name: str, *arguments: str) -> list[str]:
+    """The command that runs a module as a program; no file in the current folder takes a module's place.
+
+    ``-m`` alone looks for modules there first, where a ``statsd.py`` may be somebody's own.
+    """
+    return [sys.executable, "-P", "-m", name, *arguments]
 
 
 def clean_environment() -> dict[str, str]:

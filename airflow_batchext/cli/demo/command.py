@@ -23,6 +23,7 @@ from airflow_batchext.cli.demo.airflow_home import (
     airflow_environment,
     clean_environment,
     dags_folder,
+    module_command,
     one_after_the_other,
 )
 
@@ -93,13 +94,11 @@ def _run_airflow(place: Path, emulator: Emulator, nodes: int, screen: Screen) ->
     outcome = place / "result.json"
     environment = clean_environment() | airflow_environment(home, dags_folder(), emulator.info)
     environment["AIRFLOW__BATCHEXT__POLL_INTERVAL"] = str(POLL_SECONDS)
-    command = [
-        sys.executable,
-        "-m",
+    command = module_command(
         "airflow_batchext.cli.demo.airflow_run",
         str(outcome),
         json.dumps({"pool_id": POOL_ID, "nodes": nodes}),
-    ]
+    )
     with (place / "airflow.log").open("w") as log:
         child = subprocess.Popen(  # noqa: S603 - our own module, our own arguments
             command, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL

@@ -15,6 +15,8 @@ import sys
 import threading
 import time
 
+from airflow_batchext.cli.demo.airflow_home import module_command
+
 #: What is started, by name, with the words of its ``airflow`` command.
 COMPONENTS = {
     "api-server": ("api-server",),
@@ -50,7 +52,7 @@ def main() -> int:
 def _start(name: str, ended: queue.Queue[int]) -> None:
     """Start a component, and follow what it says until it ends."""
     process = subprocess.Popen(  # noqa: S603 - Airflow's own commands
-        [sys.executable, "-m", "airflow", *COMPONENTS[name]],
+        module_command("airflow", *COMPONENTS[name]),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

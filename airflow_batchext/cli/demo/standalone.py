@@ -10,13 +10,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import psutil
 
 from airflow_batchext.cli.demo import components
+from airflow_batchext.cli.demo.airflow_home import module_command
 
 _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 _COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
@@ -80,7 +80,7 @@ class Standalone:
         """
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", components.__name__],
+                module_command(components.__name__),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PORT = 8080
 TIME_SCALE = 10.0
 POLL_SECONDS = 10
+_NEW_FILES_SECONDS = 5
 _GIVE_UP_AFTER_SECONDS = 180
 
 
@@ -116,6 +117,8 @@ def _run(arguments: argparse.Namespace, told_to_stop: threading.Event) -> None:
             airflow_variables = airflow_environment(home, dags, emulator.info) | {
                 "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
                 "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+                # Airflow looks for new files every five minutes; who tries things out adds one now.
+                "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": str(_NEW_FILES_SECONDS),
                 "AIRFLOW__BATCHEXT__TEST_HOSTS": "127.0.0.1,localhost",
                 "AIRFLOW__BATCHEXT__POLL_INTERVAL": str(POLL_SECONDS),
             }

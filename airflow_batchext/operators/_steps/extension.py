@@ -31,11 +31,15 @@ def run(operator: ExtensionParameters) -> list[dict[str, Any]]:
         if operator.compute_node_id:
             return [*_of_node(operator, hook, pool_id, operator.compute_node_id)]
         data: list[dict[str, Any]] = []
+        missing: NotFoundError | None = None
         for node in hook.list_nodes(pool_id, select=["id"]):
             try:
                 data += _of_node(operator, hook, pool_id, node["id"])
             except (NotFoundError, ConflictError) as error:
                 operator.log.warning("Node %s is passed over: %s", node["id"], error)
+                missing = error if isinstance(error, NotFoundError) else missing
+        if operator.extension_name and missing and not data:
+            raise missing
         return data
 
 

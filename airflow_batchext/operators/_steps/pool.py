@@ -105,6 +105,11 @@ class PoolSteps(ABC, Generic[ParametersT]):
         """
         return check_pool_id(self.operator.pool_id)
 
+    def _is_complete(self, pool: ManagedPool) -> bool:
+        """Whether it was waited for until the pool had all its nodes, and it has them now."""
+        has_all = pool.autoscaled or pool.current == pool.target
+        return self._memo.get("reached") == Goal.COMPLETE.value and pool.is_steady and has_all
+
     def _proceed(self, context: Context) -> dict[str, Any]:
         with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook:
             while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_batchext.batch.management_plane import ManagedPool, read_managed_pool
@@ -45,7 +46,13 @@ class ResizePool(PoolSteps[ResizePoolParameters]):
             if wait is not None:
                 return wait
             pool = read_managed_pool(hook.get_pool(self._target))
-        if self.operator.wait_for_nodes and self._memo.get("reached") != Goal.COMPLETE.value:
+        wanted = self._memo.get("wanted")  # not where an earlier version has begun it
+        if wanted and pool.target != tuple(wanted):
+            raise PoolConflictError(
+                f"Somebody else has given pool {self._target} other targets meanwhile: "
+                f"{_told(pool.target)}, instead of {_told(wanted)}"
+            )
+        if self.operator.wait_for_nodes and not self._is_complete(pool):
             return Wait(Goal.COMPLETE, pool.created)
         return {
             "pool_id": self._target,
@@ -68,7 +75,7 @@ class ResizePool(PoolSteps[ResizePoolParameters]):
             )
         fixed = self._fixed_scale(pool)
         wanted = fixed["targetDedicatedNodes"], fixed["targetLowPriorityNodes"]
-        self._memo["created"] = pool.created
+        self._memo["created"], self._memo["wanted"] = pool.created, list(wanted)
         if wanted == pool.target and (pool.is_resizing or pool.current == pool.target):
             self.log.info("Pool %s has these targets already", pool_id)
             self._memo["resized"] = False
@@ -104,3 +111,7 @@ class ResizePool(PoolSteps[ResizePoolParameters]):
 
     def _on_killed_while(self, wait: Wait) -> OnKilled:
         return "stop_resize" if self.operator.stop_resize_on_kill and self._memo.get("resized") else "nothing"
+
+
+def _told(nodes: Sequence[int]) -> str:
+    return f"{nodes[0]} dedicated and {nodes[1]} low-priority nodes"

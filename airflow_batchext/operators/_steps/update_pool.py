@@ -29,10 +29,10 @@ class UpdatePool(PoolSteps[UpdatePoolParameters]):
 
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
         pool_id = self._target
-        if "result" in self._memo:
-            return dict(self._memo["result"])
         source, document = resolve_document(self.operator, context)
         body = request_body(document)
+        if "result" in self._memo:
+            return self._waited(hook.get_pool(pool_id), body)
         if not isinstance(body.get("properties"), dict) or not body["properties"]:
             raise ParameterError(f'{source}: an update has to give something in "properties".')
         while True:
@@ -51,7 +51,7 @@ class UpdatePool(PoolSteps[UpdatePoolParameters]):
                 )
             if not patch:
                 self.log.info("Pool %s is as it is asked for already", pool_id)
-                return self._updated(existing, changed=False)
+                return self._updated(existing, body, changed=False)
             for difference in found:
                 self.log.info("Updating pool %s: %s", pool_id, difference)
             secrets = [str(value) for _, value in find_secrets(document)]
@@ -60,9 +60,11 @@ class UpdatePool(PoolSteps[UpdatePoolParameters]):
                 return after
             if after is not None:
                 self._memo["differences"] = [difference.to_json() for difference in found]
-                return self._updated(after, changed=True)
+                return self._updated(after, asked, changed=True)
 
-    def _updated(self, body: dict[str, Any], *, changed: bool) -> Wait | dict[str, Any]:
+    def _updated(
+        self, body: dict[str, Any], asked: dict[str, Any], *, changed: bool
+    ) -> Wait | dict[str, Any]:
         result = {
             "pool_id": self._target,
             "updated": changed,
@@ -71,5 +73,22 @@ class UpdatePool(PoolSteps[UpdatePoolParameters]):
         }
         if not self.operator.wait_for_nodes:
             return result
-        self._memo["result"] = result
+        self._memo["result"], self._memo["otherwise"] = result, sorted(_differing(body, asked))
         return Wait(Goal.COMPLETE, read_managed_pool(body).created)
+
+    def _waited(self, existing: dict[str, Any], asked: dict[str, Any]) -> Wait | dict[str, Any]:
+        """The result, if the pool is still as it was made, and has its nodes."""
+        pool = read_managed_pool(existing)
+        known = self._memo.get("otherwise")  # not where an earlier version has begun it
+        changed = [] if known is None else sorted(_differing(existing, asked) - set(known))
+        if changed:
+            raise PoolConflictError(
+                f"Somebody else has changed pool {self._target} meanwhile: {', '.join(changed[:5])}"
+            )
+        return dict(self._memo["result"]) if self._is_complete(pool) else Wait(Goal.COMPLETE, pool.created)
+
+
+def _differing(existing: dict[str, Any], asked: dict[str, Any]) -> set[str]:
+    """Where a pool is not as it was asked for."""
+    body = keeping_journal(asked, existing) if asked["properties"].get("metadata") is not None else asked
+    return {found.path for found in find_differences(existing, body, part=True) if found.counts}

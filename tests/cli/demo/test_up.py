@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_batchext.cli.demo.airflow_home import dags_folder
+from airflow_batchext.cli.demo.airflow_home import dags_folder, module_command
 from airflow_batchext.cli.main import main
 from tests.airflow.harness import wait_until
 from tests.sockets import family, listeners, processes_of, reachable_from_outside
@@ -38,13 +38,16 @@ def free_port() -> int:
 class Up:
     """A running ``batchext up``."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, home: Path, *arguments: str, folder: Path | None = None) -> None:
         self.home = home
         self.printed = home.with_suffix(".txt")
         self.began = time.monotonic()
         with self.printed.open("w") as output:
             self.process = subprocess.Popen(
-                [BATCHEXT, "up", "--home", home, *arguments], stdout=output, stderr=subprocess.STDOUT
+                [BATCHEXT, "up", "--home", home, *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
             )
 
     @property
@@ -159,6 +162,45 @@ def test_an_airflow_that_ends_by_itself_is_told_with_its_log(home: Path):
     assert re.search(rf"Airflow has ended by itself, with status \d+; see {home}/airflow.log", up.text)
     assert "nonsense" in (home / "airflow.log").read_text()
     assert left_of(home) == []
+
+
+@pytest.mark.airflow
+@pytest.mark.slow
+def test_no_file_in_the_folder_takes_a_modules_place_and_a_new_dag_is_there_soon(home: Path, tmp_path: Path):
+    dags = tmp_path / "somewhere" / "dags"
+    dags.mkdir(parents=True)
+    for name in SHADOWS:
+        (dags.parent / f"{name}.py").write_text("raise SystemExit('this is not the module that is meant')\n")
+    up = Up(home, "--port", str(free_port()), "--dags", str(dags), folder=dags.parent)
+    with up.client() as client:
+        (dags / "late.py").write_text("from airflow.sdk import DAG\n\nwith DAG('late'):\n    ...\n")
+        wait_until("the new DAG", lambda: client.get("/api/v2/dags/late").status_code == 200, 120)
+    assert up.stop() == 0
+
+
+#: Modules of Airflow's, of Python's and of ours, as somebody may call a file.
+SHADOWS = ["statsd", "flask", "secrets", "calendar", "airflow", "airflow_batchext", "json", "sqlalchemy"]
+
+
+def test_no_file_in_the_current_folder_takes_a_modules_place(tmp_path: Path):
+    for name in SHADOWS:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('this is not the module that is meant')\n")
+    command = module_command("airflow_batchext.cli.main", "--version")
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout[:9]) == (0, "batchext "), ended.stderr
+    # The control: as it was.
+    ended = subprocess.run(
+        [sys.executable, *command[2:]], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert "not the module that is meant" in ended.stderr
+
+
+def test_every_module_is_run_in_that_way():
+    folder = Path(module_command.__code__.co_filename).parent
+    found = [
+        path.name for path in folder.glob("*.py") if re.search(r'sys\.executable,\s*"-', path.read_text())
+    ]
+    assert found == ["airflow_home.py"]
 
 
 def test_a_port_that_is_taken_is_said_at_once(home: Path, capsys):
