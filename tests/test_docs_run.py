@@ -10,6 +10,7 @@ import importlib
 import inspect
 import json
 import os
+import pkgutil
 import re
 import shlex
 import textwrap
@@ -22,12 +23,9 @@ import pytest
 import yaml
 from airflow.sdk import DAG, BaseNotifier, BaseOperator
 
-from airflow_batchext.cli import convert, diagnose, export, main, status
-from airflow_batchext.cli.demo import command as demo
-from airflow_batchext.cli.demo import up
-from airflow_batchext.cli.validate import command as validate
+from airflow_batchext import cli
+from airflow_batchext.cli import main
 from airflow_batchext.emulator import Emulator, Scenario
-from airflow_batchext.emulator import command as emulator
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.pool_spec import find_differences
 from airflow_batchext.secrets.references import malformed_references
@@ -189,8 +187,10 @@ def batchext(words: list[str], monkeypatch: Any) -> None:
         ran.append(arguments)
         return 0
 
-    for module in (convert, diagnose, export, status, demo, up, validate, emulator):
-        monkeypatch.setattr(module, "run", take)
+    names = [name for _, name, _ in pkgutil.walk_packages(cli.__path__, "airflow_batchext.cli.")]
+    for module in map(importlib.import_module, (*names, "airflow_batchext.emulator.command")):
+        if hasattr(module, "add_arguments") and hasattr(module, "run"):
+            monkeypatch.setattr(module, "run", take)
     if "|" in words:
         words = words[: words.index("|")]
     assert main.main(words) == 0
