@@ -22,11 +22,13 @@ from airflow_batchext.batch.provider_errors import provider_errors
 from airflow_batchext.batch.resize_codes import FATAL_RESIZE_CODES
 from airflow_batchext.loose_json.values import (
     as_mapping,
+    as_name,
     as_sequence,
     as_text,
     below,
     read_json,
     total,
+    visible,
 )
 from airflow_batchext.secrets.redact import redact_text
 
@@ -214,21 +216,21 @@ def read_extension(body: object) -> Extension:
     item = as_mapping(body)
     vm_extension = as_mapping(item.get("vmExtension"))
     view = as_mapping(item.get("instanceView"))
-    provisioning = as_text(item.get("provisioningState"))
-    instance_name = as_text(view.get("name"))
+    provisioning = as_name(item.get("provisioningState"))
+    instance_name = as_name(view.get("name"))
 
     decisive = Phase.PENDING
     code, message = provisioning, ""
     statuses = [
         as_mapping(status)
         for status in as_sequence(view.get("statuses"))
-        if as_text(below(status, "code")).lower().startswith(_CODE_PREFIX)
+        if as_name(below(status, "code")).lower().startswith(_CODE_PREFIX)
     ]
     if statuses:
-        phases = [_phase_of_code(as_text(status.get("code"))) for status in statuses]
+        phases = [_phase_of_code(as_name(status.get("code"))) for status in statuses]
         decisive = next(phase for phase in (Phase.FAILED, Phase.PENDING, Phase.SUCCEEDED) if phase in phases)
         status = statuses[phases.index(decisive)]
-        code = as_text(status.get("code"))
+        code = as_name(status.get("code"))
         message = as_text(status.get("message")) or as_text(status.get("displayStatus"))
         if provisioning and decisive is not Phase.PENDING and decisive is not _phase_of_code(provisioning):
             decisive = Phase.PENDING
@@ -236,7 +238,7 @@ def read_extension(body: object) -> Extension:
     elif provisioning:
         decisive = _phase_of_code(provisioning)
     return Extension(
-        name=as_text(vm_extension.get("name")) or instance_name,
+        name=as_name(vm_extension.get("name")) or instance_name,
         instance_name=instance_name,
         phase=decisive,
         code=code,
@@ -272,17 +274,17 @@ def find_extension(extensions: Sequence[Extension], name: str) -> Extension | No
 def read_node(body: object) -> Node:
     """Read one item of a pool's node list."""
     item = as_mapping(body)
-    state, running = as_text(item.get("state")).lower(), item.get("runningTasksCount")
+    state, running = as_name(item.get("state")).lower(), item.get("runningTasksCount")
     return Node(
-        id=as_text(item.get("id")),
+        id=as_name(item.get("id")),
         state=state,
-        last_boot_time=as_text(item.get("lastBootTime")),
-        state_since=as_text(item.get("stateTransitionTime")),
+        last_boot_time=as_name(item.get("lastBootTime")),
+        state_since=as_name(item.get("stateTransitionTime")),
         errors=tuple(
-            NodeError(as_text(below(error, "code")), _error_text(error))
+            NodeError(as_name(below(error, "code")), _error_text(error))
             for error in as_sequence(item.get("errors"))
         ),
-        allocated=as_text(item.get("allocationTime")),
+        allocated=as_name(item.get("allocationTime")),
         is_dedicated=item.get("isDedicated") is not False,
         is_busy=state == "running" or (isinstance(running, int) and running > 0),
     )
@@ -293,26 +295,26 @@ def read_pool(body: object) -> Pool:
     item = as_mapping(body)
     machine = as_mapping(item.get("virtualMachineConfiguration"))
     extensions = [as_mapping(extension) for extension in as_sequence(machine.get("extensions"))]
-    names = [as_text(extension.get("name")) for extension in extensions]
+    names = [as_name(extension.get("name")) for extension in extensions]
     targets, currents = counts(item, "target"), counts(item, "current")
     return Pool(
-        id=as_text(item.get("id")),
-        state=as_text(item.get("state")).lower(),
-        allocation_state=as_text(item.get("allocationState")).lower(),
-        allocation_since=as_text(item.get("allocationStateTransitionTime")),
-        created=as_text(item.get("creationTime")),
+        id=as_name(item.get("id")),
+        state=as_name(item.get("state")).lower(),
+        allocation_state=as_name(item.get("allocationState")).lower(),
+        allocation_since=as_name(item.get("allocationStateTransitionTime")),
+        created=as_name(item.get("creationTime")),
         target=total(*targets),
         current=total(*currents),
         targets=pair(*targets),
         currents=pair(*currents),
         extension_names=tuple(name for name in names if name),
         resize_errors=tuple(
-            ResizeError(as_text(below(error, "code")), _error_text(error))
+            ResizeError(as_name(below(error, "code")), _error_text(error))
             for error in as_sequence(item.get("resizeErrors"))
         ),
         autoscale=item.get("enableAutoScale") is True,
         upgrades_itself=frozenset(
-            as_text(extension.get("name")).lower()
+            as_name(extension.get("name")).lower()
             for extension in extensions
             if extension.get("enableAutomaticUpgrade") is True
         ),
@@ -344,7 +346,7 @@ def _repair_target(pool: Mapping[str, object]) -> int | None:
         pair(*both) for both in map(as_sequence, as_sequence(journal.get("lowered"))) if len(both) == 2
     ]
     now = pair(*counts(pool, "target"))
-    resized, until = epoch_seconds(as_text(pool.get("allocationStateTransitionTime"))), journal.get("until")
+    resized, until = epoch_seconds(as_name(pool.get("allocationStateTransitionTime"))), journal.get("until")
     is_later = resized is not None and isinstance(until, (int, float)) and 0 < until < resized
     if is_later or (lowered and now not in lowered):
         return None
@@ -368,10 +370,7 @@ def one_line(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
     Line ends, control characters, right-to-left marks and the like are shown as escapes; what looks like a
     secret is hidden.
     """
-    shown = "".join(
-        c if c.isprintable() else " " if c == "\t" else c.encode("unicode_escape").decode("ascii")
-        for c in redact_text(text.strip())
-    )
+    shown = visible(redact_text(text.strip()))
     if len(shown) <= limit:
         return shown
     return f"{shown[:limit]}… ({len(text):,} characters in all)"

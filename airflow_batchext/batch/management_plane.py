@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_batchext.batch.data_plane import one_line
 from airflow_batchext.batch.node_counts import Nodes, nodes
 from airflow_batchext.batch.resize_errors import resize_errors
-from airflow_batchext.loose_json.values import as_mapping, as_text, below
+from airflow_batchext.loose_json.values import as_mapping, as_name, below
 
 if TYPE_CHECKING:
     from airflow_batchext.batch.data_plane import ResizeError
@@ -63,15 +64,15 @@ def read_managed_pool(body: object) -> ManagedPool:
     fixed = below(properties, "scaleSettings", "fixedScale")
     error = as_mapping(below(properties, "autoScaleRun", "error"))
     return ManagedPool(
-        created=as_text(properties.get("creationTime")),
-        etag=as_text(below(body, "etag")),
-        provisioning_state=as_text(properties.get("provisioningState")),
-        allocation_state=as_text(properties.get("allocationState")),
+        created=as_name(properties.get("creationTime")),
+        etag=as_name(below(body, "etag")),
+        provisioning_state=as_name(properties.get("provisioningState")),
+        allocation_state=as_name(properties.get("allocationState")),
         autoscaled=bool(below(properties, "scaleSettings", "autoScale")),
         target=nodes(fixed, "target"),
         current=nodes(properties, "current"),
-        resize_timeout=as_text(below(fixed, "resizeTimeout")),
+        resize_timeout=as_name(below(fixed, "resizeTimeout")),
         resize_errors=resize_errors(body),
         formula_evaluated=bool(as_mapping(properties.get("autoScaleRun"))),
-        formula_error=f"{error.get('code')}: {error.get('message')}" if error else "",
+        formula_error=one_line(f"{error.get('code')}: {error.get('message')}") if error else "",
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from airflow_batchext.batch.data_plane import Pool, read_pool
 from airflow_batchext.batch.node_counts import Nodes, nodes
-from airflow_batchext.loose_json.values import as_sequence, as_text, below
+from airflow_batchext.loose_json.values import as_name, as_sequence, as_text, below
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +38,5 @@ def read_whole_pool(body: object) -> WholePool:
         targets=nodes(body, "target"),
         nodes=nodes(body, "current"),
         metadata=tuple((as_text(below(item, "name")), as_text(below(item, "value"))) for item in metadata),
-        etag=as_text(below(body, "eTag")),
+        etag=as_name(below(body, "eTag")),
     )

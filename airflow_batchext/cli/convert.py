@@ -133,20 +133,27 @@ def _text(bodies: list[dict[str, Any]], form: str) -> str:
     if form == "template":
         return json_text(_template(bodies))
     if form == "yaml":
-        import yaml
-
-        return yaml.safe_dump_all(bodies, sort_keys=False, allow_unicode=True, width=110)
+        return yaml_text(bodies)
     return json_text(bodies[0] if len(bodies) == 1 else bodies)
 
 
 def json_text(value: object) -> str:
     """A value as JSON for people, in UTF-8."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a character, which JSON can escape
-        return json.dumps(value, indent=2) + "\n"
-    return text
+    return text if _is_plain(text) else json.dumps(value, indent=2) + "\n"
+
+
+def yaml_text(bodies: list[dict[str, Any]]) -> str:
+    """Values as YAML for people, in UTF-8, each a document."""
+    import yaml
+
+    text: str = yaml.safe_dump_all(bodies, sort_keys=False, allow_unicode=True, width=110)
+    return text if _is_plain(text) else yaml.safe_dump_all(bodies, sort_keys=False, width=110)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether nothing in it has to be escaped: half of a character, or what a terminal obeys."""
+    return all(line.isprintable() for line in text.split("\n"))
 
 
 def _template(bodies: list[dict[str, Any]]) -> dict[str, Any]:

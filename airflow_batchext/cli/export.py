@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from airflow_batchext.cli.convert import json_text, write
+from airflow_batchext.cli.convert import json_text, write, yaml_text
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 
 _FORMS = ("yaml", "json")
@@ -34,7 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    import yaml
     from airflow.providers.common.compat.sdk import AirflowException
 
     from airflow_batchext.batch.data_plane import one_line
@@ -54,8 +53,5 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"batchext export: {one_line(str(error))}\n")
         return _USAGE_ERROR
     found = as_asked_for(pool, management)
-    if arguments.to == "json":
-        text = json_text(found.body)
-    else:
-        text = yaml.safe_dump(found.body, sort_keys=False, allow_unicode=True, width=110)
+    text = json_text(found.body) if arguments.to == "json" else yaml_text([found.body])
     return write(text, found.lost, arguments.output)

@@ -34,6 +34,7 @@ from airflow_batchext.health._snapshot import (
 from airflow_batchext.loose_json.documents import rewritten
 from airflow_batchext.loose_json.values import (
     as_mapping,
+    as_name,
     as_number,
     as_sequence,
     as_text,
@@ -169,24 +170,24 @@ def _pool(pool_id: str, body: Body, now: float) -> PoolHealth:
         outcome="wait",
         summary="",
         state=as_word(body.get("state")),
-        state_since=as_text(body.get("stateTransitionTime")),
-        created=as_text(body.get("creationTime")),
+        state_since=as_name(body.get("stateTransitionTime")),
+        created=as_name(body.get("creationTime")),
         allocation_state=as_word(body.get("allocationState")),
-        allocation_since=as_text(body.get("allocationStateTransitionTime")),
+        allocation_since=as_name(body.get("allocationStateTransitionTime")),
         target_dedicated=as_number(body.get("targetDedicatedNodes")),
         target_low_priority=as_number(body.get("targetLowPriorityNodes")),
         current_dedicated=as_number(body.get("currentDedicatedNodes")),
         current_low_priority=as_number(body.get("currentLowPriorityNodes")),
-        resize_timeout=as_text(body.get("resizeTimeout")),
-        vm_size=as_text(body.get("vmSize")),
+        resize_timeout=as_name(body.get("resizeTimeout")),
+        vm_size=as_name(body.get("vmSize")),
         image={
             name: value
             for name in ("publisher", "offer", "sku", "version", "virtualMachineImageId", "id")
-            if (value := as_text(below(machine, "imageReference", name)))
+            if (value := as_name(below(machine, "imageReference", name)))
         },
-        node_agent=as_text(machine.get("nodeAgentSKUId") or machine.get("nodeAgentSkuId")),
+        node_agent=as_name(machine.get("nodeAgentSKUId") or machine.get("nodeAgentSkuId")),
         secure_boot=secure_boot if isinstance(secure_boot, bool) else None,
-        subnet=as_text(network.get("subnetId")),
+        subnet=as_name(network.get("subnetId")),
         public_addresses=as_word(below(network, "publicIPAddressConfiguration", "provision")),
         identities=_identities(body.get("identity")),
         autoscale=body.get("enableAutoScale") is True,
@@ -204,21 +205,21 @@ def _identities(value: object) -> dict[str, str]:
     """Client id by resource id: a list on the data plane, an object with the ids as keys on the other."""
     found = below(value, "userAssignedIdentities")
     if isinstance(found, Mapping):
-        return {str(name): as_text(below(ids, "clientId")) for name, ids in found.items()}
-    return {as_text(below(item, "resourceId")): as_text(below(item, "clientId")) for item in _items(found)}
+        return {str(name): as_name(below(ids, "clientId")) for name, ids in found.items()}
+    return {as_name(below(item, "resourceId")): as_name(below(item, "clientId")) for item in _items(found)}
 
 
 def _asked(value: object) -> ExtensionAsked:
     item = as_mapping(value)
     settings = item.get("settings")
     return ExtensionAsked(
-        name=as_text(item.get("name")),
-        publisher=as_text(item.get("publisher")),
-        type=as_text(item.get("type")),
-        version=as_text(item.get("typeHandlerVersion")),
+        name=as_name(item.get("name")),
+        publisher=as_name(item.get("publisher")),
+        type=as_name(item.get("type")),
+        version=as_name(item.get("typeHandlerVersion")),
         settings=shown_settings(settings),
         settings_as_text=isinstance(settings, str),
-        after=tuple(filter(None, map(as_text, _items(item.get("provisionAfterExtensions"))))),
+        after=tuple(filter(None, map(as_name, _items(item.get("provisionAfterExtensions"))))),
         upgrades_itself=item.get("enableAutomaticUpgrade") is True,
     )
 
@@ -251,7 +252,7 @@ def _node(
             id=node.id,
             state=node.state,
             state_since=node.state_since,
-            allocated=as_text(body.get("allocationTime")),
+            allocated=as_name(body.get("allocationTime")),
             last_boot=node.last_boot_time,
             dedicated=dedicated if isinstance(dedicated, bool) else None,
             scheduling=as_word(body.get("schedulingState")),
@@ -276,8 +277,8 @@ def _start_task(value: object) -> StartTaskHealth | None:
         result=as_word(info.get("result")),
         exit_code=as_number(info.get("exitCode")),
         retries=as_number(info.get("retryCount")),
-        started=as_text(info.get("startTime")),
-        ended=as_text(info.get("endTime")),
+        started=as_name(info.get("startTime")),
+        ended=as_name(info.get("endTime")),
         failure=_fault(info.get("failureInfo")),
     )
 
@@ -298,9 +299,9 @@ def _extensions(bodies: Sequence[Body], asked: Sequence[str]) -> tuple[Extension
                 phase=extension.phase,
                 code=extension.code,
                 message=_message(extension.message),
-                publisher=as_text(item.get("publisher")),
-                type=as_text(item.get("type")),
-                version=as_text(item.get("typeHandlerVersion")),
+                publisher=as_name(item.get("publisher")),
+                type=as_name(item.get("type")),
+                version=as_name(item.get("typeHandlerVersion")),
                 expected=id(extension) in expected,
                 time=next((status.time for status in deciding), ""),
                 statuses=statuses,
@@ -315,11 +316,11 @@ def _status(value: object) -> Status:
     status = as_mapping(value)
     level = status.get("level")
     return Status(
-        code=as_text(status.get("code")),
+        code=as_name(status.get("code")),
         level=str(level) if isinstance(level, (str, int)) else "",
         display=_message(as_text(status.get("displayStatus"))),
         message=_message(as_text(status.get("message"))),
-        time=as_text(status.get("time")),
+        time=as_name(status.get("time")),
     )
 
 
@@ -329,10 +330,10 @@ def _fault(value: object) -> Fault | None:
         return None
     pairs = [*_items(error.get("values")), *_items(error.get("errorDetails")), *_items(error.get("details"))]
     return Fault(
-        code=as_text(error.get("code")),
+        code=as_name(error.get("code")),
         message=_message(as_text(error.get("message"))),
         details=tuple(
-            (one_line(as_text(pair.get("name"))), _message(as_text(pair.get("value"))))
+            (one_line(as_name(pair.get("name"))), _message(as_text(pair.get("value"))))
             for pair in map(as_mapping, pairs)
         ),
     )

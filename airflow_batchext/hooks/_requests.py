@@ -34,9 +34,10 @@ Result = TypeVar("Result")
 
 #: The version of both REST APIs whose answers we read: that of azure-batch 15 and azure-mgmt-batch 19.
 API_VERSION = "2025-06-01"
-#: Of a list: several times what the largest pool, or account, has.
+#: Of a list: several times what the largest pool, or account, has; the services put 1,000 on a page at most.
 MOST_PAGES = 500
-MOST_ITEMS = 100_000
+MOST_ITEMS = 20_000
+MOST_ON_PAGE = 2_500
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def shaped(shape: Shape) -> Callable[[Any], Body]:
 def page_of(response: Any) -> Body:
     """The page of a list in an answer."""
     page = body_of(response)
+    if isinstance(page["value"], list) and len(page["value"]) > MOST_ON_PAGE:
+        raise ValueError("a page of more items than any has")
     if not isinstance(page["value"], list) or not all(isinstance(item, dict) for item in page["value"]):
         raise TypeError("not a list of JSON objects")
     if not all(isinstance(page.get(name) or "", str) for name in ("nextLink", "odata.nextLink")):

@@ -9,6 +9,9 @@ from typing import Any
 
 from airflow_batchext.loose_json.documents import is_list
 
+#: Of what names something: the id of a subnet has some three hundred characters.
+LONGEST_NAME = 512
+
 
 def as_mapping(value: object) -> Mapping[str, Any]:
     """An object; any other value is an empty one."""
@@ -32,9 +35,28 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def as_name(value: object) -> str:
+    """A text that names something (an id, a state, a time), fit for being shown; "" for any other value.
+
+    What somebody else made of it has no end, or what a terminal obeys: it is cut, and made visible.
+    """
+    text = as_text(value)
+    if len(text) <= LONGEST_NAME and text.isprintable():
+        return text
+    return visible(text[:LONGEST_NAME]) + ("…" if len(text) > LONGEST_NAME else "")
+
+
+def visible(text: str) -> str:
+    """A text in one line, with line ends, control characters, right-to-left marks and the like as escapes."""
+    return "".join(
+        c if c.isprintable() else " " if c == "\t" else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
+
+
 def as_word(value: object) -> str:
     """A text of an enumeration, in lower case: the planes of Azure differ in that."""
-    return as_text(value).lower()
+    return as_name(value).lower()
 
 
 def as_number(value: object) -> int | None:

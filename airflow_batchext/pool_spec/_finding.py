@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from airflow_batchext.loose_json.documents import at, is_list, kind_of, quote
-from airflow_batchext.loose_json.values import as_mapping, as_text, below
+from airflow_batchext.loose_json.values import as_mapping, as_text, below, visible
 from airflow_batchext.secrets.names import squash
 
 ARM_PAGE = "https://learn.microsoft.com/rest/api/batchmanagement/pool/create"
@@ -44,7 +44,8 @@ class Finding:
         """All of it in one line."""
         stop = "" if self.fix.endswith("?") else "."
         link = f" See {self.link}" if self.link else ""
-        return f"{self.severity} at {self.path or 'the document'}: {self.problem}. {self.fix}{stop}{link}"
+        where = self.path or "the document"
+        return visible(f"{self.severity} at {where}: {self.problem}. {self.fix}{stop}{link}")
 
 
 Findings: TypeAlias = Iterator[Finding]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_batchext.connection import Origin
 
 _CHUNK = 64 * 1024
+_LARGE = 512 * 1024
 
 
 class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
@@ -76,6 +77,8 @@ class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
         finally:
             found.close() if size > MOST_BYTES else found.release()
         response._content = self._rules.body(b"".join(parts), found.headers)
+        if size > _LARGE:
+            await asyncio.sleep(0)  # others have their turn before it is parsed
         response._decompress, response._decompressed_content = False, True
         if hasattr(response, "_set_read_checks"):
             await response._set_read_checks()

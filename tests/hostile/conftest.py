@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hostile.service import Hostile, Trap
+from tests.hostile.service import Answer, Hostile, Trap, bad_answers
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,11 @@ def trap() -> Iterator[Trap]:
     listener = Trap()
     yield listener
     listener.close()
+
+
+@pytest.fixture(scope="session")
+def family(hostile: Hostile, trap: Trap) -> list[Answer]:
+    return bad_answers(trap.url, hostile.https)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import random
 import socket
 import ssl
 import tempfile
@@ -217,6 +218,109 @@ def bad_answers(trap: str, here: str) -> list[Answer]:
         )
     ]
     return [*shapes, *told, *headed, *coded, *slow, *pages, *redirects]
+
+
+def heavy_answers(most_bytes: int, most_values: int) -> list[Answer]:
+    """Answers of as many bytes, or parts, as are read, which cost as much as can be."""
+    room, parts = most_bytes - 100, most_values - 10
+    texts = {"letters": b"x", "umlauts": "é".encode(), "escapes": b"\\u0041", "quotes": b'\\"'}
+    texts |= {"closers": b"]", "halves": b"\\ud800", "brackets": b"[]", "commas": b","}
+    items = {"objects": (b"{}", 2), "lists": (b"[]", 2), "numbers": (b"1", 1), "texts": (b'"a"', 1)}
+    items |= {"fractions": (b"1." + b"5" * 24, 1), "long numbers": (b"1" * 24, 1)}
+    items |= {"nodes": (b'{"id":"n","state":"idle"}', 3)}
+    bodies = {name: b'{"id":"' + unit * (room // len(unit)) + b'"}' for name, unit in texts.items()}
+    for name, (item, count) in items.items():
+        most = min(parts // count, room // (len(item) + 1))
+        bodies[name] = b'{"value":[' + b",".join([item] * most) + b"]}"
+        bodies[f"{name}, on a page"] = b'{"value":[' + b",".join([item] * 2_400) + b"]}"
+    bodies["members"] = b"{" + b",".join(b'"k%d":1' % number for number in range(parts)) + b"}"
+    bodies["blanks"], bodies["closed"] = b"{}" + b" " * room, b"{}" + b"]" * room
+    return [Answer(f"heavy {name}", body=body) for name, body in bodies.items()]
+
+
+#: What a terminal, a log or a page would obey.
+LOUD = "a\r\n2026-01-01 CRITICAL \x1b]0;x\x07\x1b[2J\u202e\u2028\x00\x9b31m"
+_STATES = {"state": "idle", "allocationState": "steady", "provisioningState": "Succeeded"}
+
+
+def _world(said: str) -> dict[str, Any]:
+    """A body that is a pool, a node, an extension, an account and a list of each; its texts say that."""
+    error: dict[str, Any] = {"code": said, "message": said, "details": [{"code": said, "message": said}]}
+    error |= {"values": [{"name": said, "value": said}], "errorDetails": [{"name": said, "value": said}]}
+    status = {"code": f"ProvisioningState/failed/{said}", "message": said, "displayStatus": said}
+    extension = {
+        "provisioningState": "Failed",
+        "vmExtension": {"name": said, "type": said, "publisher": said, "settings": {"a": said}},
+        "instanceView": {"name": said, "statuses": [status], "subStatuses": [status]},
+    }
+    item = {
+        **_STATES,
+        **extension,
+        "id": said,
+        "name": said,
+        "errors": [error],
+        "vmSize": said,
+        "startTaskInfo": {"state": said, "exitCode": 1, "failureInfo": error, "result": said},
+        "nodeAgentInfo": {"version": said},
+        "properties": {},
+        "lastBootTime": said,
+        "stateTransitionTime": said,
+        "allocationTime": said,
+    }
+    named = [{"name": said, "type": said, "value": said}]
+    properties = {
+        **POOL["properties"],  # type: ignore[dict-item]
+        "metadata": named,
+        "vmSize": said,
+        "displayName": said,
+        "resizeOperationStatus": {"errors": [error]},
+        "autoScaleRun": {"error": error, "results": said},
+        "deploymentConfiguration": {"virtualMachineConfiguration": {"extensions": named}},
+    }
+    return {
+        **POOL,
+        **extension,
+        "name": said,
+        "id": said,
+        "value": [item],
+        "properties": properties,
+        "eTag": said,
+        "resizeErrors": [error],
+        "metadata": named,
+        "location": said,
+        "tags": {"a": said},
+        "virtualMachineConfiguration": {"extensions": named},
+        "targetDedicatedNodes": 1,
+        "autoScaleRun": {"error": error},
+        "errors": [error],
+        "identity": {"type": said},
+    }
+
+
+def loud_answers(seed: str, count: int) -> list[Answer]:
+    """Answers that are understood, and whose words are no words: all of them, or some; and refusals."""
+    drawn, all_of_it, world = random.Random(seed), _world(LOUD), _world("w")
+    codes = ("PoolBeingResized", "ConditionNotMet", "AuthorizationFailure", "RequestDisallowedByPolicy", "")
+    pairs = [{"key": LOUD, "value": LOUD}]
+    found = []
+    for status, code, way in itertools.product((400, 401, 403, 404, 409, 412, 429, 500), codes, (0, 1)):
+        told = {"code": code or LOUD, "message": LOUD, "details": [{"code": LOUD, "message": LOUD}]}
+        body = {"error": told} if way else {**told, "message": {"value": LOUD}, "values": pairs}
+        headers = {"request-id": "x\x1b[31m", "Retry-After": "0", "WWW-Authenticate": "Bearer x"}
+        found.append(Answer(f"loud {status} {code}", status, _json(body), headers))
+    places = [path for path in _paths(all_of_it) if isinstance(_at(all_of_it, path), str)]
+    found += [
+        Answer(f"{'.'.join(map(str, path))} is loud", body=_json(_changed(world, path, LOUD)))
+        for path in places
+    ]
+    whole = [Answer("all is loud", body=_json(all_of_it)), Answer("no text is", body=_json(world))]
+    return [*whole, *drawn.sample(found, min(count, len(found)))]
+
+
+def _at(value: Any, path: tuple[Any, ...]) -> Any:
+    for step in path:
+        value = value[step]
+    return value
 
 
 class Trap:

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-import resource
 from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
 
 from airflow_batchext.credentials import forget_tokens
-from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks import _node_requests as changes
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.transport import within
-from tests.hostile.service import Answer, Hostile, Trap, bad_answers, seconds
-
-DEADLINE = 1.0
-#: What a drip would take is minutes; a loaded machine may take some of the ten seconds between.
-PATIENCE = DEADLINE + 10
-SHARE = 12
+from tests.hostile.meeting import DEADLINE, check, peak, select, share
+from tests.hostile.service import Answer, Trap
 
 BODY = {"properties": {"vmSize": "x"}}
 MANAGEMENT: dict[str, tuple[Any, ...]] = {
@@ -67,15 +60,6 @@ class AsyncToken:
         return AccessToken("token-SENTINEL", 4_000_000_000)
 
 
-@pytest.fixture(scope="session")
-def family(hostile: Hostile, trap: Trap) -> list[Answer]:
-    return bad_answers(trap.url, hostile.https)
-
-
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def meet(
     kind: type[Any],
     name: str,
@@ -99,26 +83,6 @@ def meet(
     asyncio.run(run())
 
 
-def check(hostile: Hostile, trap: Trap, answer: Answer, call: Any) -> str:
-    hostile.answer, began, text = answer, seconds(), ""
-    try:
-        call()
-    except BatchextError as error:
-        text = str(error)
-        assert len(text) < 6000, answer.name
-        assert all(character.isprintable() for character in text), answer.name
-        assert "SENTINEL" not in text
-    assert seconds() - began < PATIENCE, answer.name
-    assert trap.heard == [], answer.name
-    return text
-
-
-def share(family: list[Answer], *seed: object) -> list[Answer]:
-    drawn = random.Random(repr(seed))
-    slow = [answer for answer in family if answer.drip or answer.head_drip]
-    return [*drawn.sample(family, SHARE), drawn.choice(slow)]
-
-
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize(("kind", "name", "arguments"), CALLS, ids=lambda it: getattr(it, "__name__", None))
 def test_every_call_ends_in_time_with_our_own_errors(
@@ -135,10 +99,6 @@ def test_every_call_ends_in_time_with_our_own_errors(
             lambda: meet(kind, name, arguments, conn_id, asynchronous=asynchronous, **options),
         )
     assert peak() - before < 250, "of which the server, in the same process, has its part"
-
-
-def select(family: list[Answer], *words: str) -> list[Answer]:
-    return [answer for answer in family if any(word in answer.name for word in words)]
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])

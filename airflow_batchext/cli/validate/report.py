@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from airflow_batchext.loose_json.values import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -78,10 +80,10 @@ def _text(entry: Checked, finding: Finding, *, several: bool) -> Text:
         where += f":{finding.line}:{finding.column}"
     text = Text(f"{where}: ")
     text.append(finding.severity, _STYLES[finding.severity])
-    text.append(f": {finding.problem}\n")
+    text.append(f": {visible(finding.problem)}\n")
     pool = f" of pool {clean(entry.pool)}" if several and entry.pool else ""
-    text.append(f"    at {finding.path or 'the document'}{pool}\n", "dim")
-    text.append(f"    {finding.fix}{'' if finding.fix.endswith('?') else '.'}\n")
+    text.append(f"    at {visible(finding.path) or 'the document'}{pool}\n", "dim")
+    text.append(f"    {visible(finding.fix)}{'' if finding.fix.endswith('?') else '.'}\n")
     if finding.link:
         text.append(f"    {finding.link}\n", "dim")
     text.rstrip()

@@ -1,0 +1,83 @@
+"""What is believed of an answer's body, at the bounds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_batchext.hooks._requests import MOST_ON_PAGE, page_of
+from airflow_batchext.transport._answers import (
+    MOST_DEPTH,
+    MOST_VALUES,
+    AnswerError,
+    check_nesting,
+    parse_json,
+)
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats(-1e90, 1e90),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+TEXTS = st.text() | st.text('[]{}",:\\0123456789eE+', max_size=60)
+
+
+@given(VALUES | TEXTS | st.lists(TEXTS))
+def test_what_the_service_sends_is_read_as_it_is(value):
+    """Also texts that look like numbers beyond bounds, or like brackets."""
+    for ascii_only in (True, False):
+        body = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            continue
+        check_nesting(body)
+        assert json.dumps(parse_json(body)) == json.dumps(value) or "\\ud" in json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "number", ["1e999", "-1E+400", "9" * 25, "-" + "1" * 99, "0." + "3" * 30, "NaN", "-Infinity"]
+)
+@pytest.mark.parametrize("shape", ["{}", "[{}]", '{{"a": [1, {}]}}', '["{{", {}, "\\""]'])
+def test_numbers_that_no_member_has_are_refused(number, shape):
+    with pytest.raises(ValueError):  # noqa: PT011 - whichever it is
+        parse_json(shape.format(number).encode())
+    text = json.dumps({"told": f"{number}, and {number}"}).encode()
+    assert parse_json(text) == {"told": f"{number}, and {number}"}
+
+
+@pytest.mark.parametrize("unit", [b"[", b'{"a":', b'[{"a":[', b"[]" * 9 + b"["])
+def test_the_depth_that_is_read(unit):
+    for depth in (MOST_DEPTH + 1, 5_000, 1_000_000 // len(unit)):
+        with pytest.raises(AnswerError):
+            check_nesting(unit * depth)
+    check_nesting(
+        unit * (MOST_DEPTH // (unit.count(b"[") + unit.count(b"{")) if b"]" not in unit else MOST_DEPTH)
+    )
+    check_nesting(json.dumps({"a": (unit * 1000).decode()}).encode())
+
+
+@pytest.mark.parametrize("unit", [b",", b"{}", b"[]", b'"a",', b'{"a":1},'])
+def test_endless_parts_are_refused(unit):
+    with pytest.raises(AnswerError, match="parts"):
+        check_nesting(b"[" + unit * MOST_VALUES + b"]")
+
+
+def test_an_object_without_an_end_is_refused():
+    body = {f"k{number}": number for number in range(30_000)}
+    with pytest.raises(AnswerError, match="objects without an end"):
+        check_nesting(json.dumps(body).encode().replace(b'": ', b'":'))
+    check_nesting(json.dumps([dict.fromkeys("abcdefgh", number) for number in range(10_000)]).encode())
+
+
+def test_a_page_of_more_items_than_any_has_is_refused():
+    class Response:
+        def __init__(self, count: int) -> None:
+            self.content = json.dumps({"value": [{}] * count}).encode()
+
+    assert len(page_of(Response(MOST_ON_PAGE))["value"]) == MOST_ON_PAGE
+    with pytest.raises(ValueError, match="more items"):
+        page_of(Response(MOST_ON_PAGE + 1))
