@@ -60,8 +60,8 @@ def decompressed(content: bytes, coding: str, *, most: int = MOST_BYTES) -> byte
     raise AnswerError("the answer is not compressed as it says")
 
 
-def check_nesting(content: bytes) -> None:
-    """Check that a body, should it be JSON, is neither deep nor of endless parts.
+def check_bounds(content: bytes) -> None:
+    """Check that a body, should it be JSON, is neither deep nor of endless parts or numbers.
 
     :raises AnswerError: if it is.
     """
@@ -72,6 +72,8 @@ def check_nesting(content: bytes) -> None:
         raise AnswerError("the answer has objects without an end")
     if _is_deep(content) and _is_deep(_STRINGS.sub(b"", content)):
         raise AnswerError(f"the answer nests more than {MOST_DEPTH} levels deep")
+    if _has_odd_number(content) and _has_odd_number(_STRINGS.sub(b"", content)):
+        raise AnswerError("the answer has a number that is too large or too long")
 
 
 def parse_json(content: bytes) -> Any:
@@ -79,10 +81,8 @@ def parse_json(content: bytes) -> Any:
 
     Texts have no half characters (surrogates), which nothing could write down.
 
-    :raises ValueError: if it is no JSON, or has numbers that no member of these APIs has.
+    :raises ValueError: if it is no JSON.
     """
-    if _has_odd_number(content) and _has_odd_number(_STRINGS.sub(b"", content)):
-        raise ValueError("a number that is too large or too long")
     text = content.decode("utf-8-sig")
     halves = text.count(r"\ud") + text.count(r"\uD")
     if halves > _MOST_HALVES:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from airflow_batchext.connection import Origin, origin_of
-from airflow_batchext.transport._answers import MOST_BYTES, AnswerError, check_nesting, decompressed
+from airflow_batchext.transport._answers import MOST_BYTES, AnswerError, check_bounds, decompressed
 from airflow_batchext.transport._deadline import seconds_left
 
 ACCEPTED_CODINGS = "gzip, deflate"
@@ -49,7 +49,7 @@ class Rules:
         :raises AnswerError: if it is not.
         """
         body = decompressed(content, str(headers.get("Content-Encoding") or ""))
-        check_nesting(body)
+        check_bounds(body)
         return body
 
 

@@ -13,7 +13,7 @@ from airflow_batchext.transport._answers import (
     MOST_DEPTH,
     MOST_VALUES,
     AnswerError,
-    check_nesting,
+    check_bounds,
     parse_json,
 )
 
@@ -25,6 +25,11 @@ VALUES = st.recursive(
 TEXTS = st.text() | st.text('[]{}",:\\0123456789eE+', max_size=60)
 
 
+def read(body):
+    check_bounds(body)
+    return parse_json(body)
+
+
 @given(VALUES | TEXTS | st.lists(TEXTS))
 def test_what_the_service_sends_is_read_as_it_is(value):
     """Also texts that look like numbers beyond bounds, or like brackets."""
@@ -34,8 +39,7 @@ def test_what_the_service_sends_is_read_as_it_is(value):
             body.decode()
         except UnicodeDecodeError:
             continue
-        check_nesting(body)
-        assert json.dumps(parse_json(body)) == json.dumps(value) or "\\ud" in json.dumps(value)
+        assert json.dumps(read(body)) == json.dumps(value) or "\\ud" in json.dumps(value)
 
 
 @pytest.mark.parametrize(
@@ -43,34 +47,34 @@ def test_what_the_service_sends_is_read_as_it_is(value):
 )
 @pytest.mark.parametrize("shape", ["{}", "[{}]", '{{"a": [1, {}]}}', '["{{", {}, "\\""]'])
 def test_numbers_that_no_member_has_are_refused(number, shape):
-    with pytest.raises(ValueError):  # noqa: PT011 - whichever it is
-        parse_json(shape.format(number).encode())
+    with pytest.raises((AnswerError, ValueError)):
+        read(shape.format(number).encode())
     text = json.dumps({"told": f"{number}, and {number}"}).encode()
-    assert parse_json(text) == {"told": f"{number}, and {number}"}
+    assert read(text) == {"told": f"{number}, and {number}"}
 
 
 @pytest.mark.parametrize("unit", [b"[", b'{"a":', b'[{"a":[', b"[]" * 9 + b"["])
 def test_the_depth_that_is_read(unit):
     for depth in (MOST_DEPTH + 1, 5_000, 1_000_000 // len(unit)):
         with pytest.raises(AnswerError):
-            check_nesting(unit * depth)
-    check_nesting(
+            check_bounds(unit * depth)
+    check_bounds(
         unit * (MOST_DEPTH // (unit.count(b"[") + unit.count(b"{")) if b"]" not in unit else MOST_DEPTH)
     )
-    check_nesting(json.dumps({"a": (unit * 1000).decode()}).encode())
+    check_bounds(json.dumps({"a": (unit * 1000).decode()}).encode())
 
 
 @pytest.mark.parametrize("unit", [b",", b"{}", b"[]", b'"a",', b'{"a":1},'])
 def test_endless_parts_are_refused(unit):
     with pytest.raises(AnswerError, match="parts"):
-        check_nesting(b"[" + unit * MOST_VALUES + b"]")
+        check_bounds(b"[" + unit * MOST_VALUES + b"]")
 
 
 def test_an_object_without_an_end_is_refused():
     body = {f"k{number}": number for number in range(30_000)}
     with pytest.raises(AnswerError, match="objects without an end"):
-        check_nesting(json.dumps(body).encode().replace(b'": ', b'":'))
-    check_nesting(json.dumps([dict.fromkeys("abcdefgh", number) for number in range(10_000)]).encode())
+        check_bounds(json.dumps(body).encode().replace(b'": ', b'":'))
+    check_bounds(json.dumps([dict.fromkeys("abcdefgh", number) for number in range(10_000)]).encode())
 
 
 def test_a_page_of_more_items_than_any_has_is_refused():
