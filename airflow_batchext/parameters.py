@@ -233,16 +233,16 @@ def one_of(*words: str) -> Check:
     return check
 
 
-def check_names(name: str, value: object, example: str = '["secretext"]') -> tuple[str, ...]:
-    """Names, one or more; a single text is not taken for a list of its letters.
+def check_names(name: str, value: object, least: int = 1) -> tuple[str, ...]:
+    """Names, so many at least; a single text is not taken for a list of its letters.
 
     :raises ParameterError: if it is anything else.
     """
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         checked = tuple(item for item in map(plain, value) if isinstance(item, str) and item.strip())
-        if checked and len(checked) == len(value):
+        if len(checked) == len(value) >= least:
             return checked
-    raise refused(name, value, f", but it has to be a list of names, as in {example}.")
+    raise refused(name, value, ', but it has to be a list of names, as in ["secretext"].')
 
 
 def check_extension_names(names: object) -> tuple[str, ...] | None:

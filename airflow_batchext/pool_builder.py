@@ -55,9 +55,7 @@ class _Checked:
         settle(self, self.checks, templated=self.checks, keeps=False)
 
 
-def _names(name: str, value: object) -> Sequence[str]:
-    """A list of names that may be empty."""
-    return () if isinstance(value, (list, tuple)) and not value else check_names(name, value)
+_names = partial(check_names, least=0)
 
 
 def _whole_seconds(name: str, value: object) -> int:

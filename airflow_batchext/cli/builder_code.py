@@ -10,6 +10,7 @@ from typing import Any, Final
 from airflow_batchext import pool_builder
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.loose_json.documents import is_list
+from airflow_batchext.parameters import is_template
 from airflow_batchext.pool_spec._finding import object_at
 
 _WIDTH: Final = 100
@@ -183,11 +184,10 @@ def _others(properties: dict[str, Any]) -> dict[str, object]:
 
 def _takes(parameter: str, value: object) -> bool:
     """Whether the builder takes this value; what it refuses is written among the other members."""
-    given: dict[str, Any] = {parameter: value}
     try:
-        pool_builder.pool_document(image=pool_builder.UBUNTU_24_04, size="any", dedicated=0, **given)
+        pool_builder._DOCUMENT_CHECKS[parameter](parameter, value)
     except ParameterError:
-        return False
+        return is_template(value)
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_batchext.defaults import DEFAULT_REPAIR_TIMEOUT_SECONDS
@@ -56,7 +57,7 @@ class AzureBatchRepairNodesOperator(PoolOperator):
     checks: ClassVar[Mapping[str, Check]] = {
         **PoolOperator.checks,
         "policy": check_repair_policy,
-        "node_ids": optional(check_names),
+        "node_ids": optional(partial(check_names, least=0)),
     }
 
     def __init__(
