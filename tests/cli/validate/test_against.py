@@ -76,7 +76,8 @@ def test_size_image_and_quota_are_compared(azure, against):
     body["properties"]["scaleSettings"]["fixedScale"]["targetDedicatedNodes"] = 6
     status, out, _ = against(body)
     assert status == 1
-    assert "6 nodes need 12 cores, and the account's quota of dedicated cores is 10" in out
+    quota = "the account's quota of dedicated cores of standardDSv2Family is 10"
+    assert f"6 nodes need 12 cores, and {quota}" in out
     body["properties"]["vmSize"] = "Standard_D2s_v6"
     assert "Batch does not offer 'Standard_D2s_v6' in westeurope" in against(body)[1]
     machine = body["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
