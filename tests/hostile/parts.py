@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import BaseNotifier, TaskDeferred
 
 from airflow_batchext.cli.main import main
 from airflow_batchext.exceptions import BatchextError
@@ -50,6 +50,8 @@ INSTANCE = SimpleNamespace(
     get_first_reschedule_date=lambda context: None,
 )  # fmt: skip
 CHANGE = {"properties": {"metadata": [{"name": "a", "value": "c"}]}}
+#: What is done to a node within so short a time.
+QUICK = {"order": ["reboot", "reimage"]}
 FAST = {"poll_interval": 0.1, "timeout": DEADLINE}
 
 
@@ -118,14 +120,24 @@ def _inside(folder: str) -> Iterator[None]:
         os.chdir(before)
 
 
+class Noting(BaseNotifier):
+    """A notifier that keeps what it is to send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Any] = []
+
+    def notify(self, context: Any) -> None:
+        self.told.append(context)
+
+
 def _notify(conn_id: str) -> None:
-    task = SimpleNamespace(task_id="t", pool_id="p")
-    told: list[Any] = []
+    task, through = SimpleNamespace(task_id="t", pool_id="p"), Noting()
     with within(DEADLINE):
-        notifier = AzureBatchDiagnosisNotifier(azure_batchext_conn_id=conn_id, through=told.append)
+        notifier = AzureBatchDiagnosisNotifier(azure_batchext_conn_id=conn_id, through=through)
         notifier.notify({"task": task, "exception": BatchextError("it failed")})
-    for line in told[0]["batch_diagnosis"].splitlines():
-        _check_text(line)
+    (told,) = through.told
+    _check_text(told["batch_diagnosis"])
 
 
 def _check_text(text: str) -> None:
@@ -157,7 +169,10 @@ PARTS: dict[str, Part] = {
             AzureBatchUpdatePoolOperator: [{"pool_document": CHANGE}],
             AzureBatchResizePoolOperator: [{"target_dedicated_nodes": 3, "stop_resize_on_kill": True}],
             AzureBatchDeletePoolOperator: [{}],
-            AzureBatchRepairNodesOperator: [{}, {"node_ids": ["n"]}],
+            AzureBatchRepairNodesOperator: [
+                {"policy": QUICK},
+                {"policy": QUICK, "node_ids": ["n"]},
+            ],
         }.items()
         for index, parameters in enumerate(several)
         for deferrable in (False, True)

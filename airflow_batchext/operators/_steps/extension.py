@@ -9,6 +9,8 @@ from airflow_batchext.exceptions import ConflictError, NotFoundError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.loose_json.values import as_mapping, as_sequence, below, read_json
 from airflow_batchext.parameters import check_pool_id
+from airflow_batchext.secrets.names import may_hold_secret
+from airflow_batchext.secrets.redact import redact
 
 
 class ExtensionParameters(Protocol):
@@ -57,10 +59,12 @@ def _of_node(
 def extension_data(body: object) -> dict[str, Any]:
     """One extension of a node as plain JSON with settled names; what the service left out is None or empty.
 
+    What looks like a secret in it reads ``***``, as it becomes an XCom; the hook returns it whole.
+
     :param body: an item of ``Nodes_ListNodeExtensions``.
     """
     extension, view = as_mapping(below(body, "vmExtension")), as_mapping(below(body, "instanceView"))
-    return {
+    data = {
         "name": extension.get("name") or view.get("name"),
         "instance_name": view.get("name"),
         "publisher": extension.get("publisher"),
@@ -72,3 +76,9 @@ def extension_data(body: object) -> dict[str, Any]:
         # An object, also where the service sends the text of one; anything else as it came.
         "settings": read_json(extension.get("settings"), extension.get("settings")),
     }
+    return {name: _shown(value) for name, value in data.items()}
+
+
+def _shown(value: Any) -> Any:
+    """A member that may be shown; a text without any hint of a secret stays whole, however long it is."""
+    return value if isinstance(value, str) and not may_hold_secret(value) else redact(value)
