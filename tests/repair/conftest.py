@@ -73,10 +73,15 @@ def keep_books(account: Any, patch: Callable[..., None]) -> Books:
 
 @pytest.fixture
 def repair(azure: Any) -> Callable[..., Progress]:
-    """Run a repair until it ends, or for so many looks; each pause is half a minute of the emulator's."""
+    """Run a repair until it ends, or for so many looks, with pauses of the emulator's time in between."""
 
     def run(
-        *, owner: str = "me", looks: int = 150, policy: dict[str, Any] | None = None, **options: Any
+        *,
+        owner: str = "me",
+        looks: int = 150,
+        policy: dict[str, Any] | None = None,
+        pause: float = 30,
+        **options: Any,
     ) -> Progress:
         repair = Repair(azure.pool_id, RepairPolicy.from_json(policy or {}), owner=owner, **options)
         with AzureBatchNodeHook("official", retries=0) as hook:
@@ -84,7 +89,7 @@ def repair(azure: Any) -> Callable[..., Progress]:
                 progress = drive(hook, azure.pool_id, repair.look(hook.service_time))
                 if progress.stage is not Stage.WORKING:
                     break
-                azure.pass_time(0.1 if progress.soon else 30)
+                azure.pass_time(0.1 if progress.soon else pause)
         return progress
 
     return run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from airflow_batchext.batch.whole_pool import read_whole_pool
@@ -14,6 +16,13 @@ from airflow_batchext.repair.planner import Planner
 from airflow_batchext.repair.status import Stage
 from tests.repair.conftest import books as books
 from tests.repair.conftest import fails, journal, node_ids, targets
+
+
+@pytest.fixture
+def repair(repair):
+    """Long pauses, as much is waited for here."""
+    return partial(repair, pause=100)
+
 
 TWO_STEPS = {"order": ["reboot", "replace"], "step_timeout": 300}
 ILL = {"node": 1, "boots": "first"}
