@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +146,3 @@ def _kinds(members: Sequence[Mapping[str, set[str]]], path: str) -> set[str]:
 
 def _listed(words: set[str]) -> str:
     return ", ".join(sorted(words))
-
-
-#: What reads an answer to an open question from a walk; None where it was not seen.
-Reader = Callable[[Exchanges], Any]

@@ -6,7 +6,7 @@ goes through the user's account and through the emulator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -220,18 +220,15 @@ class Walk:
     def _restart(self, node: str) -> Steps:
         for what, option in (("reboot", "nodeRebootOption"), ("reimage", "nodeReimageOption")):
             yield Say(f"{what}, and waiting until the node is back")
-            if not (yield from self._order(node, what, {option: "requeue"}, f"{what}ing", "idle")):
+            if not (yield from self._order(node, what, option, "idle")):
                 return
         yield Say("deallocating the node, to see what is said of a node without a machine")
-        yield from self._order(
-            node, "deallocate", {"nodeDeallocateOption": "requeue"}, "deallocating", "deallocated"
-        )
+        yield from self._order(node, "deallocate", "nodeDeallocateOption", "deallocated")
 
-    def _order(
-        self, node: str, what: str, body: Mapping[str, Any], meanwhile: str, until: str
-    ) -> Generator[Wanted, Any, bool]:
-        """Have something done to the node, and wait for it; return whether it came to that state."""
-        asked = yield from self._ask(what, "data", "POST", *self._pool, "nodes", node, what, body=body)
+    def _order(self, node: str, what: str, option: str, until: str) -> Generator[Wanted, Any, bool]:
+        """Have something done to the node, and wait for it; return whether what follows can be done."""
+        where, body = (*self._pool, "nodes", node, what), {option: "requeue"}
+        asked = yield from self._ask(what, "data", "POST", *where, body=body)
         if not asked.is_good:
             self.skipped.append(f"the end of {what}: it was refused ({told(asked)})")
             return True
@@ -244,8 +241,8 @@ class Walk:
             if state in (until, *_BROKEN) and was_away:
                 break
             yield Wait()
-        meanwhile = {"reboot": "rebooting", "reimage": "reimaging"}.get(what, meanwhile)
-        after = "deallocated" if what == "deallocate" else "starting"
+        meanwhile = {"reboot": "rebooting", "reimage": "reimaging", "deallocate": "deallocating"}[what]
+        after = "deallocated" if until == "deallocated" else "starting"
         self._time(meanwhile, f"{what} {meanwhile}", f"{what} {after}")
         if state != until:
             self.skipped.append(f"what follows {what}: the node is {state or 'not to be seen'} after it")
@@ -355,7 +352,3 @@ def error_code(body: Any) -> str:
 def steps_of(walk: Sequence[tuple[Send, Answered]], step: str, plane: str) -> list[Answered]:
     """All answers in that situation on that plane."""
     return [answered for ask, answered in walk if (ask.step, ask.plane) == (step, plane)]
-
-
-#: What answers a walk.
-Answerer = Callable[[Wanted], Any]
