@@ -65,7 +65,8 @@ class Judge:
             end = max(end, deadline)
         limit = deadline if gate.since < deadline else gate.since + LATE_LOOK_SECONDS
         # Who sleeps over a deadline ends when the machine wakes.
-        limit = next((woke for slept, woke in self.world.sleeps if slept <= limit < woke), limit)
+        for slept, woke in self.world.sleeps:
+            limit = woke if slept <= limit < woke else limit
         if end > limit + READ_SECONDS + 0.01:
             raise WrongError(f"ended {end - limit:g} s after its deadline")
         if outcome == "open":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +9,7 @@ from typing import Any
 
 from airflow_batchext.batch.data_plane import Extension, Node, Phase, Pool, read_pool
 from airflow_batchext.batch.whole_pool import read_whole_pool
+from airflow_batchext.repair.journal import Journal, Record
 from airflow_batchext.repair.requests import ReadWholePool, Remove, Resize, Restart, WriteMetadata
 from airflow_batchext.rules.reads import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
 from benchmarks.simulation import EPOCH, wire_time
@@ -211,9 +211,9 @@ def _jump(world: World) -> None:
 
 def _somebody_repairs(world: World) -> None:
     """Another run has something under way on a node, and goes on with it for long."""
-    record = ["0123456789", 0, 0, int(EPOCH), 0, 0, 1, 0]
-    body = {"v": 1, "by": "another", "for": "another", "until": int(EPOCH) + 80_000}
-    world.let(journal=json.dumps({**body, "failures": ["x"], "records": [record]}))
+    record = Record("0123456789", "reboot", "x", int(EPOCH), int(EPOCH), 0, owner="another")
+    journal = Journal(by="another", by_name="another", until=int(EPOCH) + 80_000, records=[record])
+    world.let(journal=journal.write())
 
 
 def _throttle(world: World) -> None:
