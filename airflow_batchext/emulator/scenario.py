@@ -95,7 +95,7 @@ def _is_turn(turns: Turns, number: int) -> bool:
 class _OfNodes(_Model):
     pool: str = "*"
     """Pattern of pool names (``*`` and ``?``), case-insensitive."""
-    node: str | int = "*"
+    node: str | Annotated[int, Field(ge=0)] = "*"
     """The node's place in the order of allocation (0 is the first), or a pattern of node ids."""
     boots: Turns = "all"
     """``first``: only the first boot of a node, so that a reboot helps. ``later``: only after that."""

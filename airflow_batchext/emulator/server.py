@@ -67,6 +67,9 @@ class Info:
         return asdict(self)
 
 
+_PORT = "a port, 0 to 65535"
+
+
 class Emulator:
     """An Azure Batch account on this machine. Use it in a ``with`` block, or call ``start`` and ``stop``."""
 
@@ -82,8 +85,21 @@ class Emulator:
     ) -> None:
         """Prepare an emulator; port 0 takes a free one. The same ``seed`` gives the same nodes and faults.
 
-        With ``state`` it goes on where the one that wrote this file has ended; ValueError if it cannot.
+        With ``state`` it goes on where the one that wrote this file has ended; ValueError if it cannot, or if
+        an argument is none that can be used.
         """
+        for name, value, kinds, wanted in (
+            ("host", host, str, "the name or address to listen on"),
+            ("https_port", https_port, int, _PORT),
+            ("http_port", http_port, int, _PORT),
+            ("time_scale", time_scale, (int, float), "a number, zero or more"),
+            ("scenario", scenario, (Scenario, type(None)), "a Scenario; Scenario.model_validate makes one"),
+            ("seed", seed, int, "a whole number"),
+            ("state", state, (str, Path, type(None)), "the path of a file"),
+        ):
+            is_port = wanted != _PORT or (isinstance(value, int) and 0 <= value <= 65535)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not is_port:
+                raise ValueError(f"{name} is {str(value)[:60]!r}, but it has to be {wanted}")
         self._state = StateFile(state) if state is not None else None
         self._seed, self._time_scale = seed, time_scale
         identities = self._state.identities if self._state else None

@@ -217,3 +217,22 @@ def test_what_is_kept_in_a_file_is_not_reset(tmp_path: Path) -> None:
     emulator = Emulator(state=tmp_path / "state.json")
     with pytest.raises(RuntimeError, match="keeps its state in a file"):
         emulator.reset()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"host": 5},
+        {"host": None},
+        *({port: value} for port in ("http_port", "https_port") for value in (-1, 65536, "80", 8.5, True)),
+        *({"time_scale": value} for value in (-1, float("nan"), float("inf"), "fast", None, True)),
+        *({"scenario": value} for value in ({"extensions": []}, 5, "busy.yaml")),
+        *({"seed": value} for value in ("x", 1.5, None)),
+        *({"state": value} for value in (5, ["a"])),
+    ],
+    ids=str,
+)
+def test_an_argument_that_cannot_be_used_is_told_before_anything_starts(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=name.replace("_", "[_ ]")):
+        Emulator(**wrong)

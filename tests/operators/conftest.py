@@ -38,10 +38,10 @@ def run(azure: Any, task: Any, *, deferrable: bool, context: Any = None) -> Any:
     try:
         return task.execute(context or {})
     except TaskDeferred as deferred:
-        return _go_on(azure, task, deferred, context)
+        return go_on(azure, task, deferred, context)
 
 
-def _go_on(azure: Any, task: Any, deferred: TaskDeferred, context: Any) -> Any:
+def go_on(azure: Any, task: Any, deferred: TaskDeferred, context: Any) -> Any:
     while True:
         event = asyncio.run(_event(azure, deferred.trigger))
         # The worker that goes on is another process: it knows the parameters and the event, no more.

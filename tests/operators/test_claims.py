@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ from airflow_batchext.operators.pool import (
     AzureBatchUpdatePoolOperator,
 )
 from tests.conftest import document
+from tests.operators.conftest import go_on
 
 COUNT = int(os.environ.get("BATCHEXT_CLAIM_HISTORIES", "40"))
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
@@ -283,3 +285,28 @@ def test_the_page_has_every_operator_and_each_has_its_test():
     }
     found |= {AzureBatchDiagnosePoolOperator.__name__, "AzureBatchExtensionSensor"}
     assert sorted(told) == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "meanwhile", "said"),
+    [
+        ("resize", "resize back", "other targets meanwhile: 7 dedicated and 0 low-priority"),
+        ("update", "tag", r"has changed pool .* meanwhile: properties.metadata"),
+    ],
+)
+def test_it_is_no_success_in_the_triggerer_either(azure, kind, meanwhile, said):
+    azure.create(1)
+    azure.emulator.account.resize_pool(azure.pool_id, 2, 0)
+    azure.pass_time(1)
+    history = {"kind": kind, "nodes": 7, "asked": 3, "low": 0, "wait": True, "happenings": []}
+    world = World(azure, history)
+    azure.pass_time(300)
+    if kind == "update":  # under way while it waits
+        azure.emulator.account.resize_pool(azure.pool_id, 3, 0)
+    task = operator(world)
+    task.deferrable = True
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute({})
+    world.let(meanwhile)
+    with pytest.raises(BatchextError, match=said):
+        go_on(azure, task, deferred.value, None)
