@@ -219,7 +219,15 @@ def secret_runs(airflow: Airflow, service: Emulator) -> dict[str, str]:
     message = f"bad value 'leak-{SECRET}'"
     for path, said in (("*/pools/refused", message), ("*/pools/s-refused", "bad value")):
         service.faults.add(action="error", method="PUT", path=path, message=said, count=10, **_REFUSAL)
-    runs = {dag_id: airflow.trigger(dag_id) for dag_id in ("leaks", "secrets")}
+    # Whoever starts a run chooses among the worker's secrets.
+    reference = {"$secret": {"connection": "vault"}}
+    hidden, shown = secret_document(SECRET), secret_document(SECRET)
+    machine = hidden["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]
+    machine["extensions"][0]["protectedSettings"] = {"key": reference}
+    del shown["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]["extensions"]
+    shown["properties"]["displayName"] = reference
+    conf = {"create_of_conf": hidden, "create_of_conf_shown": shown}
+    runs = {"leaks": airflow.trigger("leaks", conf), "secrets": airflow.trigger("secrets")}
 
     def ended() -> bool:
         service.clock.advance(20)

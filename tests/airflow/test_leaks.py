@@ -39,6 +39,9 @@ GOOD = (
 BAD = {
     "crash": "RuntimeError",
     "create_refused": "400 InvalidPropertyValue: bad value '***'",
+    "create_signed": "400 InvalidPropertyValue: bad value '***'",
+    "create_of_conf": "so it was not looked up",
+    "create_of_conf_shown": "a secret is referred to where everybody who may read the pool sees it",
     "create_wrong_secret": "AADSTS7000215",
     "create_no_reference": "connection 'nowhere' is not there",
     "gate_wrong_secret": "AADSTS7000215",

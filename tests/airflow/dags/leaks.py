@@ -53,6 +53,27 @@ REFERENCES = {"key": from_connection("vault"), "other": from_environment("TEST_R
 LITERAL = {"key": f"leak-{SECRET}", "nested": [{"deep": f"deep-{SECRET}"}]}
 
 
+STORE = "https://acct.blob.core.windows.net/c"
+
+
+def signed() -> tuple:
+    """Secrets in every other place: in tuples, in URLs with a signature, in options of mounts."""
+    body = document({"key": (f"tuple-{SECRET}", [f"list-{SECRET}"])})
+    (extension,) = body["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]["extensions"]
+    extension["settings"] = {"fileUris": (f"{STORE}/g.sh?sv=1&sig=uris-{SECRET}",)}
+    file = {"httpUrl": f"{STORE}/f.sh?sv=1&sig=files-{SECRET}", "filePath": "f.sh"}
+    share = {"userName": "u", "source": "//a/b", "relativeMountPath": "m", "password": f"cifs-{SECRET}"}
+    share["mountOptions"] = f"-o vers=3.0,username=u,password=options-{SECRET}"
+    blobs = {"accountName": "a", "containerName": "c", "relativeMountPath": "n", "sasKey": f"sas-{SECRET}"}
+    blobs["blobfuseOptions"] = f"--account-key=fuse-{SECRET}"
+    body["properties"]["startTask"] = {"commandLine": "f.sh", "resourceFiles": (file,)}
+    body["properties"]["mountConfiguration"] = (
+        {"cifsMountConfiguration": share},
+        {"azureBlobFileSystemConfiguration": blobs},
+    )
+    return ({"name": "refused", **body}, {"name": "another", **document(LITERAL)})
+
+
 def create(name: str, conn_id: str, **options: object) -> AzureBatchCreatePoolOperator:
     options = {"pool_id": "leaks", "pool_document": document(LITERAL), **options}
     return AzureBatchCreatePoolOperator(task_id=name, azure_batchext_conn_id=conn_id, **options)
@@ -127,6 +148,9 @@ with DAG(
 
     # These fail, each in another place.
     create("create_refused", "by_secret", pool_id="refused", pool_document=document(LITERAL))
+    create("create_signed", "by_secret", pool_id="refused", pool_document=signed())
+    for name in ("create_of_conf", "create_of_conf_shown"):
+        create(name, "by_secret", pool_document=f"{{{{ dag_run.conf['{name}'] | tojson }}}}")
     create("create_wrong_secret", "wrong_secret", pool_id="unborn")
     create("create_no_reference", "by_secret", pool_document=document({"key": from_connection("nowhere")}))
     gate("gate_wrong_secret", "wrong_secret", start_from_trigger=True)
