@@ -217,7 +217,10 @@ def secret_runs(airflow: Airflow, service: Emulator) -> dict[str, str]:
     service.scenario = Scenario()
     # A refusal that echoes what was sent.
     message = f"bad value 'leak-{SECRET}'"
-    for path, said in (("*/pools/refused", message), ("*/pools/s-refused", "bad value")):
+    parts = ("tuple", "list", "uris", "files", "cifs", "options", "sas", "fuse")
+    echoed = f"bad values: {', '.join(f'{part}-{SECRET}' for part in parts)}"
+    refused = {"refused": message, "s-refused": "bad value", "signed": echoed}
+    for path, said in ((f"*/pools/{name}", said) for name, said in refused.items()):
         service.faults.add(action="error", method="PUT", path=path, message=said, count=10, **_REFUSAL)
     # Whoever starts a run chooses among the worker's secrets.
     reference = {"$secret": {"connection": "vault"}}

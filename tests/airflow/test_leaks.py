@@ -39,7 +39,7 @@ GOOD = (
 BAD = {
     "crash": "RuntimeError",
     "create_refused": "400 InvalidPropertyValue: bad value '***'",
-    "create_signed": "400 InvalidPropertyValue: bad value '***'",
+    "create_signed": f"400 InvalidPropertyValue: bad values: {', '.join(['***'] * 8)}",
     "create_of_conf": "so it was not looked up",
     "create_of_conf_shown": "a secret is referred to where everybody who may read the pool sees it",
     "create_wrong_secret": "AADSTS7000215",

@@ -71,7 +71,7 @@ def signed() -> tuple:
         {"cifsMountConfiguration": share},
         {"azureBlobFileSystemConfiguration": blobs},
     )
-    return ({"name": "refused", **body}, {"name": "another", **document(LITERAL)})
+    return ({"name": "signed", **body}, {"name": "another", **document(LITERAL)})
 
 
 def create(name: str, conn_id: str, **options: object) -> AzureBatchCreatePoolOperator:
@@ -148,7 +148,7 @@ with DAG(
 
     # These fail, each in another place.
     create("create_refused", "by_secret", pool_id="refused", pool_document=document(LITERAL))
-    create("create_signed", "by_secret", pool_id="refused", pool_document=signed())
+    create("create_signed", "by_secret", pool_id="signed", pool_document=signed())
     for name in ("create_of_conf", "create_of_conf_shown"):
         create(name, "by_secret", pool_document=f"{{{{ dag_run.conf['{name}'] | tojson }}}}")
     create("create_wrong_secret", "wrong_secret", pool_id="unborn")
