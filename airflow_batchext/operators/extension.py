@@ -25,7 +25,8 @@ class AzureBatchGetExtensionOperator(BaseOperator):
          "statuses": [{"code": "ProvisioningState/succeeded", "level": 0, "message": …, …}],
          "sub_statuses": [], "settings": {…}}
 
-    ``settings`` are parsed, whether the service sends them as a text or as an object. Without
+    ``settings`` are parsed, whether the service sends them as a text or as an object. What looks like a secret
+    reads ``***``: whoever needs it reads the extension with the hook. Without
     ``extension_name``, Batch's own ``batchNodeExtension`` is in the list too. Nodes that leave, or have
     nothing to say yet, while all are read are passed over with a word in the log.
 
