@@ -25,10 +25,10 @@ class AzureBatchGetExtensionOperator(BaseOperator):
          "statuses": [{"code": "ProvisioningState/succeeded", "level": 0, "message": …, …}],
          "sub_statuses": [], "settings": {…}}
 
-    ``settings`` are parsed, whether the service sends them as a text or as an object. What looks like a secret
-    reads ``***``: whoever needs it reads the extension with the hook. Without
-    ``extension_name``, Batch's own ``batchNodeExtension`` is in the list too. Nodes that leave, or have
-    nothing to say yet, while all are read are passed over with a word in the log.
+    ``settings`` are parsed, whether the service sends them as a text or as an object. What looks like a
+    secret reads ``***``: whoever needs it reads the extension with the hook. Without ``extension_name``,
+    Batch's own ``batchNodeExtension`` is in the list too. Nodes that leave, or have nothing to say yet, while
+    all are read are passed over with a word in the log.
 
     :param pool_id: the pool (templated).
     :param compute_node_id: one node; by default all that the pool has (templated).

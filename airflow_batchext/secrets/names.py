@@ -32,6 +32,7 @@ _ENDINGS: Final = (
     *("password", "passwd", "passphrase", "secret", "token", "signature", "authorization", "cookie"),
     *("accountkey", "accesskey", "apikey", "sharedkey", "secretkey", "workspacekey", "privatekey"),
     *("primarykey", "secondarykey", "masterkey", "storagekey", "encryptionkey", "signingkey"),
+    *("subscriptionkey", "functionkey", "functionskey", "assertion", "tokens", "passwords"),
     *("sastoken", "sasurl", "sasuri", "saskey", "connectionstring", "connstr"),
 )
 # Too short for an ending: "texas" is no signature.
@@ -40,7 +41,7 @@ _LONGEST_NAME: Final = 100
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _HINT: Final = re.compile(
     "secret|passw|passphrase|pwd|token|signature|sig|sas|authorization|cookie|key|conn"
-    "|prot|setting|://|eyJ|bearer|basic|negotiate|code=|Q~|gh[pousr]_|github_|==|-u ",
+    "|prot|setting|://|eyJ|bearer|basic|negotiate|code=|Q~|gh[pousr]_|github_|glpat-|xox|assertion|==|-u ",
     re.IGNORECASE,
 )
 

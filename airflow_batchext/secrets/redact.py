@@ -38,13 +38,13 @@ _SHAPES: Final = re.compile(
     | (?<![A-Za-z0-9_-])(?P<jwt>eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?)
     | (?P<pem>-----BEGIN\ [A-Z ]*PRIVATE\ KEY(?:\ BLOCK)?-----(?s:.*?)(?:-----END\ [A-Z ]*PRIVATE\ KEY|\Z))
     | (?<![A-Za-z0-9+/])(?P<storage>[A-Za-z0-9+/]{86}==)(?![=A-Za-z0-9+/])     # the key of an account
-    | \b(?P<github>gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{20,})
+    | \b(?P<github>gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[abeoprs]-[\w-]{10,})
     | (?<![\w~.-])(?P<entra>[\w~.-]{3}\dQ~[\w~.-]{31,34})(?![\w~.-])           # of an app in Entra ID
     | (?<!\S)(?:-u|--user)[ =]{1,4}["']?[^\s:"']{1,200}:(?P<curl>[^\s"']+)
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-_IS: Final = r"\s{0,4}(?:={1,3}|:|%(?:25){0,3}3[AD])\s{0,4}"
+_IS: Final = r"\s{0,4}(?:={1,3}>?|->|:|%(?:25){0,3}3[AD]|&\#(?:61|x3d);)\s{0,4}"
 _QUOTE: Final = r"(?:\\{0,8}[\"'])?"
 # A name and what leads from it to its value: "name": …, name=…, \"name\": …, name%3D…, <name>…
 _NAMED: Final = re.compile(
@@ -54,12 +54,12 @@ _NAMED: Final = re.compile(
 _OPTION: Final = re.compile(r"(?<![\w-])(?P<name>--?[A-Za-z][\w-]*)(?P<is>\s{1,4})(?![\s-])", re.ASCII)
 # {"name": "DB_PASSWORD", "value": "…"}
 _PAIR: Final = re.compile(
-    rf"\b(?:name|key){_QUOTE}{_IS}{_QUOTE}(?P<name>[\w.$-]{{1,100}}){_QUOTE}\s{{0,4}}[,;]\s{{0,16}}"
+    rf"\b(?:name|key){_QUOTE}{_IS}{_QUOTE}(?P<name>[\w.$-]{{1,100}}){_QUOTE}(?:\s{{0,4}}[,;]\s{{0,16}}|\s{{1,16}})"
     rf"{_QUOTE}value{_QUOTE}(?P<is>{_IS})",
     re.IGNORECASE | re.ASCII,
 )
 _ESCAPED: Final = re.compile(r"^(?:25){0,3}[0-9A-F]{2}", re.IGNORECASE)
-_OPENING: Final = re.compile(r"\\{0,8}[\"']")
+_OPENING: Final = re.compile(r"\\{0,8}(?:\"\"\"|'''|[\"'])")
 _QUOTED: Final = {quote: re.compile(rf"(?:[^{quote}\\\r\n]|\\.)*") for quote in "\"'"}
 _BARE: Final = re.compile(r"(?:[^\s\"'<>,;&\\]|\\(?![\"'\\nrtu]))+")
 _END_ESCAPED: Final = r"%(?:25){0,3}(?:26|3B|2C|22|27|20)"

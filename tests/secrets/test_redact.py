@@ -148,6 +148,11 @@ LONG = {
     "backslashes": "\\",
     "colons": "a:",
     "equals": "a=",
+    "arrows": "password->",
+    "entities": "password&#61;",
+    "triples": 'password="""',
+    "xox": "xoxb-",
+    "keys and blanks": 'key="password" ',
     "dots": ".",
     "code": "?code=",
 }
