@@ -77,7 +77,6 @@ def longest_hold() -> Iterator[Callable[[], float]]:
     """
     longest, real = [0.0], asyncio.events.Handle._run
     # What the collector has to look through of this process is not what an answer costs.
-    gc.collect()
     gc.freeze()
 
     def run(handle: Any) -> None:
