@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.sdk import conf
@@ -21,6 +22,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_batchext.connection import SignInKind
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._node_requests import first_pool
+from airflow_batchext.transport import within
 
 if TYPE_CHECKING:
     from typing import Self
@@ -115,7 +117,12 @@ def _all(trials: dict[str, Callable[[], None]], patience: float) -> dict[str, st
         except Exception as error:  # its text may hold anything, and is shown
             found[plane] = f"failed ({type(error).__name__}); try it in a task, whose log says more."
 
-    threads = [threading.Thread(target=run, args=item, daemon=True) for item in trials.items()]
+    with within(patience + 1.0):  # by then the threads end, too
+        contexts = [copy_context() for _ in trials]
+    threads = [
+        threading.Thread(target=context.run, args=(run, *item), daemon=True)
+        for context, item in zip(contexts, trials.items(), strict=True)
+    ]
     for thread in threads:
         thread.start()
     end = time.monotonic() + patience
