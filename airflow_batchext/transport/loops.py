@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
     ) -> None:
         super().__init__(session=session, **options)
         self._rules, self._proxy = Rules(origins), proxy or {}
+        self._trusted: ssl.SSLContext | None = None
 
     async def sleep(self, duration: float) -> None:
         """Wait between two tries."""
@@ -63,6 +65,10 @@ class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
             raise ServiceResponseTimeoutError("the answer did not come in time", error=error) from error
 
     async def _send(self, request: Any, proxies: Any, options: dict[str, Any]) -> Any:
+        verify = self.connection_config.verify
+        if isinstance(verify, str) and self._trusted is None:
+            # azure-core would read the file of the CA in the event loop, for each request.
+            self._trusted = await asyncio.to_thread(ssl.create_default_context, cafile=verify)
         response = await super().send(request, stream=True, proxies=proxies, **options)
         found: Any = response.internal_response
         parts, size = [], 0
@@ -83,3 +89,6 @@ class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
         if hasattr(response, "_set_read_checks"):
             await response._set_read_checks()
         return response
+
+    def _build_ssl_config(self, cert: Any, verify: Any) -> Any:
+        return self._trusted or super()._build_ssl_config(cert, verify)

@@ -11,12 +11,12 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks._drivers.gate import adrive, agive_back
+from airflow_batchext.hooks._drivers.gate import GIVE_BACK_SECONDS, adrive, agive_back
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.status import Stage, ended, lease_for
-from airflow_batchext.transport import look_within
+from airflow_batchext.transport import look_within, within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 
@@ -75,7 +75,8 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
             if progress.stage is not Stage.WORKING:
                 return ended(self.pool_id, progress)
             if left <= 0:
-                given_back = await agive_back(hook, repair, interval=0, looks=2)
+                with within(GIVE_BACK_SECONDS):
+                    given_back = await agive_back(hook, repair, interval=0, looks=2)
                 return ended(self.pool_id, progress, given_back=given_back)
             pause = repair.pause(self.poll_interval, progress)
 

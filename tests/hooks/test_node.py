@@ -9,7 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from airflow_batchext.exceptions import AccessRefusedError, NotFoundError, UnavailableError
+from airflow_batchext.exceptions import (
+    AccessRefusedError,
+    BatchextError,
+    NotFoundError,
+    UnavailableError,
+)
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from tests.conftest import official_connection, own_connection
 
@@ -166,3 +171,11 @@ async def test_before_airflow_3_3_2_secrets_are_masked_on_the_loop_that_owns_air
     monkeypatch.delattr(airflow.sdk.log, "amask_secret", raising=False)
     await asyncio.gather(*(_base.amask(["one", "two"]) for _ in range(3)))
     assert loops == [asyncio.get_running_loop()] * 6
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, ""), (409, "<html>"), (500, "{"), (403, "nothing")])
+def test_a_refusal_that_is_no_json_leaves_no_traceback_in_the_log(azure, read, caplog, status, body):
+    azure.emulator.faults.add(action="garble", status=status, body=body, path="/pools/*", count=4)
+    with pytest.raises(BatchextError), caplog.at_level("DEBUG"):
+        read("official", "get_pool", azure.pool_id)
+    assert [record for record in caplog.records if record.exc_info] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Generator
 from email.utils import parsedate_to_datetime
@@ -48,8 +47,6 @@ class Account:
 
     def go(self, steps: Generator[Wanted, Any, Any]) -> None:
         """Answer all steps."""
-        # The SDK tells of every answer that its own models cannot read.
-        logging.getLogger("azure").setLevel(logging.ERROR)
         flows.drive(steps, self._answer)
 
     def close(self) -> None:

@@ -54,6 +54,8 @@ Result = TypeVar("Result")
 
 #: Reads at the same time, per gate.
 CONCURRENT_READS = 8
+#: So long one look may take that puts targets back: it comes when the time is over.
+GIVE_BACK_SECONDS = 5.0
 _THROTTLED = (429, 503)
 
 # Only what the rules use is asked for: a node's body is large, a pool's holds more than we want to see.
@@ -108,11 +110,13 @@ def _looking(pool_id: str) -> Iterator[Callable[[Verdict], Verdict]]:
 def give_back(hook: AzureBatchNodeHook, repair: Repair) -> str:
     """Put a pool's targets back as a repair is ended in the middle; return what has to be told.
 
-    A removal that is under way is not waited for.
+    A removal that is under way is not waited for, nor an answer for more than some seconds.
     """
-    given_back = drive(hook, repair.pool_id, repair.give_back(hook.cautious_time))
-    if given_back.soon:
-        given_back = drive(hook, repair.pool_id, repair.give_back(hook.cautious_time))
+    for _ in range(2):
+        with within(GIVE_BACK_SECONDS):
+            given_back = drive(hook, repair.pool_id, repair.give_back(hook.cautious_time))
+        if not given_back.soon:
+            break
     return given_back.text
 
 
@@ -123,7 +127,8 @@ async def agive_back(hook: AzureBatchNodeHook, repair: Repair, *, interval: floa
     """
     text = ""
     for _ in range(looks):
-        given_back = await adrive(hook, repair.pool_id, repair.give_back(hook.cautious_time))
+        with within(GIVE_BACK_SECONDS):
+            given_back = await adrive(hook, repair.pool_id, repair.give_back(hook.cautious_time))
         text = given_back.text
         if given_back.stage.value != "working":
             break
