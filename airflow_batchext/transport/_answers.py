@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 #: Of a page of a thousand nodes with all their members, several times as much.
 MOST_BYTES = 8 * 1024 * 1024
 #: Objects, lists and members in one answer: of such a page, several times as many.
-MOST_VALUES = 250_000
+MOST_VALUES = 150_000
 MOST_DEPTH = 64
 _MOST_MEMBERS, _MOST_PER_OBJECT = 20_000, 200
 # No member of these APIs is so long, or so large, a number.
