@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from azure.core.credentials import AccessToken
+
 from airflow_batchext.exceptions import BatchextError, ParameterError
 from tests.hostile.service import Answer, Hostile, Trap, seconds
 
@@ -19,6 +21,20 @@ DEADLINE = 1.0
 #: What a drip would take is minutes; a loaded machine may take some of the ten seconds between.
 PATIENCE = DEADLINE + 10
 SHARE = 12
+
+
+class Token:
+    """A credential that has a token at once."""
+
+    def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        return AccessToken("token-SENTINEL", 4_000_000_000)
+
+
+class AsyncToken:
+    """The same for event loops."""
+
+    async def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        return AccessToken("token-SENTINEL", 4_000_000_000)
 
 
 def peak() -> float:

@@ -11,14 +11,13 @@ import json
 from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken
 
 from airflow_batchext.credentials import forget_tokens
 from airflow_batchext.hooks import _node_requests as changes
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.transport import within
-from tests.hostile.meeting import DEADLINE, check, peak, select, share
+from tests.hostile.meeting import DEADLINE, AsyncToken, Token, check, peak, select, share
 from tests.hostile.service import Answer, Trap
 
 BODY = {"properties": {"vmSize": "x"}}
@@ -46,18 +45,6 @@ CALLS = [
     *((AzureBatchPoolHook, name, arguments) for name, arguments in MANAGEMENT.items()),
     *((AzureBatchNodeHook, name, arguments) for name, arguments in DATA.items()),
 ]
-
-
-class Token:
-    """A credential that has a token at once; sync or async."""
-
-    def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        return AccessToken("token-SENTINEL", 4_000_000_000)
-
-
-class AsyncToken:
-    async def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        return AccessToken("token-SENTINEL", 4_000_000_000)
 
 
 def meet(

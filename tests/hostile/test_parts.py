@@ -11,27 +11,16 @@ import time
 from contextlib import suppress
 
 import pytest
-from azure.core.credentials import AccessToken
 
 from airflow_batchext.credentials import forget_tokens
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._base import BatchHook
 from airflow_batchext.transport import _answers
-from tests.hostile.meeting import assert_plain, check, longest_hold, peak, select, slowness
+from tests.hostile.meeting import AsyncToken, Token, assert_plain, check, longest_hold, peak, select, slowness
 from tests.hostile.parts import PARTS
 from tests.hostile.service import Answer, Hostile, Trap, heavy_answers, loud_answers
 
 LONGEST_HOLD_SECONDS = 0.1
-
-
-class Token:
-    def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        return AccessToken("token-SENTINEL", 4_000_000_000)
-
-
-class AsyncToken:
-    async def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        return AccessToken("token-SENTINEL", 4_000_000_000)
 
 
 @pytest.fixture
@@ -54,7 +43,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> None:
 def meet(hostile: Hostile, trap: Trap, conn_id: str, capsys, listed):
     """Have a part meet answers, and look at all that came of it."""
 
-    def run(part: str, answers: list[Answer], *, longest: float = LONGEST_HOLD_SECONDS) -> None:
+    def run(part: str, answers: list[Answer]) -> None:
         hostile.answer = loud_answers(part, 0)[-1]
         with suppress(BatchextError):
             PARTS[part](conn_id)  # what is imported at the first use is not what an answer costs
@@ -63,7 +52,7 @@ def meet(hostile: Hostile, trap: Trap, conn_id: str, capsys, listed):
         with longest_hold() as held:
             for answer in answers:
                 check(hostile, trap, answer, lambda: PARTS[part](conn_id))
-                assert held() < longest * slowness(), (
+                assert held() < LONGEST_HOLD_SECONDS * slowness(), (
                     f"the event loop was held for {held():.3f} s: {answer.name}"
                 )
                 out, err = capsys.readouterr()

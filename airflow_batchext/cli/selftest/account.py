@@ -26,7 +26,7 @@ from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.policy import RepairPolicy
 from airflow_batchext.rules.gate import Rules
 from airflow_batchext.rules.watch import Watch
-from airflow_batchext.transport import flows
+from airflow_batchext.transport import AnswerError, flows
 
 
 class Account:
@@ -86,10 +86,12 @@ class Account:
         return Answered(answer.status, answer.headers, answer.body, at)
 
     def _token_life(self) -> float | None:
+        from azure.core.exceptions import AzureError
+
         connection = self.management.connection
         try:
             token = self.management._credential(connection).get_token_info(connection.cloud.arm_scope)
-        except Exception:  # how it failed is in the answers of both planes
+        except (AzureError, AnswerError, BatchextError):  # how it failed is in the answers of both planes
             return None
         life: float = token.expires_on - time.time()
         return life

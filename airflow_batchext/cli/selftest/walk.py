@@ -129,14 +129,20 @@ class Walk:
         if not self.may_exist:
             return
         yield Say(f"deleting pool {self.pool_id}")
-        asked = yield from self._ask("deleting the pool", "management", "DELETE", *self._pool)
-        seen = asked
-        while seen.status != 404 and seen.at - asked.at < LONGEST["go"]:
+        asked = seen = yield from self._delete()
+        since = asked.at
+        while seen.status != 404 and seen.at - since < LONGEST["go"]:
             yield Wait()
-            seen = yield from self._ask("the pool while it is deleted", "data", "GET", *self._pool)
+            if asked.is_good or error_code(asked.body) == "PoolBeingDeleted":
+                seen = yield from self._ask("the pool while it is deleted", "data", "GET", *self._pool)
+            else:  # throttled, lost, or refused for a while: nothing goes by itself
+                asked = seen = yield from self._delete()
         self.may_exist = seen.status != 404
         if not self.may_exist:
             self.timings["deletion"] = seen.at - asked.at
+
+    def _delete(self) -> Generator[Wanted, Any, Answered]:
+        return (yield from self._ask("deleting the pool", "management", "DELETE", *self._pool))
 
     # --- the parts -----------------------------------------------------------------------------------------
 

@@ -136,6 +136,21 @@ def test_a_pool_that_cannot_be_created_ends_the_walk_and_leaves_nothing():
     assert "PoolQuotaReached" in walk.skipped[0]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "throttle", "count": 2},
+        {"action": "error", "status": 503, "count": 3},
+        {"action": "drop", "count": 1},
+        {"action": "drop", "performed": True, "count": 1},
+        {"action": "error", "status": 409, "code": "ScopeLocked", "count": 2},
+    ],
+)
+def test_a_deletion_that_did_not_get_through_is_asked_for_again(fault):
+    walk = walk_emulator(BODY, scenario(faults=[{"method": "DELETE", **fault}]), step=50.0)
+    assert not walk.may_exist
+
+
 def test_a_node_that_never_comes_and_one_that_breaks_are_told():
     none = walk_emulator(
         BODY, scenario(pools=[{"pool": "*", "resize_error": "AccountCoreQuotaReached"}]), step=50.0
