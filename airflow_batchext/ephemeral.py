@@ -10,20 +10,27 @@ the gate and then the tasks of the ``with`` block.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
+from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import TaskGroup
 
-from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureBatchDeletePoolOperator
-from airflow_batchext.parameters import check_flag, check_mapping, check_text, optional, refused
+from airflow_batchext.origin.deployment import deployment
+from airflow_batchext.parameters import check_flag, check_mapping, check_text, optional, refused, wrong
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 _DIGITS = 16
 _LONGEST_PREFIX = 40
+#: What the helper itself gives its tasks.
+_OURS = ("task_id", "pool_id", "pool_document")
+#: In templates, what is another one in each expansion of a mapped task group.
+_OF_AN_EXPANSION = frozenset({"ti", "task_instance", "task_instance_key_str", "task"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def run_pool_id(prefix: str, *, mapped: bool = False) -> str:
     """A template for a pool id that is another one in each run, and the same in every task and try of a run.
 
     Run ids have characters that pool ids must not have, and may be longer; so it is the prefix and 16 hex
-    digits that stand for DAG and run.
+    digits that stand for the deployment, the DAG, the prefix and the run.
 
     :param prefix: how it begins: up to 40 letters, digits, hyphens and underscores.
     :param mapped: for use in a mapped task group: each of its expansions has a pool of its own.
@@ -55,9 +62,20 @@ def run_pool_id(prefix: str, *, mapped: bool = False) -> str:
     if not isinstance(prefix, str) or not re.fullmatch(rf"[A-Za-z0-9_-]{{1,{_LONGEST_PREFIX}}}", prefix):
         wanted = f", but it has 1 to {_LONGEST_PREFIX} characters: letters, digits, '-' and '_'."
         raise refused("The prefix of a pool id", prefix, wanted)
-    number = " ~ '/' ~ ti.map_index" if check_flag("mapped", mapped) else ""
-    run = f"macros.uuid.uuid5(macros.uuid.NAMESPACE_OID, dag.dag_id ~ '/' ~ run_id{number})"
-    return f"{prefix}-{{{{ {run}.hex[:{_DIGITS}] }}}}"
+    return _run_pool_id(prefix, prefix, is_mapped=check_flag("mapped", mapped))
+
+
+def _run_pool_id(prefix: str, place: str, *, is_mapped: bool) -> str:
+    """The template.
+
+    :param place: what tells the pool from others of the same DAG.
+    """
+    # Digits alone: nothing in it can end the text, and whoever reads the DAG learns nothing.
+    where = sha256(f"{deployment()}/{place}".encode()).hexdigest()
+    number = "ti.map_index" if is_mapped else "''"
+    # The run's id comes last: it alone may have a slash.
+    run = f"'{where}/' ~ dag.dag_id ~ '/' ~ {number} ~ '/' ~ run_id"
+    return f"{prefix}-{{{{ macros.uuid.uuid5(macros.uuid.NAMESPACE_OID, {run}).hex[:{_DIGITS}] }}}}"
 
 
 @contextmanager
@@ -66,8 +84,8 @@ def ephemeral_pool(
     *,
     group_id: str = "pool",
     pool_id: Any = None,
-    mapped: bool = False,
-    azure_batchext_conn_id: str = DEFAULT_CONN_ID,
+    mapped: bool | None = None,
+    azure_batchext_conn_id: str | None = None,
     create: Mapping[str, Any] | None = None,
     gate: Mapping[str, Any] | None = None,
     delete: Mapping[str, Any] | None = None,
@@ -79,31 +97,53 @@ def ephemeral_pool(
     retries and a callback in ``delete``: nodes that are forgotten cost money. Clearing a task
     of the block makes the pool anew: Airflow clears creation, gate and deletion with it.
 
-    Creation is tried at least twice: Airflow runs no teardown for a setup that failed, so a worker that is
-    lost right after it has created the pool must not be the end of it.
+    Creation is tried at least twice, unless ``retries`` says otherwise, here or in ``default_args``: Airflow
+    runs no teardown for a setup that failed, so a worker that is lost right after it has created the pool
+    must not be the end of it. Nor does Airflow run the teardown of a run that took longer than its
+    ``dagrun_timeout``; a DAG that has one is warned of.
+
+    The ``default_args`` of the DAG and of the task groups around reach all three tasks.
 
     :param pool_document: as for ``AzureBatchCreatePoolOperator``.
     :param group_id: the task group; its tasks are ``create``, ``gate``, ``delete`` and the group ``work``.
-    :param pool_id: the pool's id; by default ``run_pool_id(group_id)``, another one in each run. A pool that
-        exists under a name of your own is adopted, and deleted in the end like any other.
-    :param mapped: give each expansion of the mapped task group around it a pool of its own.
-    :param azure_batchext_conn_id: Airflow connection to the Batch account, for all three.
+    :param pool_id: the pool's id; by default another one in each run, each task group around, and each
+        expansion of a mapped one. A pool that exists under a name of your own is adopted, and deleted in the
+        end like any other.
+    :param mapped: whether each expansion of the mapped task group around it has a pool of its own. That is so
+        by itself, and False is refused there; elsewhere it says nothing.
+    :param azure_batchext_conn_id: Airflow connection to the Batch account, for all three; by default that of
+        ``default_args``, else ``azure_batchext_default``.
     :param create: more parameters of the ``AzureBatchCreatePoolOperator``.
     :param gate: more parameters of the ``AzureBatchExtensionSensor``.
     :param delete: more parameters of the ``AzureBatchDeletePoolOperator``.
+    :raises ParameterError: if a parameter cannot be used, or all expansions would have one pool.
     """
     check_text("group_id", group_id)
+    optional(check_flag)("mapped", mapped)
+    optional(check_text)("azure_batchext_conn_id", azure_batchext_conn_id)
     for name, more in (("create", create), ("gate", gate), ("delete", delete)):
         optional(check_mapping)(name, more)
-    if pool_id is None:
-        pool_id = run_pool_id(group_id, mapped=mapped)
-    common: dict[str, Any] = {"pool_id": pool_id, "azure_batchext_conn_id": azure_batchext_conn_id}
-    with TaskGroup(group_id):
+        if ours := [key for key in _OURS if key in (more or {})]:
+            raise wrong(
+                f"{name} has {', '.join(ours)}, but that is the same for all tasks of ephemeral_pool."
+            )
+    with TaskGroup(group_id) as group:
+        is_mapped = _is_mapped(group, mapped, pool_id)
+        if pool_id is None:
+            # As groups may be called what pools may not, and longer.
+            prefix = re.sub(r"[^A-Za-z0-9_-]", "-", group_id)[:_LONGEST_PREFIX]
+            pool_id = _run_pool_id(prefix, group.child_id("create"), is_mapped=is_mapped)
+        _warn_of_timeout(group)
+        common: dict[str, Any] = {"pool_id": pool_id}
+        if azure_batchext_conn_id is not None:
+            common["azure_batchext_conn_id"] = azure_batchext_conn_id
         setup = AzureBatchCreatePoolOperator(
-            task_id="create", pool_document=pool_document, **common, **{"retries": 2, **(create or {})}
+            task_id="create",
+            pool_document=pool_document,
+            **{**common, **_retries(group, create or {}), **(create or {})},
         )
-        wait = AzureBatchExtensionSensor(task_id="gate", **common, **(gate or {}))
-        teardown = AzureBatchDeletePoolOperator(task_id="delete", **common, **(delete or {}))
+        wait = AzureBatchExtensionSensor(task_id="gate", **{**common, **(gate or {})})
+        teardown = AzureBatchDeletePoolOperator(task_id="delete", **{**common, **(delete or {})})
         with TaskGroup("work") as work:
             yield EphemeralPool(pool_id, setup, wait, teardown)
         # Not on_failure_fail_dagrun: for Airflow 3.3.2 the state of the run is then that of the teardown
@@ -115,3 +155,56 @@ def ephemeral_pool(
             wait >> work >> teardown
         else:
             wait >> teardown
+
+
+def _is_mapped(group: TaskGroup, mapped: bool | None, pool_id: Any) -> bool:
+    """Whether the group stands in a mapped one.
+
+    :raises ParameterError: if what was asked for does not go with that.
+    """
+    around = next(group.iter_mapped_task_groups(), None)
+    if around is None:
+        return False
+    if mapped is False:
+        raise wrong(
+            f"mapped=False, but ephemeral_pool {group.group_id!r} stands in the mapped task group "
+            f"{around.group_id!r}: all its expansions would have one pool, and the first to end would delete "
+            "it under the others. Leave mapped out, or give mapped=True."
+        )
+    if isinstance(pool_id, str) and not _differs(pool_id):
+        raise wrong(
+            f"pool_id is the same in each expansion of the mapped task group {around.group_id!r}, and the "
+            "first to end would delete the pool under the others. Leave pool_id out, give "
+            "run_pool_id(…, mapped=True), or put {{ ti.map_index }} into it."
+        )
+    return True
+
+
+def _differs(pool_id: str) -> bool:
+    """Whether a pool id may be another one in each expansion."""
+    from jinja2 import Environment, TemplateSyntaxError, meta
+
+    try:
+        # Only read, never rendered.
+        named = meta.find_undeclared_variables(Environment(autoescape=True).parse(pool_id))
+    except TemplateSyntaxError:
+        return True  # Airflow says what is wrong with it
+    return not named.isdisjoint(_OF_AN_EXPANSION)
+
+
+def _retries(group: TaskGroup, create: Mapping[str, Any]) -> dict[str, Any]:
+    """How often creation is tried again, where nobody has said it."""
+    if "retries" in {**group.dag.default_args, **group.default_args, **(create.get("default_args") or {})}:
+        return {}
+    return {"retries": max(2, conf.getint("core", "default_task_retries", fallback=0))}
+
+
+def _warn_of_timeout(group: TaskGroup) -> None:
+    if group.dag.dagrun_timeout is not None:
+        warnings.warn(
+            f"ephemeral_pool {group.group_id!r}: the DAG has a dagrun_timeout, and of a run that takes "
+            "longer Airflow skips the teardown: its pool stays, and costs. Give the tasks an "
+            "execution_timeout instead.",
+            UserWarning,
+            stacklevel=4,
+        )

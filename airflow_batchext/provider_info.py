@@ -147,6 +147,15 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "60",
                         "default": "30",
                     },
+                    "deployment": {
+                        "description": "What tells this Airflow from others that use the same Batch account: "
+                        "a name, the same on all of its machines, that never changes. Where it is empty, the "
+                        "address in [api] base_url is taken, else what stands for [core] fernet_key.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "production",
+                        "default": "",
+                    },
                     "test_hosts": {
                         "description": "Hosts (or host:port) outside of Azure, separated by commas, that the "
                         "Test button of a connection may use: of a cloud of your own, or a proxy.",

@@ -1,0 +1,1 @@
+"""Who made a pool: the name of the Airflow that did."""
