@@ -205,11 +205,12 @@ class PoolScenario(_Model):
 
 
 class TaskFailure(_Model):
-    """Why a start task fails before its command runs, as the service words it; ``values`` are its details."""
+    """Why a task fails beside its command, as the service words it; ``values`` are its details."""
 
     code: str
     message: str = ""
     values: dict[str, str] = Field(default_factory=dict)
+    category: Literal["UserError", "ServerError"] = "UserError"
 
 
 class StartTaskScenario(_OfNodes):
@@ -232,6 +233,9 @@ class TaskScenario(_Model):
     """Pattern of task ids."""
     exit_code: int | None = 0
     """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows."""
+    failure: TaskFailure | None = None
+    """It fails before its command runs, so there is no exit code, or, where ``exit_code`` is given, after
+    that, while its files are uploaded. It is not tried again."""
     after: Seconds | None = None
     """How long one attempt runs; without it ``timings.task``."""
     attempts: Turns = "all"
@@ -313,7 +317,12 @@ class Scenario(_Model):
     def task_run(self, job: str, task: str, attempt: int) -> Run:
         """How an attempt of a task goes."""
         rules = (rule for rule in self.tasks if rule.matches(job, task, attempt))
-        return _run(next(rules, None), self.timings.task)
+        rule = next(rules, None)
+        run = _run(rule, self.timings.task)
+        if rule is None or rule.failure is None:
+            return run
+        has_run = "exit_code" in rule.model_fields_set
+        return Run(seconds=run.seconds, exit_code=rule.exit_code if has_run else None, failure=rule.failure)
 
     def resize_rule(self, pool: str) -> PoolScenario | None:
         """The rule for the resizes of a pool, if there is one."""

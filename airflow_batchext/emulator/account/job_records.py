@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.wire.http import Json, etag_of
+from airflow_batchext.emulator.account.lifecycle import Failure
+from airflow_batchext.emulator.wire.http import Json, etag_of, read_duration
 
 if TYPE_CHECKING:
-    from airflow_batchext.emulator.account.lifecycle import Failure
     from airflow_batchext.emulator.account.pools import Node
     from airflow_batchext.emulator.account.work import TaskRun
 
 Moments = list[tuple[datetime, str]]
 """States and when they are entered, some of them in the time to come."""
+OUT_OF_TIME, ALL_DONE = "MaxWallClockTimeExpiry", "AllTasksCompleted"
+"""Why jobs end by themselves."""
+KILLED = 137
+"""The exit code of what a system of Linux has killed."""
 ACTIVE, RUNNING, COMPLETED = "active", "running", "completed"
-ENDED_BY_USER: Failure = ("TaskEnded", "Task Was Ended by User Request", ())
-BAD_EXIT: Failure = (
+ENDED_BY_USER = Failure("TaskEnded", "Task Was Ended by User Request")
+BAD_EXIT = Failure(
     "FailureExitCode",
     "The task exited with an exit code representing a failure",
     (("Message", "The task process exited with an unexpected exit code"),),
@@ -33,6 +37,15 @@ def state_at(moments: Moments, now: datetime) -> tuple[tuple[datetime, str], tup
     """The state now and since when, and the same of the one before."""
     past = until(moments, now) or moments[:1]
     return past[-1], past[-2] if len(past) > 1 else None
+
+
+# Longer than any emulator lives.
+_ENDLESS = timedelta(days=10_000)
+
+
+def _limit(document: Json) -> timedelta | None:
+    limit = read_duration(document["constraints"]["maxWallClockTime"])
+    return None if limit is None or limit > _ENDLESS else limit
 
 
 @dataclass
@@ -57,7 +70,6 @@ class Task:
     ended: datetime | None = None
     exit_code: int | None = None
     failure: Failure | None = None
-    """Code, message and detail of why it failed."""
 
     @property
     def etag(self) -> str:
@@ -68,6 +80,11 @@ class Task:
     def is_completed(self) -> bool:
         """Whether it has come to an end."""
         return self.moments[-1][1] == COMPLETED
+
+    @property
+    def limit(self) -> timedelta | None:
+        """For how long one run of it may last; None: for ever."""
+        return _limit(self.document)
 
     @property
     def is_waiting(self) -> bool:
@@ -113,6 +130,12 @@ class Job:
         """The id of the pool on which it runs; there may be none of that name."""
         pool: str = self.document["poolInfo"]["poolId"]
         return pool
+
+    @property
+    def limit(self) -> datetime | None:
+        """When its time is up; None: never."""
+        limit = _limit(self.document)
+        return None if limit is None else self.created + limit
 
     @property
     def goal(self) -> str:

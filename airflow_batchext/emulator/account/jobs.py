@@ -78,8 +78,13 @@ class Jobs(Scheduler):
             if existing is not None:
                 raise refusal("JobBeingDeleted" if existing.gone else "JobExists")
             stamp = self._account.stamp()
+            now = self._account.now()
+            open_jobs = sum(state_at(job.moments, now)[0][1] != COMPLETED for job in self._jobs.values())
+            if open_jobs >= self._account.scenario.account.active_job_quota:
+                raise refusal("ActiveJobAndScheduleQuotaReached")
             made = Job(job, document, stamp, stamp, [(stamp, ACTIVE)])
             self._jobs[job.casefold()] = made
+            self._limit(made, made.limit)
             manager = document.get("jobManagerTask")
             if manager is not None:
                 self._add(made, manager["id"], manager, stamp)
@@ -93,6 +98,7 @@ class Jobs(Scheduler):
                 reason = "The pool of a job can be changed only while the job is disabled"
                 raise refusal("OperationInvalidForCurrentState", Reason=reason)
             found.document, found.modified = document, self._account.stamp()
+            self._limit(found, found.limit)
             self._perhaps_complete(found, found.modified)
             self._touch(found.modified)
             return found

@@ -20,14 +20,27 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.scenario import Scenario, Timings, seconds
+from airflow_batchext.emulator.scenario import Scenario, TaskFailure, Timings, seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
-Failure = tuple[str, str, tuple[tuple[str, str], ...]]
-"""Why a task failed: code, message, and details as pairs of name and value."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task failed; ``details`` are pairs of name and value."""
+
+    code: str
+    message: str
+    details: tuple[tuple[str, str], ...] = ()
+    category: str = "UserError"
+
+
+def failure_from(told: TaskFailure | None) -> Failure | None:
+    """What a scenario tells of a failure."""
+    if told is None:
+        return None
+    return Failure(told.code, told.message, tuple(told.values.items()), told.category)
 
 
 class NodeState(str, Enum):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from airflow_batchext.emulator.account import lifecycle
 from airflow_batchext.emulator.account.extensions import Override
 from airflow_batchext.emulator.account.inventory import Inventory
-from airflow_batchext.emulator.account.lifecycle import History, NodeState, Resize, StartTask
+from airflow_batchext.emulator.account.lifecycle import History, NodeState, Resize, StartTask, failure_from
 from airflow_batchext.emulator.account.pools import Node, Pool, resize_faults
 from airflow_batchext.emulator.account.quotas import node_limits, quota_faults
 from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, ExtensionRun, Outcome, Scenario, seconds
@@ -196,13 +196,12 @@ class Nodes(Inventory):
         if document is None:
             return None
         run = scenario.start_task_run(pool.name, node.index, node.id, boot)
-        why = run.failure
         return StartTask(
             run.seconds,
             run.exit_code,
             document["maxTaskRetryCount"],
             waits=document["waitForSuccess"],
-            failure=None if why is None else (why.code, why.message, tuple(why.values.items())),
+            failure=failure_from(run.failure),
         )
 
     def _start_resize(self, pool: Pool, now: datetime) -> None:

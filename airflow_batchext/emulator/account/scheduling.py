@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.account.job_records import (
     ACTIVE,
+    ALL_DONE,
     BAD_EXIT,
     COMPLETED,
     ENDED_BY_USER,
+    KILLED,
+    OUT_OF_TIME,
     RUNNING,
     Job,
     Task,
     state_at,
     until,
 )
-from airflow_batchext.emulator.account.lifecycle import NodeState, States
+from airflow_batchext.emulator.account.lifecycle import NodeState, States, failure_from
 from airflow_batchext.emulator.account.work import TaskRun, takes_tasks
 from airflow_batchext.emulator.scenario import seconds
 
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
     from airflow_batchext.emulator.account.inventory import Inventory
     from airflow_batchext.emulator.account.pools import Node, Pool
     from airflow_batchext.emulator.wire.http import Json
+
+# How long a job takes to see that it has nothing left to do, where that takes long.
+_LATE = timedelta(minutes=2)
 
 
 class Scheduler:
@@ -45,6 +52,8 @@ class Scheduler:
         self._waiting: dict[tuple[str, str], Task] = {}
         self._ends: list[tuple[datetime, int, Task, TaskRun]] = []
         self._leaving: list[Job] = []
+        self._limits: list[tuple[datetime, int, Job, str]] = []
+        """When jobs end for want of time, or because they have nothing left to do, and the word for why."""
         self._due: datetime | None = None
         """When something changed on account of which tasks may start."""
         self._seen = account.clock.now()
@@ -58,8 +67,7 @@ class Scheduler:
         times = [job.gone for job in self._leaving if job.gone is not None]
         if self._due is not None:
             times.append(self._due)
-        if self._ends:
-            times.append(self._ends[0][0])
+        times += [heap[0][0] for heap in (self._ends, self._limits) if heap]
         if self._waiting:
             times += self._wakes(now)
         first = min(times, default=None)
@@ -71,6 +79,9 @@ class Scheduler:
             end, _, task, run = heapq.heappop(self._ends)
             if task.run is run and not task.is_completed and not task.is_waiting:
                 self._ended(task, run, end)
+        while self._limits and self._limits[0][0] <= at:
+            limit, _, job, reason = heapq.heappop(self._limits)
+            self._reached(job, limit, reason)
         for job in [job for job in self._leaving if job.gone is not None and job.gone <= at]:
             self._leaving.remove(job)
             del self._jobs[job.id.casefold()]
@@ -156,9 +167,15 @@ class Scheduler:
         scenario = self._account.scenario
         planned = scenario.task_run(task.job.id, task.id, task.retries)
         start = now + seconds(scenario.timings.scheduling)
-        end = None if planned.exit_code is None else start + seconds(planned.seconds)
+        failure = failure_from(planned.failure)
+        exit_code = planned.exit_code
+        end = None if exit_code is None and failure is None else start + seconds(planned.seconds)
+        if task.limit is not None and (end is None or end > start + task.limit):
+            ended = scenario.answers.task_beyond_its_time == "TaskEnded"
+            exit_code, failure = (None, ENDED_BY_USER) if ended else (KILLED, BAD_EXIT)
+            end = start + task.limit
         slots = task.document["requiredSlots"]
-        run = TaskRun(task.job.id, task.id, slots, now, start, end, planned.exit_code)
+        run = TaskRun(task.job.id, task.id, slots, now, start, end, exit_code, failure)
         for node in nodes:
             node.work = node.work.with_run(run)
         task.run, task.nodes, task.pool = run, nodes, pool.name
@@ -174,22 +191,32 @@ class Scheduler:
         for node in task.nodes:
             node.work = node.work.finished(run, at)
         most: int = task.document["constraints"]["maxTaskRetryCount"]
-        if run.exit_code and (most < 0 or task.retries < most):
+        if run.failure is None and run.exit_code and (most < 0 or task.retries < most):
             task.retries, task.retried = task.retries + 1, at
             task.moments.append((at, ACTIVE))
             self._wait(task, at)
             return
         task.ended, task.exit_code = at, run.exit_code
-        task.failure = BAD_EXIT if run.exit_code else None
+        task.failure = run.failure or (BAD_EXIT if run.exit_code else None)
         task.moments.append((at, COMPLETED))
         self._after(task, at)
 
-    def _cut(self, task: Task, now: datetime, *, is_terminated: bool) -> None:
-        """End the run of a task now, if it has one: for good, or so that it waits for another node."""
+    def _leave(self, task: Task, now: datetime) -> None:
+        """Give a task no node any more, also not the one that is kept for it; it stays as it is."""
+        self._take_from_nodes(task, now)
+        task.run, task.nodes, task.moments = None, [], until(task.moments, now)
+        self._waiting.pop((task.job.id, task.id), None)
+
+    def _take_from_nodes(self, task: Task, now: datetime) -> TaskRun | None:
         run = task.run if not task.is_waiting else None
         if run is not None:
             for node in task.nodes:
                 node.work = node.work.without((run,), now)
+        return run
+
+    def _cut(self, task: Task, now: datetime, *, is_terminated: bool) -> None:
+        """End the run of a task now, if it has one: for good, or so that it waits for another node."""
+        run = self._take_from_nodes(task, now)
         task.moments = until(task.moments, now)
         if is_terminated:
             began = run is not None and run.start <= now
@@ -230,14 +257,36 @@ class Scheduler:
             and job.tasks
             and all(task.is_completed for task in job.tasks.values())
         ):
-            self._end(job, now, "AllTasksCompleted")
+            match self._account.scenario.answers.ends_by_itself:
+                case "at once":
+                    self._end(job, now, ALL_DONE)
+                case "late":
+                    self._limit(job, now + _LATE, ALL_DONE)
+
+    def _limit(self, job: Job, at: datetime | None, reason: str = OUT_OF_TIME) -> None:
+        """Have a job end at a time, if that still holds then."""
+        if at is not None:
+            self._assigned += 1
+            heapq.heappush(self._limits, (at, self._assigned, job, reason))
+
+    def _reached(self, job: Job, at: datetime, reason: str) -> None:
+        if job.goal == COMPLETED or job.gone is not None:
+            return
+        holds = job.limit == at
+        if reason == ALL_DONE:
+            holds = all(task.is_completed for task in job.tasks.values())
+        if holds:
+            self._end(job, at, reason)
 
     def _end(self, job: Job, at: datetime, reason: str) -> None:
         job.ended = at + seconds(self._account.scenario.timings.job_ending)
         job.reason = reason
         job.moments = [*until(job.moments, at), (at, "terminating"), (job.ended, COMPLETED)]
+        stay = self._account.scenario.answers.active_tasks_of_an_ended_job == "stay"
         for task in job.tasks.values():
-            if not task.is_completed:
+            if stay and state_at(task.moments, at)[0][1] == ACTIVE:
+                self._leave(task, at)
+            elif not task.is_completed:
                 self._cut(task, at, is_terminated=True)
 
     # --- helpers -------------------------------------------------------------------------------------------

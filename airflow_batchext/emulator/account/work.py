@@ -14,6 +14,8 @@ from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from airflow_batchext.emulator.account.lifecycle import Failure
+
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
@@ -28,6 +30,8 @@ class TaskRun:
     end: datetime | None
     """None: never."""
     exit_code: int | None
+    failure: Failure | None = None
+    """Why it fails where its exit code does not tell; there may be none."""
 
     def holds(self, now: datetime) -> bool:
         """Whether the node is kept for it."""

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from airflow_batchext.emulator.account.job_records import BAD_EXIT
-from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState, StartTaskNow, start_task_at
+from airflow_batchext.emulator.account.lifecycle import (
+    Failure,
+    NodeNow,
+    NodeState,
+    StartTaskNow,
+    start_task_at,
+)
 from airflow_batchext.emulator.account.work import NO_WORK
 from airflow_batchext.emulator.data.extension_bodies import settings_text
 from airflow_batchext.emulator.documents.codec import write
@@ -297,7 +303,7 @@ def _start_task_info(task: StartTaskNow) -> Json:
         if task.exit_code is not None:
             info["exitCode"] = task.exit_code
         if task.has_failed:
-            info["failureInfo"] = failure_info(*(task.failure or BAD_EXIT))
+            info["failureInfo"] = failure_info(task.failure or BAD_EXIT)
         info["result"] = "failure" if task.has_failed else "success"
     info["retryCount"] = task.retries
     if task.retried is not None:
@@ -305,11 +311,11 @@ def _start_task_info(task: StartTaskNow) -> Json:
     return info
 
 
-def failure_info(code: str, message: str, details: tuple[tuple[str, str], ...]) -> Json:
+def failure_info(failure: Failure) -> Json:
     """Write why a task failed."""
-    info: Json = {"category": "UserError", "code": code, "message": message}
-    if details:
-        info["details"] = [{"name": name, "value": value} for name, value in details]
+    info: Json = {"category": failure.category, "code": failure.code, "message": failure.message}
+    if failure.details:
+        info["details"] = [{"name": name, "value": value} for name, value in failure.details]
     return info
 
 

@@ -93,7 +93,7 @@ def _execution(task: Task, now: datetime) -> Json:
         if task.exit_code is not None:
             execution["exitCode"] = task.exit_code
         if task.failure is not None:
-            execution["failureInfo"] = failure_info(*task.failure)
+            execution["failureInfo"] = failure_info(task.failure)
         execution["result"] = "success" if task.failure is None else "failure"
     execution["retryCount"] = task.retries
     if task.retried is not None:

@@ -114,7 +114,7 @@ def account_body(account: Account, resource_id: str, data_host: str) -> Json:
             ],
             "dedicatedCoreQuotaPerVMFamilyEnforced": True,
             "poolQuota": settings.pool_quota,
-            "activeJobAndJobScheduleQuota": 300,
+            "activeJobAndJobScheduleQuota": settings.active_job_quota,
             "encryption": {"keySource": "Microsoft.Batch"},
             "privateEndpointConnections": [],
             "allowedAuthenticationModes": modes if settings.shared_key else modes[1:],

@@ -55,6 +55,15 @@ class Answers(Model):
         "InsufficientAccountPermissions"
     )
     """The data plane's code for an identity without the action that a request needs (403 both ways)."""
+    active_tasks_of_an_ended_job: Literal["stay", "complete"] = "stay"
+    """Tasks that had no node yet when their job was ended: they stay ``active`` for ever, and are never
+    scheduled (documented), or they are ended with it."""
+    ends_by_itself: Literal["at once", "late", "never"] = "at once"
+    """When a job with ``onAllTasksComplete`` ends after its last task: then, two minutes later, or, as users
+    have seen it, not at all."""
+    task_beyond_its_time: Literal["FailureExitCode", "TaskEnded"] = "FailureExitCode"
+    """Why a task failed that ran for longer than its ``maxWallClockTime``: with the exit code that the
+    operating system gives what is killed (137), or as if a user had ended it. It is not tried again."""
     token_lifetime: int = Field(default=3600, ge=1, le=86400)
     """Seconds of the wall clock for which a token is good."""
 
@@ -87,6 +96,8 @@ class AccountSettings(Model):
     account_quota: int = Field(default=3, ge=0)
     """How many accounts a subscription may have in a region. A choice."""
     pool_quota: int = Field(default=100, ge=0)
+    active_job_quota: int = Field(default=300, ge=0)
+    """How many jobs may be active (or disabled, or about to end) at once; completed ones do not count."""
     dedicated_core_quota: int = Field(default=20_000, ge=0)
     low_priority_core_quota: int = Field(default=20_000, ge=0)
     permissions: Permissions | None = None

@@ -25,6 +25,7 @@ from airflow_batchext.emulator.account.job_records import Job, Task
 from airflow_batchext.emulator.account.jobs import Jobs
 from airflow_batchext.emulator.account.lifecycle import (
     Boot,
+    Failure,
     Moment,
     NodeState,
     Resize,
@@ -40,12 +41,13 @@ from airflow_batchext.emulator.serving import snapshot
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 3
+_FORMAT = 4
 KINDS: Mapping[str, type] = {
     "account": Account,
     "boot": Boot,
     "evaluation": Evaluation,
     "extension run": ExtensionRun,
+    "failure": Failure,
     "fate": Fate,
     "job": Job,
     "jobs": Jobs,

@@ -66,6 +66,9 @@ _BY_STATUS = {
         ),
         "PoolExists": "The specified pool already exists.",
         "PoolQuotaReached": "Pool quota for the account has been reached.",
+        "ActiveJobAndScheduleQuotaReached": (
+            "Active job and job schedule quota for the account has been reached."
+        ),
         "PoolBeingDeleted": "The specified pool has been marked for deletion and is being reclaimed.",
         "PoolBeingResized": "The specified pool is being resized",
         "NodeBeingCreated": "The specified node is being created",

@@ -171,7 +171,7 @@ def test_a_job_is_disabled_enabled_terminated_and_deleted(
     done = batch.get_job(job)
     assert (done.state, done["executionInfo"]["terminateReason"]) == ("completed", "enough")
     assert done.execution_info.end_time == done.state_transition_time
-    assert states(batch, job) == {"t": "completed"}
+    assert states(batch, job) == {"t": "active"}, "it had no node, and stays as it was"
     for act in (
         lambda: batch.begin_enable_job(job, **LATER),
         lambda: raw_terminate(emulator, job),
@@ -614,3 +614,174 @@ def test_jobs_go_on_after_a_restart(tmp_path: Path) -> None:
         second.clock.advance(400)
         assert states(batch, "j") == {"t1": "completed", "t2": "completed"}
         assert batch.get_job("j").state == "completed"
+
+
+# --- how jobs and tasks end without anybody's doing ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"), [(None, "active"), ("stay", "active"), ("complete", "completed")]
+)
+def test_what_has_no_node_when_its_job_is_ended_stays_active(
+    emulator: Emulator,
+    batch: BatchClient,
+    ready_pool: Callable[..., str],
+    job: str,
+    answer: str | None,
+    state: str,
+) -> None:
+    name = ready_pool(1)
+    answers = {} if answer is None else {"active_tasks_of_an_ended_job": answer}
+    emulator.scenario = Scenario.load({"answers": answers, "tasks": [{"exit_code": None}]})
+    make(batch, job, name, "runs", "waits")
+    emulator.clock.advance(5)
+    batch.begin_terminate_job(job, {"terminateReason": "enough"}, **LATER)  # type: ignore[arg-type]
+    emulator.clock.advance(600)
+    assert batch.get_job(job).state == "completed"
+    assert states(batch, job) == {"runs": "completed", "waits": state}
+    other = f"{job}-2"
+    make(batch, other, name, "next")
+    emulator.clock.advance(5)
+    assert states(batch, other) == {"next": "running"}, "the node is free, and nothing else gets it"
+    if state == "active":
+        batch.terminate_task(job, "waits")
+        assert batch.get_task(job, "waits").execution_info.failure_info.code == "TaskEnded"
+
+
+def test_a_task_to_which_a_node_is_kept_gives_it_back_when_its_job_is_ended(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str
+) -> None:
+    name = ready_pool(1)
+    emulator.scenario = Scenario.load({"timings": {"scheduling": 10}})
+    make(batch, job, name, "t")
+    emulator.clock.advance(5)
+    batch.begin_terminate_job(job, {"terminateReason": "enough"}, **LATER)  # type: ignore[arg-type]
+    make(batch, f"{job}-2", name, "u")
+    emulator.clock.advance(11)
+    assert (states(batch, job), states(batch, f"{job}-2")) == ({"t": "active"}, {"u": "completed"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "code"),
+    [(None, 137, "FailureExitCode"), ("TaskEnded", None, "TaskEnded")],
+)
+def test_a_task_runs_no_longer_than_it_may(
+    emulator: Emulator,
+    batch: BatchClient,
+    ready_pool: Callable[..., str],
+    job: str,
+    answer: str | None,
+    exit_code: int | None,
+    code: str,
+) -> None:
+    name = ready_pool(3)
+    answers = {} if answer is None else {"task_beyond_its_time": answer}
+    tasks = [{"task": "short", "after": 50}, {"task": "long", "after": 70}, {"exit_code": None}]
+    emulator.scenario = Scenario.load({"answers": answers, "tasks": tasks})
+    make(batch, job, name)
+    constraints = {"maxWallClockTime": "PT1M", "maxTaskRetryCount": 3}
+    for task in ("short", "long", "endless"):
+        body = {"id": task, "commandLine": "x", "constraints": constraints}
+        batch.create_task(job, body)  # type: ignore[arg-type]
+    emulator.clock.advance(62)
+    assert states(batch, job) == dict.fromkeys(("short", "long", "endless"), "completed")
+    assert batch.get_task(job, "short").execution_info.result == "success"
+    for task in ("long", "endless"):
+        info = batch.get_task(job, task).execution_info
+        assert (info.result, info.exit_code, info.retry_count) == ("failure", exit_code, 0)
+        assert info.failure_info.code == code
+        assert info.end_time - info.start_time == timedelta(minutes=1)
+
+
+def test_a_job_lives_no_longer_than_it_may(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str
+) -> None:
+    name = ready_pool(1)
+    emulator.scenario = Scenario(tasks=[TaskScenario(exit_code=None)])
+    for number in (1, 2):
+        make(batch, f"{job}{number}", name, "t", constraints={"maxWallClockTime": "PT10M"})
+    emulator.clock.advance(500)
+    batch.update_job(f"{job}2", {"constraints": {"maxWallClockTime": "PT20M"}})  # type: ignore[arg-type]
+    emulator.clock.advance(150)
+    first, second = batch.get_job(f"{job}1"), batch.get_job(f"{job}2")
+    assert (first.state, second.state) == ("completed", "active")
+    assert first.execution_info.termination_reason == "MaxWallClockTimeExpiry"
+    assert states(batch, f"{job}1") == {"t": "completed"}
+    emulator.clock.advance(600)
+    assert batch.get_job(f"{job}2").state == "completed"
+
+
+@pytest.mark.parametrize(("answer", "ended_after"), [("at once", 10), ("late", 200), ("never", None)])
+def test_a_job_sees_at_once_late_or_never_that_it_has_nothing_left_to_do(
+    emulator: Emulator,
+    batch: BatchClient,
+    ready_pool: Callable[..., str],
+    job: str,
+    answer: str,
+    ended_after: int | None,
+) -> None:
+    emulator.scenario = Scenario.load({"answers": {"ends_by_itself": answer}})
+    make(batch, job, ready_pool(1), "t", onAllTasksComplete="terminatejob")
+    seen = {}
+    for seconds in (10, 200, 10_000):
+        emulator.clock.advance(seconds)
+        seen[seconds] = batch.get_job(job).state == "completed"
+    assert seen == {seconds: ended_after is not None and seconds >= ended_after for seconds in seen}
+
+
+def test_a_job_that_ends_late_goes_on_if_it_is_given_more_meanwhile(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str
+) -> None:
+    emulator.scenario = Scenario.load(
+        {"answers": {"ends_by_itself": "late"}, "tasks": [{"task": "b", "after": 300}]}
+    )
+    make(batch, job, ready_pool(1), "a", onAllTasksComplete="terminatejob")
+    emulator.clock.advance(60)
+    batch.create_task(job, {"id": "b", "commandLine": "x"})  # type: ignore[arg-type]
+    emulator.clock.advance(200)
+    assert (batch.get_job(job).state, states(batch, job)["b"]) == ("active", "running")
+    emulator.clock.advance(400)
+    assert batch.get_job(job).state == "completed"
+    assert batch.get_task(job, "b").execution_info.result == "success"
+
+
+def test_a_task_fails_beside_its_command(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str
+) -> None:
+    name = ready_pool(2)
+    before = {"code": "BlobDownloadMiscError", "message": "no", "category": "ServerError"}
+    after = {"code": "FileUploadMiscError", "values": {"FilePath": "wd/out"}}
+    emulator.scenario = Scenario.load(
+        {
+            "tasks": [
+                {"task": "before", "failure": before},
+                {"task": "after", "failure": after, "exit_code": 0},
+            ]
+        }
+    )
+    make(batch, job, name)
+    for task in ("before", "after"):
+        body = {"id": task, "commandLine": "x", "constraints": {"maxTaskRetryCount": 3}}
+        batch.create_task(job, body)  # type: ignore[arg-type]
+    emulator.clock.advance(10)
+    seen = {task.id: task.execution_info for task in batch.list_tasks(job)}
+    assert {task: (info.exit_code, info.result, info.retry_count) for task, info in seen.items()} == {
+        "before": (None, "failure", 0),
+        "after": (0, "failure", 0),
+    }
+    why = seen["before"].failure_info
+    assert (why.category, why.code, why.message) == ("ServerError", "BlobDownloadMiscError", "no")
+    why = seen["after"].failure_info
+    assert (why.category, why.details[0].name) == ("UserError", "FilePath")
+
+
+def test_active_jobs_have_a_quota(emulator: Emulator, batch: BatchClient, job: str) -> None:
+    emulator.scenario = Scenario.load({"account": {"active_job_quota": 2}})
+    make(batch, f"{job}1", "p")
+    make(batch, f"{job}2", "p")
+    with pytest.raises(ResourceExistsError) as caught:
+        make(batch, f"{job}3", "p")
+    assert code_of(caught.value) == "ActiveJobAndScheduleQuotaReached"
+    batch.begin_terminate_job(f"{job}1", {"terminateReason": "enough"}, **LATER)  # type: ignore[arg-type]
+    emulator.clock.advance(1)
+    make(batch, f"{job}3", "p")
