@@ -9,7 +9,7 @@ one is made.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
@@ -48,6 +48,12 @@ def portal_url(connection: BatchConnection, pool_id: str) -> str:
     )
 
 
+def pool_of(task: Any) -> str:
+    """The id of the pool that a task is about, as it was given or rendered; "" if there is none."""
+    pool_id = getattr(task, "linked_pool_id", "") or getattr(task, "pool_id", "")
+    return pool_id if isinstance(pool_id, str) else ""
+
+
 class AzureBatchPoolLink(BaseOperatorLink):
     """ "Pool in the Azure portal" beside a task; greyed out where the cloud has no portal (an emulator)."""
 
@@ -64,9 +70,8 @@ class AzureBatchPoolLink(BaseOperatorLink):
 
         from airflow_batchext.connection import parse_connection
 
-        pool_id = getattr(operator, "linked_pool_id", "") or getattr(operator, "pool_id", "")
-        conn_id = getattr(operator, "azure_batchext_conn_id", "")
-        if not isinstance(pool_id, str) or not isinstance(conn_id, str):
+        pool_id, conn_id = pool_of(operator), getattr(operator, "azure_batchext_conn_id", "")
+        if not pool_id or not isinstance(conn_id, str):
             return ""
         try:
             return portal_url(parse_connection(BaseHook.get_connection(conn_id)), pool_id)

@@ -11,6 +11,10 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.exceptions import AirflowRescheduleException
 try:
+    from airflow.triggers.callback import CallbackTrigger
+except ImportError:  # Airflow 3.1
+    from airflow.triggers.deadline import DeadlineCallbackTrigger as CallbackTrigger
+try:
     from airflow.serialization.serialized_objects import DagSerialization
 except ImportError:  # Airflow 3.1
     from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
@@ -21,6 +25,7 @@ except ImportError:  # Airflow 3.1
 
 __all__ = [
     "AirflowRescheduleException",
+    "CallbackTrigger",
     "DagSerialization",
     "airflow_is",
     "needs_airflow",

@@ -128,6 +128,7 @@ class Azure:
     emulator: Emulator
     monkeypatch: pytest.MonkeyPatch
     pool_id: str
+    conn_id: str = "azure_batchext_default"
 
     def connect(self, conn_id: str, connection: dict[str, Any]) -> str:
         self.monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
@@ -142,7 +143,7 @@ class Azure:
 
         body = document(nodes, extensions)
         body["properties"]["scaleSettings"] = scale or body["properties"]["scaleSettings"]
-        with AzureBatchPoolHook() as hook:
+        with AzureBatchPoolHook(self.conn_id) as hook:
             hook.create_pool(self.pool_id, body)
         if ready:
             self.pass_time(300)
@@ -160,6 +161,13 @@ def running_emulator() -> Iterator[Emulator]:
         yield emulator
 
 
+@pytest.fixture(scope="session")
+def another_emulator() -> Iterator[Emulator]:
+    """A second account, with a sign-in of its own."""
+    with Emulator(time_scale=0) as emulator:
+        yield emulator
+
+
 @pytest.fixture
 def azure(running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Azure:
     """An account with the default scenario, and the connections azure_batchext_default and official."""
@@ -173,3 +181,12 @@ def azure(running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Azure:
     azure.connect("azure_batchext_default", own_connection(running_emulator))
     azure.connect("official", official_connection(running_emulator))
     return azure
+
+
+@pytest.fixture
+def elsewhere(azure: Azure, another_emulator: Emulator) -> Azure:
+    """Another account, behind the connection "elsewhere", with a pool of the same id as in the first."""
+    another_emulator.reset()
+    other = Azure(another_emulator, azure.monkeypatch, azure.pool_id, "elsewhere")
+    other.connect("elsewhere", own_connection(another_emulator))
+    return other

@@ -1,22 +1,23 @@
 """Tells why a pool is not ready when a task failed: the short diagnosis, through any other notifier.
 
 Airflow runs ``on_failure_callback`` of a task on its worker; where the worker was lost, and for callbacks
-of a DAG, in the DAG processor. The pool is read there, at that moment, so it needs the same connection.
+of a DAG, in the DAG processor; the ``AsyncCallback`` of a deadline in the triggerer. The pool is read there,
+at that moment, so it needs the connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseNotifier
+from airflow.providers.common.compat.sdk import BaseNotifier
 
-from airflow_batchext.defaults import DEFAULT_CONN_ID
-from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.parameters import (
     Check,
     check_count,
-    check_pool_id,
     check_text,
     optional,
     pool_id_of,
@@ -26,6 +27,8 @@ from airflow_batchext.parameters import (
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_batchext.notifications._diagnosis import Message
 
 
 class AzureBatchDiagnosisNotifier(BaseNotifier):
@@ -38,10 +41,15 @@ class AzureBatchDiagnosisNotifier(BaseNotifier):
             through=SlackNotifier(text="{{ dag.dag_id }} failed.\\n{{ batch_diagnosis }}"),
         )
 
-    A diagnosis that fails does not keep the notification from being sent: it says why then.
+    A diagnosis that fails does not keep the notification from being sent: it says why then. As the callback
+    of a deadline it knows of no task, so it has to be told the pool. ::
 
-    :param pool_id: the pool; by default the ``pool_id`` of the task that failed (templated).
-    :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
+        deadline=DeadlineAlert(..., callback=AsyncCallback(AzureBatchDiagnosisNotifier, {"pool_id": "p1"}))
+
+    :param pool_id: the pool (templated); by default the ``pool_id`` of the task that failed, and as the
+        callback of a DAG those of all tasks that did, up to five.
+    :param azure_batchext_conn_id: Airflow connection to the Batch account (templated); by default that of
+        the task that failed.
     :param through: a notifier, or several; None writes the text to the log.
     :param causes: how many causes to tell.
     """
@@ -49,7 +57,7 @@ class AzureBatchDiagnosisNotifier(BaseNotifier):
     template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id")
     checks: ClassVar[Mapping[str, Check]] = {
         "pool_id": optional(pool_id_of),
-        "azure_batchext_conn_id": check_text,
+        "azure_batchext_conn_id": optional(check_text),
         "causes": check_count,
     }
 
@@ -57,7 +65,7 @@ class AzureBatchDiagnosisNotifier(BaseNotifier):
         self,
         *,
         pool_id: str | None = None,
-        azure_batchext_conn_id: str = DEFAULT_CONN_ID,
+        azure_batchext_conn_id: str | None = None,
         through: BaseNotifier | Sequence[BaseNotifier] | None = None,
         causes: int = 3,
         **kwargs: Any,
@@ -72,43 +80,39 @@ class AzureBatchDiagnosisNotifier(BaseNotifier):
         if isinstance(through, (str, bytes)) or not all(isinstance(each, BaseNotifier) for each in several):
             raise refused("through", through, ", but it has to be a notifier, or a list of them.")
 
+    def __call__(self, *args: Any) -> None:
+        """Send it; rendering changes what is rendered, and the same notifier may serve many tasks."""
+        super(AzureBatchDiagnosisNotifier, copy(self)).__call__(*args)
+
     def notify(self, context: Context) -> None:
         """Read, diagnose, and send."""
+        from airflow_batchext.notifications._diagnosis import message
+
+        for notifier, told in self._sent(context, message(self, context)):
+            notifier(told)
+
+    async def async_notify(self, context: Context) -> None:
+        """``notify`` in an event loop, such as the triggerer's, which goes on meanwhile."""
+        # The first import takes as long as many gates' looks.
+        inside = await asyncio.to_thread(import_module, "airflow_batchext.notifications._diagnosis")
+        for notifier, told in self._sent(context, await inside.amessage(self, context)):
+            if type(notifier).async_notify is BaseNotifier.async_notify:
+                await asyncio.to_thread(notifier, told)
+            else:
+                notifier.context = told
+                await notifier
+
+    def _sent(self, context: Context, told: Message) -> Iterator[tuple[BaseNotifier, Context]]:
+        """Each notifier that it goes through, with what its templates find; without any it is logged."""
         from markupsafe import escape
 
-        text, found = self._told(context)
         if self.through is None:
-            self.log.error("%s", text)
+            self.log.error("%s", told.text)
             return
         extra = {
-            "batch_diagnosis": text,
-            "batch_diagnosis_html": f"<pre>{escape(text)}</pre>",
-            "batch_causes": list(found),
+            "batch_diagnosis": told.text,
+            "batch_diagnosis_html": f"<pre>{escape(told.text)}</pre>",
+            "batch_causes": told.causes,
         }
-        several = self.through if isinstance(self.through, Sequence) else (self.through,)
-        for notifier in several:
-            notifier({**context, **extra})
-
-    def _told(self, context: Context) -> tuple[str, tuple[str, ...]]:
-        from airflow_batchext.batch.data_plane import one_line
-        from airflow_batchext.diagnosis import diagnose
-        from airflow_batchext.hooks.health import read_health
-        from airflow_batchext.hooks.node import AzureBatchNodeHook
-
-        task: Any = context.get("task")
-        lines = []
-        failure = context.get("exception")
-        if isinstance(failure, BatchextError):  # of others we do not know what stands in them
-            lines = [f"{getattr(task, 'task_id', 'a task')}: {one_line(str(failure), 800)}"]
-        found: tuple[str, ...] = ()
-        try:
-            pool_id = check_pool_id(self.pool_id or getattr(task, "pool_id", None))
-            with AzureBatchNodeHook(self.azure_batchext_conn_id) as hook:
-                diagnosis = diagnose(read_health(hook, pool_id))
-            lines.append(diagnosis.short(self.causes))
-            found = diagnosis.causes
-        except AirflowException as error:  # ours, and Airflow's own for a connection that is not there
-            lines.append(f"The pool could not be diagnosed: {one_line(str(error))}")
-        except Exception as error:  # the message has to go out; what stands in the error is not known
-            lines.append(f"The pool could not be diagnosed ({type(error).__name__}).")
-        return "\n".join(lines), found
+        for notifier in self.through if isinstance(self.through, Sequence) else (self.through,):
+            yield copy(notifier), cast("Context", {**context, **extra})

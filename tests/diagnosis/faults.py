@@ -420,12 +420,12 @@ def produce(azure: Azure, fault: Fault, nodes: int = 3) -> PoolHealth:
         listed.append(item)
     if fault.change:
         fault.change(body)
-    with AzureBatchPoolHook() as hook:
+    with AzureBatchPoolHook(azure.conn_id) as hook:
         hook.create_pool(azure.pool_id, body)
     azure.pass_time(fault.seconds)
     if fault.then:
         fault.then(azure, azure.pool_id)
-    with AzureBatchNodeHook(retries=0) as hook:
+    with AzureBatchNodeHook(azure.conn_id, retries=0) as hook:
         health = read_health(hook, azure.pool_id)
     assert from_json(json.loads(json.dumps(to_json(health)))) == health
     return health
