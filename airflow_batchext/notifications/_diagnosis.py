@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.sdk import AirflowException
 
@@ -21,9 +21,16 @@ from airflow_batchext.parameters import check_pool_id, check_text, is_template
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth
-    from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
 
 _MOST_POOLS = 5
+
+
+class NotifierParameters(Protocol):
+    """What it takes of the notifier; its parameters say the same."""
+
+    pool_id: str | None
+    azure_batchext_conn_id: str | None
+    causes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ class Message:
             self.lines.append(f"The pool could not be diagnosed ({type(error).__name__}).")
 
 
-def message(notifier: AzureBatchDiagnosisNotifier, context: Mapping[str, Any]) -> Message:
+def message(notifier: NotifierParameters, context: Mapping[str, Any]) -> Message:
     """Read and diagnose what failed."""
     told = _begun(context)
     for place in _places(notifier, context, _failed_tasks(context)):
@@ -89,7 +96,7 @@ def message(notifier: AzureBatchDiagnosisNotifier, context: Mapping[str, Any]) -
     return told
 
 
-async def amessage(notifier: AzureBatchDiagnosisNotifier, context: Mapping[str, Any]) -> Message:
+async def amessage(notifier: NotifierParameters, context: Mapping[str, Any]) -> Message:
     """``message`` in an event loop, which goes on meanwhile."""
     told = _begun(context)
     for place in _places(notifier, context, [_Failed(context.get("task"))]):
@@ -119,7 +126,7 @@ def _checked(place: _Place) -> tuple[str, str]:
 
 
 def _places(
-    notifier: AzureBatchDiagnosisNotifier, context: Mapping[str, Any], failed: Iterable[_Failed]
+    notifier: NotifierParameters, context: Mapping[str, Any], failed: Iterable[_Failed]
 ) -> list[_Place]:
     """Where to look: the pools of what failed, each in its account, as far as the notifier names no other."""
     found = [place for each in failed if (place := _place(each, context))]
