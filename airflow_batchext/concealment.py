@@ -35,11 +35,13 @@ class Concealed:
 
     template_fields = ("value",)
 
-    def __init__(self, value: object, *, shown: str = _SHOWN) -> None:
+    def __init__(self, value: object, *, shown: str = _SHOWN, is_document: bool = False) -> None:
         """Conceal a value.
 
         :param shown: what is shown instead: of a text that is secret in parts, all but those.
+        :param is_document: whether it is the text of a document, and stays one when it is rendered.
         """
+        self.text_fields = self.template_fields if is_document else ()
         #: Whether the secret itself was given, not a template or a reference; rendering does not change it.
         self.is_literal = any(literal_leaves(value))
         self._shown = shown
@@ -72,7 +74,7 @@ def conceal(document: Any) -> Any:
     else (a template, an XComArg, a path) is returned as it is.
     """
     document = plain(document)
-    return Concealed(document) if is_inline(document) else rewritten(document, _concealed)
+    return Concealed(document, is_document=True) if is_inline(document) else rewritten(document, _concealed)
 
 
 def is_inline(document: object) -> bool:

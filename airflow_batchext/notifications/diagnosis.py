@@ -24,6 +24,7 @@ from airflow_batchext.parameters import (
     refused,
     settle,
 )
+from airflow_batchext.templating import TemplatedTexts
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_batchext.notifications._diagnosis import Message
 
 
-class AzureBatchDiagnosisNotifier(BaseNotifier):
+class AzureBatchDiagnosisNotifier(TemplatedTexts, BaseNotifier):
     """Sends the short diagnosis of a pool, or writes it to the log.
 
     The other notifier's templates find it in the context: ``{{ batch_diagnosis }}`` is the text in a few

@@ -23,6 +23,7 @@ from airflow_batchext.parameters import (
     settle,
 )
 from airflow_batchext.secrets.references import malformed_references
+from airflow_batchext.templating import TemplatedTexts
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,7 +44,7 @@ class Steps(Protocol):
         """Clean up, as a user has ended the task."""
 
 
-class PoolOperator(BaseOperator):
+class PoolOperator(TemplatedTexts, BaseOperator):
     """Base of the operators on pools.
 
     :param pool_id: the pool (templated).

@@ -23,6 +23,7 @@ from airflow_batchext.parameters import (
     wrong,
 )
 from airflow_batchext.secrets.references import references_in
+from airflow_batchext.templating import TemplatedTexts
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,7 +44,7 @@ def check_container(name: str, value: object) -> object:
     return value
 
 
-class AzureBatchDiagnosePoolOperator(BaseOperator):
+class AzureBatchDiagnosePoolOperator(TemplatedTexts, BaseOperator):
     """Reads how a pool is, finds known causes of what is wrong, and writes a report of it.
 
     It reads the pool once, its nodes, and the extensions of each, and changes nothing. Set it behind a gate

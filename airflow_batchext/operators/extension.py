@@ -10,12 +10,13 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.parameters import Check, check_text, optional, pool_id_of, settle
+from airflow_batchext.templating import TemplatedTexts
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class AzureBatchGetExtensionOperator(BaseOperator):
+class AzureBatchGetExtensionOperator(TemplatedTexts, BaseOperator):
     """ "Get extension data": one extension or all of them, of one node or of all.
 
     Its XCom is a list, one item for each extension on each node, as plain JSON::

@@ -38,6 +38,7 @@ from airflow_batchext.parameters import (
     wrong,
 )
 from airflow_batchext.repair.policy import check_repair_policy
+from airflow_batchext.templating import TemplatedTexts
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_SECONDS = 60 * 60
 
 
-class AzureBatchExtensionSensor(BaseSensorOperator):
+class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
     """Waits until a pool is steady, has its nodes, and on every node every extension has succeeded.
 
     It fails, naming node, extension, code and message, when an extension failed (noticed within five
