@@ -191,8 +191,8 @@ def batchext(words: list[str], monkeypatch: Any) -> None:
     for module in map(importlib.import_module, (*names, "airflow_batchext.emulator.command")):
         if hasattr(module, "add_arguments") and hasattr(module, "run"):
             monkeypatch.setattr(module, "run", take)
-    if "|" in words:
-        words = words[: words.index("|")]
+    for sign in {"|", ">"} & set(words):
+        words = words[: words.index(sign)]
     assert main.main(words) == 0
     assert len(ran) == 1
 
@@ -215,7 +215,7 @@ def airflow(words: list[str], _: Any) -> None:
 def az(words: list[str], _: Any) -> None:
     for word in words:
         if word.startswith("@"):
-            assert json.loads((ROOT / word[1:]).read_text())["Name"]
+            assert json.loads((ROOT / "docs/roles" / word[1:]).read_text())["Name"]
 
 
 def curl(words: list[str], _: Any) -> None:

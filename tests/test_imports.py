@@ -297,6 +297,7 @@ ROOMS = (
     "secrets",
     "loose_json",
     "provider_info",
+    "documentation",
     "defaults",
     # The emulator is a house of its own; what users' tests import of it stands above it.
     "pytest_plugin",
@@ -307,11 +308,13 @@ ROOMS = (
 )
 LOOSE = {
     *("assets", "concealment", "ephemeral", "exceptions", "links", "pool_builder", "secret_references"),
-    *("testing", "pytest_plugin", "defaults", "metrics", "parameters", "provider_info", "templating"),
+    *("testing", "pytest_plugin", "defaults", "documentation", "metrics", "parameters"),
+    *("provider_info", "templating"),
 }
 #: What a room may import beside itself, where less than all that is below it.
 MAY_IMPORT = {
     "defaults": set(),
+    "documentation": set(),
     "loose_json": set(),
     "secrets": {"loose_json"},
     "batch": {"secrets", "loose_json"},

@@ -14,6 +14,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
+from airflow_batchext.documentation import see
 from airflow_batchext.parameters import check_count, check_number, check_text
 
 if TYPE_CHECKING:
@@ -114,7 +115,6 @@ def logs_aside() -> Iterator[None]:
 def _read(arguments: argparse.Namespace) -> PoolHealth:
     from airflow.providers.common.compat.sdk import AirflowException
 
-    from airflow_batchext.batch.data_plane import one_line
     from airflow_batchext.hooks.health import read_health
     from airflow_batchext.hooks.node import AzureBatchNodeHook
     from airflow_batchext.parameters import check_pool_id
@@ -125,10 +125,27 @@ def _read(arguments: argparse.Namespace) -> PoolHealth:
         pool_id = check_pool_id(arguments.pool, "POOL")
         with AzureBatchNodeHook(arguments.conn_id) as hook:
             return read_health(hook, pool_id, rules=Rules(extension_names=names))
-    except AirflowException as error:  # ours, and Airflow's own for a connection that is not there
-        raise CannotReadError(one_line(str(error))) from None
-    except ImportError:  # so says Airflow 3.1 of a connection that is not there
-        raise CannotReadError(f"the connection {one_line(arguments.conn_id, 80)!r} is not there") from None
+    except (AirflowException, ImportError) as error:
+        raise CannotReadError(told(error, arguments.conn_id)) from None
+
+
+def told(error: Exception, conn_id: str) -> str:
+    """What an error of Airflow's or ours says, in a line; how one gets a connection, if there is none.
+
+    :param error: an AirflowException; an ImportError is what Airflow 3.1 raises where there is no connection.
+    """
+    from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]
+
+    from airflow_batchext.batch.data_plane import one_line
+
+    if not isinstance(error, (AirflowNotFoundException, ImportError)):
+        return one_line(str(error))
+    name = one_line(conn_id, 80)
+    return (
+        f"there is no Airflow connection {name!r}. Add it with airflow connections add, or set "
+        f"AIRFLOW_CONN_{name.upper()} to its JSON: {see('connection')} has both. Without an account, "
+        "batchext up has an emulated one, and says what to type in another terminal."
+    )
 
 
 def exit_status(health: PoolHealth) -> int:

@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from rich.console import Console
 
+    from airflow_batchext.cli.table import with_short_ids
     from airflow_batchext.diagnosis import Report, diagnose
     from airflow_batchext.exceptions import ReportError
     from airflow_batchext.operators._steps.diagnose import write_report
@@ -75,7 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             console.out(report.to_text().rstrip(), highlight=False)
         else:
-            console.out(report.diagnosis.short(most=20), highlight=False)
+            text = report.diagnosis.short(most=20)
+            # A terminal's lines end at words; a file gets a line for each cause, with whole ids.
+            if console.is_terminal:
+                console.print(with_short_ids(text))
+            else:
+                console.out(text, highlight=False)
         if arguments.output:
             formats = tuple(arguments.formats or _FORMATS)
             for file in write_report(report, arguments.output, formats).values():

@@ -36,8 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from airflow.providers.common.compat.sdk import AirflowException
 
-    from airflow_batchext.batch.data_plane import one_line
-    from airflow_batchext.cli._pool import logs_aside
+    from airflow_batchext.cli._pool import logs_aside, told
     from airflow_batchext.hooks.pool import AzureBatchPoolHook
     from airflow_batchext.parameters import check_pool_id
     from airflow_batchext.pool_spec._planes import as_asked_for
@@ -49,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise AirflowException("the installed SDK is built in a way that is not known here")
         with logs_aside(), AzureBatchPoolHook(arguments.conn_id) as hook:
             pool = hook.get_pool(check_pool_id(arguments.pool, "POOL"))
-    except (AirflowException, ImportError) as error:  # Airflow 3.1 says so of a connection that is not there
-        sys.stderr.write(f"batchext export: {one_line(str(error))}\n")
+    except (AirflowException, ImportError) as error:
+        sys.stderr.write(f"batchext export: {told(error, arguments.conn_id)}\n")
         return _USAGE_ERROR
     found = as_asked_for(pool, management)
     text = json_text(found.body) if arguments.to == "json" else yaml_text([found.body])

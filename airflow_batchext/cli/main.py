@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         and ``diagnose``, 2 says that the pool is not ready yet, and 3 that it could not be told.
     """
     # Imported here, not above: Airflow reads the package's entry points without wanting any of this.
-    from airflow_batchext.cli import convert, diagnose, export, status
+    from airflow_batchext.cli import convert, diagnose, docs, export, status
     from airflow_batchext.cli.demo import command as demo
     from airflow_batchext.cli.demo import up
     from airflow_batchext.cli.selftest import command as selftest
@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("export", export, "write the document of a pool that exists"),
         ("status", status, "show how a pool, its nodes and their extensions are"),
         ("diagnose", diagnose, "say why a pool is not ready, and write a report"),
+        ("docs", docs, "list the pages of the documentation, or show one"),
         ("selftest", selftest, "let a real account judge the emulator, and write a report"),
     ):
         subparser = commands.add_parser(name, help=summary)

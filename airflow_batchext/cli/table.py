@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
@@ -23,6 +24,7 @@ _OUTCOMES: Final = {
     "fail": ("failed", "bold red"),
 }
 _FEW: Final = 12
+_NODE_ID: Final = re.compile(r"\btvmps_[0-9a-f]{16,}_[dp]\b")
 
 
 def pool_table(health: PoolHealth, most: int) -> RenderableType:
@@ -107,6 +109,11 @@ def short_id(node_id: str) -> str:
     """A node's id as far as one needs it to tell it from the others."""
     shown = one_line(node_id, 100)
     return shown if len(shown) <= 20 else f"{shown[:14]}…{shown[-2:]}"
+
+
+def with_short_ids(text: str) -> str:
+    """A text in which each id of a node is as short as in the table."""
+    return _NODE_ID.sub(lambda found: short_id(found[0]), text)
 
 
 def _age(health: PoolHealth, since: str) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from airflow_batchext.documentation import see
+
 _NUMBER = re.compile(r"AADSTS(\d+)")
 # Ids and times of the single refusal, so that the same one reads the same twice.
 _SIGN_IN_TRAILER = re.compile(r"\s*Trace ID: \S+ Correlation ID: \S+ Timestamp: [\d :ZT.-]+")
@@ -133,16 +135,16 @@ def advice(status: int, code: str, text: str, needs: str = "") -> str:
     if lacking is not None:
         return (
             f"The identity lacks {lacking['action']} on {lacking['scope']}: give it a role with this action "
-            "there, or above (docs/permissions.md). A new role takes some minutes to be known."
+            f"there, or above ({see('permissions')}). A new role takes some minutes to be known."
         )
     if _NO_KEYS.search(text):
         return _BY_CODE["SharedKeyNotAllowed"]
     if code == "AuthorizationFailure" and needs:
-        return f"{_BY_CODE[code]} Or the identity lacks {needs} on the account (docs/permissions.md)."
+        return f"{_BY_CODE[code]} Or the identity lacks {needs} on the account ({see('permissions')})."
     if code in _BY_CODE:
         return _BY_CODE[code]
     if status == 403 and code == "AuthenticationFailed":
         return "The account's key is wrong, or of another account: check account_key_secret and account_name."
     if status == 403 and needs:
-        return f"{_BY_STATUS[status]} The action that this needs is {needs} (docs/permissions.md)."
+        return f"{_BY_STATUS[status]} The action that this needs is {needs} ({see('permissions')})."
     return _BY_STATUS[status]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from airflow_batchext import __version__
 from airflow_batchext.cli.main import main
+from airflow_batchext.cli.table import with_short_ids
 
 
 def test_version(capsys):
@@ -15,7 +18,7 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"batchext {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "emulator", "validate"])
+@pytest.mark.parametrize("command", ["demo", "up", "emulator", "validate", "docs"])
 def test_help_explains_each_command(capsys, command):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
@@ -48,3 +51,32 @@ def test_bad_arguments_are_a_line_and_status_two(capsys, arguments, said):
 def test_the_demo_refuses_what_it_cannot_show(capsys, arguments, said):
     assert main(["demo", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status", "p1"],
+        ["diagnose", "p1"],
+        ["export", "p1"],
+        ["selftest"],
+        ["validate", "dags/pools/keyvault_ubuntu.json", "--against", "nobodys"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_without_a_connection_each_command_says_how_to_get_one(command, capsys, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    arguments = command if "--against" in command else [*command, "--conn-id", "nobodys"]
+    assert main(arguments) in (2, 3)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "there is no Airflow connection 'nobodys'." in error
+    for way in ("airflow connections add", "AIRFLOW_CONN_NOBODYS", "batchext docs connection", "batchext up"):
+        assert way in error
+
+
+def test_ids_of_nodes_are_short_where_a_person_reads():
+    node = "tvmps_" + "0123456789abcdef" * 4 + "_d"
+    assert with_short_ids(f"node {node} (idle): x; node {node[:-1]}p.") == (
+        "node tvmps_01234567…_d (idle): x; node tvmps_01234567…_p."
+    )
+    assert with_short_ids("tvmps_ab_d and tvm-1234_1-2017") == "tvmps_ab_d and tvm-1234_1-2017"

@@ -26,6 +26,12 @@ def dags_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "dags"
 
 
+def shown(path: Path) -> str:
+    """A path as one would type it: from the current folder, if it is in there."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def connections(info: Info) -> dict[str, dict[str, Any]]:
     """The Airflow connections of the examples, by their ids; all of them lead to the one emulated account."""
     own = airflow_connection(info)

@@ -60,18 +60,20 @@ def run(arguments: argparse.Namespace) -> int:
     place = Path(tempfile.mkdtemp(prefix="batchext-demo-"))
     scenario = one_after_the_other(arguments.fail)
     with Emulator(time_scale=TIME_SCALE, scenario=scenario) as emulator, Screen(emulator.info) as screen:
-        screen.begin(DOCUMENT, arguments.nodes, place / "airflow.log")
+        screen.begin(DOCUMENT, arguments.nodes)
+        log, keep = place / "airflow.log", False
         try:
             result = _run_airflow(place, emulator, arguments.nodes, screen)
+            keep = result is None or not all(result["reasons"].values())
         except KeyboardInterrupt:
             screen.say("Interrupted.")
             return 130
         finally:
-            shutil.rmtree(place / "airflow", ignore_errors=True)
+            shutil.rmtree(place / "airflow" if keep else place, ignore_errors=True)
         if result is None:
-            screen.say(f"Airflow did not get through; see {place / 'airflow.log'}")
+            screen.say(f"Airflow did not get through; see {log}")
             return 2
-        screen.end(result)
+        screen.end(result, log)
     return 0 if result["state"] == "success" else 1
 
 

@@ -6,6 +6,7 @@ emulated service itself, with the Azure SDK, as anybody would: nothing is taken 
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -25,7 +27,8 @@ from airflow_batchext.batch.data_plane import (
     read_node,
     read_pool,
 )
-from airflow_batchext.cli.table import MARKS, STYLES, short_id
+from airflow_batchext.cli.demo.airflow_home import dags_folder, shown
+from airflow_batchext.cli.table import MARKS, STYLES, short_id, with_short_ids
 
 if TYPE_CHECKING:
     from typing import Self
@@ -36,7 +39,8 @@ if TYPE_CHECKING:
 
 _TASK_STYLES = {"success": "green", "failed": "bold red"}
 _REAL_ACCOUNT = """
-To run it on a real account, put dags/ into your DAGs folder and add a connection:
+To run it on a real account, copy {dags} into your DAGs folder, put your vault, certificate and
+identity into pools/keyvault_ubuntu.json there, and add a connection (more: batchext docs connection):
   [bold]airflow connections add azure_batchext_default --conn-type azure_batchext \\
     --conn-login CLIENT_ID --conn-password CLIENT_SECRET --conn-extra '{
     "tenant_id": "…", "subscription_id": "…", "resource_group": "…", "account_name": "…"}'[/]"""
@@ -74,12 +78,11 @@ class Screen:
         self._stop_live()
         self.console.print(escape(text), soft_wrap=True)
 
-    def begin(self, document: str, nodes: int, log: Path) -> None:
+    def begin(self, document: str, nodes: int) -> None:
         """Say what is about to happen."""
         self.console.print("[bold]batchext demo[/]: the DAG batch_pool_gate, run by Airflow on the emulator")
-        self.say(f"  pool document   dags/{document}, {nodes} nodes")
+        self.say(f"  pool document   {shown(dags_folder() / document)}, {nodes} nodes")
         self.say(f"  emulator        {self._info.batch_endpoint}")
-        self.say(f"  Airflow's log   {log}")
         self.console.print()
         if self.console.is_terminal:
             self._live = Live(
@@ -129,8 +132,11 @@ class Screen:
             if self._live is None:
                 self.console.print(Text(f"{time.monotonic() - self._started:5.1f} s  {line}", style=style))
 
-    def end(self, result: dict[str, Any]) -> None:
-        """Say how the DAG run ended, and why."""
+    def end(self, result: dict[str, Any], log: Path) -> None:
+        """Say how the DAG run ended, and why.
+
+        :param log: Airflow's, which tells the reasons that Airflow did not hand on.
+        """
         self._stop_live()
         self.console.print()
         for task in result["tasks"]:
@@ -151,8 +157,13 @@ class Screen:
             self.console.print("[bold red]The gate closed[/]; the downstream task did not run. The reason:")
             for task_id, reason in result["reasons"].items():
                 # Before 3.3, Airflow's dag.test does not hand the exception to callbacks.
-                self.say(f"  {task_id}: {one_line(reason, 1500) or 'see the log above'}")
-        self.console.print(_REAL_ACCOUNT, soft_wrap=True)
+                told = one_line(with_short_ids(reason), 1500) or f"see {log}"
+                self.console.print(
+                    Padding(Text(f"{task_id}: {told}"), (0, 0, 0, 2)), soft_wrap=not self.console.is_terminal
+                )
+        self.console.print(
+            _REAL_ACCOUNT.replace("{dags}", escape(shlex.quote(shown(dags_folder())))), soft_wrap=True
+        )
 
     def _stop_live(self) -> None:
         if self._live is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from airflow_batchext.cli._pool import CannotReadError, logs_aside, number
+from airflow_batchext.cli._pool import CannotReadError, logs_aside, number, told
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -237,17 +237,14 @@ def _is_wanted() -> bool:
 def _connection(conn_id: str) -> BatchConnection:
     from airflow.providers.common.compat.sdk import AirflowException
 
-    from airflow_batchext.batch.data_plane import one_line
     from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
     try:
         with logs_aside():
             connection = AzureBatchPoolHook(conn_id).connection
             connection.require_management_plane()
-    except AirflowException as error:  # ours, and Airflow's own for a connection that is not there
-        raise CannotReadError(one_line(str(error))) from None
-    except ImportError:  # so says Airflow 3.1 of a connection that is not there
-        raise CannotReadError(f"the connection {one_line(conn_id, 80)!r} is not there") from None
+    except (AirflowException, ImportError) as error:
+        raise CannotReadError(told(error, conn_id)) from None
     return connection
 
 

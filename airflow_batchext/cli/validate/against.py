@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from airflow_batchext.batch.data_plane import one_line
+from airflow_batchext.cli._pool import told
 from airflow_batchext.cli.validate.account_rules import Account, compare
 from airflow_batchext.cli.validate.reading import UsageError
 from airflow_batchext.exceptions import BatchextError
@@ -31,8 +32,8 @@ def asked(conn_id: str) -> Iterator[Callable[[str, Mapping[str, Any]], list[Find
     with AzureBatchPoolHook(conn_id) as management, AzureBatchNodeHook(conn_id) as data:
         try:
             account = management.get_account()
-        except AirflowException as error:  # ours, and Airflow's own for a connection that is not there
-            raise UsageError(f"--against {conn_id}: {one_line(str(error))}") from None
+        except (AirflowException, ImportError) as error:
+            raise UsageError(f"--against {conn_id}: {told(error, conn_id)}") from None
         yield _Questions(account, management, data).compared
 
 

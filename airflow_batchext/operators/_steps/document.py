@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from airflow_batchext.concealment import conceal, is_inline, literal_secrets, reveal, written
+from airflow_batchext.documentation import see
 from airflow_batchext.exceptions import ParameterError, PoolDocumentError
 from airflow_batchext.operators._steps.rendered_secrets import ReadSecrets
 from airflow_batchext.pool_spec import (
@@ -76,8 +77,9 @@ def resolve_document(operator: DocumentParameters, context: Context) -> tuple[st
         operator.log.warning(
             "pool_document: secrets stand in the DAG itself (%s). They are masked from here on, but Airflow "
             'stores the source of DAGs: give them by reference, {"$secret": {"connection": …}}, as '
-            "docs/connection.md says",
+            "the page on connections says (%s)",
             literal,
+            see("connection"),
         )
     given, authors, read = reveal(given), _written(operator), ReadSecrets()
     is_authors = isinstance(given, str) and written(given) <= authors
