@@ -7,10 +7,14 @@ ENVIRONMENT = $(PYTHON) tools/environment.py
 # Real Airflow mostly waits, so there is one process more than there are cores on the machines we know.
 PYTEST := -m pytest -n 3 --no-loadscope-reorder
 
+# What needs no process but the tests' own.
+QUICK := not airflow and not slow and not browser and not distributed and not clients and not package and not docs
+
 # Airflow starts twice as fast with its byte code cached.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo up setup fast test lint types tests test-all test-slow test-oldest test-python test-clients
+.PHONY: demo up setup fast test lint types tests test-all test-slow test-oldest test-python test-pythons test-newest
+.PHONY: test-clients test-package docs test-docs dist
 .PHONY: test-browser test-distributed test-order audit bench histories explore mutants clean
 
 demo:
@@ -65,6 +69,33 @@ test-python:
 	@$(ENVIRONMENT) python
 	.venv-python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')/bin/python $(PYTEST) -m "not slow"
 
+# Without Airflow's processes, on each Python from 3.11 on that is found; says which are not.
+test-pythons:
+	@$(PYTHON) tools/pythons.py
+
+# The same with the newest of everything that pyproject.toml allows: no pins, so it may end otherwise tomorrow.
+test-newest:
+	@$(ENVIRONMENT) newest
+	.venv-newest/bin/python $(PYTEST) -m "$(QUICK)"
+
+# What goes to the index: sdist and wheel of both distributions, in dist/.
+dist: setup
+	$(BIN)/python -m tools.distributions
+
+# Both wheels, checked, and installed and used outside the checkout on the Pythons that are found.
+test-package: dist
+	@$(ENVIRONMENT) package
+	$(BIN)/python -m pytest -m package tests/package
+
+# The site, from docs/; a warning is an error. It is in build/site/html.
+docs:
+	@$(ENVIRONMENT) docs
+	$(BIN)/python -m tools.pages
+
+test-docs:
+	@$(ENVIRONMENT) docs
+	$(BIN)/python -m pytest -m docs tests/site
+
 # Old and foreign clients against the emulator, each in an environment of its own.
 test-clients: setup
 	@$(BIN)/python -m tests.clients.environments
@@ -113,4 +144,5 @@ mutants: setup
 
 clean:
 	rm -rf .venv .venv-*
+	rm -rf build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .test-logs

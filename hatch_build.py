@@ -39,7 +39,7 @@ class Pages(BuildHookInterface):
         """Name the files; a checkout that is installed as it stands has them already."""
         if self.target_name == "wheel" and version == "standard":
             root = Path(self.root)
-            files = [*(root / "docs").rglob("*.md"), *(root / "docs").rglob("*.json")]
+            files = [*(root / "docs").glob("*.md"), *(root / "docs").rglob("*.json")]
             for file in (*files, *(root / name for name in ROOT_PAGES)):
                 inside = file.relative_to(root).as_posix().removeprefix("docs/")
                 build_data["force_include"][str(file)] = f"airflow_batchext/docs/{inside}"

@@ -80,9 +80,16 @@ def watched_pool_asset(
 ) -> Asset:
     """The asset of a pool that Airflow's triggerer watches: each event of it starts the DAGs on its schedule.
 
-    The other parameters are those of ``triggers.events.AzureBatchPoolEventTrigger``, and of
-    ``batch_pool_asset``.
-
+    :param account: the name of the Batch account.
+    :param pool_id: the pool, which need not exist yet.
+    :param event: what starts them, as in ``batch_pool_asset``.
+    :param azure_batchext_conn_id: Airflow connection to the account.
+    :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
+    :param extension_names: the extensions that count; by default all that the pool asks for.
+    :param min_nodes: how many ready nodes are enough; by default the pool's own target.
+    :param node_grace: for how many seconds (or a timedelta) a node may be unusable before it has failed.
+    :param group: the asset's group in Airflow.
+    :param extra: what the asset carries.
     :raises ParameterError: if there can be no such pool.
     """
     from airflow.sdk import AssetWatcher
@@ -108,6 +115,7 @@ def watched_pool_asset(
 def sanitize_uri(uri: SplitResult) -> SplitResult:
     """What Airflow does with each URI of the scheme: one way to write it, and none that means no pool.
 
+    :param uri: ``azbatch://ACCOUNT/POOL``, in parts.
     :raises ParameterError: if it names no pool; it is a ``ValueError``, as Airflow wants it.
     """
     account, pool_id = uri.netloc.lower(), uri.path.removeprefix("/").lower()

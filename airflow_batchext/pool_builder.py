@@ -78,7 +78,10 @@ class Image(_Checked):
     """An image with the node agent that belongs to it.
 
     :param node_agent: the agent's SKU, such as ``batch.node.ubuntu 24.04``.
-    :param publisher: of a marketplace image, with ``offer``, ``sku`` and ``version``.
+    :param publisher: of a marketplace image, with the three that follow.
+    :param offer: of a marketplace image.
+    :param sku: of a marketplace image.
+    :param version: of a marketplace image; by default the latest there is when a node comes up.
     :param id: the resource id of an image of one's own (Azure Compute Gallery), instead of these.
     """
 
@@ -142,6 +145,8 @@ class Extension(_Checked):
     """Any extension.
 
     :param name: its name in the pool.
+    :param publisher: who publishes it, such as ``Microsoft.Azure.Monitor``.
+    :param type: what the publisher calls it, such as ``AzureMonitorLinuxAgent``.
     :param version: major and minor, such as ``"3.0"``.
     :param settings: what everybody who may read the pool may see.
     :param protected_settings: what nobody may see; concealed wherever Airflow shows the document.
@@ -190,6 +195,7 @@ class KeyVaultExtension(_Checked):
 
     It signs in as an identity of the pool, which needs the role *Key Vault Secrets User* on the vault.
 
+    :param name: its name in the pool.
     :param certificates: URLs of the certificates' secrets, ``https://VAULT.vault.azure.net/secrets/NAME``.
     :param client_id: the client id (a GUID) of the identity.
     :param polling_interval: seconds (or a timedelta) between two looks for a newer certificate.
@@ -197,6 +203,7 @@ class KeyVaultExtension(_Checked):
     :param store: where they go: a directory on Linux, by default the one of the how-to; on Windows a place
         of certificates, by default ``LocalMachine``, in the store ``MY``.
     :param version: major and minor; by default 2.0 on Linux and 1.0 on Windows, whose settings these are.
+    :param after: names of the extensions that are to be ready before.
     """
 
     certificates: Sequence[str]
@@ -253,6 +260,9 @@ class AzureMonitorAgentExtension(_Checked):
     What it sends is said by a data collection rule that is associated elsewhere.
 
     :param identity: the resource id of the pool's identity that it signs in as.
+    :param name: its name in the pool.
+    :param version: major and minor.
+    :param after: names of the extensions that are to be ready before.
     """
 
     identity: str
@@ -285,7 +295,13 @@ class AzureMonitorAgentExtension(_Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class GpuDriverExtension(_Checked):
-    """Installs the driver of the nodes' GPUs: NVIDIA's on Linux and Windows, AMD's on Windows only."""
+    """Installs the driver of the nodes' GPUs: NVIDIA's on Linux and Windows, AMD's on Windows only.
+
+    :param vendor: of the GPUs: "nvidia" or "amd".
+    :param name: its name in the pool.
+    :param version: major and minor.
+    :param after: names of the extensions that are to be ready before.
+    """
 
     vendor: Literal["nvidia", "amd"] = "nvidia"
     name: str = "gpu"
@@ -350,6 +366,7 @@ def pool_document(
     """Write a pool document: the body of ``Pool_Create``, with its secrets concealed.
 
     :param name: the pool's name; may be left to the operator's ``pool_id``.
+    :param image: what the nodes run, such as ``UBUNTU_24_04``.
     :param size: of the machines, such as ``STANDARD_D2S_V5``.
     :param dedicated: how many dedicated nodes; with ``low_priority``, or a ``formula`` instead of both.
     :param low_priority: how many low-priority (Spot) nodes.
@@ -362,7 +379,9 @@ def pool_document(
     :param extensions: the pool's extensions; a mapping is one in the REST API's shape.
     :param start_task: a command line, run as an administrator and waited for, or a whole ``startTask``.
     :param task_slots: how many tasks a node runs at once.
-    :param metadata: names and values for the pool itself; ``tags`` are those of the ARM resource.
+    :param subnet_id: the resource id of a subnet that the nodes join.
+    :param metadata: names and values for the pool itself.
+    :param tags: names and values for the ARM resource.
     :param machine: further members of ``virtualMachineConfiguration``, in the REST API's shape; they win.
     :param more: further members of ``properties``, in the REST API's shape; they win.
     :raises ParameterError: if one of them cannot be used, both a formula and numbers of nodes are given, or

@@ -38,12 +38,18 @@ def from_connection(conn_id: str, field: str = "password") -> dict[str, Any]:
 
 
 def from_variable(name: str) -> dict[str, Any]:
-    """A reference to an Airflow Variable."""
+    """A reference to an Airflow Variable.
+
+    :param name: the Variable's key.
+    """
     return _reference({"variable": check_text("name", name)})
 
 
 def from_environment(name: str) -> dict[str, Any]:
-    """A reference to a variable of the worker's environment."""
+    """A reference to a variable of the worker's environment.
+
+    :param name: the variable's name.
+    """
     return _reference({"environment": check_text("name", name)})
 
 

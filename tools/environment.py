@@ -27,6 +27,7 @@ OLDEST_PYTHON = (3, 11)
 _CLIENTS = "tests/clients/environments"
 _DISTRIBUTED = "tests/distributed/requirements.txt"
 _BROWSER = "tests/browser/requirements.txt"
+_SITE = "docs/site/requirements.txt"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def environments() -> dict[str, Environment]:
         "demo": Environment(".venv", ("-e", "."), compiles=False),
         "test": Environment(".venv", ("-e", ".[dev]")),
         "browser": Environment(".venv", ("-e", ".[dev]", "-r", _BROWSER)),
+        "docs": Environment(".venv", ("-e", ".[dev]", "-r", _SITE)),
         "oldest": Environment(".venv-oldest", ("-e", ".[dev]"), ("constraints-oldest.txt",)),
         "python": Environment(f".venv-python{_short()}", ("-e", ".[dev]")),
         "distributed": Environment(

@@ -118,6 +118,8 @@ def diagnose(health: PoolHealth) -> Diagnosis:
     """Find the known causes of what a snapshot shows.
 
     It never guesses: what no known cause explains is listed as it was seen.
+
+    :param health: how a pool was, as ``read_health`` reads it.
     """
     hits_of = {cause: _not_refuted(cause, health) for cause in known_causes()}
     particular = [hit for cause, hits in hits_of.items() if not cause.general for hit in hits]

@@ -71,7 +71,17 @@ _PORT = "a port, 0 to 65535"
 
 
 class Emulator:
-    """An Azure Batch account on this machine. Use it in a ``with`` block, or call ``start`` and ``stop``."""
+    """An Azure Batch account on this machine. Use it in a ``with`` block, or call ``start`` and ``stop``.
+
+    :param host: the address to listen on; any but loopback opens it to the network.
+    :param https_port: of both planes and the sign-in; 0 takes a free one.
+    :param http_port: of the same in plain HTTP; 0 takes a free one.
+    :param time_scale: how many times as fast as the wall its time runs; 0 stands still until advanced.
+    :param scenario: what fails or hangs, and how long things take.
+    :param seed: the same one and the same requests give the same ids of nodes and the same faults.
+    :param state: a file to go on from, and to keep everything in; by default all is forgotten at the end.
+    :raises ValueError: if an argument is none that can be used, or the file cannot be gone on from.
+    """
 
     def __init__(
         self,
@@ -83,11 +93,6 @@ class Emulator:
         seed: int = 0,
         state: str | Path | None = None,
     ) -> None:
-        """Prepare an emulator; port 0 takes a free one. The same ``seed`` gives the same nodes and faults.
-
-        With ``state`` it goes on where the one that wrote this file has ended; ValueError if it cannot, or if
-        an argument is none that can be used.
-        """
         for name, value, kinds, wanted in (
             ("host", host, str, "the name or address to listen on"),
             ("https_port", https_port, int, _PORT),

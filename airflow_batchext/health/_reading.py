@@ -72,6 +72,7 @@ def pool_health(
 ) -> PoolHealth:
     """The snapshot of a pool from the bodies of the data plane, or from why they could not be read.
 
+    :param pool_id: the pool's id, as it was asked for.
     :param pool: the pool (``Pools_GetPool``).
     :param nodes: its node list, over all pages (``Nodes_ListNodes``).
     :param extensions: by node id, what ``Nodes_ListNodeExtensions`` returned. Nodes that are not in it were

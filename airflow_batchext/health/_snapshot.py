@@ -251,7 +251,10 @@ def earliest(times: Iterable[str]) -> str:
 
 
 def to_json(health: PoolHealth) -> dict[str, Any]:
-    """A snapshot as plain JSON."""
+    """A snapshot as plain JSON.
+
+    :param health: the snapshot.
+    """
     found: dict[str, Any] = _adapter().dump_python(health, mode="json")
     return found
 
@@ -259,6 +262,7 @@ def to_json(health: PoolHealth) -> dict[str, Any]:
 def from_json(data: Mapping[str, Any]) -> PoolHealth:
     """The snapshot that ``to_json`` wrote; members of a later version are passed over.
 
+    :param data: the JSON, read.
     :raises ValueError: if it is none.
     """
     return _adapter().validate_python(data)

@@ -50,6 +50,8 @@ def read_health(
 ) -> PoolHealth:
     """How a pool is now.
 
+    :param hook: signed in to the account; it is left open.
+    :param pool_id: the pool, which need not exist.
     :param rules: of the gate by which its nodes are judged; by default those of a gate without parameters.
     :param only: read the extensions of these nodes alone; the others are said not to have been read.
     :param deadline: after it no more is read.

@@ -51,9 +51,10 @@ class AzureBatchDiagnosePoolOperator(TemplatedTexts, BaseOperator):
     with ``trigger_rule="one_failed"``, before what deletes the pool. It succeeds whatever it finds, and fails
     where the pool could not be read for another reason than that there is none.
 
-    Its XCom: ``pool_id, outcome`` ("open", "wait" or "fail", as of a gate)``, summary, verdict, text`` (the
-    short diagnosis)``, causes`` (their ids, the likeliest first)``, unexplained`` (how many facts)``, nodes``
-    (how many are wanted, ready, pending, failed, unread)``, reports`` (the files, by format)``, node_logs``.
+    Its XCom: ``pool_id``, ``outcome`` ("open", "wait" or "fail", as of a gate), ``summary``, ``verdict``,
+    ``text`` (the short diagnosis), ``causes`` (their ids, the likeliest first), ``unexplained`` (how many
+    facts), ``nodes`` (how many are wanted, ready, pending, failed, unread), ``reports`` (the files, by
+    format), ``node_logs``.
 
     :param pool_id: the pool (templated).
     :param azure_batchext_conn_id: Airflow connection to the Batch account; the data plane is enough

@@ -42,10 +42,11 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
     that ask for the same pool end with one. Set an ``AzureBatchExtensionSensor`` behind it: that its nodes
     are there does not mean that their extensions are.
 
-    ``protectedSettings`` and other secrets of the document are shown nowhere. Its XCom: ``pool_id, action``
-    ("created", "adopted", "updated", "replaced")``, created`` (whether by this try), ``differences`` (those
-    that were found, each with ``path, existing, asked, remedy``)``, pool_created`` (time of creation)``,
-    etag, provisioning_state, allocation_state, extensions`` (their names).
+    ``protectedSettings`` and other secrets of the document are shown nowhere. Its XCom: ``pool_id``,
+    ``action`` ("created", "adopted", "updated", "replaced"), ``created`` (whether by this try),
+    ``differences`` (those that were found, each with ``path``, ``existing``, ``asked``, ``remedy``),
+    ``pool_created`` (time of creation), ``etag``, ``provisioning_state``, ``allocation_state``,
+    ``extensions`` (their names).
 
     :param pool_document: the body of ``Pool_Create`` (management plane) as a dict, its text, a model of it
         from azure-mgmt-batch, or the path of a ``.json``, ``.yaml`` or ``.yml`` file with it; a relative path

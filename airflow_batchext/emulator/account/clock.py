@@ -17,10 +17,13 @@ _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class Clock:
-    """A clock that runs ``scale`` times as fast as the wall; at scale 0 it stands still until advanced."""
+    """A clock that runs ``scale`` times as fast as the wall; at scale 0 it stands still until advanced.
+
+    :param scale: zero or more.
+    :param start: the first moment, with a time zone; by default now.
+    """
 
     def __init__(self, scale: float = 1.0, start: datetime | None = None) -> None:
-        """Start at ``start`` (default: now). ``start`` must say its time zone."""
         if not math.isfinite(scale) or scale < 0:
             raise ValueError(f"the time scale must be zero or a positive number, not {scale}")
         if start is not None and start.tzinfo is None:
