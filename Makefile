@@ -7,9 +7,6 @@ ENVIRONMENT = $(PYTHON) tools/environment.py
 # Real Airflow mostly waits, so there is one process more than there are cores on the machines we know.
 PYTEST := -m pytest -n 3 --no-loadscope-reorder
 
-# What needs no process but the tests' own.
-QUICK := not airflow and not slow and not browser and not distributed and not clients and not package and not docs
-
 # Airflow starts twice as fast with its byte code cached.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -76,7 +73,7 @@ test-pythons:
 # The same with the newest of everything that pyproject.toml allows: no pins, so it may end otherwise tomorrow.
 test-newest:
 	@$(ENVIRONMENT) newest
-	.venv-newest/bin/python $(PYTEST) -m "$(QUICK)"
+	.venv-newest/bin/python $(PYTEST) -m "not airflow and not slow"
 
 # What goes to the index: sdist and wheel of both distributions, in dist/.
 dist: setup

@@ -27,6 +27,7 @@ OLDEST_PYTHON = (3, 11)
 _CLIENTS = "tests/clients/environments"
 _DISTRIBUTED = "tests/distributed/requirements.txt"
 _BROWSER = "tests/browser/requirements.txt"
+_PACKAGE = "tests/package/requirements.txt"
 _SITE = "docs/site/requirements.txt"
 
 
@@ -56,6 +57,8 @@ def environments() -> dict[str, Environment]:
         "docs": Environment(".venv", ("-e", ".[dev]", "-r", _SITE)),
         "oldest": Environment(".venv-oldest", ("-e", ".[dev]"), ("constraints-oldest.txt",)),
         "python": Environment(f".venv-python{_short()}", ("-e", ".[dev]")),
+        "newest": Environment(".venv-newest", ("-e", ".[dev]"), ()),
+        "package": Environment(".venv", ("-e", ".[dev]", "-r", _PACKAGE)),
         "distributed": Environment(
             ".venv-distributed", ("-r", _DISTRIBUTED, "-e", "."), ("constraints.txt", _DISTRIBUTED)
         ),
