@@ -17,10 +17,12 @@ import pytest
 import hatch_build
 from airflow_batchext import documentation
 from airflow_batchext.hooks import _refusals
+from tools import distributions
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 README = (ROOT / "README.md").read_text()
+README_OF_EMULATOR = (ROOT / "deploy" / "emulator" / "README.md").read_text()
 SITE, SOURCE = "https://docs.example/batchext", "https://code.example/batchext"
 
 
@@ -165,3 +167,46 @@ def test_no_message_names_a_file_of_the_checkout():
             and re.search(r"\bdocs/\w+\.md|\bdags/|README|SECURITY\.md", node.value)
         ]
     assert found == ["documentation.py: README.md"]
+
+
+# --- the emulator by itself ---------------------------------------------------------------------------------
+
+
+def test_the_emulator_alone_is_the_same_by_another_name_and_imports_what_it_asks_for(tmp_path: Path):
+    distributions.lay_out(tmp_path / "it")
+    package = tmp_path / "it" / "batchext_emulator"
+    here = ROOT / "airflow_batchext" / "emulator"
+    files = {path.relative_to(here) for path in here.rglob("*.py")}
+    assert {path.relative_to(package) for path in package.rglob("*.py")} == files
+    texts = "".join(path.read_text() for path in package.rglob("*.py"))
+    assert "airflow_batchext" not in texts
+    top = {
+        name.partition(".")[0] for name in re.findall(r"^\s*(?:from|import) (\w[\w.]*)", texts, re.MULTILINE)
+    }
+    others = top - set(sys.stdlib_module_names) - {"batchext_emulator"}
+    modules = {"jwt": "pyjwt", "yaml": "pyyaml"}
+    assert sorted(modules.get(name, name) for name in others) == sorted(distributions.DEPENDENCIES)
+    project = tomllib.loads((tmp_path / "it" / "pyproject.toml").read_text())["project"]
+    assert set(project["dependencies"]) < set(PROJECT["project"]["dependencies"])
+    assert len(project["dependencies"]) == len(distributions.DEPENDENCIES)
+    assert not [name for name in project["classifiers"] if "Airflow" in name]
+    assert links(README_OF_EMULATOR) == [
+        link for link in links(README_OF_EMULATOR) if link.startswith("https:")
+    ]
+
+
+def test_it_serves_where_there_is_no_airflow_and_no_package_of_ours(tmp_path: Path):
+    distributions.lay_out(tmp_path / "it")
+    code = (
+        "import sys\n"
+        "class No:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.split('.')[0] in ('airflow', 'azure', 'airflow_batchext'): raise ImportError(name)\n"
+        "sys.meta_path.insert(0, No())\n"
+        "from batchext_emulator import Emulator\n"
+        "with Emulator() as emulator: print(emulator.info.http_endpoint)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "it", capture_output=True, text=True, timeout=120
+    )
+    assert ended.stdout.startswith("http://127.0.0.1:"), ended.stderr
