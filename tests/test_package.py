@@ -62,6 +62,26 @@ def test_it_holds_the_package_the_examples_and_the_pages_and_nothing_else(built)
     assert "airflow_batchext/py.typed" in names
 
 
+def test_the_classifiers_claim_what_the_page_says_was_run(built):
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    head, *rows = [
+        line.strip("|").split("|") for line in page.splitlines() if line.startswith(("| |", "| Airflow"))
+    ]
+    ran = {
+        cell.split()[1]
+        for row in rows
+        for cell, how in zip(head[1:], row[1:], strict=True)
+        if how.strip() != "not run"
+    }
+    classifiers = built[1].get_all("Classifier")
+    assert ran == {text.split(" :: ")[-1] for text in classifiers if re.search(r":: 3\.\d+$", text)}
+    for file, row in (("constraints.txt", rows[0]), ("constraints-oldest.txt", rows[1])):
+        pins = (ROOT / file).read_text()
+        assert f"apache-airflow=={row[0].split()[1]}\n" in pins
+        for name, version in re.findall(r"(azure-[a-z-]+) (\d+\.\d+\.\d+)", page):
+            assert f"{name}=={version}\n" in pins
+
+
 def test_no_address_is_made_up(built):
     settings = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["custom"]
     told = dict(url.split(", ") for url in built[1].get_all("Project-URL", []))
