@@ -11,7 +11,7 @@ PYTEST := -m pytest -n 3 --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo up setup fast test lint types tests test-all test-slow test-oldest test-python test-pythons test-newest
-.PHONY: test-clients test-package docs test-docs dist
+.PHONY: test-clients test-package docs test-docs dist sbom release-check
 .PHONY: test-browser test-distributed test-order audit bench histories explore mutants clean
 
 demo:
@@ -78,6 +78,17 @@ test-newest:
 # What goes to the index: sdist and wheel of both distributions, in dist/.
 dist: setup
 	$(BIN)/python -m tools.distributions
+
+# Whether a tag can be released: its version, the changelog, the addresses. make release-check TAG=v1.2.3
+release-check: setup
+	@$(BIN)/python -m tools.release "$(TAG)"
+
+# A bill of materials (CycloneDX): what is depended on, in the versions that are tested.
+sbom:
+	@$(ENVIRONMENT) sbom
+	@mkdir -p build/sbom
+	.venv-sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	  --output-file build/sbom/airflow-batchext.cdx.json constraints.txt
 
 # Both wheels, checked, and installed and used outside the checkout on the Pythons that are found.
 test-package: dist

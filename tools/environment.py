@@ -62,6 +62,7 @@ def environments() -> dict[str, Environment]:
         "distributed": Environment(
             ".venv-distributed", ("-r", _DISTRIBUTED, "-e", "."), ("constraints.txt", _DISTRIBUTED)
         ),
+        "sbom": Environment(".venv-sbom", ("cyclonedx-bom==7.5.0",), ()),
         "audit": Environment(".venv-audit", ("pip-audit==2.10.1",), ()),
     }
     for file in sorted((ROOT / _CLIENTS).glob("*.txt")):
