@@ -28,63 +28,85 @@ def _number(label: str, description: str, least: float, most: float) -> dict[str
     return _text(label, description, "number", minimum=least, maximum=most)
 
 
-# Beside login and password; read by airflow_batchext.connection. Airflow hides a secret by its field's name.
+# Beside login and password; read by airflow_batchext.connection. Airflow hides a secret by its name, and
+# shows the fields of a section together, under its title.
+_SECTIONS: dict[str, dict[str, Any]] = {
+    "Account": {
+        "subscription_id": _text("Subscription ID", "Subscription of the Batch account."),
+        "resource_group": _text("Resource group", "Resource group of the Batch account."),
+        "account_name": _text("Batch account", "Name of the Batch account."),
+        "account_url": _text(
+            "Batch account URL", "Optional: https://<account>.<region>.batch.azure.com. Looked up if empty."
+        ),
+    },
+    "Sign-in": {
+        "auth": _choice(
+            "Sign-in",
+            "How to sign in. Empty: by what is given (certificate, token file, client secret), else default.",
+            "client_secret",
+            "certificate",
+            "workload_identity",
+            "managed_identity",
+            "azure_cli",
+            "default",
+            "account_key",
+        ),
+        "tenant_id": _text("Tenant ID", "Microsoft Entra tenant of the application."),
+        "certificate_secret": _secret(
+            "Certificate",
+            "For auth certificate: PEM text with its key, or the path of a PEM or PKCS12 file on workers.",
+        ),
+        "certificate_password": _secret(
+            "Certificate password", "Optional: of the certificate's private key."
+        ),
+        "token_file": _text(
+            "Federated token file", "For auth workload_identity: optional; else AZURE_FEDERATED_TOKEN_FILE."
+        ),
+        "managed_identity_client_id": _text(
+            "Managed identity",
+            "Optional: client id of a user-assigned identity; empty: the system-assigned one.",
+        ),
+        "workload_identity_tenant_id": _text(
+            "Workload identity tenant", "Optional, for auth default: tenant of the workload identity."
+        ),
+        "exclude": _text(
+            "Leave out",
+            "Optional, for auth default: what not to try, such as environment,managed_identity,cli.",
+        ),
+        "account_key_secret": _secret(
+            "Batch account key", "Optional: shared key for the data plane; needs no client secret."
+        ),
+        "list_keys": _text(
+            "Look up the account key",
+            "Optional: ask the management plane for the key, and sign the data plane with it.",
+            "boolean",
+        ),
+    },
+    "Cloud": {
+        "cloud": _choice("Cloud", "Optional: empty is the public cloud.", "public", "usgovernment", "china"),
+        "arm_url": _text("Resource Manager URL", "Optional: for a cloud of your own, such as the emulator."),
+        "authority": _text("Sign-in authority", "Optional: for a cloud of your own, such as the emulator."),
+        "arm_scope": _text("Resource Manager scope", "Optional: for a cloud of your own."),
+        "batch_scope": _text("Batch scope", "Optional: for a cloud of your own."),
+        "batch_suffix": _text(
+            "Batch host suffix", "Optional: how the accounts' hosts end in your own cloud."
+        ),
+        "ca_bundle": _text(
+            "CA bundle", "Optional: PEM file with the certificates to trust, on every worker."
+        ),
+    },
+    "Network": {
+        "proxy": _text("Proxy", "Optional: http://user@proxy.example:8080; for https."),
+        "proxy_password": _secret("Proxy password", "Optional: of the proxy's user."),
+        "connect_timeout": _number("Connect timeout", "Optional: seconds; 20 if empty.", 0.1, 600),
+        "read_timeout": _number("Read timeout", "Optional: seconds; 60 if empty.", 0.1, 600),
+        "retries": _number("Retries", "Optional: how often a call is repeated; 3 if empty.", 0, 100),
+    },
+}
 _FORM: dict[str, Any] = {
-    "auth": _choice(
-        "Sign-in",
-        "How to sign in. Empty: by what is given (certificate, token file, client secret), else default.",
-        "client_secret",
-        "certificate",
-        "workload_identity",
-        "managed_identity",
-        "azure_cli",
-        "default",
-        "account_key",
-    ),
-    "tenant_id": _text("Tenant ID", "Microsoft Entra tenant of the application."),
-    "subscription_id": _text("Subscription ID", "Subscription of the Batch account."),
-    "resource_group": _text("Resource group", "Resource group of the Batch account."),
-    "account_name": _text("Batch account", "Name of the Batch account."),
-    "account_url": _text(
-        "Batch account URL", "Optional: https://<account>.<region>.batch.azure.com. Looked up if empty."
-    ),
-    "account_key_secret": _secret(
-        "Batch account key", "Optional: shared key for the data plane; needs no client secret."
-    ),
-    "list_keys": _text(
-        "Look up the account key",
-        "Optional: ask the management plane for the key, and sign the data plane with it.",
-        "boolean",
-    ),
-    "certificate_secret": _secret(
-        "Certificate",
-        "For auth certificate: PEM text with its key, or the path of a PEM or PKCS12 file on the workers.",
-    ),
-    "certificate_password": _secret("Certificate password", "Optional: of the certificate's private key."),
-    "token_file": _text(
-        "Federated token file", "For auth workload_identity: optional; else AZURE_FEDERATED_TOKEN_FILE."
-    ),
-    "managed_identity_client_id": _text(
-        "Managed identity", "Optional: client id of a user-assigned identity; empty: the system-assigned one."
-    ),
-    "workload_identity_tenant_id": _text(
-        "Workload identity tenant", "Optional, for auth default: tenant of the workload identity."
-    ),
-    "exclude": _text(
-        "Leave out", "Optional, for auth default: what not to try, such as environment,managed_identity,cli."
-    ),
-    "cloud": _choice("Cloud", "Optional: empty is the public cloud.", "public", "usgovernment", "china"),
-    "arm_url": _text("Resource Manager URL", "Optional: for a cloud of your own, such as the emulator."),
-    "authority": _text("Sign-in authority", "Optional: for a cloud of your own, such as the emulator."),
-    "arm_scope": _text("Resource Manager scope", "Optional: for a cloud of your own."),
-    "batch_scope": _text("Batch scope", "Optional: for a cloud of your own."),
-    "batch_suffix": _text("Batch host suffix", "Optional: how the accounts' hosts end in your own cloud."),
-    "ca_bundle": _text("CA bundle", "Optional: PEM file with the certificates to trust, on every worker."),
-    "proxy": _text("Proxy", "Optional: http://user@proxy.example:8080; for https."),
-    "proxy_password": _secret("Proxy password", "Optional: of the proxy's user."),
-    "connect_timeout": _number("Connect timeout", "Optional: seconds; 20 if empty.", 0.1, 600),
-    "read_timeout": _number("Read timeout", "Optional: seconds; 60 if empty.", 0.1, 600),
-    "retries": _number("Retries", "Optional: how often a call is repeated; 3 if empty.", 0, 100),
+    name: {**field, "schema": {**field["schema"], "section": section}}
+    for section, fields in _SECTIONS.items()
+    for name, field in fields.items()
 }
 
 

@@ -23,8 +23,9 @@ with DAG(
         "sizes": Param([1, 2], type="array", items={"type": "integer"}, title="Nodes of each pool"),
     },
     default_args={"retries": 1, "retry_delay": timedelta(seconds=30)},
+    description="Every night as many pools as there is work for",
     doc_md=__doc__,
-    tags=["azure", "batch", "extensions"],
+    tags=["azure batch", "scheduled", "many pools"],
 ) as dag:
 
     @task

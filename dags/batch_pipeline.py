@@ -37,10 +37,15 @@ HOW = {
     "max_active_runs": 1,
     "default_args": {"retries": 1, "retry_delay": timedelta(seconds=30)},
     "doc_md": __doc__,
-    "tags": ["azure", "batch", "extensions"],
 }
 
-with DAG("batch_pipeline_pool", schedule=None, **HOW):
+with DAG(
+    "batch_pipeline_pool",
+    schedule=None,
+    description="Makes a pool ready, and says so to the DAGs that wait for it",
+    tags=["azure batch", "on demand", "pipeline"],
+    **HOW,
+):
     create = AzureBatchCreatePoolOperator(
         task_id="create",
         pool_id=POOL_ID,
@@ -57,7 +62,13 @@ with DAG("batch_pipeline_pool", schedule=None, **HOW):
     )
 
 if AzureBatchOperator is not None:
-    with DAG("batch_pipeline_work", schedule=READY, **HOW):
+    with DAG(
+        "batch_pipeline_work",
+        schedule=READY,
+        description="Starts when batch_pipeline_pool has made the pool ready, and runs a job on it",
+        tags=["azure batch", "started by events", "pipeline"],
+        **HOW,
+    ):
         # The operator describes a pool, too; it takes the one of that id that is there.
         job = AzureBatchOperator(
             task_id="job",

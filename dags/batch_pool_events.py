@@ -23,8 +23,9 @@ with DAG(
     "batch_pool_events",
     schedule=(FAILED | LOST),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    description="Starts when an extension fails on a node of a pool, or a node is lost",
     doc_md=__doc__,
-    tags=["azure", "batch", "extensions"],
+    tags=["azure batch", "started by events", "events"],
 ) as dag:
 
     @task

@@ -32,8 +32,9 @@ with DAG(
         "image": Param("ubuntu", enum=["ubuntu", "almalinux"], title="Image of the nodes"),
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=2)},
+    description="A pool with extensions, and work that starts only when every node is ready",
     doc_md=__doc__,
-    tags=["azure", "batch", "extensions"],
+    tags=["azure batch", "scheduled", "gate"],
 ) as dag:
     create_pool = AzureBatchCreatePoolOperator(
         task_id="create_pool",

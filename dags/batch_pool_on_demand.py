@@ -64,8 +64,9 @@ with DAG(
         "keep": Param(False, type="boolean", title="Keep the pool at the end"),
     },
     default_args={"retries": 1, "retry_delay": timedelta(seconds=30)},
+    description="A pool as the form asks for it",
     doc_md=__doc__,
-    tags=["azure", "batch", "extensions"],
+    tags=["azure batch", "on demand", "form"],
 ) as dag:
 
     @task(retries=0)

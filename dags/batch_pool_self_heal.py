@@ -25,8 +25,9 @@ with DAG(
         "nodes": Param(3, type="integer", minimum=1, maximum=100, title="Number of dedicated nodes"),
     },
     default_args={"retries": 1, "retry_delay": timedelta(minutes=1)},
+    description="A pool that repairs itself before work starts",
     doc_md=__doc__,
-    tags=["azure", "batch", "extensions"],
+    tags=["azure batch", "on demand", "repair"],
 ):
     create_pool = AzureBatchCreatePoolOperator(
         task_id="create_pool", pool_id=POOL_ID, pool_document="pools/keyvault_ubuntu.json"

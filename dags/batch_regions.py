@@ -20,8 +20,9 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     params={"nodes": Param(1, type="integer", minimum=1, title="Dedicated nodes in each region")},
     default_args={"retries": 1, "retry_delay": timedelta(seconds=30)},
+    description="The same work in several regions",
     doc_md=__doc__,
-    tags=["azure", "batch", "extensions"],
+    tags=["azure batch", "on demand", "regions"],
 ) as dag:
 
     @task

@@ -108,3 +108,20 @@ def test_airflows_command_line_shows_the_provider():
         check=True,
     ).stdout
     assert '"airflow-batchext"' in shown
+
+
+def test_the_form_has_its_fields_in_sections_one_after_the_other():
+    (connection_type,) = get_provider_info()["connection-types"]
+    sections = [field["schema"]["section"] for field in connection_type["conn-fields"].values()]
+    assert list(dict.fromkeys(sections)) == ["Account", "Sign-in", "Cloud", "Network"]
+    assert sections == sorted(sections, key=list(dict.fromkeys(sections)).index)
+
+
+def test_airflows_page_of_providers_shows_what_the_metadata_says():
+    """Its link is the address of the documentation, where a release names one; no other is made up."""
+    from airflow_batchext import documentation
+
+    data = ProvidersManager().providers["airflow-batchext"].data
+    assert data.get("documentation-url") in (None, documentation.address() or None)
+    assert "Azure Batch" in data["description"]
+    assert data["integrations"][0]["external-doc-url"].startswith("https://learn.microsoft.com/")

@@ -41,7 +41,8 @@ def open_form(page: Page, airflow: Airflow) -> None:
 
 
 def open_extra(page: Page) -> None:
-    page.get_by_role("button", name="Extra Fields", exact=True).click()
+    for section in dict.fromkeys(field["schema"]["section"] for field in FIELDS.values()):
+        page.get_by_role("button", name=section, exact=True).click()
     page.get_by_text("Resource Manager URL").first.wait_for()
 
 

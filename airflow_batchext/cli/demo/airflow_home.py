@@ -49,19 +49,21 @@ def connections(info: Info) -> dict[str, dict[str, Any]]:
     }
 
 
-def airflow_environment(home: Path, dags: Path, info: Info) -> dict[str, str]:
-    """The variables that make an Airflow live in ``home``, load ``dags`` and know the emulator.
-
-    They hold the emulated account's secrets.
-    """
-    variables = {
+def airflow_environment(home: Path, dags: Path) -> dict[str, str]:
+    """The variables that make an Airflow live in ``home`` and load ``dags``."""
+    return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     }
-    for conn_id, connection in connections(info).items():
-        variables[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(connection)
-    return variables
+
+
+def connection_variables(info: Info) -> dict[str, str]:
+    """The connections as variables, for an Airflow that lives no longer than they do; they hold secrets."""
+    return {
+        f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(connection)
+        for conn_id, connection in connections(info).items()
+    }
 
 
 def module_command(name: str, *arguments: str) -> list[str]:
@@ -79,10 +81,11 @@ def clean_environment() -> dict[str, str]:
     return kept
 
 
-def one_after_the_other(fail: str | None = None) -> Scenario:
+def one_after_the_other(fail: str | None = None, pool: str = "*") -> Scenario:
     """A scenario in which nodes become ready one after the other, as one likes to watch it.
 
-    :param fail: an extension that fails on the first node.
+    :param fail: an extension that fails on the first node; a pattern.
+    :param pool: in which pools it does; a pattern.
     """
     from airflow_batchext.emulator import ExtensionScenario, Scenario, Timings
 
@@ -90,6 +93,7 @@ def one_after_the_other(fail: str | None = None) -> Scenario:
     if fail:
         rules.append(
             ExtensionScenario(
+                pool=pool,
                 extension=fail,
                 node=0,
                 outcome="fail",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_batchext.cli.demo.airflow_home import (
     airflow_environment,
     clean_environment,
+    connection_variables,
     dags_folder,
     module_command,
     one_after_the_other,
@@ -94,7 +95,8 @@ def _run_airflow(place: Path, emulator: Emulator, nodes: int, screen: Screen) ->
     home = place / "airflow"
     home.mkdir()
     outcome = place / "result.json"
-    environment = clean_environment() | airflow_environment(home, dags_folder(), emulator.info)
+    environment = clean_environment() | airflow_environment(home, dags_folder())
+    environment |= connection_variables(emulator.info)
     environment["AIRFLOW__BATCHEXT__POLL_INTERVAL"] = str(POLL_SECONDS)
     command = module_command(
         "airflow_batchext.cli.demo.airflow_run",

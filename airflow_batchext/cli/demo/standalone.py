@@ -10,16 +10,15 @@ import os
 import signal
 import socket
 import subprocess
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import psutil
 
 from airflow_batchext.cli.demo import components
 from airflow_batchext.cli.demo.airflow_home import module_command
+from airflow_batchext.cli.demo.health import healthy
 
 _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
-_COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _PATIENCE = 10.0
 """Seconds in which the processes may end by themselves."""
 
@@ -97,15 +96,7 @@ class Standalone:
 
     def is_well(self) -> bool:
         """Whether the page answers and says that every component is healthy."""
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=5)
-        try:
-            connection.request("GET", "/api/v2/monitor/health")
-            health = json.loads(connection.getresponse().read())
-        except (OSError, HTTPException, ValueError):
-            return False
-        finally:
-            connection.close()
-        return all((health.get(name) or {}).get("status") == "healthy" for name in _COMPONENTS)
+        return healthy(self._port)
 
     def password(self) -> str:
         """The password of the user ``admin``, which Airflow has made at the first start."""

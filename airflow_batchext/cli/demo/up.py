@@ -23,6 +23,8 @@ from typing import IO, TYPE_CHECKING, Any
 from airflow_batchext.cli.demo.airflow_home import (
     airflow_environment,
     clean_environment,
+    connection_variables,
+    connections,
     dags_folder,
     one_after_the_other,
 )
@@ -36,6 +38,12 @@ TIME_SCALE = 10.0
 POLL_SECONDS = 10
 _NEW_FILES_SECONDS = 5
 _GIVE_UP_AFTER_SECONDS = 180
+_FIRST = """
+Try first, with Trigger on the page of the DAG:
+  {url}/dags/batch_ephemeral_pool   a pool, its gate, work on it; two minutes
+  {url}/dags/batch_pool_diagnosis   an extension fails; the task "why" says why, and links to a report
+  {url}/dags/batch_pool_on_demand   a form says which pool
+"""
 
 
 class _RefusedError(Exception):
@@ -97,6 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, told_to_stop: threading.Event) -> None:
+    from airflow_batchext.cli.demo.components import CONNECTIONS
+    from airflow_batchext.cli.demo.reports import served
     from airflow_batchext.cli.demo.standalone import Standalone
     from airflow_batchext.emulator import Emulator
 
@@ -113,8 +123,10 @@ def _run(arguments: argparse.Namespace, told_to_stop: threading.Event) -> None:
             )
         except ValueError as problem:
             raise _RefusedError(f"{problem}. Without that file the emulated account begins anew.") from None
-        with emulator:
-            airflow_variables = airflow_environment(home, dags, emulator.info) | {
+        with emulator, served(home / "reports") as reports:
+            airflow_variables = airflow_environment(home, dags) | {
+                "AIRFLOW_VAR_BATCHEXT_REPORTS": (home / "reports").as_uri(),
+                "AIRFLOW_VAR_BATCHEXT_REPORTS_URL": reports,
                 "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
                 "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
                 # Airflow looks for new files every five minutes; who tries things out adds one now.
@@ -122,13 +134,17 @@ def _run(arguments: argparse.Namespace, told_to_stop: threading.Event) -> None:
                 "AIRFLOW__BATCHEXT__TEST_HOSTS": "127.0.0.1,localhost",
                 "AIRFLOW__BATCHEXT__POLL_INTERVAL": str(POLL_SECONDS),
             }
-            airflow = Standalone(home, clean_environment() | airflow_variables, port, home / "airflow.log")
-            shell = _shell_file(home, airflow_variables | airflow.settings)
+            told = {CONNECTIONS: json.dumps(connections(emulator.info))}
+            environment = clean_environment() | airflow_variables | told
+            airflow = Standalone(home, environment, port, home / "airflow.log")
+            # Commands do not look into the database for a connection, as tasks do.
+            known = connection_variables(emulator.info)
+            shell = _shell_file(home, airflow_variables | known | airflow.settings)
             try:
                 _say(f"Airflow starts at {airflow.url}, in {home} (the first time about half a minute) …")
                 _note(lock, {"pid": os.getpid(), "group": airflow.start(inherited=lock.fileno())})
                 if _wait_until_well(airflow, told_to_stop):
-                    _say(_block(airflow, home, dags, shell, arguments.time_scale))
+                    _say(_block(airflow, home, dags, shell, arguments))
                     _wait_for_the_end(airflow, told_to_stop)
                 _say("Stopping …")
             finally:
@@ -162,7 +178,7 @@ def _scenario(given: str | None) -> Scenario:
     from airflow_batchext.emulator import Scenario
 
     if given is None:
-        return one_after_the_other()
+        return one_after_the_other(fail="*", pool="*-fails")
     try:
         return Scenario.load(given)
     except ValueError as problem:
@@ -241,18 +257,19 @@ def _check(airflow: Standalone) -> None:
         raise _RefusedError(f"Airflow has ended by itself, with status {airflow.status}; see {airflow.log}")
 
 
-def _block(airflow: Standalone, home: Path, dags: Path, shell: Path, time_scale: float) -> str:
+def _block(airflow: Standalone, home: Path, dags: Path, shell: Path, arguments: argparse.Namespace) -> str:
+    first = "" if arguments.dags else _FIRST.format(url=airflow.url)
     return f"""
   open        {airflow.url}
   user        admin
   password    {airflow.password()}
   DAGs        {dags}
-  account     emulated; its pools live {time_scale:g} times as fast as the clock on the wall
-  connection  azure_batchext_default leads there
+  account     emulated; its pools live {arguments.time_scale:g} times as fast as the clock on the wall
+  connection  azure_batchext_default leads there; see it, and test it, under Admin, Connections
   terminal    . {shlex.quote(str(shell))} && airflow dags list
   logs        {home / "logs"} (of tasks), {airflow.log} (Airflow's own)
   stop        Ctrl-C, or kill {os.getpid()}
-"""
+{first}"""
 
 
 def _say(text: str) -> None:

@@ -21,7 +21,10 @@ from tests.airflow.harness import wait_until
 from tests.sockets import family, listeners, processes_of, reachable_from_outside
 
 BATCHEXT = Path(sys.executable).with_name("batchext")
-EXAMPLES = {"batch_ephemeral_pool", "batch_many_pools", "batch_pool_gate", "batch_regions"}
+EXAMPLES = {
+    *("batch_ephemeral_pool", "batch_many_pools", "batch_pool_gate", "batch_regions"),
+    "batch_pool_diagnosis",
+}
 
 
 def left_of(home: Path) -> list[str]:
@@ -108,6 +111,12 @@ def test_an_example_runs_the_end_leaves_nothing_and_the_next_start_goes_on(home:
         wait_until("the examples to be loaded", loaded)
         assert client.get("/api/v2/importErrors").json()["import_errors"] == []
         assert httpx.get(f"{said['open']}/api/v2/dags").status_code == 401, "not for everybody on the machine"
+        for dag in client.get("/api/v2/dags").json()["dags"]:
+            assert dag["description"], dag["dag_id"]
+        listed = client.get("/api/v2/connections").json()["connections"]
+        assert "azure_batchext_default" in {connection["connection_id"] for connection in listed}
+        why = "/api/v2/dags/batch_pool_diagnosis/dagRuns"
+        failing = client.post(why, json={"logical_date": None}).json()["dag_run_id"]
         runs = "/api/v2/dags/batch_ephemeral_pool/dagRuns"
         run_id = client.post(runs, json={"logical_date": None}).json()["dag_run_id"]
 
@@ -116,10 +125,23 @@ def test_an_example_runs_the_end_leaves_nothing_and_the_next_start_goes_on(home:
             return state if state in ("success", "failed") else ""
 
         assert wait_until("the run to end", ended, 240) == "success"
+
+        def report() -> str:
+            links = client.get(f"{why}/{failing}/taskInstances/why/links").json()
+            return links.get("extra_links", {}).get("Pool report") or ""
+
+        page = httpx.get(wait_until("the report of the failing example", report, 240), timeout=30).text
+        assert "Could not get a token for the vault" in page
+    log = (home / "airflow.log").read_text()
+    others = [log.index(f"{name} ") for name in ("api-server", "dag-processor", "triggerer")]
+    assert log.index("scheduler ") > max(others), "runs start when all the others are there"
     listening = listeners([*family(first.process.pid), *processes_of(home)])
     assert port in {port for _, port, _ in listening}
     assert reachable_from_outside(listening) == []
     assert "batch_ephemeral_pool" in in_a_shell(home, "airflow dags list --output plain")
+    assert "pool nope: failed" in in_a_shell(home, "batchext status nope; true"), (
+        "the connection is there, too"
+    )
     assert left_of(home)
 
     assert first.stop(signal.SIGINT) == 0
