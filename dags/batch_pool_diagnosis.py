@@ -4,8 +4,8 @@ Where the gate fails, `why` reads the pool once more, finds the known causes of 
 report: its log has the short form, and the link *Pool report* on the task leads to the page. Then the pool is
 deleted.
 
-With `batchext up`, an extension fails in each pool whose id ends in `-fails`, as that of this form does. Reports
-go to the folder of the Airflow Variable `batchext_reports`, as Airflow's object storage takes it;
+With `batchext up`, an extension fails in each pool whose id ends in `-fails`, as that of this form does.
+Reports go to the folder of the Airflow Variable `batchext_reports`, as Airflow's object storage takes it;
 `batchext_reports_url` is where a browser finds that folder.
 """
 
