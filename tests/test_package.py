@@ -82,6 +82,11 @@ def test_the_classifiers_claim_what_the_page_says_was_run(built):
             assert f"{name}=={version}\n" in pins
 
 
+def test_each_page_has_a_title_and_a_text():
+    for page in documentation.pages():
+        assert re.match(r"# \w.*\n\n(?s:.{400})", documentation.text(page.name)), page.name
+
+
 def test_no_address_is_made_up(built):
     settings = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["custom"]
     told = dict(url.split(", ") for url in built[1].get_all("Project-URL", []))
