@@ -158,9 +158,11 @@ class Screen:
             for task_id, reason in result["reasons"].items():
                 # Before 3.3, Airflow's dag.test does not hand the exception to callbacks.
                 told = one_line(with_short_ids(reason), 1500) or f"see {log}"
-                self.console.print(
-                    Padding(Text(f"{task_id}: {told}"), (0, 0, 0, 2)), soft_wrap=not self.console.is_terminal
-                )
+                # A terminal's lines end at words; a file gets one line.
+                if self.console.is_terminal:
+                    self.console.print(Padding(Text(f"{task_id}: {told}"), (0, 0, 0, 2)))
+                else:
+                    self.say(f"  {task_id}: {told}")
         self.console.print(
             _REAL_ACCOUNT.replace("{dags}", escape(shlex.quote(shown(dags_folder())))), soft_wrap=True
         )
