@@ -24,18 +24,39 @@ sensor for these alone. ::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_batchext.pool_spec import Difference, Finding
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 class BatchextError(AirflowException):
     """Base of all errors of this package."""
+
+
+def without_insides(method: Callable[Given, Result]) -> Callable[Given, Result]:
+    """A method from which our own errors come with a traceback that ends here.
+
+    Airflow writes the traceback of whatever fails a task into its log, below the text. Where that says what,
+    where and how to fix it, how we came to say so is of no use to who reads it.
+    """
+
+    @wraps(method)
+    def called(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        try:
+            return method(*args, **kwargs)
+        except BatchextError as error:
+            raise error.with_traceback(None) from None
+
+    return called
 
 
 class ConnectionFieldsError(BatchextError):

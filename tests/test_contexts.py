@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import inspect
 import pkgutil
+import traceback
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -18,7 +19,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_batchext import notifications, operators, sensors
 from airflow_batchext.assets import batch_pool_asset
-from airflow_batchext.exceptions import GateTimeoutError
+from airflow_batchext.exceptions import ConnectionFieldsError, GateTimeoutError
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from tests.airflow_names import AirflowRescheduleException
 from tests.conftest import document
@@ -76,6 +77,18 @@ def test_every_operator_and_sensor_is_tried():
 def test_it_executes(azure, name, context):
     azure.create(nodes=2)
     assert task(name, azure).execute(context=context())
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_what_fails_it_has_one_line_of_ours_in_its_traceback(azure, name):
+    """Airflow writes one below the text of whatever fails a task, also where that says all."""
+    azure.connect("broken", {"conn_type": "azure_batchext", "extra": {"arm_url": "http://not.here"}})
+    with pytest.raises(ConnectionFieldsError) as failed:
+        task(name, azure, azure_batchext_conn_id="broken").execute({})
+    files = [frame.filename for frame in traceback.extract_tb(failed.value.__traceback__)]
+    assert sum("airflow_batchext/" in file for file in files) == 1
+    assert failed.value.__cause__ is None
+    assert failed.value.__suppress_context__
 
 
 WAITS = {

@@ -183,6 +183,7 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.batch",
         "airflow_batchext.batch.data_plane",
         "airflow_batchext.batch.node_counts",
+        "airflow_batchext.batch.node_names",
         "airflow_batchext.batch.provider_errors",
         "airflow_batchext.batch.resize_codes",
         "airflow_batchext.loose_json.values",
@@ -221,7 +222,7 @@ SAID = (
     *("batch", "batch.data_plane", "batch.node_counts", "batch.provider_errors", "batch.resize_codes"),
     *("loose_json.values", *REDACT),
 )
-RULES = ("rules", "rules.gate", "defaults", *SAID)
+RULES = ("rules", "rules.gate", "batch.node_names", "defaults", *SAID)
 LOOKS = ("rules.watch", "rules.memory", "rules.nodes", "rules.reads")
 HEALTH = ("health", *LOOKS, "batch.resize_errors", *RULES)
 

@@ -62,7 +62,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from rich.console import Console
 
-    from airflow_batchext.cli.table import with_short_ids
     from airflow_batchext.diagnosis import Report, diagnose
     from airflow_batchext.exceptions import ReportError
     from airflow_batchext.operators._steps.diagnose import write_report
@@ -77,9 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
             console.out(report.to_text().rstrip(), highlight=False)
         else:
             text = report.diagnosis.short(most=20)
-            # A terminal's lines end at words; a file gets a line for each cause, with whole ids.
+            # A terminal's lines end at words; a file gets a line for each cause.
             if console.is_terminal:
-                console.print(with_short_ids(text))
+                console.print(text)
             else:
                 console.out(text, highlight=False)
         if arguments.output:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Group
@@ -10,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_batchext.batch.data_plane import VOID_STATES, Phase, epoch_seconds, one_line
+from airflow_batchext.batch.node_names import short_id
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,7 +24,6 @@ _OUTCOMES: Final = {
     "fail": ("failed", "bold red"),
 }
 _FEW: Final = 12
-_NODE_ID: Final = re.compile(r"\btvmps_[0-9a-f]{16,}_[dp]\b")
 
 
 def pool_table(health: PoolHealth, most: int) -> RenderableType:
@@ -79,12 +78,14 @@ def _told(health: PoolHealth) -> list[str]:
 def _nodes(health: PoolHealth, nodes: list[NodeHealth]) -> Table:
     names = list(health.expected) or list(dict.fromkeys(e.name for node in nodes for e in node.extensions))
     table = Table("node", "state", *(one_line(name, 40) for name in names), "why")
+    ids = [node.id for node in health.nodes]
     for node in nodes:
         style = STYLES[node.phase]
         cells = [_extension(node, name) for name in names]
         why = "; ".join(_without_node(node, reason) for reason in (*node.failed, *node.missing))
         state = Text(f"{one_line(node.state, 40) or 'no state'}{_age(health, node.state_since)}", style)
-        table.add_row(Text(short_id(node.id)), state, *cells, Text(one_line(why, 160), "dim"))
+        shown = Text(one_line(short_id(node.id, ids), 100))
+        table.add_row(shown, state, *cells, Text(one_line(why, 160), "dim"))
     return table
 
 
@@ -103,17 +104,6 @@ def _extension(node: NodeHealth, name: str) -> Text:
 def _without_node(node: NodeHealth, reason: str) -> str:
     """The reason without the node's id and state, which stand beside it."""
     return reason.removeprefix(f"node {node.id} ").removeprefix(f"({node.state or 'no state'}): ")
-
-
-def short_id(node_id: str) -> str:
-    """A node's id as far as one needs it to tell it from the others."""
-    shown = one_line(node_id, 100)
-    return shown if len(shown) <= 20 else f"{shown[:14]}…{shown[-2:]}"
-
-
-def with_short_ids(text: str) -> str:
-    """A text in which each id of a node is as short as in the table."""
-    return _NODE_ID.sub(lambda found: short_id(found[0]), text)
 
 
 def _age(health: PoolHealth, since: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from airflow_batchext.batch.data_plane import Phase, one_line
+from airflow_batchext.batch.node_names import shortened
 from airflow_batchext.diagnosis._cause import Cause, Hit
 from airflow_batchext.diagnosis._extension_causes import EXTENSION_MATCHERS
 from airflow_batchext.diagnosis._node_causes import NODE_MATCHERS
@@ -98,7 +99,7 @@ class Diagnosis:
         return "No known cause explains this; the facts are below."
 
     def short(self, most: int = 3) -> str:
-        """The diagnosis in a few lines, for a message or a log.
+        """The diagnosis in a few lines, for a message or a log; ids of nodes are short.
 
         :param most: how many causes to tell.
         """
@@ -111,7 +112,7 @@ class Diagnosis:
         if not self.found_causes:
             lines.append(f"- {self.verdict}")
             lines += [f"  {one_line(fact, 300)}" for fact in self.unexplained[:most]]
-        return "\n".join(lines)
+        return shortened("\n".join(lines), (node.id for node in self.health.nodes))
 
 
 def diagnose(health: PoolHealth) -> Diagnosis:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,6 +43,13 @@ AnyHook = TypeVar("AnyHook", bound="BatchHook[Any, Any]")
 Result = TypeVar("Result")
 Params = ParamSpec("Params")
 Answers = dict[type, Callable[[Any], Any]]
+
+# They tell of every sign-in and of every way that was not taken, and azure.batch writes a traceback for each
+# refusal whose body is no JSON: a task's log would hold little else. What they refuse is in our errors.
+for _name in ("azure.identity", "azure.core", "azure.batch", "azure.mgmt", "msal"):
+    _log = logging.getLogger(_name)
+    if _log.level == logging.NOTSET:  # not where somebody has set one, as by [logging] namespace_levels
+        _log.setLevel(logging.ERROR)
 
 DEFAULT_RETRIES = 3
 #: A call that nobody else gives a deadline ends by then, with all of its requests and their repetitions.

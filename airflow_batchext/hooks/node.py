@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.log import mask_secret
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
 
     from airflow_batchext.connection import BatchConnection
     from airflow_batchext.hooks._async_clients import ServiceClock
-
-_SDK_LOG = logging.getLogger("azure.batch")
-if _SDK_LOG.level == logging.NOTSET:
-    # It writes a traceback for each refusal whose body is no JSON; what was refused is in our error.
-    _SDK_LOG.setLevel(logging.ERROR)
 
 # The client asks for one even where its requests are signed by a policy of ours.
 _NO_CREDENTIAL = object()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,11 +76,16 @@ class Message:
         self.lines.append(diagnosis.short(most))
         self.causes += [cause for cause in diagnosis.causes if cause not in self.causes]
 
-    def add_failure(self, error: Exception) -> None:
-        """Tell why there is nothing to tell: the message has to go out."""
-        if isinstance(error, AirflowException):  # ours, and Airflow's own for a missing connection
+    @contextmanager
+    def of(self, place: _Place) -> Iterator[tuple[str, str]]:
+        """Within, a pool is read, by its id and its connection; if it cannot be, that is told instead."""
+        try:
+            if place.pool_id is None:  # the deadline of a run, for one, is that of no task
+                raise ParameterError("nothing that failed has a pool_id; give the notifier one.")
+            yield check_pool_id(place.pool_id), check_text("azure_batchext_conn_id", place.conn_id)
+        except AirflowException as error:  # ours, and Airflow's own for a missing connection
             self.lines.append(f"The pool could not be diagnosed: {one_line(str(error))}")
-        else:  # what stands in it is not known
+        except Exception as error:  # the message has to go out; what stands in the error is not known
             self.lines.append(f"The pool could not be diagnosed ({type(error).__name__}).")
 
 
@@ -87,12 +93,8 @@ def message(notifier: NotifierParameters, context: Mapping[str, Any]) -> Message
     """Read and diagnose what failed."""
     told = _begun(context)
     for place in _places(notifier, context, _failed_tasks(context)):
-        try:
-            pool_id, conn_id = _checked(place)
-            with AzureBatchNodeHook(conn_id) as hook:
-                told.add(read_health(hook, pool_id), notifier.causes)
-        except Exception as error:
-            told.add_failure(error)
+        with told.of(place) as (pool_id, conn_id), AzureBatchNodeHook(conn_id) as hook:
+            told.add(read_health(hook, pool_id), notifier.causes)
     return told
 
 
@@ -100,13 +102,10 @@ async def amessage(notifier: NotifierParameters, context: Mapping[str, Any]) -> 
     """``message`` in an event loop, which goes on meanwhile."""
     told = _begun(context)
     for place in _places(notifier, context, [_Failed(context.get("task"))]):
-        try:
-            pool_id, conn_id = _checked(place)
+        with told.of(place) as (pool_id, conn_id):
             async with AzureBatchNodeHook(conn_id) as hook:
                 health = await aread_health(hook, pool_id)
             await asyncio.to_thread(told.add, health, notifier.causes)
-        except Exception as error:
-            told.add_failure(error)
     return told
 
 
@@ -116,13 +115,6 @@ def _begun(context: Mapping[str, Any]) -> Message:
         return Message()
     task: Any = context.get("task")
     return Message([f"{getattr(task, 'task_id', 'a task')}: {one_line(str(failure), 800)}"])
-
-
-def _checked(place: _Place) -> tuple[str, str]:
-    if place.pool_id is None:
-        # The deadline of a run, for one, is that of no task.
-        raise ParameterError("nothing that failed has a pool_id; give the notifier one.")
-    return check_pool_id(place.pool_id), check_text("azure_batchext_conn_id", place.conn_id)
 
 
 def _places(

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_batchext.concealment import conceal, written
 from airflow_batchext.defaults import DEFAULT_CONN_ID
-from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.exceptions import ParameterError, without_insides
 from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.parameters import (
     Check,
@@ -85,6 +85,7 @@ class PoolOperator(TemplatedTexts, BaseOperator):
         self._steps: Steps | None = None
         settle(self, self.checks, templated=self.template_fields)
 
+    @without_insides
     def execute(self, context: Context) -> dict[str, Any]:
         """Do it, step by step.
 
@@ -99,6 +100,7 @@ class PoolOperator(TemplatedTexts, BaseOperator):
         self._steps = self._new_steps()
         return self._steps.begin(context or {})
 
+    @without_insides
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on as the trigger's event says."""
         settle(self, self.checks)

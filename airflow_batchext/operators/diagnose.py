@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
+from airflow_batchext.exceptions import without_insides
 from airflow_batchext.links import AzureBatchPoolLink, AzureBatchReportLink
 from airflow_batchext.parameters import (
     Check,
@@ -138,6 +139,7 @@ class AzureBatchDiagnosePoolOperator(TemplatedTexts, BaseOperator):
         self.linked_report = ""
         settle(self, self.checks, templated=self.template_fields)
 
+    @without_insides
     def execute(self, context: Context) -> dict[str, Any]:
         """Read, diagnose, write.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
+from airflow_batchext.exceptions import without_insides
 from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.parameters import Check, check_text, optional, pool_id_of, settle
 from airflow_batchext.templating import TemplatedTexts
@@ -68,6 +69,7 @@ class AzureBatchGetExtensionOperator(TemplatedTexts, BaseOperator):
         self.azure_batchext_conn_id = azure_batchext_conn_id
         settle(self, self.checks, templated=self.template_fields)
 
+    @without_insides
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Read the extensions.
 

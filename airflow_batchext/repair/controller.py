@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import VOID_STATES
+from airflow_batchext.batch.node_names import shortened
 from airflow_batchext.repair.belief import bound
 from airflow_batchext.repair.journal import (
     ITEM,
@@ -120,6 +121,12 @@ class Repair:
         :param rules: of the gate that asks for it: as many nodes as they let fail may stay ill.
         :param begins: whether anything may be begun; else what is under way is seen through alone.
         """
+        progress = yield from self._look(clock, seconds_left, rules, begins)
+        return replace(progress, text=shortened(progress.text, self._known.node_ids.values()))
+
+    def _look(
+        self, clock: Callable[[], float], seconds_left: float, rules: Rules | None, begins: bool
+    ) -> RepairFlow[Progress]:
         opened = yield from self._open(clock)
         if isinstance(opened, Progress):
             return opened

@@ -38,9 +38,11 @@ class Deadline:
 
     def or_late(self) -> Deadline:
         """The same; or, for who comes only after it, the end of the look that is made all the same."""
-        if not self.has_passed:
-            return self
-        return replace(self, at=self.clock() + LATE_LOOK_SECONDS)
+        return self if not self.has_passed else self.at_least(LATE_LOOK_SECONDS)
+
+    def at_least(self, seconds: float) -> Deadline:
+        """The same; or so many seconds from now, if that is later."""
+        return replace(self, at=max(self.at, self.clock() + seconds))
 
 
 NEVER = Deadline(float("inf"), lambda: 0.0)

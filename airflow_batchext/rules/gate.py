@@ -48,6 +48,7 @@ from airflow_batchext.batch.data_plane import (
     Pool,
     epoch_seconds,
 )
+from airflow_batchext.batch.node_names import shortened
 from airflow_batchext.defaults import DEFAULT_MAX_AGE_SECONDS, DEFAULT_NODE_GRACE_SECONDS
 
 
@@ -208,8 +209,8 @@ class Verdict:
         return f"{progress}; {self.listed(3)}" if self.reasons else progress
 
     def listed(self, most: int = 20) -> str:
-        """The reasons in one text: at most ``most`` of them, and how many more there are."""
-        shown = "; ".join(self.reasons[:most])
+        """The reasons in one text, ids of nodes short: at most ``most``, and how many more there are."""
+        shown = shortened("; ".join(self.reasons[:most]), self.nodes)
         more = len(self.reasons) - most
         return f"{shown}; and {more} more" if more > 0 else shown
 

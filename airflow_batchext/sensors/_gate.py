@@ -30,6 +30,7 @@ from airflow_batchext.rules.deadline import Deadline, Turns
 from airflow_batchext.rules.events import EventKind, summary
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import OwnPool
+from airflow_batchext.rules.told import waiting_text
 from airflow_batchext.rules.watch import DEFAULT_NOTICE_SECONDS, Watch
 from airflow_batchext.sensors._rules import GateParameters, gate_repair, gate_rules
 from airflow_batchext.triggers._base import deferral_limit
@@ -64,6 +65,14 @@ class SensorParameters(GateParameters, Protocol):
     @property
     def reschedule(self) -> bool:
         """Whether the task leaves its worker between two looks."""
+
+    @property
+    def deferrable(self) -> bool:
+        """Whether it waits in the triggerer."""
+
+    @property
+    def start_from_trigger(self) -> bool:
+        """Whether it was to wait there alone."""
 
     @property
     def log(self) -> Any:
@@ -150,9 +159,12 @@ class Gate:
         if reschedule:
             self._set_on(self._pool_seen_before(context))
         try:
+            if not isinstance(first, datetime):
+                self.sensor.log.info("%s", self._waiting_text())
             yield context if context.get("ti") else {**context, "ti": instance}
-        except AirflowSensorTimeout:
-            raise self._ending(self._timed_out()) from None
+        except AirflowSensorTimeout as error:
+            own = error if isinstance(error, GateTimeoutError) else self._timed_out()
+            raise self._ending(own) from None
         except AirflowSkipException as skip:
             raise self._told(skip) from None
         except BatchextError as error:
@@ -160,6 +172,23 @@ class Gate:
         finally:
             self._keep_pool_seen(context)
             self._hook.close()
+
+    def _waiting_text(self) -> str:
+        sensor = self.sensor
+        if sensor.deferrable or sensor.start_from_trigger:
+            how = "after the first one in the triggerer (deferrable)"
+        elif sensor.reschedule:
+            how = "leaving the worker between them (mode reschedule)"
+        else:
+            how = "holding the worker (mode poke)"
+        return waiting_text(
+            sensor.pool_id,
+            self._rules,
+            interval=sensor.poke_interval,
+            until=self._deadline.at,
+            how=how,
+            repairs=self._repair is not None,
+        )
 
     def _begin(self, context: Context, started: float) -> None:
         self._ends_itself = True
@@ -198,7 +227,7 @@ class Gate:
             self._said = verdict.summary
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, self._said)
         if verdict.outcome is Outcome.FAIL:
-            raise self._failed(verdict.listed() + self._causes())
+            raise self._failed(verdict.listed() + self._causes(self._turns.limit))
         is_open, report = verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started)
         if is_open:
             self._opened(context, report)
@@ -206,8 +235,9 @@ class Gate:
         elif self._ends_itself and (
             self._deadline.has_passed or (self._turns.is_last and (is_last or self.sensor.reschedule))
         ):
+            why = self._causes(self._deadline)
             time.sleep(self._deadline.left)
-            raise self._timed_out()
+            raise self._timed_out(missing_text(verdict, self._known) + why)
         if not verdict.cut:
             self._known = verdict.listed()
         shortest = min(self.sensor.poke_interval, _SHORTEST_RESCHEDULE_SECONDS)
@@ -270,7 +300,7 @@ class Gate:
             raise self._ending(self._timed_out(text))
         try:
             self._set(float(event["started"]))
-            raise self._ending(self._failed(text + self._causes()))
+            raise self._ending(self._failed(text))
         finally:
             self._hook.close()
 
@@ -313,11 +343,9 @@ class Gate:
         for asset in emitted:
             events[asset].extra["payload"] = payload
 
-    def _causes(self) -> str:
-        """Where a repair was tried in vain: why, as far as that is known."""
-        if self.sensor.repair is None:
-            return ""
-        return causes(self._hook, self.sensor.pool_id, self._rules, self._turns.limit)
+    def _causes(self, limit: Deadline) -> str:
+        """Why it has failed, as far as that is known, and what helps."""
+        return causes(self._hook, self.sensor.pool_id, self._rules, limit, verdict=self._verdict)
 
     def _told(self, skip: AirflowSkipException) -> AirflowSkipException | BatchextError:
         """Airflow's own skip, which does not say for what, with the reason."""

@@ -20,7 +20,7 @@ from airflow_batchext.defaults import (
     DEFAULT_MAX_AGE_SECONDS,
     DEFAULT_NODE_GRACE_SECONDS,
 )
-from airflow_batchext.exceptions import GateTimeoutError
+from airflow_batchext.exceptions import GateTimeoutError, without_insides
 from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.parameters import (
     Check,
@@ -172,6 +172,7 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
 
         return Gate(self)
 
+    @without_insides
     def execute(self, context: Context) -> Any:
         """Wait in the mode that was asked for; return the report.
 
@@ -184,6 +185,7 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
                 return self._gate.look_then_defer(context)
             return super().execute(context)
 
+    @without_insides
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; open with the report as XCom.
 
@@ -200,10 +202,12 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
         """Airflow's own pause, or what the last look makes of it."""
         return self._gate.pause(float(super()._get_next_poke_interval(*args, **kwargs)))
 
+    @without_insides
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
         """End as the trigger's event says."""
         return self._gate.end(context or {}, event)
 
+    @without_insides
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger; if Airflow's own limit came first, look once more for what is missing."""
         try:

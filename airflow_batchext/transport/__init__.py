@@ -13,6 +13,20 @@ in a moment. Nothing here knows what the requests are about.
 """
 
 from airflow_batchext.transport._answers import AnswerError, parse_json
-from airflow_batchext.transport._deadline import look_within, over_within, seconds_left, within
+from airflow_batchext.transport._deadline import (
+    LAST_LOOK_SECONDS,
+    look_within,
+    over_within,
+    seconds_left,
+    within,
+)
 
-__all__ = ["AnswerError", "look_within", "over_within", "parse_json", "seconds_left", "within"]
+__all__ = [
+    "LAST_LOOK_SECONDS",
+    "AnswerError",
+    "look_within",
+    "over_within",
+    "parse_json",
+    "seconds_left",
+    "within",
+]

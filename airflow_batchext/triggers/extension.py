@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 from uuid import uuid4
@@ -23,9 +23,14 @@ from airflow_batchext.repair.status import lease_for, owner_of
 from airflow_batchext.rules.deadline import Deadline, Turns
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import OwnPool
+from airflow_batchext.rules.told import waiting_text
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
+from airflow_batchext.triggers._logged import logged
 from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
+
+#: The XCom of a gate that was not opened and ended in the triggerer: why.
+REASON_XCOM_KEY = "reason"
 
 
 class GateStatus(str, Enum):
@@ -135,16 +140,19 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 repair=self._repair(),
                 deadline=turns.deadline,
             ) as looks:
+                if self.ends_task:
+                    self.log.info("%s", self._waiting_text(turns.deadline.at))
                 with gate_waiting():
                     end = await self._wait(looks, turns, own)
-                if self.ends_task and self.repair is not None and end.status is GateStatus.FAILED:
-                    # No worker ends this task, so nobody else asks why it could not be repaired.
-                    why = await acauses(looks.hook, self.pool_id, Rules.from_json(self.rules), turns.limit)
-                    end = replace(end, text=end.text + why)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
             end = GateEnd(GateStatus.FAILED, str(error))
-        yield self._task_end(end, started, ends, link) if self.ends_task else end.event(started)
+        if not self.ends_task:
+            yield end.event(started)
+            return
+        event = self._task_end(end, started, ends, link)
+        await logged(end.text)
+        yield event
 
     async def on_kill(self) -> None:
         """Leave no repair half done, if it was a user who ended the task."""
@@ -177,13 +185,29 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             if verdict.outcome is Outcome.OPEN:
                 return GateEnd(GateStatus.OPEN, said, verdict.report())
             if verdict.outcome is Outcome.FAIL:
-                return GateEnd(GateStatus.FAILED, verdict.listed(), verdict.report())
+                why = await self._causes(looks, verdict, turns.limit)
+                return GateEnd(GateStatus.FAILED, verdict.listed() + why, verdict.report())
             if turns.deadline.has_passed or (is_last and turns.is_last):
+                why = await self._causes(looks, verdict, turns.deadline)
                 await asyncio.sleep(turns.deadline.left)
-                return GateEnd(GateStatus.TIMEOUT, missing_text(verdict, known), verdict.report())
+                return GateEnd(GateStatus.TIMEOUT, missing_text(verdict, known) + why, verdict.report())
             if not verdict.cut:
                 known = verdict.listed()
             pause = looks.next_look()
+
+    async def _causes(self, looks: SharedLooks, verdict: Verdict, limit: Deadline) -> str:
+        rules = Rules.from_json(self.rules)
+        return await acauses(looks.hook, self.pool_id, rules, limit, verdict=verdict)
+
+    def _waiting_text(self, until: float) -> str:
+        return waiting_text(
+            self.pool_id,
+            Rules.from_json(self.rules),
+            interval=self.poll_interval,
+            until=until,
+            how="in the triggerer, without a worker (start_from_trigger)",
+            repairs=self.repair is not None,
+        )
 
     def _task_end(self, end: GateEnd, started: float, deadline: float, link: str) -> TriggerEvent:
         if end.status is GateStatus.OPEN:
@@ -192,9 +216,10 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             gate_opened(self.pool_id, report["seconds"])
             return TaskSuccessEvent(xcoms={"return_value": report, LINK_XCOM_KEY: link})
         gate_ended(self.pool_id, timed_out=end.status is GateStatus.TIMEOUT)
-        # The event that fails a task carries no message, so the log is where the reason stands.
         if end.status is GateStatus.FAILED:
-            self.log.error("%s", failure_text(self.pool_id, end.text))
+            text = failure_text(self.pool_id, end.text)
         else:
-            self.log.error("%s", timeout_text(self.pool_id, deadline - started, end.text))
-        return TaskSkippedEvent() if self.skips else TaskFailedEvent()
+            text = timeout_text(self.pool_id, deadline - started, end.text)
+        # The event that fails a task carries no message, so the reason stands in the log and in an XCom.
+        self.log.error("%s", text)
+        return (TaskSkippedEvent if self.skips else TaskFailedEvent)(xcoms={REASON_XCOM_KEY: text})

@@ -8,7 +8,6 @@ import pytest
 
 from airflow_batchext import __version__
 from airflow_batchext.cli.main import main
-from airflow_batchext.cli.table import with_short_ids
 
 
 def test_version(capsys):
@@ -72,11 +71,3 @@ def test_without_a_connection_each_command_says_how_to_get_one(command, capsys, 
     assert "there is no Airflow connection 'nobodys'." in error
     for way in ("airflow connections add", "AIRFLOW_CONN_NOBODYS", "batchext docs connection", "batchext up"):
         assert way in error
-
-
-def test_ids_of_nodes_are_short_where_a_person_reads():
-    node = "tvmps_" + "0123456789abcdef" * 4 + "_d"
-    assert with_short_ids(f"node {node} (idle): x; node {node[:-1]}p.") == (
-        "node tvmps_01234567…_d (idle): x; node tvmps_01234567…_p."
-    )
-    assert with_short_ids("tvmps_ab_d and tvm-1234_1-2017") == "tvmps_ab_d and tvm-1234_1-2017"

@@ -76,8 +76,9 @@ def test_names_the_node_the_extension_the_code_and_the_message(azure):
         sensor(azure).execute(context())
     text = str(caught.value)
     assert text == (
-        f"The gate on pool {azure.pool_id} cannot open: node {failed.node.id} (idle): "
-        "extension secretext reports ProvisioningState/failed/5: no\\nvault"
+        f"The gate on pool {azure.pool_id} cannot open: node {failed.node.id[:14]}…_d (idle): "
+        "extension secretext reports ProvisioningState/failed/5: no\\nvault\n"
+        f"For the rest: batchext diagnose --conn-id=azure_batchext_default {azure.pool_id}"
     )
 
 

@@ -27,8 +27,9 @@ from airflow_batchext.batch.data_plane import (
     read_node,
     read_pool,
 )
+from airflow_batchext.batch.node_names import short_id
 from airflow_batchext.cli.demo.airflow_home import dags_folder, shown
-from airflow_batchext.cli.table import MARKS, STYLES, short_id, with_short_ids
+from airflow_batchext.cli.table import MARKS, STYLES
 
 if TYPE_CHECKING:
     from typing import Self
@@ -107,6 +108,7 @@ class Screen:
             "node", "state", *names, title=f"pool {pool.id}: {pool.allocation_state}", title_justify="left"
         )
         self._change((pool.id, ""), f"pool {pool.id}: {pool.state}, {pool.allocation_state}", "")
+        ids = [node.id for node in nodes]
         for node in nodes:
             listed = [
                 read_extension(item.as_dict()) for item in self._client.list_node_extensions(pool_id, node.id)
@@ -118,8 +120,8 @@ class Screen:
                 code = extension.code if extension else "not listed"
                 word = code.partition("/")[2] or code  # a fresh node's has one part: Creating
                 cells.append(Text(f"{MARKS[phase]} {one_line(word, 40)}", style=STYLES[phase]))
-                self._change((node.id, name), f"node {short_id(node.id)}: {name} {word}", STYLES[phase])
-            table.add_row(short_id(node.id), node.state, *cells)
+                self._change((node.id, name), f"node {short_id(node.id, ids)}: {name} {word}", STYLES[phase])
+            table.add_row(short_id(node.id, ids), node.state, *cells)
         if not nodes:
             waiting = "deleted" if pool.state == "deleting" else "being allocated"
             table.add_row("[dim]…[/]", f"[dim]nodes are {waiting}[/]", *("" for _ in names))
@@ -157,7 +159,7 @@ class Screen:
             self.console.print("[bold red]The gate closed[/]; the downstream task did not run. The reason:")
             for task_id, reason in result["reasons"].items():
                 # Before 3.3, Airflow's dag.test does not hand the exception to callbacks.
-                told = one_line(with_short_ids(reason), 1500) or f"see {log}"
+                told = one_line(reason, 1500) or f"see {log}"
                 # A terminal's lines end at words; a file gets one line.
                 if self.console.is_terminal:
                     self.console.print(Padding(Text(f"{task_id}: {told}"), (0, 0, 0, 2)))
