@@ -21,9 +21,7 @@ from airflow_batchext.emulator.faults import AnyFault, read_fault
 from airflow_batchext.emulator.scenarios.answers import AccountSettings as AccountSettings
 from airflow_batchext.emulator.scenarios.answers import Answers as Answers
 from airflow_batchext.emulator.scenarios.answers import SignInSettings as SignInSettings
-from airflow_batchext.emulator.scenarios.rules import Model as _Model
-from airflow_batchext.emulator.scenarios.rules import Seconds, in_one_line
-from airflow_batchext.emulator.scenarios.rules import like as _like
+from airflow_batchext.emulator.scenarios.rules import Model, Seconds, in_one_line, like
 
 Outcome = Literal["succeed", "fail", "hang"]
 
@@ -31,7 +29,7 @@ SYSTEM_EXTENSION = "batchNodeExtension"
 """Batch's own extension, which every node lists beside the ones that the pool asks for."""
 
 
-class Timings(_Model):
+class Timings(Model):
     """How long things take, in simulated seconds.
 
     Measured in recorded traffic of the real service, one node: ``allocation`` (124.2), ``settling`` (0.9),
@@ -92,7 +90,7 @@ def _is_turn(turns: Turns, number: int) -> bool:
     return turns == "all" or (turns == "first") is (number == 0)
 
 
-class _OfNodes(_Model):
+class _OfNodes(Model):
     pool: str = "*"
     """Pattern of pool names (``*`` and ``?``), case-insensitive."""
     node: str | Annotated[int, Field(ge=0)] = "*"
@@ -103,8 +101,8 @@ class _OfNodes(_Model):
     def matches(self, pool: str, index: int, node_id: str, boot: int) -> bool:
         """Whether this rule is about that boot of that node."""
         node = str(self.node)
-        is_node = index == int(node) if node.isdecimal() else _like(node_id, node)
-        return is_node and _is_turn(self.boots, boot) and _like(pool, self.pool)
+        is_node = index == int(node) if node.isdecimal() else like(node_id, node)
+        return is_node and _is_turn(self.boots, boot) and like(pool, self.pool)
 
 
 class ExtensionScenario(_OfNodes):
@@ -144,7 +142,7 @@ class ExtensionScenario(_OfNodes):
         """Whether this rule is about that extension."""
         if extension == SYSTEM_EXTENSION:
             return self.extension.casefold() == SYSTEM_EXTENSION.casefold()
-        return _like(extension, self.extension)
+        return like(extension, self.extension)
 
 
 _RESIZE_MESSAGES = {
@@ -155,7 +153,7 @@ _RESIZE_MESSAGES = {
 }
 
 
-class ResizeError(_Model):
+class ResizeError(Model):
     """Why a resize did not bring the nodes that were asked for, as the service words it.
 
     A code alone is enough: ``resize_error: AllocationTimedout``.
@@ -175,7 +173,7 @@ class ResizeError(_Model):
         return data
 
 
-class PoolScenario(_Model):
+class PoolScenario(Model):
     """What becomes of the resizes of some pools. The first rule that matches wins."""
 
     pool: str = "*"
@@ -201,10 +199,10 @@ class PoolScenario(_Model):
 
     def covers(self, pool: str) -> bool:
         """Whether this rule is about that pool."""
-        return _like(pool, self.pool)
+        return like(pool, self.pool)
 
 
-class TaskFailure(_Model):
+class TaskFailure(Model):
     """Why a task fails beside its command, as the service words it; ``values`` are its details."""
 
     code: str
@@ -224,7 +222,7 @@ class StartTaskScenario(_OfNodes):
     """How long one attempt runs; without it ``timings.start_task``."""
 
 
-class TaskScenario(_Model):
+class TaskScenario(Model):
     """How some tasks run. The first rule that matches wins."""
 
     job: str = "*"
@@ -243,10 +241,10 @@ class TaskScenario(_Model):
 
     def matches(self, job: str, task: str, attempt: int) -> bool:
         """Whether this rule is about that attempt (0 is the first) of that task."""
-        return _is_turn(self.attempts, attempt) and _like(job, self.job) and _like(task, self.task)
+        return _is_turn(self.attempts, attempt) and like(job, self.job) and like(task, self.task)
 
 
-class ExtensionRun(_Model):
+class ExtensionRun(Model):
     """What one extension does in one boot of one node, once it may start."""
 
     outcome: Outcome = "succeed"
@@ -259,7 +257,7 @@ class ExtensionRun(_Model):
     gone_after: Seconds | None = None
 
 
-class Run(_Model):
+class Run(Model):
     """How one attempt of a start task or a task goes. ``exit_code`` None: it never ends."""
 
     seconds: Seconds = 0.0
@@ -267,7 +265,7 @@ class Run(_Model):
     failure: TaskFailure | None = None
 
 
-class Scenario(_Model):
+class Scenario(Model):
     """Everything that will happen, in the order in which rules are tried."""
 
     timings: Timings = Field(default_factory=Timings)

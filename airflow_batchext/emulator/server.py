@@ -137,8 +137,8 @@ class Emulator:
             tokens=self.tokens,
             is_private=lambda: not self.scenario.account.public_network_access,
             control=Control(self.account, self.faults, self._put).answer,
-            changed=self._state.changed if self._state is not None else _nothing,
-            now=lambda: self.clock.now(),
+            changed=self._state.changed if self._state is not None else lambda: None,
+            now=self.clock.now,
         )
         self._application = Application(endpoints, self.faults, self._cut)
 
@@ -257,10 +257,6 @@ class Emulator:
 
     def _host_and_port(self) -> str:
         return self.info.batch_endpoint.removeprefix("https://")
-
-
-def _nothing() -> None:
-    pass
 
 
 def is_loopback(host: str) -> bool:

@@ -47,7 +47,7 @@ class Account(Nodes):
         self.location = "westeurope"
         self.resource_group = "batchext-rg"
         self.subscription_id = str(uuid.uuid4())
-        self.keys = {kind: _new_key() for kind in ("primary", "secondary")}
+        self.keys = {kind: new_key() for kind in ("primary", "secondary")}
         self.jobs = Jobs(self)
         self._deletions: dict[str, datetime] = {}
         self._generations: Counter[str] = Counter()
@@ -245,8 +245,7 @@ class Account(Nodes):
         try:
             now = self.now()
             while True:
-                due = [*self._due_formulas(now), *self._due_fates(now)]
-                first = min(due, key=lambda item: item[0], default=None)
+                first = min(self._due(now), key=lambda item: item[0], default=None)
                 task_event = self.jobs.next_event(now)
                 if first is not None and (task_event is None or first[0] <= task_event):
                     first[1]()
@@ -258,13 +257,10 @@ class Account(Nodes):
             self._is_catching_up = False
         self._forget_the_gone()
 
-    def _due_formulas(self, now: datetime) -> Iterator[tuple[datetime, Callable[[], None]]]:
+    def _due(self, now: datetime) -> Iterator[tuple[datetime, Callable[[], None]]]:
         for pool in self._pools.values():
             if pool.evaluates is not None and pool.evaluates <= now:
                 yield pool.evaluates, partial(self._evaluate_again, pool, pool.evaluates)
-
-    def _due_fates(self, now: datetime) -> Iterator[tuple[datetime, Callable[[], None]]]:
-        for pool in self._pools.values():
             if pool.fate is not None and pool.fate.at <= now:
                 yield pool.fate.at, partial(self._meet_fate, pool, pool.fate)
 
@@ -299,5 +295,6 @@ def _stopped(is_dedicated: bool) -> ResizeFault:
     return ResizeFault("ResizeStopped", message)
 
 
-def _new_key() -> str:
+def new_key() -> str:
+    """A key of the account."""
     return base64.b64encode(secrets.token_bytes(64)).decode()

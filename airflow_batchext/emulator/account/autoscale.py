@@ -163,11 +163,11 @@ class _Run:
         if kind == "name":
             return self._named(node)
         if kind == "choose":
-            return self._value(node.parts[1 if _is_true(self._value(node.parts[0])) else 2])
+            return self._value(node.parts[1 if self._value(node.parts[0]) else 2])
         if kind == "unary":
             value = self._value(node.parts[0])
             if node.name == "!":
-                return float(not _is_true(value))
+                return float(not value)
             return _each(operator.neg, value, node.place)
         if kind == "binary":
             return self._binary(node)
@@ -190,9 +190,9 @@ class _Run:
     def _binary(self, node: Node) -> Value:
         left = self._value(node.parts[0])
         if node.name in ("&&", "||"):
-            if _is_true(left) is (node.name == "||"):
+            if bool(left) is (node.name == "||"):
                 return float(node.name == "||")
-            return float(_is_true(self._value(node.parts[1])))
+            return float(bool(self._value(node.parts[1])))
         return _calculate(node.name, left, self._value(node.parts[1]), node.place)
 
     def _call(self, node: Node) -> Value:
@@ -342,17 +342,10 @@ def _each(calculate: Callable[[float], float], value: Value, place: Place) -> Va
 
 def _part_of_time(value: Value, node: Node) -> float:
     if isinstance(value, datetime):
-        parts = {
-            "year": value.year,
-            "month": value.month,
-            "day": value.day,
-            "hour": value.hour,
-            "minute": value.minute,
-            "second": value.second,
-            "weekday": value.isoweekday() % 7,
-        }
-        if node.name in parts:
-            return float(parts[node.name])
+        if node.name in ("year", "month", "day", "hour", "minute", "second"):
+            return float(getattr(value, node.name))
+        if node.name == "weekday":
+            return float(value.isoweekday() % 7)
     raise EvaluationError(f"{node.place}: There is no {node.name} of that")
 
 
@@ -373,10 +366,6 @@ def _date(text: str, place: Place) -> datetime:
     except ValueError:
         raise EvaluationError(f"{place}: Invalid date") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _is_true(value: Value) -> bool:
-    return bool(value)
 
 
 def _written(value: Value) -> str:

@@ -140,9 +140,8 @@ class _Boot:
         if key not in self._wanted:
             return None
         if key not in self._successes:
-            self._successes[key] = (
-                None  # for the time being: whoever waits for itself in a circle never starts
-            )
+            # For the time being: whoever waits for itself in a circle never starts.
+            self._successes[key] = None
             self._successes[key] = self._compute_success(self._wanted[key][0])
         return self._successes[key]
 

@@ -100,9 +100,7 @@ class Task:
         for entry in conditions.get("exitCodeRanges", []):
             if self.exit_code is not None and entry["start"] <= self.exit_code <= entry["end"]:
                 return dict(entry["exitOptions"])
-        if self.failure is None:
-            return dict(conditions.get("default", {}))
-        return dict(conditions.get("default", {"dependencyAction": "block"}))
+        return dict(conditions.get("default", {}))
 
 
 @dataclass

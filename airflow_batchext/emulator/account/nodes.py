@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from functools import cache, partial
+from typing import TYPE_CHECKING, Literal, get_args
 
 from airflow_batchext.emulator.account import lifecycle
 from airflow_batchext.emulator.account.extensions import Override
@@ -21,12 +22,13 @@ from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, ExtensionRun, O
 from airflow_batchext.emulator.wire.errors import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow_batchext.emulator.account.work import TaskRun
 
 Option = Literal["requeue", "terminate", "taskcompletion", "retaineddata"]
 """What becomes of the tasks of a node that is rebooted, reimaged, deallocated or removed."""
+OPTIONS: tuple[Option, ...] = get_args(Option)
 _RETENTION = timedelta(days=7)
 
 
@@ -236,10 +238,13 @@ class Nodes(Inventory):
         else:
             length = timings.leaving if leaving else timings.empty_resize
         steady = max([now + seconds(length), *(_end(node.history) for node in leaving)])
-        write = _histories(max(now, steady - seconds(timings.settling)), scenario)
+        # Nodes with the same start task share one history.
+        first_boot = cache(
+            partial(lifecycle.first_boot, max(now, steady - seconds(timings.settling)), scenario)
+        )
         for is_dedicated in missing:
             node = self._new_node(pool, is_dedicated=is_dedicated)
-            node.history = write(self._start_task(pool, node, scenario, 0))
+            node.history = first_boot(self._start_task(pool, node, scenario, 0))
             pool.nodes[node.id] = node
         pool.resize = Resize(pool.modified, steady, scale.dedicated, scale.low_priority, faults)
 
@@ -250,22 +255,9 @@ class Nodes(Inventory):
         return Node(f"tvmps_{digest}_{'d' if is_dedicated else 'p'}", index, is_dedicated, ())
 
 
-def _histories(at: datetime, scenario: Scenario) -> Callable[[StartTask | None], History]:
-    """A writer of first boots that gives the same history for the same start task."""
-    known: dict[StartTask | None, History] = {}
-
-    def write(task: StartTask | None) -> History:
-        if task not in known:
-            known[task] = lifecycle.first_boot(at, scenario, task)
-        return known[task]
-
-    return write
-
-
 def option_of(word: str | None) -> Option:
     """The option of that name in whatever case, or the usual one."""
-    options: tuple[Option, ...] = ("requeue", "terminate", "taskcompletion", "retaineddata")
-    return next((option for option in options if option == (word or "").casefold()), "requeue")
+    return next((option for option in OPTIONS if option == (word or "").casefold()), "requeue")
 
 
 def _end(history: History) -> datetime:

@@ -41,10 +41,6 @@ class TaskRun:
         """Whether it runs."""
         return self.start <= now and (self.end is None or now < self.end)
 
-    def is_over(self, now: datetime) -> bool:
-        """Whether it has ended."""
-        return self.end is not None and self.end <= now
-
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -67,7 +63,7 @@ class Work:
 
     def slots(self, now: datetime) -> int:
         """How many task slots are taken."""
-        return sum(run.slots for run in self.runs if run.holds(now))
+        return sum(run.slots for run in self.current(now))
 
     def current(self, now: datetime) -> tuple[TaskRun, ...]:
         """The runs for which the node is kept."""

@@ -48,21 +48,17 @@ def items_answer(
     ``text`` writes the same as ``write`` does, faster, as JSON.
     """
     here, token = page(call, items, key, _keeper(call, kind, look, exists))
-    values = None
-    if text is not None and parameter(call, "$select") is None:
-        here, values = [], ",".join(map(text, here))
     select = selection(call, kind)
-    body: Json = {
-        "odata.metadata": f"{call.base}/$metadata#{kind}",
-        "value": [select(write(item)) for item in here],
-    }
+    body: Json = {"odata.metadata": f"{call.base}/$metadata#{kind}", "value": []}
     if token is not None:
         query = {**call.query, "$skiptoken": token}
         pairs = "&".join(f"{name}={quote(value, safe=':$,')}" for name, value in query.items())
         body["odata.nextLink"] = f"{call.base}{call.raw_path}?{pairs}"
-    if values is not None:
+    if text is not None and parameter(call, "$select") is None:
+        values = ",".join(map(text, here))
         written = json.dumps(body, separators=(",", ":")).replace('"value":[]', f'"value":[{values}]', 1)
         return Answer(200, text=written, headers={"Content-Type": CONTENT_TYPE}, chunked=True)
+    body["value"] = [select(write(item)) for item in here]
     return Answer(200, body, chunked=True)
 
 
@@ -77,11 +73,10 @@ def _keeper(
     look: Callable[[T], Mapping[str, Any]] | None,
     exists: Callable[[T], bool] | None,
 ) -> Callable[[T], bool] | None:
-    test = filter_of(call, kind) if look is not None else None
-    if look is None or test is None:
+    passes = filter_of(call, kind) if look is not None else None
+    if look is None or passes is None:
         return exists
-    see, passes = look, test
-    return lambda item: (exists is None or exists(item)) and passes(see(item))
+    return lambda item: (exists is None or exists(item)) and passes(look(item))
 
 
 def element_answer(call: Call, kind: str, body: Json, headers: Mapping[str, str] | None = None) -> Answer:

@@ -110,18 +110,14 @@ def _told_by_version(written: Json, version: str) -> Json:
     """The service's defaults that an answer spells out since a version, each recorded."""
     told: Json = {}
     if version[:10] >= _SIMPLIFIED:
-        told["taskSchedulingPolicy"] = {"jobDefaultOrder": "none"} | written["taskSchedulingPolicy"]
-        told["taskSchedulingPolicy"] = {
-            name: told["taskSchedulingPolicy"][name] for name in ("nodeFillType", "jobDefaultOrder")
-        }
+        policy = written["taskSchedulingPolicy"]
+        order = policy.get("jobDefaultOrder", "none")
+        told["taskSchedulingPolicy"] = {"nodeFillType": policy["nodeFillType"], "jobDefaultOrder": order}
     network = written.get("networkConfiguration")
     if network is not None or _SINCE_2024 <= version[:10] < _SIMPLIFIED:
-        usual: Json = {"dynamicVNetAssignmentScope": "none"}
-        later = {"enableAcceleratedNetworking": False} if version[:10] >= _SINCE_2024 else {}
-        told["networkConfiguration"] = {**usual, **(network or {})}
-        told["networkConfiguration"] |= {
-            name: value for name, value in later.items() if name not in told["networkConfiguration"]
-        }
+        told["networkConfiguration"] = {"dynamicVNetAssignmentScope": "none", **(network or {})}
+        if version[:10] >= _SINCE_2024:
+            told["networkConfiguration"].setdefault("enableAcceleratedNetworking", False)
     return told
 
 

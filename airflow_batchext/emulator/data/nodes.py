@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.account.lifecycle import BUSY, WITHOUT_MACHINE, NodeState, start_task_at
-from airflow_batchext.emulator.account.nodes import option_of
+from airflow_batchext.emulator.account.nodes import OPTIONS, option_of
 from airflow_batchext.emulator.data.answers import (
     done,
     element_answer,
@@ -27,13 +27,12 @@ from airflow_batchext.emulator.wire.errors import refusal
 from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route, ticks, wire_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_batchext.emulator.account.account import Account
     from airflow_batchext.emulator.account.nodes import Option
     from airflow_batchext.emulator.account.pools import Pool, VisibleNode
 
-_REBOOT_OPTIONS = ("requeue", "terminate", "taskcompletion", "retaineddata")
 _REFUSED = {
     NodeState.CREATING: "NodeBeingCreated",
     NodeState.STARTING: "NodeBeingStarted",
@@ -101,24 +100,22 @@ class NodeOperations:
     # --- handling ------------------------------------------------------------------------------------------
 
     def _reboot(self, call: Call) -> Answer:
-        option = _option(call, "nodeRebootOption", *_REBOOT_OPTIONS)
-        pool, node = self._busy(call)
-        self._account.reboot_node(pool, node, option)
-        return done(call, 202)
+        return self._take_down(call, "nodeRebootOption", self._account.reboot_node)
 
     def _reimage(self, call: Call) -> Answer:
-        option = _option(call, "nodeReimageOption", *_REBOOT_OPTIONS)
         if self._account.scenario.answers.reimage == "refused":
+            _option(call, "nodeReimageOption")
             self._node(call)
             raise refusal("OperationNotValidOnNode", Reason=_NOT_REIMAGED)
-        pool, node = self._busy(call)
-        self._account.reimage_node(pool, node, option)
-        return done(call, 202)
+        return self._take_down(call, "nodeReimageOption", self._account.reimage_node)
 
     def _deallocate(self, call: Call) -> Answer:
-        option = _option(call, "nodeDeallocateOption", *_REBOOT_OPTIONS)
-        pool, node = self._busy(call)
-        self._account.deallocate_node(pool, node, option)
+        return self._take_down(call, "nodeDeallocateOption", self._account.deallocate_node)
+
+    def _take_down(self, call: Call, name: str, act: Callable[[str, str, Option], None]) -> Answer:
+        """Do that to a node; the option of that name says what becomes of its tasks."""
+        option = _option(call, name)
+        act(*self._busy(call), option)
         return done(call, 202)
 
     def _start(self, call: Call) -> Answer:
@@ -129,7 +126,7 @@ class NodeOperations:
         return done(call, 202)
 
     def _disable_scheduling(self, call: Call) -> Answer:
-        option = _option(call, "nodeDisableSchedulingOption", "requeue", "terminate", "taskcompletion")
+        option = _option(call, "nodeDisableSchedulingOption", OPTIONS[:3])
         return self._schedule(call, option, enabled=False)
 
     def _enable_scheduling(self, call: Call) -> Answer:
@@ -224,7 +221,7 @@ class NodeOperations:
         return found
 
 
-def _option(call: Call, name: str, *options: str) -> Option:
+def _option(call: Call, name: str, options: Sequence[str] = OPTIONS) -> Option:
     """What is to become of the tasks of a node. The body may be left out."""
     given = call.json().get(name, "requeue") if call.body else "requeue"
     if given not in options:

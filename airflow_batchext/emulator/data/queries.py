@@ -6,8 +6,6 @@ import base64
 import binascii
 import re
 from bisect import bisect_right
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,10 +13,12 @@ from airflow_batchext.emulator.account.lifecycle import NodeState
 from airflow_batchext.emulator.documents.job_schema import JOB, TASK
 from airflow_batchext.emulator.documents.pool_schema import DATA_POOL
 from airflow_batchext.emulator.wire.errors import bad_parameter, refusal
+from airflow_batchext.emulator.wire.http import read_http_time
 from airflow_batchext.emulator.wire.odata import Kind, Test, read_filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from airflow_batchext.emulator.wire.http import Call, Json
 
@@ -26,17 +26,15 @@ T = TypeVar("T")
 
 _LARGEST_PAGE = 1000
 _TOKEN = re.compile(r"^WATV2:(?P<key>[A-Za-z0-9+/=]+):1\$1$")
+_SHOWN_OF_ALL = {"url", "eTag", "lastModified", "creationTime", "state", "stateTransitionTime", "stats"}
+_SHOWN_OF_WORK = {*_SHOWN_OF_ALL, "previousState", "previousStateTransitionTime", "executionInfo"}
 _FIELDS = {
     "pools": {DATA_POOL.data_names.get(name, name) for name in DATA_POOL.members}
+    | _SHOWN_OF_ALL
     | {
-        *("url", "eTag", "lastModified", "creationTime", "state", "stateTransitionTime", "allocationState"),
-        *(
-            "allocationStateTransitionTime",
-            "resizeErrors",
-            "currentDedicatedNodes",
-            "currentLowPriorityNodes",
-        ),
-        *("autoScaleRun", "stats", "identity", "currentNodeCommunicationMode", "certificateReferences"),
+        *("allocationState", "allocationStateTransitionTime", "resizeErrors", "currentDedicatedNodes"),
+        *("currentLowPriorityNodes", "autoScaleRun", "identity", "currentNodeCommunicationMode"),
+        "certificateReferences",
     },
     "nodes": {
         *("id", "url", "state", "schedulingState", "stateTransitionTime", "lastBootTime", "allocationTime"),
@@ -46,16 +44,8 @@ _FIELDS = {
         "certificateReferences",
     },
     "extensions": {"provisioningState", "vmExtension", "instanceView"},
-    "jobs": set(JOB.members)
-    | {
-        *("url", "eTag", "lastModified", "creationTime", "state", "stateTransitionTime", "previousState"),
-        *("previousStateTransitionTime", "executionInfo", "stats"),
-    },
-    "tasks": {TASK.data_names.get(name, name) for name in TASK.members}
-    | {
-        *("url", "eTag", "lastModified", "creationTime", "state", "stateTransitionTime", "previousState"),
-        *("previousStateTransitionTime", "executionInfo", "nodeInfo", "stats"),
-    },
+    "jobs": set(JOB.members) | _SHOWN_OF_WORK,
+    "tasks": set(TASK.members) | _SHOWN_OF_WORK | {"nodeInfo"},
     "supportedimages": {
         *("nodeAgentSKUId", "imageReference", "osType", "verificationType", "capabilities"),
         "batchSupportEndOfLife",
@@ -183,10 +173,9 @@ def _has(header: str, etag: str) -> bool:
 
 def _date(text: str) -> datetime:
     try:
-        date = parsedate_to_datetime(text)
+        return read_http_time(text)
     except ValueError:
         raise refusal("InvalidHeaderValue", Reason=f"'{text[:100]}' is not a date") from None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _page_size(text: str | None) -> int:

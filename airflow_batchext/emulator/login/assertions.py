@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from jwt.utils import base64url_encode
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LIFETIME = timedelta(days=90)
+_CLIENT = "airflow-batchext emulator client"
 _ISSUER = "https://cluster.batchext.example/"
 _SUBJECT = "system:serviceaccount:default:batchext"
 _EXCHANGE = "api://AzureADTokenExchange"
@@ -53,7 +54,10 @@ class Registration:
         self._client_id = client_id
         self._client_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._issuer_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._certificate = _certificate(self._client_key)
+        public_key = self._client_key.public_key()
+        self._certificate = certificate_builder(_CLIENT, _CLIENT, public_key).sign(
+            self._client_key, hashes.SHA256()
+        )
         self._thumbprints = {
             "x5t": base64url_encode(
                 self._certificate.fingerprint(hashes.SHA1())  # noqa: S303 - how JWTs name certificates
@@ -144,16 +148,17 @@ def _check_signature(assertion: str, key: rsa.RSAPrivateKey) -> None:
         raise AssertionProblem(700027, message) from None
 
 
-def _certificate(key: rsa.RSAPrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "airflow-batchext emulator client")])
+def certificate_builder(
+    subject: str, issuer: str, key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    """Begin a certificate by the common names of who has the key and who vouches for it."""
     now = utc_now()
     return (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + _LIFETIME)
-        .sign(key, hashes.SHA256())
     )

@@ -10,12 +10,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.wire.errors import RefusedError, refusal
-from airflow_batchext.emulator.wire.http import Call, utc_now
+from airflow_batchext.emulator.wire.http import Call, read_http_time, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,17 +80,11 @@ def _check_date(call: Call, status: int) -> None:
     if text is None:
         raise _refused(status, "Neither an ocp-date nor a date header was sent")
     try:
-        date = parsedate_to_datetime(text)
+        date = read_http_time(text)
     except ValueError:
         raise _refused(status, f"The date '{text}' is not a date in the form of RFC 1123") from None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    if not _is_recent(date):
+    if abs(utc_now() - date) > _MAX_SKEW:
         raise _refused(status, f"The date '{text}' is more than 15 minutes from the server's clock")
-
-
-def _is_recent(date: datetime) -> bool:
-    return abs(utc_now() - date) <= _MAX_SKEW
 
 
 def _refused(status: int, detail: str) -> RefusedError:

@@ -74,18 +74,15 @@ class TokenEndpoint:
 
     def _token(self, call: Call) -> Answer:
         form = _form(call)
-        refused = self._refuse(call, form)
-        if refused is not None:
-            return refused
-        return self._grant(form.get("scope", ""))
+        return self._refuse(call, form) or self._grant(form.get("scope", ""))
 
     def _token_of_version_1(self, call: Call) -> Answer:
         form = _form(call)
+        if "resource" not in form:
+            return self._token(call)
         refused = self._refuse(call, form)
         if refused is not None:
             return refused
-        if "resource" not in form:
-            return self._grant(form.get("scope", ""))
         resource, lifetime, now = form["resource"], self._tokens.lifetime, int(time.time())
         if not self._tokens.knows(resource):
             return _no_resource(resource)

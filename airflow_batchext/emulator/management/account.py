@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import secrets
 from typing import TYPE_CHECKING
 
+from airflow_batchext.emulator.account.account import new_key
 from airflow_batchext.emulator.management.bodies import (
     account_body,
     account_id,
@@ -117,7 +116,7 @@ class AccountOperations:
         if kind not in _KEYS:
             reason = f"One of {', '.join(_KEYS.values())} is expected"
             raise refusal("InvalidPropertyValue", PropertyName="keyName", Reason=reason)
-        self._account.keys[kind] = base64.b64encode(secrets.token_bytes(64)).decode()
+        self._account.keys[kind] = new_key()
         return self._keys()
 
     def _keys(self) -> Answer:

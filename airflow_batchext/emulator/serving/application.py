@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from airflow_batchext.emulator.data.answers import CONTENT_TYPE
 from airflow_batchext.emulator.faults import (
     Drop,
     Edit,
@@ -260,7 +261,7 @@ def _refused(plane: PlaneName, call: Call, problem: RefusedError) -> Answer:
     headers |= {
         "DataServiceVersion": "3.0",
         "request-id": call.request_id,
-        "Content-Type": "application/json; odata=minimalmetadata",
+        "Content-Type": CONTENT_TYPE,
     }
     return Answer(problem.status, data_body(problem, call.base, call.request_id, time), headers)
 

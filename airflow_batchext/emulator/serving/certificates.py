@@ -7,20 +7,19 @@ verification off in a client would hide mistakes that matter in production.
 from __future__ import annotations
 
 import ipaddress
-from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from airflow_batchext.emulator.wire.http import utc_now
+from airflow_batchext.emulator.login.assertions import certificate_builder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LIFETIME = timedelta(days=90)
+_AUTHORITY = "airflow-batchext emulator CA"
 
 
 class Files(NamedTuple):
@@ -34,17 +33,16 @@ class Files(NamedTuple):
 def make(folder: Path, host: str) -> Files:
     """Make an authority and a server certificate for loopback and ``host``, and write them to a folder."""
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("airflow-batchext emulator CA")
     ca_id = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
     ca = (
-        _builder(ca_name, ca_name, ca_key)
+        certificate_builder(_AUTHORITY, _AUTHORITY, ca_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(ca_id, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     server = (
-        _builder(_name("localhost"), ca_name, server_key)
+        certificate_builder("localhost", _AUTHORITY, server_key.public_key())
         .add_extension(x509.SubjectAlternativeName(_names(host)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
@@ -65,25 +63,6 @@ def make(folder: Path, host: str) -> Files:
         )
     )
     return files
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
-    now = utc_now()
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + _LIFETIME)
-    )
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from fractions import Fraction
 from functools import lru_cache, partial
 from typing import Any, NoReturn
@@ -184,6 +184,12 @@ def http_time(time: datetime) -> str:
     return format_datetime(time.astimezone(UTC), usegmt=True)
 
 
+def read_http_time(text: str) -> datetime:
+    """Read a time of an HTTP header, in UTC where it does not say its zone; ValueError if it is none."""
+    time = parsedate_to_datetime(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def etag_of(modified: datetime) -> str:
     """The ETag of something that was modified then: the service uses the time itself."""
     return f"0x{ticks(modified):X}"
@@ -236,13 +242,9 @@ def write_duration(duration: timedelta) -> str:
     minutes, secs = divmod(rest, 60)
     days = f"{duration.days}D" if duration.days else ""
     fraction = f".{duration.microseconds:06d}".rstrip("0") if duration.microseconds else ""
-    clock = "".join(
-        (
-            f"{hours}H" if hours else "",
-            f"{minutes}M" if minutes else "",
-            f"{secs}{fraction}S" if secs or fraction else "",
-        )
-    )
+    clock = f"{hours}H" if hours else ""
+    clock += f"{minutes}M" if minutes else ""
+    clock += f"{secs}{fraction}S" if secs or fraction else ""
     if not days and not clock:
         return "PT0S"
     return f"P{days}T{clock}" if clock else f"P{days}"
