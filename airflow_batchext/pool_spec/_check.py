@@ -35,6 +35,7 @@ from airflow_batchext.pool_spec._finding import (
     text_member,
     warning,
 )
+from airflow_batchext.pool_spec._places import old_place
 from airflow_batchext.pool_spec._recognise import not_a_pool
 from airflow_batchext.pool_spec._respell import Respelt, respell
 
@@ -93,7 +94,7 @@ def check_document(
         ]
     meant = {finding.meant for finding in shapes if finding.meant}
     found += [finding for finding in (*rules, *shapes) if not explained(finding, meant)]
-    found = [replace(finding, path=respelt.old_place(finding.path)) for finding in found]
+    found = [replace(finding, path=old_place(finding.path, respelt.old_places)) for finding in found]
     found += islice(_check_case(respelt), _ENOUGH)
     found.sort(key=lambda finding: finding.severity == "warning")
     if len(found) > _MOST_FINDINGS:

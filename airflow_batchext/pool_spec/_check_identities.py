@@ -29,6 +29,7 @@ _IDENTITY_ID = re.compile(
     r"/userAssignedIdentities/[^/]+",
     re.IGNORECASE,
 )
+_NO_ID = "this is not the resource id of a user-assigned identity"
 _ID_FIX = (
     "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.ManagedIdentity"
     "/userAssignedIdentities/…, not its name, client id or principal id"
@@ -59,8 +60,8 @@ def check_identity(pool: Mapping[str, Any]) -> Generator[Finding, None, int]:
         yield error("identity.type", what, "Write UserAssigned, or take them out", IDENTITY_PAGE)
     for resource in ids or ():
         if not (isinstance(resource, str) and _IDENTITY_ID.fullmatch(resource.strip())):
-            what = "this is not the resource id of a user-assigned identity"
-            yield error(at("identity.userAssignedIdentities", resource), what, _ID_FIX, IDENTITY_PAGE)
+            place = at("identity.userAssignedIdentities", resource)
+            yield error(place, _NO_ID, _ID_FIX, IDENTITY_PAGE)
     return 0 if known == "none" else len(ids or ()) or 1
 
 
@@ -72,13 +73,10 @@ def check_used_identities(pool: Mapping[str, Any]) -> Findings:
     owned = _owned(pool)
     for path, resource in _references(pool.get("properties"), "properties"):
         if not isinstance(resource, str) or not resource.strip():
-            what = "the reference names no identity"
-            yield error(
-                f"{path}.resourceId", what, "Write the resource id of one of the pool's", IDENTITY_PAGE
-            )
+            fix = "Write the resource id of one of the pool's"
+            yield error(f"{path}.resourceId", "the reference names no identity", fix, IDENTITY_PAGE)
         elif not _IDENTITY_ID.fullmatch(resource.strip()):
-            what = "this is not the resource id of a user-assigned identity"
-            yield error(f"{path}.resourceId", what, _ID_FIX, IDENTITY_PAGE)
+            yield error(f"{path}.resourceId", _NO_ID, _ID_FIX, IDENTITY_PAGE)
         elif owned is not None and _key(resource) not in owned:
             yield error(f"{path}.resourceId", *_not_owned(resource, owned))
     machine = object_at(pool, "properties", "deploymentConfiguration", "virtualMachineConfiguration")
@@ -102,8 +100,7 @@ def _check_settings(settings: object, path: str, owned: frozenset[str] | None) -
 def _check_value(name: str, value: str, path: str, owned: frozenset[str] | None) -> Findings:
     is_id = _IDENTITY_ID.fullmatch(value.strip()) is not None
     if name == "mi_res_id" and not is_id:
-        what = "this is not the resource id of a user-assigned identity"
-        yield warning(path, what, _ID_FIX, IDENTITY_PAGE)
+        yield warning(path, _NO_ID, _ID_FIX, IDENTITY_PAGE)
     elif name in ("object_id", "client_id") and is_id:
         what = f"this is a resource id, and identifier-name is {name}"
         yield warning(path, what, "Write mi_res_id as identifier-name", IDENTITY_PAGE)

@@ -56,16 +56,17 @@ def check_machine(properties: Mapping[str, Any], identities: int, today: date | 
     if agent is not None:
         yield from check_agent(agent, image or {}, today)
     system = operating_system(machine)
-    yield from _check_for_windows_only(machine, system)
+    if system == "linux" and machine.get("windowsConfiguration") is not None:
+        what = "windowsConfiguration is given, and the nodes run Linux"
+        yield error(f"{MACHINE}.windowsConfiguration", what, "Take it out", ARM_PAGE)
     yield from _check_disks(machine)
     yield from _check_containers(machine, properties)
     profile = object_at(machine, "securityProfile")
-    enabled = object_at(profile, "uefiSettings").get("secureBootEnabled")
     nodes = Nodes(
         system,
         identities,
         gpu_of(properties),
-        has_secure_boot=enabled is True or boolean(enabled) is True,
+        has_secure_boot=boolean(object_at(profile, "uefiSettings").get("secureBootEnabled")) is True,
         has_security_type=bool(text_of(profile, "securityType")),
     )
     yield from check_extensions(machine.get("extensions"), nodes, today)
@@ -75,14 +76,6 @@ def operating_system(machine: Mapping[str, Any]) -> catalog.OperatingSystem | No
     """What the nodes run, where the node agent or the image tells."""
     agent = catalog.node_operating_system(text_of(machine, "nodeAgentSkuId"))
     return agent or operating_system_of(object_at(machine, "imageReference"))
-
-
-def _check_for_windows_only(machine: Mapping[str, Any], system: catalog.OperatingSystem | None) -> Findings:
-    if system != "linux":
-        return
-    if machine.get("windowsConfiguration") is not None:
-        what = "windowsConfiguration is given, and the nodes run Linux"
-        yield error(f"{MACHINE}.windowsConfiguration", what, "Take it out", ARM_PAGE)
 
 
 def _check_disks(machine: Mapping[str, Any]) -> Findings:

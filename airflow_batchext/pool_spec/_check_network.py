@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airflow_batchext.loose_json.documents import at, quote
@@ -17,6 +17,7 @@ from airflow_batchext.pool_spec._finding import (
     objects,
     text_of,
     warning,
+    words_of,
 )
 
 _NETWORK = "properties.networkConfiguration"
@@ -99,11 +100,8 @@ def _check_addresses(network: Mapping[str, Any], properties: Mapping[str, Any]) 
         yield error(_NETWORK, what, "Give a subnetId", _ADDRESS_PAGE)
     if listed and not wrong and provision in ("usermanaged", ""):
         yield from _check_count(len(listed), properties)
-    families = addresses.get("ipFamilies")
-    words = (
-        [word.casefold() for word in families if isinstance(word, str)] if isinstance(families, list) else []
-    )
-    if "ipv6" in words and "ipv4" not in words:
+    families = words_of(addresses, "ipFamilies")
+    if "ipv6" in families and "ipv4" not in families:
         what = "IPv6 is asked for alone"
         yield error(f"{_ADDRESSES}.ipFamilies", what, "Write IPv4, or IPv4 and IPv6", ARM_PAGE)
 
@@ -222,16 +220,11 @@ def _check_ports(entries: list[tuple[int, Mapping[str, Any]]]) -> Findings:
         elif last - first + 1 < 40:
             yield error(place, "the range has fewer than 40 ports", "Widen it", _PORTS_PAGE)
         else:
-            yield from _overlaps(taken, first, last, place)
+            other = next((other for start, end, other in taken if first <= end and last >= start), None)
+            if other is not None:
+                what = f"the range of ports overlaps that of inboundNatPools[{other}]"
+                yield error(place, what, "Give each its own ports", _PORTS_PAGE)
             taken.append((first, last, index))
-
-
-def _overlaps(taken: list[tuple[int, int, int]], first: int, last: int, place: str) -> Iterator[Any]:
-    for start, end, other in taken:
-        if first <= end and last >= start:
-            what = f"the range of ports overlaps that of inboundNatPools[{other}]"
-            yield error(place, what, "Give each its own ports", _PORTS_PAGE)
-            return
 
 
 def _check_twice(entries: list[tuple[int, Mapping[str, Any]]], member: str, base: str) -> Findings:

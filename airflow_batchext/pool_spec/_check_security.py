@@ -19,6 +19,7 @@ from airflow_batchext.pool_spec._finding import (
     objects,
     text_of,
     warning,
+    words_of,
 )
 from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.pool_spec._request import boolean
@@ -62,10 +63,6 @@ def check_security(
     yield from _check_zones(properties, machine)
 
 
-def _is_on(value: object) -> bool:
-    return value is True or boolean(value) is True
-
-
 def _check_profile(machine: Mapping[str, Any]) -> Findings:
     profile, path = object_at(machine, "securityProfile"), f"{MACHINE}.securityProfile"
     kind = text_of(profile, "securityType").casefold()
@@ -84,10 +81,10 @@ def _check_profile(machine: Mapping[str, Any]) -> Findings:
                 "DiskWithVMGuestState or NonPersistedTPM"
             )
             yield error(f"{path}.securityType", what, fix, ARM_PAGE)
-        if "vTpmEnabled" in uefi and not _is_on(uefi["vTpmEnabled"]):
+        if "vTpmEnabled" in uefi and not boolean(uefi["vTpmEnabled"]):
             what = "a confidential machine needs a vTPM"
             yield error(f"{path}.uefiSettings.vTpmEnabled", what, "Write true", ARM_PAGE)
-        if encryption.casefold() == "diskwithvmgueststate" and _is_on(profile.get("encryptionAtHost")):
+        if encryption.casefold() == "diskwithvmgueststate" and boolean(profile.get("encryptionAtHost")):
             what = "encryptionAtHost and DiskWithVMGuestState exclude each other"
             yield warning(f"{path}.encryptionAtHost", what, "Write false", ARM_PAGE)
     elif disk:
@@ -114,10 +111,7 @@ def _check_encryption(
     machine: Mapping[str, Any], system: OperatingSystem | None, *, identities: int
 ) -> Findings:
     disks, path = object_at(machine, "diskEncryptionConfiguration"), f"{MACHINE}.diskEncryptionConfiguration"
-    listed = disks.get("targets")
-    targets = (
-        {word.casefold() for word in listed if isinstance(word, str)} if isinstance(listed, list) else set()
-    )
+    targets = words_of(disks, "targets")
     image = object_at(machine, "imageReference")
     if disks and system == "linux" and any(image.get(m) for m in ("id", "sharedGalleryImageId")):
         what = "disks of Linux nodes with an image of one's own cannot be encrypted by Batch"
@@ -129,11 +123,7 @@ def _check_encryption(
     elif targets == {"osdisk"} and system == "windows":
         what = "Windows nodes encrypt OsDisk and TemporaryDisk together"
         yield error(f"{path}.targets", what, "Name both", _DISK_PAGE)
-    if (
-        disks
-        and object_at(machine, "securityProfile").get("encryptionAtHost") is not None
-        and (_is_on(object_at(machine, "securityProfile")["encryptionAtHost"]) and targets)
-    ):
+    if targets and boolean(object_at(machine, "securityProfile").get("encryptionAtHost")):
         what = "disks are encrypted by Batch and at the host"
         yield warning(path, what, "Keep one of the two", _DISK_PAGE)
     key = object_at(disks, "customerManagedKey")
@@ -168,14 +158,11 @@ def _check_license(machine: Mapping[str, Any], system: OperatingSystem | None) -
         what = "licenseType is for Windows, and the nodes run Linux"
         yield warning(path, what, "Take it out", ARM_PAGE)
     elif isinstance(kind, str) and kind not in _LICENSES:
+        fix = f"Write {' or '.join(_LICENSES)}"
         if kind.casefold() in {"none", *(word.casefold() for word in _LICENSES)} or not kind.strip():
-            yield warning(path, "this is no licenseType as Azure writes them", _license_fix(), ARM_PAGE)
+            yield warning(path, "this is no licenseType as Azure writes them", fix, ARM_PAGE)
         else:
-            yield error(path, "there is no such licenseType", _license_fix(), ARM_PAGE)
-
-
-def _license_fix() -> str:
-    return f"Write {' or '.join(_LICENSES)}"
+            yield error(path, "there is no such licenseType", fix, ARM_PAGE)
 
 
 def _check_upgrades(
@@ -188,8 +175,8 @@ def _check_upgrades(
     rolling = object_at(policy, "rollingUpgradePolicy")
     yield from _check_percentages(rolling)
     windows = object_at(machine, "windowsConfiguration").get("enableAutomaticUpdates")
-    upgrades = _is_on(automatic.get("enableAutomaticOSUpgrade"))
-    if upgrades and _is_on(windows):
+    upgrades = boolean(automatic.get("enableAutomaticOSUpgrade"))
+    if upgrades and boolean(windows):
         what = "Windows updates itself, and Batch upgrades the system: the two exclude each other"
         path = f"{MACHINE}.windowsConfiguration.enableAutomaticUpdates"
         yield error(path, what, "Write false here, or in enableAutomaticOSUpgrade", _UPGRADE_PAGE)
@@ -211,7 +198,7 @@ def _check_upgrades(
     elif mode == "rolling" and not rolling:
         what = "the mode is rolling, and no rollingUpgradePolicy is given"
         yield warning("properties.upgradePolicy", what, "Give a rollingUpgradePolicy", _UPGRADE_PAGE)
-    if _is_on(automatic.get("useRollingUpgradePolicy")) and not rolling:
+    if boolean(automatic.get("useRollingUpgradePolicy")) and not rolling:
         what = "useRollingUpgradePolicy asks for a policy that is not given"
         yield warning(
             f"{_AUTOMATIC}.useRollingUpgradePolicy", what, "Give a rollingUpgradePolicy", _UPGRADE_PAGE

@@ -65,25 +65,16 @@ _NEWER = {
 """Members that later versions of the service know, by their squashed names."""
 _MAY_BE_BLANK = frozenset({"value"})
 _KINDS = {
-    "text": "a text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "duration": "a duration",
-    "object": "an object",
-    "list": "a list",
-    "map": "an object",
+    "text": ("a text", "Put it in quotes"),
+    "integer": ("a whole number", "Write a whole number, without quotes"),
+    "number": ("a number", "Write a number, without quotes"),
+    "boolean": ("true or false", "Write true or false, without quotes"),
+    "duration": ("a duration", "Write an ISO 8601 duration, such as PT15M (15 minutes)"),
+    "object": ("an object", "Write an object"),
+    "list": ("a list", "Write a list, also for one"),
+    "map": ("an object", "Write an object"),
 }
-_FIXES = {
-    "text": "Put it in quotes",
-    "integer": "Write a whole number, without quotes",
-    "number": "Write a number, without quotes",
-    "boolean": "Write true or false, without quotes",
-    "duration": "Write an ISO 8601 duration, such as PT15M (15 minutes)",
-    "object": "Write an object",
-    "list": "Write a list, also for one",
-    "map": "Write an object",
-}
+"""What each kind of value is, and how to fix one that is of another."""
 
 
 def check_shape(pool: Mapping[str, Any], schema: Schema) -> Findings:
@@ -145,20 +136,16 @@ def _unknown(
         meant = at(path, same) if same not in value else ""
         yield error(place, what, f"It is spelt {same}", ARM_PAGE, meant=meant)
         return
-    newer = _NEWER.get(squash(key))
-    if newer is not None and newer[0] not in spelt.values():
-        version = newer[1]
-        known = (
-            f"{what} that azure-mgmt-batch {schema.version} knows: it is known from api-version {version} on"
-        )
-        yield error(place, known, "Install a newer azure-mgmt-batch, or do without it", ARM_PAGE)
+    newer, version = _NEWER.get(squash(key), ("", ""))
+    if newer and newer not in spelt.values():
+        what += f" that azure-mgmt-batch {schema.version} knows: it is known from api-version {version} on"
+        yield error(place, what, "Install a newer azure-mgmt-batch, or do without it", ARM_PAGE)
         return
     homes = schema.homes.get(squash(key), ())
     if squash(key) in _REPLACED and not homes:
         why, fix = _REPLACED[squash(key)]
-        written = at(
-            path, fix.removeprefix("Write ")
-        )  # for example imageReference, which then is not missing
+        # For example imageReference, which then is not missing.
+        written = at(path, fix.removeprefix("Write "))
         yield error(place, f"{what}: {why}", fix, ARM_PAGE, meant=written)
         return
     near = get_close_matches(squash(key)[:64], spelt, n=1, cutoff=0.9 if homes else 0.75)
@@ -178,7 +165,8 @@ def _value(value: object, shape: Shape, name: str, path: str, schema: Schema) ->
     if shape.kind == "any":
         return
     if not _is_of(value, shape.kind):
-        yield error(path, f"{name} is {_is(value, shape.kind)}, not {_KINDS[shape.kind]}", _fix(value, shape))
+        wanted, _ = _KINDS[shape.kind]
+        yield error(path, f"{name} is {_is(value, shape.kind)}, not {wanted}", _fix(value, shape))
     elif shape.values:
         yield from _known_value(value, shape.values, name, path, schema)
     elif shape.kind == "object" and isinstance(value, Mapping):
@@ -207,7 +195,7 @@ def _is_of(value: object, kind: str) -> bool:
     if kind == "number":
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind == "boolean":
-        return isinstance(value, bool) or boolean(value) is not None
+        return boolean(value) is not None
     if kind == "duration":
         return parse_duration(value) is not None
     if kind == "list":
@@ -216,9 +204,8 @@ def _is_of(value: object, kind: str) -> bool:
 
 
 def _is(value: object, kind: str) -> str:
-    if kind == "duration" and isinstance(value, str):
-        return "a text"
-    return "a text" if isinstance(value, str) and kind in ("integer", "boolean", "number") else kind_of(value)
+    spelt = isinstance(value, str) and kind in ("integer", "boolean", "number", "duration")
+    return "a text" if spelt else kind_of(value)
 
 
 def _fix(value: object, shape: Shape) -> str:
@@ -231,7 +218,7 @@ def _fix(value: object, shape: Shape) -> str:
         return f"Write {' or '.join(shape.values)}"
     if shape.kind == "text" and isinstance(value, (Mapping, list, tuple)):
         return "Write a text"
-    return _FIXES[shape.kind]
+    return _KINDS[shape.kind][1]
 
 
 def _known_value(value: object, known: tuple[str, ...], name: str, path: str, schema: Schema) -> Findings:

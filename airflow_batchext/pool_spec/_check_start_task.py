@@ -86,11 +86,7 @@ def _check_file(file: Mapping[str, Any], path: str, system: catalog.OperatingSys
         yield error(path, f"{' and '.join(given)} exclude each other", "Keep one of them", _FILES_PAGE)
     else:
         yield from _check_source(file, given[0], path)
-    if (
-        file.get("filePath") is not None
-        and isinstance(file["filePath"], str)
-        and not file["filePath"].strip()
-    ):
+    if isinstance(file.get("filePath"), str) and not file["filePath"].strip():
         what, fix = "filePath is empty", "Name the file, or the directory, that it becomes on the node"
         yield error(f"{path}.filePath", what, fix, _FILES_PAGE)
     if file.get("fileMode") is not None and system == "windows":
@@ -106,12 +102,11 @@ def _check_file(file: Mapping[str, Any], path: str, system: catalog.OperatingSys
 
 def _check_source(file: Mapping[str, Any], source: str, path: str) -> Findings:
     value = file[source]
+    is_name = source == "autoStorageContainerName"
     if isinstance(value, str) and not value.strip():
         what = f"the resource file has no source: {source} is empty"
         yield error(f"{path}.{source}", what, "Name it", _FILES_PAGE)
-    elif (
-        isinstance(value, str) and source != "autoStorageContainerName" and not _URL.fullmatch(value.strip())
-    ):
+    elif isinstance(value, str) and not is_name and not _URL.fullmatch(value.strip()):
         fix = "Write https://ACCOUNT.blob.core.windows.net/CONTAINER/FILE, or any other URL"
         yield error(f"{path}.{source}", "this is no URL", fix, _FILES_PAGE)
     if source == "httpUrl":
@@ -120,7 +115,7 @@ def _check_source(file: Mapping[str, Any], source: str, path: str) -> Findings:
         if file.get("blobPrefix") is not None:
             what = "blobPrefix is for containers, and this is the URL of one file"
             yield error(f"{path}.blobPrefix", what, "Take it out, or give storageContainerUrl", _FILES_PAGE)
-    if source == "autoStorageContainerName" and file.get("identityReference") is not None:
+    if is_name and file.get("identityReference") is not None:
         what = "identityReference is for storageContainerUrl and httpUrl"
         yield warning(f"{path}.identityReference", what, "Take it out", _FILES_PAGE)
 

@@ -81,11 +81,8 @@ def _expression(text: str, member: str, *, free: bool) -> tuple[bool, str, str] 
     if is_secret_member(member):
         return None
     if not free and _VARIABLE.search(text):
-        return (
-            True,
-            "a variable of a shell, of Terraform or of Bicep stands in it, which nobody has replaced",
-            _EXPRESSION_FIX,
-        )
+        what = "a variable of a shell, of Terraform or of Bicep stands in it, which nobody has replaced"
+        return True, what, _EXPRESSION_FIX
     return None
 
 

@@ -13,8 +13,9 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
+from itertools import zip_longest
 from typing import Any
 
 from airflow_batchext.loose_json.documents import at, rewritten
@@ -80,12 +81,7 @@ class Difference:
 
     def to_json(self) -> dict[str, str]:
         """The difference as plain JSON."""
-        return {
-            "path": self.path,
-            "existing": self.existing,
-            "asked": self.asked,
-            "remedy": self.remedy.value,
-        }
+        return {**asdict(self), "remedy": self.remedy.value}
 
 
 def find_differences(
@@ -128,22 +124,15 @@ class _Place:
             known=known,
             part=part,
             verbatim=self.verbatim or name in VERBATIM,
-            exact=self.exact or known == f"{MACHINE}.extensions[].settings",
+            exact=self.exact or known == _SETTINGS,
             secret=self.secret or is_secret_member(name),
             hidden=self.hidden or sounds_secret(name) or (self.told and name in VALUE_OF_PAIR),
             unshown=self.unshown or name in UNSHOWN or is_value,
         )
 
     def item(self, key: object) -> _Place:
-        return _Place(
-            shown=f"{self.shown}[{_one_line(redact_text(str(key)))}]",
-            known=f"{self.known}[]",
-            verbatim=self.verbatim,
-            exact=self.exact,
-            secret=self.secret,
-            hidden=self.hidden,
-            unshown=self.unshown,
-        )
+        shown = f"{self.shown}[{_one_line(redact_text(str(key)))}]"
+        return replace(self, shown=shown, known=f"{self.known}[]", part=False, told=False)
 
 
 def _compared(asked: Any, existing: Any, here: _Place) -> Iterator[Difference]:
@@ -248,9 +237,7 @@ def _keyed_items(asked: list[Any], existing: list[Any], key: str, here: _Place) 
         for item in items:
             groups[str(item[key]).casefold()][side].append(item)
     for ours, theirs in groups.values():
-        for index in range(max(len(ours), len(theirs))):
-            item = ours[index] if index < len(ours) else ABSENT
-            other = theirs[index] if index < len(theirs) else ABSENT
+        for item, other in zip_longest(ours, theirs, fillvalue=ABSENT):
             place = here.item((other if item is ABSENT else item)[key])
             if item is ABSENT or other is ABSENT:
                 yield _difference(item, other, place)
@@ -339,12 +326,9 @@ def updates(
     left = []
     for difference in differences:
         member = re.split(r"[.\[]", difference.path.removeprefix("properties."), maxsplit=1)[0]
-        # Only a list can be emptied by what is given; other members that are not asked for stay.
-        emptied: list[Any] | None = (
-            [] if member in ("metadata", "applicationPackages", "userAccounts") else None
-        )
         given = properties.get(member)
-        given = emptied if given is None else given
+        if given is None and member in ("metadata", "applicationPackages", "userAccounts"):
+            given = []  # only a list can be emptied by what is given; other members not asked for stay
         if difference.remedy in able and given is not None:
             patch[member] = given
         elif difference.counts:

@@ -91,6 +91,12 @@ def text_of(parent: Mapping[str, Any], member: str) -> str:
     return as_text(parent.get(member)).strip()
 
 
+def words_of(parent: Mapping[str, Any], member: str) -> set[str]:
+    """The texts in a list, in lower case."""
+    listed = parent.get(member)
+    return {word.casefold() for word in listed if isinstance(word, str)} if is_list(listed) else set()
+
+
 def object_member(
     parent: Mapping[str, Any], member: str, path: str, required: str = ""
 ) -> Generator[Finding, None, Mapping[str, Any] | None]:

@@ -103,9 +103,8 @@ def choose_pool(pools: list[PoolDocument], name: str | None, *, source: str) -> 
     """
     if len(pools) == 1:
         return pools[0]
-    names = ", ".join(pool.name[:64] or "(no name)" for pool in pools[:20]) + (
-        ", …" if len(pools) > 20 else ""
-    )
+    names = ", ".join(pool.name[:64] or "(no name)" for pool in pools[:20])
+    names += ", …" if len(pools) > 20 else ""
     if not pools:
         raise DocumentChoiceError(f"{source} holds no pool")
     if not name:

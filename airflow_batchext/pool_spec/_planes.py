@@ -92,7 +92,7 @@ def is_data_plane(body: object) -> bool:
 
 def to_data_plane(body: Mapping[str, Any], management: Schema, data: Schema) -> Converted:
     """Turn the body of ``Pool_Create`` into that of the data plane's ``Pools_CreatePool``."""
-    cast = _Cast(management, data, Converted({}), _forth)
+    cast = _Cast(management, data, Converted({}), lambda of, name: _RENAMED.get((of, name), name))
     properties = object_at(body, "properties")
     members = management.types["PoolProperties"]
     targets = data.types[data.root]
@@ -105,10 +105,9 @@ def to_data_plane(body: Mapping[str, Any], management: Schema, data: Schema) -> 
             out[name] = cast.value(properties[name], members[name].shape, targets[name].shape, path)
     machine = object_at(properties, "deploymentConfiguration").get("virtualMachineConfiguration")
     if machine is not None:
-        shape = management.types["DeploymentConfiguration"]["virtualMachineConfiguration"].shape
-        path = "properties.deploymentConfiguration.virtualMachineConfiguration"
         name = "virtualMachineConfiguration"
-        out[name] = cast.value(machine, shape, targets[name].shape, path)
+        shape = management.types["DeploymentConfiguration"][name].shape
+        out[name] = cast.value(machine, shape, targets[name].shape, MACHINE)
     _scale_forth(object_at(properties, "scaleSettings"), cast.found)
     talks = properties.get("interNodeCommunication")
     if isinstance(talks, str):
@@ -121,14 +120,8 @@ def to_data_plane(body: Mapping[str, Any], management: Schema, data: Schema) -> 
     for member, why in (("identity", _NO_IDENTITY), ("tags", _NO_TAGS)):
         if body.get(member):
             cast.found.lost.append((member, why))
-    known = {
-        *_SAME,
-        "deploymentConfiguration",
-        "scaleSettings",
-        "interNodeCommunication",
-        "applicationPackages",
-    }
-    for name in properties.keys() - known:
+    others = {"deploymentConfiguration", "scaleSettings", "interNodeCommunication", "applicationPackages"}
+    for name in properties.keys() - {*_SAME, *others}:
         if name not in members or not members[name].read_only:
             cast.found.lost.append((at("properties", name), UNKNOWN))
     return cast.found
@@ -137,7 +130,8 @@ def to_data_plane(body: Mapping[str, Any], management: Schema, data: Schema) -> 
 def to_management_plane(body: Mapping[str, Any], management: Schema, data: Schema) -> Converted:
     """Turn the body of the data plane's ``Pools_CreatePool``, or an answer, into that of ``Pool_Create``."""
     properties: dict[str, Any] = {}
-    cast = _Cast(data, management, Converted({"properties": properties}), _back)
+    found = Converted({"properties": properties})
+    cast = _Cast(data, management, found, lambda _, name: _RENAMED_BACK.get(name, name))
     members, targets = data.types[data.root], management.types["PoolProperties"]
     if isinstance(body.get("id"), str):
         cast.found.body = {"name": body["id"], "properties": properties}
@@ -215,10 +209,8 @@ def as_asked_for(answer: Mapping[str, Any], management: Schema) -> Converted:
     name = answer.get("name")
     named = {"name": name} if isinstance(name, str) else {}
     cast.found.lost.clear()  # what no schema knows was the service's own
-    cast.found.body = {
-        **named,
-        **_with_references(body, root, management, str(name or "pool"), "", cast.found),
-    }
+    asked = _with_references(body, root, management, str(name or "pool"), "", cast.found)
+    cast.found.body = {**named, **asked}
     return cast.found
 
 
@@ -288,14 +280,6 @@ def _scale_back(body: Mapping[str, Any], found: Converted) -> dict[str, Any]:
             found.lost.append((name, "enableAutoScale is not true"))
     fixed = {name: body[name] for name in _FIXED if body.get(name) is not None}
     return {"fixedScale": fixed} if fixed else {}
-
-
-def _forth(type_name: str, name: str) -> str:
-    return _RENAMED.get((type_name, name), name)
-
-
-def _back(_: str, name: str) -> str:
-    return _RENAMED_BACK.get(name, name)
 
 
 class _Cast:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 import yaml
 
 from airflow_batchext.loose_json.documents import at
+from airflow_batchext.pool_spec._places import known_part
 from airflow_batchext.pool_spec._text import JSON_TOKEN, yaml_nodes
 
 Place = tuple[int, int]
@@ -40,10 +41,7 @@ class Positions:
         :param part: in which YAML document of the text, from 0.
         """
         table: Mapping[str, Place] = self._tables[part] if part < len(self._tables) else {}
-        for end in range(len(path), 0, -1):
-            if (end == len(path) or path[end] in ".[") and path[:end] in table:
-                return table[path[:end]]
-        return table.get("", (1, 1))
+        return table.get(known_part(path, table), (1, 1))
 
 
 def _json_places(body: str) -> Iterator[tuple[str, Place]]:

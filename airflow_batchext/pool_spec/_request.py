@@ -92,9 +92,10 @@ def expected_extensions(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def boolean(value: object) -> bool | None:
-    """The boolean that a text spells, None for anything else."""
-    spelt = as_text(value).strip().lower()
-    return {"true": True, "false": False}.get(spelt)
+    """A boolean, also one that is spelt in a text; None for anything else."""
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(as_text(value).strip().lower())
 
 
 def _convert(node: Any, steps: Sequence[str], to: Callable[[object], object]) -> None:

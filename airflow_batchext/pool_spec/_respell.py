@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.loose_json.documents import at
-from airflow_batchext.pool_spec._places import old_place
 
 if TYPE_CHECKING:
     from airflow_batchext.pool_spec._schema import Member, Schema, Shape
@@ -28,10 +27,6 @@ class Respelt:
 
     document: Any
     old_places: dict[str, str] = field(default_factory=dict)
-
-    def old_place(self, path: str) -> str:
-        """Where something stood before its members, or those around it, were renamed."""
-        return old_place(path, self.old_places)
 
 
 def respell(document: Mapping[str, Any], schema: Schema) -> Respelt:

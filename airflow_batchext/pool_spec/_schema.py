@@ -62,8 +62,8 @@ class Schema:
             for name, member in self.types[type_name].items():
                 if member.read_only:
                     continue
-                found.setdefault(squash(name), []).append(f"{path}.{name}" if path else name)
                 shape, below = member.shape, f"{path}.{name}" if path else name
+                found.setdefault(squash(name), []).append(below)
                 while shape.of is not None:
                     shape, below = shape.of, f"{below}[]"
                 if shape.type_name and shape.type_name not in seen:

@@ -24,8 +24,8 @@ from airflow_batchext.pool_spec import (
     check_document,
     check_references,
     check_reserved,
-    with_stand_ins,
 )
+from airflow_batchext.secrets.references import with_stand_ins
 
 _PLAIN: Mapping[object, Shape] = {
     str: Shape("text"),

@@ -10,12 +10,12 @@ import yaml
 from azure.batch.models import BatchPoolCreateOptions
 from azure.mgmt.batch import models
 
+from airflow_batchext.loose_json.sdk_models import plain
 from airflow_batchext.pool_spec import (
     DocumentChoiceError,
     DocumentSyntaxError,
     choose_pool,
     parse_pools,
-    plain,
     pools_in,
 )
 from airflow_batchext.pool_spec._sdk_schema import check_pool

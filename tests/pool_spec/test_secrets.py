@@ -12,9 +12,9 @@ from airflow_batchext.pool_spec import (
     check_document,
     expected_extensions,
     find_secrets,
-    is_secret_member,
     request_body,
 )
+from airflow_batchext.secrets.names import is_secret_member
 from airflow_batchext.secrets.redact import redact
 from tests.pool_spec.documents import DOCUMENTS, EXTENSION, GOOD, SECRET_PLACES, SENTINEL, with_change
 

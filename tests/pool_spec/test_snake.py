@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from airflow_batchext.cli.main import main
-from airflow_batchext.pool_spec import parse_pools, plain, pools_in
+from airflow_batchext.loose_json.sdk_models import plain
+from airflow_batchext.pool_spec import parse_pools, pools_in
 from airflow_batchext.pool_spec._planes import to_data_plane
 from airflow_batchext.pool_spec._sdk_schema import check_pool, data_plane_schema, pool_schema
 from tests.pool_spec.bodies import WHOLE_BODIES

@@ -15,15 +15,13 @@ from airflow_batchext.pool_spec import (
     expected_extensions,
     find_differences,
     find_secrets,
-    literal_leaves,
-    only_references,
     pools_in,
     request_body,
-    with_stand_ins,
 )
 from airflow_batchext.pool_spec._sdk_schema import check_pool
 from airflow_batchext.secret_references import from_environment, look_up_secrets
 from airflow_batchext.secrets.redact import redact
+from airflow_batchext.secrets.references import literal_leaves, only_references, with_stand_ins
 from tests.pool_spec.bodies import BODIES
 from tests.pool_spec.documents import DOCUMENTS, EXTENSION, with_change
 from tests.secrets.kinds import SECRET, values
