@@ -99,8 +99,16 @@ def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:
 
     :raises CannotReadError: if there is no such connection, or it cannot be used.
     """
-    with logs_aside():
-        return _read(arguments)
+    names = tuple(arguments.extensions) if arguments.extensions else None
+    with asking(arguments.conn_id):
+        from airflow_batchext.hooks.health import read_health
+        from airflow_batchext.hooks.node import AzureBatchNodeHook
+        from airflow_batchext.parameters import check_pool_id
+        from airflow_batchext.rules.gate import Rules
+
+        pool_id = check_pool_id(arguments.pool, "POOL")
+        with AzureBatchNodeHook(arguments.conn_id) as hook:
+            return read_health(hook, pool_id, rules=Rules(extension_names=names))
 
 
 @contextmanager
@@ -112,21 +120,16 @@ def logs_aside() -> Iterator[None]:
         yield
 
 
-def _read(arguments: argparse.Namespace) -> PoolHealth:
-    from airflow.providers.common.compat.sdk import AirflowException
+@contextmanager
+def asking(conn_id: str) -> Iterator[None]:
+    """Ask the account of a connection: logs go aside, and what goes wrong is a CannotReadError."""
+    with logs_aside():
+        from airflow.providers.common.compat.sdk import AirflowException
 
-    from airflow_batchext.hooks.health import read_health
-    from airflow_batchext.hooks.node import AzureBatchNodeHook
-    from airflow_batchext.parameters import check_pool_id
-    from airflow_batchext.rules.gate import Rules
-
-    names = tuple(arguments.extensions) if arguments.extensions else None
-    try:
-        pool_id = check_pool_id(arguments.pool, "POOL")
-        with AzureBatchNodeHook(arguments.conn_id) as hook:
-            return read_health(hook, pool_id, rules=Rules(extension_names=names))
-    except (AirflowException, ImportError) as error:
-        raise CannotReadError(told(error, arguments.conn_id)) from None
+        try:
+            yield
+        except (AirflowException, ImportError) as error:
+            raise CannotReadError(told(error, conn_id)) from None
 
 
 def told(error: Exception, conn_id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from airflow_batchext import pool_builder
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.loose_json.documents import is_list
 from airflow_batchext.parameters import is_template
-from airflow_batchext.pool_spec._finding import object_at
+from airflow_batchext.pool_spec._finding import object_at, objects
 
 _WIDTH: Final = 100
 _INDENT: Final = "    "
@@ -159,9 +160,8 @@ def _others(properties: dict[str, Any]) -> dict[str, object]:
         is_usual = isinstance(line, str) and line.strip() and pool_builder._start_task(line) == task
         said["start_task"] = line if is_usual else properties["startTask"]
         del properties["startTask"]
-    if properties.get("taskSlotsPerNode") is not None and _takes(
-        "task_slots", properties["taskSlotsPerNode"]
-    ):
+    slots = properties.get("taskSlotsPerNode")
+    if slots is not None and _takes("task_slots", slots):
         said["task_slots"] = properties.pop("taskSlotsPerNode")
     network = properties.get("networkConfiguration")
     subnet = network["subnetId"] if isinstance(network, Mapping) and network.keys() == {"subnetId"} else None
@@ -171,10 +171,8 @@ def _others(properties: dict[str, Any]) -> dict[str, object]:
     if isinstance(metadata, list) and metadata:
         named = {
             entry["name"]: entry["value"]
-            for entry in metadata
-            if isinstance(entry, Mapping)
-            and entry.keys() == {"name", "value"}
-            and isinstance(entry["name"], str)
+            for _, entry in objects(metadata)
+            if entry.keys() == {"name", "value"} and isinstance(entry["name"], str)
         }
         if [{"name": name, "value": value} for name, value in named.items()] == metadata:
             said["metadata"] = named
@@ -194,17 +192,12 @@ def _takes(parameter: str, value: object) -> bool:
 def _extension(body: Mapping[str, Any], image: pool_builder.Image) -> object:
     """The extension as the shortest of the builder's classes that gives exactly it."""
     for kind, members in _candidates(body):
-        try:
+        with suppress(ParameterError):
             made = kind(**members)
-            is_same = made.body(image) == body
-        except ParameterError:
-            is_same = False
-        if is_same:
-            shown = {field.name: getattr(made, field.name) for field in fields(made)}
-            usual = {field.name: field.default for field in fields(made)}
-            return _Call(
-                type(made).__name__, {name: value for name, value in shown.items() if value != usual[name]}
-            )
+            if made.body(image) == body:
+                said = {field.name: getattr(made, field.name) for field in fields(made)}
+                unusual = [field.name for field in fields(made) if said[field.name] != field.default]
+                return _Call(kind.__name__, {name: said[name] for name in unusual})
     return body
 
 

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airflow_batchext.cli._pool import (
-    COULD_NOT as COULD_NOT,
-)
-from airflow_batchext.cli._pool import (
+    COULD_NOT,
     EXIT_STATUS,
     CannotReadError,
     add_pool_arguments,

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -130,16 +131,12 @@ def _group(group: int) -> list[psutil.Process]:
     """Who is left in a session that a process has begun, also after it has ended itself."""
     members = []
     for process in psutil.process_iter():
-        try:
+        with suppress(OSError):  # gone, or somebody else's
             if os.getsid(process.pid) == group:
                 members.append(process)
-        except OSError:  # gone, or somebody else's
-            continue
     return members
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return

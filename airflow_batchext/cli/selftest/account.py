@@ -38,7 +38,7 @@ class Account:
     """
 
     def __init__(
-        self, conn_id: str, pool_id: str, *, pause: Callable[[], None], say: Callable[[str], None]
+        self, conn_id: str, pool_id: str, *, pause: Callable[[], object], say: Callable[[str], None]
     ) -> None:
         self.data = AzureBatchNodeHook(conn_id, retries=0)
         self.management = self.data.management()

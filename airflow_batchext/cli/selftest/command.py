@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from airflow_batchext.cli._pool import CannotReadError, logs_aside, number, told
+from airflow_batchext.cli._pool import CannotReadError, asking, logs_aside, number
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -136,15 +136,12 @@ def walk_emulator(body: Mapping[str, Any], scenario: Scenario, *, step: float = 
     from airflow_batchext.testing import airflow_connection
 
     walk = Walk("batchext-selftest", body)
-
-    def pause() -> None:
-        emulator.clock.advance(step)
-
     with (
         Emulator(time_scale=0, scenario=scenario) as emulator,
         _environment(f"AIRFLOW_CONN_{_REFERENCE.upper()}", json.dumps(airflow_connection(emulator.info))),
     ):
-        account = Account(_REFERENCE, walk.pool_id, pause=pause, say=lambda text: None)
+        clock = emulator.clock
+        account = Account(_REFERENCE, walk.pool_id, pause=lambda: clock.advance(step), say=lambda text: None)
         with logs_aside():
             try:
                 account.go(walk.all())
@@ -235,16 +232,11 @@ def _is_wanted() -> bool:
 
 
 def _connection(conn_id: str) -> BatchConnection:
-    from airflow.providers.common.compat.sdk import AirflowException
-
     from airflow_batchext.hooks.pool import AzureBatchPoolHook
 
-    try:
-        with logs_aside():
-            connection = AzureBatchPoolHook(conn_id).connection
-            connection.require_management_plane()
-    except (AirflowException, ImportError) as error:
-        raise CannotReadError(told(error, conn_id)) from None
+    with asking(conn_id):
+        connection = AzureBatchPoolHook(conn_id).connection
+        connection.require_management_plane()
     return connection
 
 

@@ -35,6 +35,11 @@ def _first(walk: Walk, step: str, plane: str) -> Answered | None:
     return next(iter(steps_of(walk.exchanges, step, plane)), None)
 
 
+def _told_first(walk: Walk, step: str, plane: str) -> str:
+    answered = _first(walk, step, plane)
+    return told(answered) if answered else ""
+
+
 def _code(setting: str, step: str, plane: str, *known: str, why_not: str = _NOT_SO_FAR) -> Question:
     """A question that the code of a refusal answers."""
 
@@ -43,29 +48,21 @@ def _code(setting: str, step: str, plane: str, *known: str, why_not: str = _NOT_
         code = error_code(answered.body) if answered else ""
         return code if code in known else None
 
-    def seen(walk: Walk) -> str:
-        answered = _first(walk, step, plane)
-        return told(answered) if answered else ""
-
-    return Question(setting, read, seen, why_not)
+    return Question(setting, read, lambda walk: _told_first(walk, step, plane), why_not)
 
 
 def _kind(setting: str, step: str, plane: str, find: Callable[[Any], list[Any]], **kinds: type) -> Question:
     """A question that the JSON type of a value answers."""
 
     def values(walk: Walk) -> list[Any]:
-        found = [value for answered in _starting_with(walk, step, plane) for value in find(answered.body)]
-        return [value for value in found if value is not None]
+        bodies = [a.body for ask, a in walk.exchanges if ask.plane == plane and ask.step.startswith(step)]
+        return [value for body in bodies for value in find(body) if value is not None]
 
     def read(walk: Walk) -> Any:
         found = values(walk)
         return next((name for name, kind in kinds.items() if found and isinstance(found[0], kind)), None)
 
     return Question(setting, read, lambda walk: ", ".join(repr(value)[:80] for value in values(walk)[:1]))
-
-
-def _starting_with(walk: Walk, step: str, plane: str) -> list[Answered]:
-    return [a for ask, a in walk.exchanges if ask.plane == plane and ask.step.startswith(step)]
 
 
 def _good(setting: str, step: str, plane: str, good: str, refused: str) -> Question:
@@ -77,11 +74,7 @@ def _good(setting: str, step: str, plane: str, good: str, refused: str) -> Quest
             return None
         return good if answered.is_good else refused
 
-    def seen(walk: Walk) -> str:
-        answered = _first(walk, step, plane)
-        return told(answered) if answered else ""
-
-    return Question(setting, read, seen)
+    return Question(setting, read, lambda walk: _told_first(walk, step, plane))
 
 
 def _empty_pool(walk: Walk) -> Any:

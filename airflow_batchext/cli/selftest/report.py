@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext import __version__
@@ -15,8 +14,6 @@ from airflow_batchext.loose_json.documents import rewritten
 from airflow_batchext.secrets.redact import redact
 
 if TYPE_CHECKING:
-    from jinja2 import Template
-
     from airflow_batchext.cli.selftest.walk import Walk
     from airflow_batchext.connection import BatchConnection
 
@@ -146,24 +143,7 @@ def page(report: Mapping[str, Any]) -> str:
     """The report as one HTML file: no scripts, nothing from elsewhere."""
     import yaml
 
+    from airflow_batchext.diagnosis._page import template
+
     patch = yaml.safe_dump(report["patch"], sort_keys=False, allow_unicode=True) if report["patch"] else ""
-    return _template().render(report=report, patch=patch)
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    from airflow_batchext.batch.data_plane import one_line
-
-    return Environment(
-        loader=PackageLoader("airflow_batchext.cli.selftest", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: (
-            one_line(value, 4000) if isinstance(value, str) and not isinstance(value, Markup) else value
-        ),
-    ).get_template("report.html")
+    return template("airflow_batchext.cli.selftest", longest=4000).render(report=report, patch=patch)

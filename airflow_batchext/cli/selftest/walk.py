@@ -7,7 +7,7 @@ goes through the user's account and through the emulator.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -151,18 +151,12 @@ class Walk:
         return "pools", self.pool_id
 
     def _questions_without_a_pool(self, account: Answered) -> Steps:
-        yield from self._ask("a pool that is missing", "management", "GET", "pools", _NO_NAME)
-        yield from self._ask("a pool that is missing", "data", "GET", "pools", _NO_NAME)
-        yield from self._ask("whether a missing pool exists", "data", "HEAD", "pools", _NO_NAME)
-        yield from self._ask(
-            "a resize without a target of a missing pool",
-            "data",
-            "POST",
-            "pools",
-            _NO_NAME,
-            "resize",
-            body={},
-        )
+        missing = ("pools", _NO_NAME)
+        yield from self._ask("a pool that is missing", "management", "GET", *missing)
+        yield from self._ask("a pool that is missing", "data", "GET", *missing)
+        yield from self._ask("whether a missing pool exists", "data", "HEAD", *missing)
+        step = "a resize without a target of a missing pool"
+        yield from self._ask(step, "data", "POST", *missing, "resize", body={})
         modes = below(account.body, "properties", "allowedAuthenticationModes")
         if isinstance(modes, list) and "SharedKey" not in modes:
             # Only where the account has no keys to tell: they are nobody's business.
@@ -328,10 +322,7 @@ class Walk:
         """Answers are compared with those in the same state."""
         ask, answered = self.exchanges[-1]
         named = f"{what}, {state}" if isinstance(state, str) and state else what
-        self.exchanges[-1] = (
-            Send(named, ask.plane, ask.method, ask.segments, ask.body, ask.headers),
-            answered,
-        )
+        self.exchanges[-1] = replace(ask, step=named), answered
 
     def _note(self, moment: str, time: Any) -> None:
         try:

@@ -21,17 +21,14 @@ from airflow_batchext.pool_spec import (
 from airflow_batchext.pool_spec._places import old_place
 
 STDIN = "-"
+_TERRAFORM_FIX = "Give what 'terraform show -json' prints, or the pool after it was deployed"
 _LANGUAGES = {
-    ".bicep": "Bicep",
-    ".bicepparam": "the parameters of Bicep",
-    ".tf": "Terraform",
-    ".tfvars": "Terraform",
+    ".bicep": ("Bicep", "Give what 'az bicep build' makes of it"),
+    ".bicepparam": ("the parameters of Bicep", "Give what 'az bicep build' makes of the template"),
+    ".tf": ("Terraform", _TERRAFORM_FIX),
+    ".tfvars": ("Terraform", _TERRAFORM_FIX),
 }
-_LANGUAGE_FIXES = {
-    "Bicep": "Give what 'az bicep build' makes of it",
-    "the parameters of Bicep": "Give what 'az bicep build' makes of the template",
-    "Terraform": "Give what 'terraform show -json' prints, or the pool after it was deployed",
-}
+"""By the endings of files: what they are instead, and what to give."""
 
 
 class UsageError(Exception):
@@ -91,9 +88,9 @@ def read_source(path: str, variables: Mapping[str, Any] | None) -> Source:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return _flawed(name, "is not text in UTF-8", line, error.start - content.rfind(b"\n", 0, error.start))
-    language = _LANGUAGES.get(Path(path).suffix)
-    if language is not None:
-        return _flawed(name, f"is {language}, not a document in JSON or YAML", fix=_LANGUAGE_FIXES[language])
+    language, fix = _LANGUAGES.get(Path(path).suffix, ("", ""))
+    if language:
+        return _flawed(name, f"is {language}, not a document in JSON or YAML", fix=fix)
     if variables is not None:
         try:
             text = render(text, variables)

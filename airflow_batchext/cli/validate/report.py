@@ -94,11 +94,9 @@ def _summary(checked: Sequence[Checked]) -> str:
     pools = sum(bool(entry.pool) for entry in checked)
     files = len({entry.source for entry in checked})
     errors, warnings = count(checked, "error"), count(checked, "warning")
-    found = (
-        f"{_number(errors, 'error')}, {_number(warnings, 'warning')}"
-        if errors or warnings
-        else "nothing wrong"
-    )
+    found = "nothing wrong"
+    if errors or warnings:
+        found = f"{_number(errors, 'error')}, {_number(warnings, 'warning')}"
     return f"{_number(pools, 'pool')} in {_number(files, 'file')}: {found}"
 
 
