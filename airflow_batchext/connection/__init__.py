@@ -16,24 +16,16 @@ Three connection types are understood:
 Nothing here signs in or sends anything: see ``airflow_batchext.credentials``.
 """
 
-from airflow_batchext.connection._endpoints import Origin, is_below, origin_of
-from airflow_batchext.connection._fields import (
-    CONN_TYPE,
-    BatchConnection,
-    SignInKind,
-    account_endpoint_url,
-)
-from airflow_batchext.connection._parse import AZURE_CONN_TYPE, OFFICIAL_CONN_TYPE, parse_connection
+from airflow_batchext.connection._endpoints import Origin, origin_of
+from airflow_batchext.connection._fields import CONN_TYPE, BatchConnection, SignInKind, account_endpoint_url
+from airflow_batchext.connection._parse import parse_connection
 
 __all__ = [
-    "AZURE_CONN_TYPE",
     "CONN_TYPE",
-    "OFFICIAL_CONN_TYPE",
     "BatchConnection",
     "Origin",
     "SignInKind",
     "account_endpoint_url",
-    "is_below",
     "origin_of",
     "parse_connection",
 ]

@@ -30,10 +30,12 @@ class Origin:
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine."""
-        if self.host == "localhost":
-            return True
-        address = _address(self.host)
-        return address is not None and address.is_loopback
+        try:
+            address = ip_address(self.host)
+        except ValueError:
+            return self.host == "localhost"
+        mapped: IPv4Address | None = getattr(address, "ipv4_mapped", None)
+        return (mapped or address).is_loopback
 
     @property
     def is_usual_https(self) -> bool:
@@ -73,11 +75,3 @@ def is_below(host: str, suffix: str) -> bool:
     """Whether a host's name ends in a suffix, at a dot, and has more than it."""
     suffix = f".{suffix.strip('.').lower()}"
     return host.endswith(suffix) and len(host) > len(suffix)
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

@@ -30,7 +30,10 @@ def make_credential(connection: BatchConnection, *, asynchronous: bool, retries:
     else:
         import azure.identity as identity  # type: ignore[no-redef]
     with unusable_fields_told(connection):
-        return _make(identity, connection, _options(connection, retries, asynchronous))
+        options = {**connection.identity_options, "transport": _transport(connection, asynchronous)}
+        if retries is not None:
+            options["retry_total"] = retries
+        return _make(identity, connection, options)
 
 
 _ASKING_MACHINE = (SignInKind.MANAGED_IDENTITY, SignInKind.DEFAULT, SignInKind.WORKLOAD_IDENTITY)
@@ -67,18 +70,12 @@ _HINTS = {
 }
 
 
-def _options(connection: BatchConnection, retries: int | None, asynchronous: bool) -> dict[str, Any]:
-    options = {**connection.identity_options, "transport": _transport(connection, asynchronous)}
-    return options if retries is None else {**options, "retry_total": retries}
-
-
 def _transport(connection: BatchConnection, asynchronous: bool) -> Any:
     """Sends the requests of the sign-in, to the authority, and where the machine says its identity is."""
     origins = {connection.cloud.authority}
     if not connection.is_own_authority:
         origins |= {cloud.authority for cloud in CLOUDS.values()}  # one knows of the others
-    asks_machine = connection.auth in _ASKING_MACHINE
-    if asks_machine:
+    if connection.auth in _ASKING_MACHINE:
         origins |= {_IMDS, *(os.environ.get(name) or _IMDS for name in _MACHINE_VARIABLES)}
     where = set()
     for url in origins:

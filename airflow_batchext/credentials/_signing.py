@@ -10,17 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from operator import call
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.transport.flows import adrive, drive
 
 if TYPE_CHECKING:
     from airflow_batchext.credentials._account_key import AccountKey, AsyncAccountKey
     from airflow_batchext.transport.flows import Flow
-
-
-class _Forgetting(Protocol):
-    def forget(self, refused: str) -> None: ...
 
 
 class _WithToken:
@@ -123,8 +119,8 @@ def _sign(request: Any, account_name: str, key: str) -> None:
 
 def _forget(credential: object, request: Any) -> bool:
     """Have the token that was sent dropped, where it was one of ours."""
-    if not hasattr(credential, "forget"):
+    forget = getattr(credential, "forget", None)
+    if forget is None:
         return False
-    forgetting: _Forgetting = credential
-    forgetting.forget(request.http_request.headers.get("Authorization", "").removeprefix("Bearer "))
+    forget(request.http_request.headers.get("Authorization", "").removeprefix("Bearer "))
     return True

@@ -46,10 +46,6 @@ class _Held:
     def is_good(self) -> bool:
         return time.time() < self.token.expires_on
 
-    @property
-    def is_fresh(self) -> bool:
-        return time.time() < self.renew_at
-
 
 _held: dict[_Key, _Held] = {}
 _refused: set[str] = set()
@@ -92,7 +88,7 @@ class _Shared:
 
     def _fresh(self, scopes: tuple[str, ...], options: Any) -> AccessTokenInfo | None:
         held = None if (options or {}).get("claims") else _held.get(self._key(scopes))
-        return held.token if held and held.is_fresh and held.is_good else None
+        return held.token if held and held.is_good and time.time() < held.renew_at else None
 
     def _still_good(self, scopes: tuple[str, ...]) -> AccessTokenInfo | None:
         """The old token, if it holds; it is not to be renewed again at once."""
@@ -114,10 +110,6 @@ class _Shared:
         _refused.discard(self._connection.fingerprint)
         return token
 
-    @property
-    def _was_refused(self) -> bool:
-        return self._connection.fingerprint in _refused
-
     def _switch(self, now: BatchConnection | None) -> bool:
         """Go on with the connection as it is now; False if it signs in as before."""
         if now is None or now.fingerprint == self._connection.fingerprint:
@@ -130,7 +122,8 @@ class _Shared:
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
         token = self._fresh(scopes, options)
-        if token is None and self._was_refused and self._switch((yield self._read_again)):
+        was_refused = self._connection.fingerprint in _refused
+        if token is None and was_refused and self._switch((yield self._read_again)):
             token = self._fresh(scopes, options)
         if token is not None:
             return token

@@ -114,11 +114,8 @@ def _other_system(health: PoolHealth) -> Iterator[Hit]:
         publisher = extension.publisher or (asked.publisher if asked else "")
         known = lookup(publisher, type_of(health, extension))
         if known and system and known.operating_system != system:
-            yield hit(
-                node,
-                extension,
-                f"{known.type} is for {known.operating_system.title()}, the node runs {system.title()}",
-            )
+            why = f"{known.type} is for {known.operating_system.title()}, the node runs {system.title()}"
+            yield hit(node, extension, why)
 
 
 def _waits_for(health: PoolHealth, extension: ExtensionHealth) -> tuple[str, ...]:
@@ -147,9 +144,8 @@ def _never_comes(health: PoolHealth) -> Iterator[Hit]:
             lacking = [name for name in _waits_for(health, extension) if name.lower() not in names]
             circle = _in_circle(health, extension.name)
             if lacking:
-                yield hit(
-                    node, extension, f"it waits for {one_line(lacking[0])}, which the pool does not have"
-                )
+                why = f"it waits for {one_line(lacking[0])}, which the pool does not have"
+                yield hit(node, extension, why)
             elif circle:
                 yield hit(node, extension, f"it waits in a circle: {' after '.join(map(one_line, circle))}")
 

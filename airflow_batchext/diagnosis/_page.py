@@ -34,7 +34,7 @@ def page(diagnosis: Diagnosis, logs: Sequence[NodeLogs], taken_at: str) -> str:
     """
     health = diagnosis.health
     nodes = not_ready(diagnosis)
-    return _template().render(
+    return template("airflow_batchext.diagnosis").render(
         logs=logs,
         taken_at=taken_at,
         diagnosis=diagnosis,
@@ -70,26 +70,27 @@ def _bars(totals: Totals) -> list[tuple[str, int, float]]:
 
 
 @cache
-def _template() -> Template:
+def template(package: str, *, longest: int = 2000) -> Template:
+    """The ``report.html`` of a package; whatever it shows is one safe line first, and escaped after that.
+
+    :param longest: characters of such a line.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: Any) -> Any:
+        return one_line(value, longest) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     environment = Environment(
-        loader=PackageLoader("airflow_batchext.diagnosis", ""),
+        loader=PackageLoader(package, ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        # Whatever is shown is one safe line first, and escaped after that.
-        finalize=_shown,
+        finalize=shown,
     )
     environment.filters["indented"] = _indented
     return environment.get_template("report.html")
-
-
-def _shown(value: Any) -> Any:
-    from markupsafe import Markup
-
-    return one_line(value, 2000) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _indented(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_batchext.batch.data_plane import one_line
@@ -50,14 +51,12 @@ def _events(health: PoolHealth) -> Iterator[Event]:
         yield from _of_nodes(there, lambda node: node.state_since, f"became {one_line(state) or 'unknown'}")
     names = dict.fromkeys(e.name for node in staying for e in node.extensions if e.expected and e.time)
     for name in names:
-        yield from _of_nodes(staying, _status_time(name), f"last told of extension {one_line(name)}")
+        time = partial(_status_time, name)
+        yield from _of_nodes(staying, time, f"last told of extension {one_line(name)}")
 
 
-def _status_time(name: str) -> Callable[[NodeHealth], str]:
-    def of(node: NodeHealth) -> str:
-        return next((e.time for e in node.extensions if e.name == name), "")
-
-    return of
+def _status_time(name: str, node: NodeHealth) -> str:
+    return next((e.time for e in node.extensions if e.name == name), "")
 
 
 def _of_nodes(nodes: list[NodeHealth], time: Callable[[NodeHealth], str], what: str) -> Iterator[Event]:

@@ -163,8 +163,7 @@ def _pool(pool_id: str, body: Body, now: float) -> PoolHealth:
     """What the pool's body says, not judged yet."""
     machine = as_mapping(body.get("virtualMachineConfiguration"))
     network = as_mapping(body.get("networkConfiguration"))
-    uefi = as_mapping(below(machine, "securityProfile", "uefiSettings"))
-    secure_boot = uefi.get("secureBootEnabled")
+    secure_boot = below(machine, "securityProfile", "uefiSettings", "secureBootEnabled")
     return PoolHealth(
         pool_id,
         now,
@@ -238,15 +237,16 @@ def _node(
     rules: Rules,
     now: float,
 ) -> tuple[NodeHealth, NodeReport]:
-    bodies = answer if isinstance(answer, Sequence) else ()
-    why = answer.text if isinstance(answer, Problem) else ""
-    if not isinstance(answer, Sequence):
-        report = unread_report(node, rules, asked, now, now, why)
-    else:
-        report = node_report(node, rules, asked, [read_extension(item) for item in answer], now, now)
+    bodies: Sequence[Body] = ()
     unread = ""
-    if not isinstance(answer, Sequence) and node.state not in VOID_STATES and not node.leaving:
-        unread = redact_text(why) or "nobody has read them"
+    if isinstance(answer, Sequence):
+        bodies = answer
+        report = node_report(node, rules, asked, [read_extension(item) for item in bodies], now, now)
+    else:
+        why = answer.text if answer else ""
+        report = unread_report(node, rules, asked, now, now, why)
+        if node.state not in VOID_STATES and not node.leaving:
+            unread = redact_text(why) or "nobody has read them"
     dedicated = body.get("isDedicated")
     return (
         NodeHealth(

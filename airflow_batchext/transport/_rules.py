@@ -17,11 +17,11 @@ LONGEST_WAIT_SECONDS = 60.0
 class Rules:
     """What one client may do.
 
-    :param origins: where its requests may go; None for what the machine itself says (managed identities).
+    :param origins: where its requests may go.
     """
 
-    def __init__(self, origins: Collection[Origin] | None) -> None:
-        self._origins = None if origins is None else frozenset(origins)
+    def __init__(self, origins: Collection[Origin]) -> None:
+        self._origins = frozenset(origins)
 
     def admit(self, request: Any, options: dict[str, Any]) -> float:
         """Check a request that is about to leave, and bound its timeouts; return the seconds left.
@@ -32,7 +32,7 @@ class Rules:
             origin = origin_of(request.url)
         except ValueError:
             origin = None
-        if origin is None or (self._origins is not None and origin not in self._origins):
+        if origin not in self._origins:
             raise AnswerError("it leads to another host, to which nothing was sent")
         left = seconds_left()
         if left <= 0:

@@ -25,13 +25,13 @@ _LARGE = 512 * 1024
 class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
     """Sends requests; see the package.
 
-    :param origins: where they may go; None for what the machine itself says.
+    :param origins: where they may go.
     :param proxy: arguments of aiohttp for requests by https, which keep a proxy's password out of its URL.
     """
 
     def __init__(
         self,
-        origins: Collection[Origin] | None,
+        origins: Collection[Origin],
         *,
         proxy: dict[str, Any] | None = None,
         session: aiohttp.ClientSession | None = None,

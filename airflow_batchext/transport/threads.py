@@ -29,10 +29,10 @@ _KEPT_CONNECTIONS = 64
 class GuardedTransport(RequestsTransport):  # type: ignore[misc]
     """Sends requests; see the package.
 
-    :param origins: where they may go; None for what the machine itself says.
+    :param origins: where they may go.
     """
 
-    def __init__(self, origins: Collection[Origin] | None, **options: Any) -> None:
+    def __init__(self, origins: Collection[Origin], **options: Any) -> None:
         super().__init__(**options)
         self._rules = Rules(origins)
 

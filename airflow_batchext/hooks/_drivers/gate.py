@@ -236,11 +236,8 @@ def _read_each(
             node_id = todo.popleft()
         except IndexError:
             return
-        if throttled:
-            found[node_id] = throttled[0]
-            continue
-        if deadline.has_passed:
-            found[node_id] = TOO_LATE
+        if throttled or deadline.has_passed:
+            found[node_id] = throttled[0] if throttled else TOO_LATE
             continue
         try:
             found[node_id] = yield from requests.list_node_extensions(pool_id, node_id)
