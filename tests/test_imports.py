@@ -223,7 +223,7 @@ SAID = (
     *("loose_json.values", *REDACT),
 )
 RULES = ("rules", "rules.gate", "batch.node_names", "defaults", *SAID)
-LOOKS = ("rules.watch", "rules.memory", "rules.nodes", "rules.reads")
+LOOKS = (*("rules.watch", "rules.pace", "rules.unread"), *("rules.memory", "rules.nodes", "rules.reads"))
 HEALTH = ("health", *LOOKS, "batch.resize_errors", *RULES)
 
 
@@ -308,7 +308,7 @@ ROOMS = (
     "",
 )
 LOOSE = {
-    *("assets", "concealment", "ephemeral", "exceptions", "links", "pool_builder", "secret_references"),
+    *("assets", "concealment", "ephemeral", "exceptions", "links", "secret_references"),
     *("testing", "pytest_plugin", "defaults", "documentation", "metrics", "parameters"),
     *("provider_info", "templating"),
 }

@@ -52,7 +52,7 @@ from airflow_batchext.rules.gate import (
 )
 from airflow_batchext.rules.nodes import node_report, unread_report
 from airflow_batchext.rules.reads import Problem, ProblemKind
-from airflow_batchext.rules.watch import nodes_unread, pool_unread
+from airflow_batchext.rules.unread import nodes_unread, pool_unread
 from airflow_batchext.secrets.redact import redact, redact_text
 
 Body = Mapping[str, Any]

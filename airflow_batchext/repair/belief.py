@@ -36,13 +36,11 @@ def bound(
         return
     journal.targets = _borne_out(told, journal, observed.targets, policy)
     if journal.targets != told:
-        note = (
+        journal.note(
             f"the journal in the pool's metadata says that the targets were {told[0]} dedicated and "
             f"{told[1]} low-priority nodes; no more than {journal.targets[0]} and {journal.targets[1]} are "
             "borne out by nodes that were taken away, so no others are put back"
         )
-        if note not in journal.notes:
-            journal.notes.append(note)
 
 
 def _borne_out(told: Nodes, journal: Journal, now: Nodes, policy: RepairPolicy) -> Nodes:

@@ -68,7 +68,6 @@ RepairFlow = Generator[RepairRequest, Any, Result]
 class _Known:
     """What one process remembers; nothing is lost with it but reads."""
 
-    extensions: dict[tuple[str, str, str], Sequence[Any]] = field(default_factory=dict)
     node_ids: dict[str, str] = field(default_factory=dict)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     targets: Nodes | None = None
@@ -245,21 +244,17 @@ class Repair:
         answer = yield ReadNodes()
         if isinstance(answer, Problem):
             return answer
-        machines = [Machine(node) for node in answer if node.id]
-        self._known.node_ids |= {node_key(machine.node.id): machine.node.id for machine in machines}
-        asked = [m.node.id for m in machines if not m.node.leaving and m.node.state not in VOID_STATES]
+        nodes = [node for node in answer if node.id]
+        self._known.node_ids |= {node_key(node.id): node.id for node in nodes}
+        asked = [node.id for node in nodes if not node.leaving and node.state not in VOID_STATES]
         read: Any = (yield ReadExtensions(tuple(asked))) if asked else {}
         if not isinstance(read, Mapping):
             read = dict.fromkeys(asked, read)
         for problem in read.values():
             if isinstance(problem, Problem) and problem.kind is ProblemKind.REFUSED:
                 return problem
-        return [
-            machine.with_extensions(found)
-            if isinstance(found := read.get(machine.node.id), Sequence)
-            else machine
-            for machine in machines
-        ]
+        found = {node_id: said for node_id, said in read.items() if isinstance(said, Sequence)}
+        return [Machine(node, found.get(node.id)) for node in nodes]
 
     # --- doing ---------------------------------------------------------------------------------------------
 
@@ -294,7 +289,7 @@ class Repair:
             for key in _keys(act):
                 self._known.refused.pop(key, None)
         for act in plan.acts:
-            problem = yield _with_etag(act, etag)
+            problem = yield act if isinstance(act, Restart) else replace(act, etag=etag)
             if isinstance(problem, Problem):
                 stopped = self._not_done(act, problem)
                 if stopped is not None:
@@ -347,13 +342,7 @@ class Repair:
             for record in journal.records
             if record.owner == self.owner
         )
-        return Progress(
-            stage,
-            text,
-            acts,
-            actions,
-            notes=tuple(journal.notes),
-        )
+        return Progress(stage, text, acts, actions, notes=tuple(journal.notes))
 
     def _unrestored(self, observed: WholePool, journal: Journal) -> str:
         wanted = journal.targets or observed.targets
@@ -386,12 +375,6 @@ def _keys(act: Act) -> list[tuple[str, str]]:
             return [(node_key(node_id), "replace") for node_id in act.node_ids]
         case Resize():
             return []
-
-
-def _with_etag(act: Act, etag: str) -> Act:
-    if isinstance(act, Remove):
-        return Remove(act.node_ids, act.on_tasks, etag)
-    return Resize(act.dedicated, act.low_priority, etag) if isinstance(act, Resize) else act
 
 
 def _described(act: Act) -> str:

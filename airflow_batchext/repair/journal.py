@@ -104,6 +104,11 @@ class Journal:
         """Whether somebody else repairs the pool."""
         return bool(self.by) and self.by != owner and now < self.until <= now + _LONGEST_LEASE_SECONDS
 
+    def note(self, text: str) -> None:
+        """Note what has to be told in the end, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def forget(self, before: float) -> None:
         """Forget what is older, but not what is under way."""
         self.records = [r for r in self.records if r.state in UNDER_WAY or r.asked >= before]

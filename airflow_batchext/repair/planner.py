@@ -27,13 +27,7 @@ from typing import TYPE_CHECKING
 
 from airflow_batchext import parameters
 from airflow_batchext.batch.data_plane import JOINING_STATES, VOID_STATES, one_line
-from airflow_batchext.repair.journal import (
-    IN_VAIN,
-    UNDER_WAY,
-    Journal,
-    Record,
-    node_key,
-)
+from airflow_batchext.repair.journal import IN_VAIN, UNDER_WAY, Journal, Record, node_key
 from airflow_batchext.repair.picking import Picked
 from airflow_batchext.repair.requests import Remove, Resize, Restart
 from airflow_batchext.repair.symptoms import ASKED, Machine, Symptom, condition
@@ -180,11 +174,8 @@ class Planner:
         new = {k: self.conditions[k] for k, m in self.here.items() if (m.allocated or 0) > since}
         on_time = self.now - since <= self.policy.step_timeout
         unsettled = sum(not health.is_ready and health.symptom is None for health in new.values())
-        if (
-            sum(self.observed.nodes) < sum(self.observed.targets)
-            and not self.observed.pool.resize_errors
-            and on_time
-        ):
+        is_short = sum(self.observed.nodes) < sum(self.observed.targets)
+        if is_short and not self.observed.pool.resize_errors and on_time:
             return
         if unsettled and on_time:
             self.plan.waiting.append(f"{unsettled} new nodes are not ready yet")
@@ -211,7 +202,7 @@ class Planner:
         to_go = [r for r in journal.records if r.step == "replace" and r.state == "open"]
         wanted, has = _told(journal.targets), _told(observed.targets)
         if observed.pool.autoscale:
-            self._note(
+            self.journal.note(
                 f"pool {observed.pool.id} scales itself by a formula since: how many nodes "
                 "it has is up to that"
             )
@@ -219,7 +210,7 @@ class Planner:
             if to_go:
                 return  # the removal has not happened (yet)
         elif observed.targets not in journal.lowered:
-            self._note(
+            self.journal.note(
                 f"somebody has set the targets of pool {observed.pool.id} to {has} while nodes "
                 f"were replaced; they were {wanted} before, and are left as they are"
             )
@@ -233,27 +224,25 @@ class Planner:
             return
         journal.targets, journal.lowered = None, ()
 
-    def _note(self, text: str) -> None:
-        if text not in self.journal.notes:
-            self.journal.notes.append(text)
-
     # --- what is to be done --------------------------------------------------------------------------------
 
     def _ask_again(self) -> None:
         """Ask for what has had no effect so far: perhaps it has never reached Azure."""
-        again: list[str] = []
+        again: list[Machine] = []
         for record in self.journal.records:
             machine = self.here.get(record.key)
             if record.state != "open" or machine is None:
                 continue
             self.plan.waiting.append(f"node {machine.node.id} is being repaired ({record.step})")
             is_young = self.now - record.asked < _ASK_AGAIN_SECONDS
-            if is_young or machine.node.is_busy or not self.begins or not self._would_do(record):
+            # The journal may be somebody else's: what was once begun has to be what would be done now, too.
+            is_wanted = record.step in self.policy.order and self.picked.wants(record)
+            if is_young or machine.node.is_busy or not self.begins or not is_wanted:
                 continue  # a node that ends its tasks first is still running
             if record.step == "replace":
                 is_whole = self.observed.pool.autoscale or self.observed.targets == self.journal.targets
                 if self.observed.is_steady and is_whole:
-                    again.append(machine.node.id)
+                    again.append(machine)
                     record.asked = int(self.now)
             elif (
                 machine.node.state not in VOID_STATES | JOINING_STATES
@@ -264,10 +253,6 @@ class Planner:
                 self.plan.acts.append(self._restart(record.step, machine))
         if again:
             self._remove(again)
-
-    def _would_do(self, record: Record) -> bool:
-        """Whether what was once begun would be done now, too: the journal may be somebody else's."""
-        return record.step in self.policy.order and self.picked.wants(record)
 
     def _repair_nodes(self) -> None:
         to_replace: list[Machine] = []
@@ -303,7 +288,9 @@ class Planner:
             else:
                 self.plan.acts.append(self._restart(step, machine))
         if to_replace:
-            self._begin_replacement(to_replace)
+            if not self.observed.pool.autoscale:
+                self.journal.targets = self.observed.targets
+            self._remove(to_replace)
         if busy:
             self.plan.waiting.append(f"{_nodes(busy)} to be repaired run tasks, and are waited for")
         if held:
@@ -347,32 +334,16 @@ class Planner:
         return tried < self.policy.give_up_after
 
     def _record(self, step: str, key: str, machine: Machine, symptom: Symptom) -> None:
-        now = int(self.now)
         if self.journal.is_over:
             self.journal.rounds, self.journal.is_over = self.journal.rounds + 1, False
-        self.journal.records.append(
-            Record(
-                key,
-                step,
-                symptom.failure,
-                now,
-                now,
-                machine.booted,
-                machine.node.is_dedicated,
-                owner=self.owner,
-            )
-        )
+        now, is_dedicated = int(self.now), machine.node.is_dedicated
+        record = Record(key, step, symptom.failure, now, now, machine.booted, is_dedicated, owner=self.owner)
+        self.journal.records.append(record)
 
     def _restart(self, step: str, machine: Machine) -> Restart:
         return Restart(step, machine.node.id, self._on_tasks)
 
-    def _begin_replacement(self, machines: list[Machine]) -> None:
-        if not self.observed.pool.autoscale:
-            self.journal.targets = self.observed.targets
-        self._remove([machine.node.id for machine in machines])
-
-    def _remove(self, node_ids: list[str]) -> None:
-        machines = [self.here[node_key(node_id)] for node_id in node_ids]
+    def _remove(self, machines: list[Machine]) -> None:
         dedicated = sum(machine.node.is_dedicated for machine in machines)
         less = (dedicated, len(machines) - dedicated)
         # The service may count down from the targets, or (where it never reached them) from what is there.
@@ -381,11 +352,12 @@ class Planner:
         )
         if self.observed.pool.autoscale:
             self.journal.lowered = ()
-            self._note(
+            self.journal.note(
                 f"pool {self.observed.pool.id} scales itself by a formula: whether others come for the "
                 "removed nodes is up to that"
             )
-        self.plan.acts.append(Remove(tuple(node_ids), self._on_tasks, self.observed.etag))
+        node_ids = tuple(machine.node.id for machine in machines)
+        self.plan.acts.append(Remove(node_ids, self._on_tasks, self.observed.etag))
 
     @property
     def _on_tasks(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_batchext.batch.data_plane import (
@@ -44,10 +44,6 @@ class Machine:
     def booted(self) -> int:
         """When its machine booted last, in whole seconds since the epoch; 0 if nobody said."""
         return int(epoch_seconds(self.node.last_boot_time) or 0)
-
-    def with_extensions(self, extensions: Sequence[Extension]) -> Machine:
-        """The same with its extensions."""
-        return replace(self, extensions=extensions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +115,7 @@ def condition(machine: Machine, expected: Sequence[str], policy: RepairPolicy, n
 
 
 def _stuck(
-    machine: Machine,
-    expected: Sequence[str],
-    seconds: float,
-    missing: Sequence[str],
+    machine: Machine, expected: Sequence[str], seconds: float, missing: Sequence[str]
 ) -> Symptom | None:
     if machine.node.state in JOINING_STATES:
         text = f"node {machine.node.id} is {machine.node.state}"

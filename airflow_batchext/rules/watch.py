@@ -23,6 +23,7 @@ from dataclasses import replace
 from airflow_batchext.batch.data_plane import VOID_STATES, Node, Phase, Pool, epoch_seconds
 from airflow_batchext.rules.gate import NodeReport, Outcome, Rules, Verdict, hopeless, judge, pool_misses
 from airflow_batchext.rules.memory import Memory
+from airflow_batchext.rules.pace import Pace
 from airflow_batchext.rules.reads import (
     Answer,
     Problem,
@@ -32,6 +33,7 @@ from airflow_batchext.rules.reads import (
     ReadNodes,
     ReadPool,
 )
+from airflow_batchext.rules.unread import held_by, nodes_unread, pool_unread
 
 #: A failure on any node is noticed within this time (or at the next look, if that comes later).
 DEFAULT_NOTICE_SECONDS = 300.0
@@ -41,11 +43,6 @@ _MOST_GLANCES = 3
 _LONGEST_GLANCING = 120.0
 _WITNESSES = 2
 _FIRST_BATCH = 16
-_STILL_AFTER = 20
-# When all was well but something moved meanwhile, so many looks follow one another as quickly as this.
-_MOST_HURRIED = 3
-_HURRIED_PAUSE = 5.0
-_LONGEST_PAUSE = 300
 # What has to be read once more is read a little before it is too old, so that the last reads find it young.
 _RENEWAL_SECONDS = 30.0
 # A node that joins boots within a minute, and then all is to be read again: of many such nodes none is read.
@@ -85,10 +82,7 @@ class Watch:
         self._glances = 0
         self._last_whole = 0.0
         self._last_share: float | None = None
-        self._last_summary = ""
-        self._unread_looks = 0
-        self._still_looks = 0
-        self._moved_looks = 0
+        self._pace = Pace()
         # Of the look that is being made.
         self._clock: Callable[[], float] = lambda: 0.0
         self._latest = float("-inf")
@@ -137,7 +131,7 @@ class Watch:
         if last.pool and last.pool.allocation_state != "steady":
             pool = yield from self._read_pool()
             if isinstance(pool, Problem):
-                return _held_by(pool, last)
+                return held_by(pool, last)
             return last if replace(pool, id=last.pool.id) == last.pool else None
         expected = self.rules.expected(last.pool) if last.pool else ()
         pending = self._pending(self._memory)
@@ -150,7 +144,7 @@ class Watch:
             seen = [self._memory[node_id] for node_id in batch]
             problem = next((node.problem for node in seen if node.problem), None)
             if problem:
-                return _held_by(problem, last)
+                return held_by(problem, last)
             if any(node.phase is Phase.FAILED for node in seen):
                 return None
             if any(self._memory[i].phase is Phase.PENDING for i in self._witnesses(batch, last.nodes)):
@@ -258,26 +252,8 @@ class Watch:
         ]
 
     def pause(self, interval: float, verdict: Verdict) -> float:
-        """How long to wait for the next look, in seconds; never less than the service asks for.
-
-        Shorter when the end is near, as all was well but for something that moved meanwhile; longer while
-        nothing can be read, and while nothing moves and the end is far.
-
-        :param interval: what the user asked for.
-        :param verdict: what the last look came to.
-        """
-        self._unread_looks = self._unread_looks + 1 if verdict.unread else 0
-        self._still_looks = self._still_looks + 1 if verdict.summary == self._last_summary else 0
-        self._moved_looks = self._moved_looks + 1 if verdict.moved else 0
-        self._last_summary = verdict.summary
-        if 0 < self._moved_looks <= _MOST_HURRIED:
-            return max(min(interval, _HURRIED_PAUSE), verdict.retry_after or 0.0)
-        factor = 1
-        if self._unread_looks > 1:
-            factor = min(2 ** (self._unread_looks - 1), _LONGEST_PAUSE)
-        elif self._still_looks >= _STILL_AFTER and verdict.far_from_ready:
-            factor = 2
-        return max(interval, min(interval * factor, _LONGEST_PAUSE), verdict.retry_after or 0.0)
+        """How long to wait for the next look, in seconds; see ``Pace``."""
+        return self._pace.pause(interval, verdict)
 
     # --- what is read of the extensions --------------------------------------------------------------------
 
@@ -409,29 +385,3 @@ class Watch:
         if isinstance(answer, Problem):
             self._retry_after = max(self._retry_after, answer.retry_after or 0.0)
             self._is_cut = self._is_cut or answer.kind is ProblemKind.LATE
-
-
-def pool_unread(problem: Problem, pool_id: str) -> Verdict:
-    """The verdict where the pool could not be read."""
-    if problem.kind is ProblemKind.MISSING:
-        reason = f"pool {pool_id} does not exist (any more): {problem.text}"
-        return Verdict(Outcome.FAIL, (reason,), is_missing=True)
-    return _unread(problem, f"pool {pool_id}", None)
-
-
-def nodes_unread(problem: Problem, pool: Pool) -> Verdict:
-    """The verdict where the pool's node list could not be read."""
-    return _unread(problem, "the node list", pool)
-
-
-def _unread(problem: Problem, what: str, pool: Pool | None) -> Verdict:
-    outcome = Outcome.FAIL if problem.kind is ProblemKind.REFUSED else Outcome.WAIT
-    reason = f"{what} could not be read: {problem.text}"
-    return Verdict(outcome, (reason,), pool, retry_after=problem.retry_after, unread=True)
-
-
-def _held_by(problem: Problem, last: Verdict) -> Verdict | None:
-    """What a glance without an answer comes to: it waits if that may pass, else a whole look has to tell."""
-    if not problem.may_pass:
-        return None
-    return replace(last, retry_after=problem.retry_after, unread=True)

@@ -19,7 +19,8 @@ from airflow_batchext.rules.deadline import LATE_LOOK_SECONDS, NEVER, Deadline, 
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.reads import TOO_LATE, Problem, ProblemKind, ReadExtensions, ReadNodes
 from airflow_batchext.rules.sharing import NEWBORN_SECONDS, OwnPool, Taken
-from airflow_batchext.rules.watch import Watch, pool_unread
+from airflow_batchext.rules.unread import pool_unread
+from airflow_batchext.rules.watch import Watch
 from tests import shapes
 from tests.rules.test_watch import BAD, BUSY, OK, World, big, extension_reads, look
 

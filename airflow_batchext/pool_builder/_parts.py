@@ -1,6 +1,5 @@
-"""Writes the common pool document in Python, for DAG files: typed, with completion, in the end the same dict.
+"""The parts that a pool document is put together from: images, and extensions for the nodes.
 
-What is not offered here goes through ``more``, or is changed in the dict. Values may be templates.
 Publishers, types and settings of the extensions are those of Batch's how-to and of the extensions' own pages.
 Versions of the Azure Monitor agent and of the GPU drivers are from memory: give ``version`` where yours
 matters. There is no extension to run a script: Batch keeps that type for itself, a ``start_task`` does it.
@@ -10,71 +9,22 @@ Source: https://learn.microsoft.com/azure/batch/create-pool-extensions
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 from airflow_batchext.batch.extension_catalog import OperatingSystem, node_operating_system
-from airflow_batchext.concealment import conceal
 from airflow_batchext.exceptions import ParameterError
-from airflow_batchext.parameters import (
-    Check,
-    check_count,
-    check_flag,
-    check_mapping,
-    check_names,
-    check_resize_timeout,
-    check_seconds,
-    check_text,
-    is_template,
-    one_of,
-    optional,
-    refused,
-    settle,
-    wrong,
-)
+from airflow_batchext.parameters import Check, check_flag, check_names, check_text, one_of, optional
+from airflow_batchext.pool_builder._checks import Checked, any_text, mapping, names, whole_seconds
 
 _LOCAL_TOKENS = "http://169.254.169.254/metadata/identity"
 _LINUX_STORE = "/var/lib/waagent/Microsoft.Azure.KeyVault"
 
 
-class _Checked:
-    """Something whose members are checked when it is constructed; they may be templates."""
-
-    checks: ClassVar[Mapping[str, Check]]
-
-    def __post_init__(self) -> None:
-        several = {
-            name: check for name, check in self.checks.items() if check in (_names, check_names, _mapping)
-        }
-        # What is written into the document member by member cannot be one template.
-        settle(self, several)
-        settle(self, self.checks, templated=self.checks, keeps=False)
-
-
-_names = partial(check_names, least=0)
-
-
-def _whole_seconds(name: str, value: object) -> int:
-    seconds = check_seconds(name, value)
-    if seconds < 1:
-        raise refused(name, value, ", but it has to be a second or more.")
-    return round(seconds)
-
-
-def _mapping(name: str, value: object) -> Mapping[str, Any] | None:
-    return None if value is None else check_mapping(name, value)
-
-
-def _any_text(name: str, value: object) -> str:
-    return value if value == "" and isinstance(value, str) else check_text(name, value)
-
-
 @dataclass(frozen=True, kw_only=True)
-class Image(_Checked):
+class Image(Checked):
     """An image with the node agent that belongs to it.
 
     :param node_agent: the agent's SKU, such as ``batch.node.ubuntu 24.04``.
@@ -94,7 +44,7 @@ class Image(_Checked):
 
     checks: ClassVar[Mapping[str, Check]] = {
         "node_agent": check_text,
-        **dict.fromkeys(("publisher", "offer", "sku", "version", "id"), _any_text),
+        **dict.fromkeys(("publisher", "offer", "sku", "version", "id"), any_text),
     }
 
     @property
@@ -141,7 +91,7 @@ WINDOWS_SERVER_2022 = Image(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extension(_Checked):
+class Extension(Checked):
     """Any extension.
 
     :param name: its name in the pool.
@@ -167,8 +117,8 @@ class Extension(_Checked):
 
     checks: ClassVar[Mapping[str, Check]] = {
         **dict.fromkeys(("name", "publisher", "type", "version"), check_text),
-        **dict.fromkeys(("settings", "protected_settings"), _mapping),
-        "after": _names,
+        **dict.fromkeys(("settings", "protected_settings"), mapping),
+        "after": names,
         "auto_upgrade_minor_version": check_flag,
         "enable_automatic_upgrade": optional(check_flag),
     }
@@ -190,7 +140,7 @@ class Extension(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyVaultExtension(_Checked):
+class KeyVaultExtension(Checked):
     """Brings certificates from a key vault to the nodes, and renews them; for Linux or Windows, as the image.
 
     It signs in as an identity of the pool, which needs the role *Key Vault Secrets User* on the vault.
@@ -218,10 +168,10 @@ class KeyVaultExtension(_Checked):
     checks: ClassVar[Mapping[str, Check]] = {
         "certificates": check_names,
         **dict.fromkeys(("client_id", "name"), check_text),
-        "polling_interval": _whole_seconds,
+        "polling_interval": whole_seconds,
         "require_initial_sync": check_flag,
         **dict.fromkeys(("store", "version"), optional(check_text)),
-        "after": _names,
+        "after": names,
     }
     _TYPES: ClassVar[Mapping[OperatingSystem, tuple[str, str]]] = {
         "linux": ("KeyVaultForLinux", "2.0"),
@@ -254,7 +204,7 @@ class KeyVaultExtension(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AzureMonitorAgentExtension(_Checked):
+class AzureMonitorAgentExtension(Checked):
     """Sends logs and metrics of the nodes to Azure Monitor; on Linux or Windows, as the image is.
 
     What it sends is said by a data collection rule that is associated elsewhere.
@@ -272,7 +222,7 @@ class AzureMonitorAgentExtension(_Checked):
 
     checks: ClassVar[Mapping[str, Check]] = {
         **dict.fromkeys(("identity", "name", "version"), check_text),
-        "after": _names,
+        "after": names,
     }
     _TYPES: ClassVar[Mapping[OperatingSystem, str]] = {
         "linux": "AzureMonitorLinuxAgent",
@@ -294,7 +244,7 @@ class AzureMonitorAgentExtension(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuDriverExtension(_Checked):
+class GpuDriverExtension(Checked):
     """Installs the driver of the nodes' GPUs: NVIDIA's on Linux and Windows, AMD's on Windows only.
 
     :param vendor: of the GPUs: "nvidia" or "amd".
@@ -312,7 +262,7 @@ class GpuDriverExtension(_Checked):
         "vendor": one_of("nvidia", "amd"),
         "name": check_text,
         "version": optional(check_text),
-        "after": _names,
+        "after": names,
     }
     _TYPES: ClassVar[Mapping[tuple[str, OperatingSystem], tuple[str, str]]] = {
         ("nvidia", "linux"): ("NvidiaGpuDriverLinux", "1.6"),
@@ -341,159 +291,3 @@ class GpuDriverExtension(_Checked):
 
 
 AnyExtension = Extension | KeyVaultExtension | AzureMonitorAgentExtension | GpuDriverExtension
-
-
-def pool_document(
-    *,
-    name: str | None = None,
-    image: Image,
-    size: str,
-    dedicated: int | str | None = None,
-    low_priority: int | str | None = None,
-    formula: str | None = None,
-    resize_timeout: float | timedelta | str | None = None,
-    evaluation_interval: float | timedelta | str | None = None,
-    identities: Sequence[str] = (),
-    extensions: Sequence[AnyExtension | Mapping[str, Any]] = (),
-    start_task: str | Mapping[str, Any] | None = None,
-    task_slots: int | str | None = None,
-    subnet_id: str | None = None,
-    metadata: Mapping[str, str] | None = None,
-    tags: Mapping[str, str] | None = None,
-    machine: Mapping[str, Any] | None = None,
-    more: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Write a pool document: the body of ``Pool_Create``, with its secrets concealed.
-
-    :param name: the pool's name; may be left to the operator's ``pool_id``.
-    :param image: what the nodes run, such as ``UBUNTU_24_04``.
-    :param size: of the machines, such as ``STANDARD_D2S_V5``.
-    :param dedicated: how many dedicated nodes; with ``low_priority``, or a ``formula`` instead of both.
-    :param low_priority: how many low-priority (Spot) nodes.
-    :param formula: the autoscale formula that says how many.
-    :param resize_timeout: how long Azure tries to get the nodes: seconds, a timedelta, or as ISO 8601 writes
-        it (``PT15M``); five minutes or more, 15 by default.
-    :param evaluation_interval: the time between two evaluations of the formula, in the same forms; 15 minutes
-        by default.
-    :param identities: resource ids of the pool's user-assigned identities.
-    :param extensions: the pool's extensions; a mapping is one in the REST API's shape.
-    :param start_task: a command line, run as an administrator and waited for, or a whole ``startTask``.
-    :param task_slots: how many tasks a node runs at once.
-    :param subnet_id: the resource id of a subnet that the nodes join.
-    :param metadata: names and values for the pool itself.
-    :param tags: names and values for the ARM resource.
-    :param machine: further members of ``virtualMachineConfiguration``, in the REST API's shape; they win.
-    :param more: further members of ``properties``, in the REST API's shape; they win.
-    :raises ParameterError: if one of them cannot be used, both a formula and numbers of nodes are given, or
-        neither, or something that goes only with the other of the two.
-    """
-    given = locals()
-    for parameter, check in _DOCUMENT_CHECKS.items():
-        # Those that are written into the document member by member cannot be one template.
-        if parameter in _MEMBERWISE or not is_template(given[parameter]):
-            given[parameter] = check(parameter, given[parameter])
-    for lost, where, instead in (
-        ("resize_timeout", "formula", "evaluation_interval"),
-        ("evaluation_interval", "dedicated and low_priority", "resize_timeout"),
-    ):
-        if given[lost] is not None and (formula is not None) == (where == "formula"):
-            raise wrong(
-                f"{lost} does not go with {where}: Azure would not know it. There is {instead} there."
-            )
-    if (formula is None) == (dedicated is None and low_priority is None):
-        raise ParameterError("Say how many nodes: dedicated and low_priority, or a formula, and not both.")
-    virtual_machine: dict[str, Any] = {"imageReference": image._body(), "nodeAgentSkuId": image.node_agent}
-    if extensions:
-        virtual_machine["extensions"] = [
-            dict(extension) if isinstance(extension, Mapping) else extension.body(image)
-            for extension in extensions
-        ]
-    virtual_machine |= machine or {}
-    if formula is not None:
-        scale = {"autoScale": _given(formula=formula, evaluationInterval=given["evaluation_interval"])}
-    else:
-        fixed = _given(targetDedicatedNodes=given["dedicated"], targetLowPriorityNodes=given["low_priority"])
-        scale = {"fixedScale": {**fixed, **_given(resizeTimeout=given["resize_timeout"])}}
-    properties: dict[str, Any] = {
-        "vmSize": size,
-        "deploymentConfiguration": {"virtualMachineConfiguration": virtual_machine},
-        "scaleSettings": scale,
-        **_given(
-            taskSlotsPerNode=given["task_slots"],
-            startTask=_start_task(start_task),
-            networkConfiguration=None if subnet_id is None else {"subnetId": subnet_id},
-            metadata=[{"name": key, "value": value} for key, value in (metadata or {}).items()] or None,
-        ),
-        **(more or {}),
-    }
-    identity = {"type": "UserAssigned", "userAssignedIdentities": {each: {} for each in identities}}
-    document: dict[str, Any] = conceal(
-        _given(
-            name=name,
-            identity=identity if identities else None,
-            properties=properties,
-            tags=dict(tags) if tags else None,
-        )
-    )
-    return document
-
-
-def _given(**members: Any) -> dict[str, Any]:
-    return {member: value for member, value in members.items() if value is not None}
-
-
-def _duration(name: str, value: object) -> str | None:
-    """As the REST API writes it."""
-    if value is None or (isinstance(value, str) and _ISO_DURATION.fullmatch(value)):
-        return value
-    if isinstance(value, str):
-        raise refused(name, value, ", but it has to be seconds, a timedelta, or as ISO 8601 has it: PT15M.")
-    check = check_resize_timeout if name == "resize_timeout" else _whole_seconds
-    return f"PT{round(check(name, value))}S"
-
-
-def _extensions(name: str, value: object) -> object:
-    kinds = (Mapping, Extension, KeyVaultExtension, AzureMonitorAgentExtension, GpuDriverExtension)
-    if isinstance(value, (list, tuple)) and all(isinstance(each, kinds) for each in value):
-        return value
-    raise refused(name, value, ", but it has to be a list of extensions.")
-
-
-def _image(name: str, value: object) -> Image:
-    if isinstance(value, Image):
-        return value
-    raise refused(name, value, ", but it has to be an Image, such as UBUNTU_24_04.")
-
-
-def _count(name: str, value: object, least: int = 0) -> object:
-    """A number that was given as a text stays one, as a template would."""
-    number = check_count(name, value, least)
-    return value if isinstance(value, str) else number
-
-
-def _task(name: str, value: object) -> object:
-    return value if value is None or isinstance(value, Mapping) else check_text(name, value)
-
-
-_ISO_DURATION = re.compile(r"P(?=.)[0-9YMWD.]*(T[0-9HMS.]+)?")
-_DOCUMENT_CHECKS: dict[str, Check] = {
-    "name": optional(_any_text),
-    **dict.fromkeys(("formula", "subnet_id"), optional(check_text)),
-    "size": _any_text,
-    "image": _image,
-    **dict.fromkeys(("dedicated", "low_priority"), optional(_count)),
-    "task_slots": optional(partial(_count, least=1)),
-    **dict.fromkeys(("resize_timeout", "evaluation_interval"), _duration),
-    "identities": _names,
-    "extensions": _extensions,
-    "start_task": _task,
-    **dict.fromkeys(("metadata", "tags", "machine", "more"), _mapping),
-}
-_MEMBERWISE = {"image", "identities", "extensions", "metadata", "tags", "machine", "more"}
-
-
-def _start_task(task: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    if not isinstance(task, str):
-        return task
-    administrator = {"autoUser": {"scope": "Pool", "elevationLevel": "Admin"}}
-    return {"commandLine": task, "userIdentity": administrator, "waitForSuccess": True}
