@@ -160,7 +160,7 @@ class Emulator:
         """Where the running emulator is and how to sign in to it."""
         if self._info is None:
             raise RuntimeError("the emulator is not running")
-        secret = self.tokens.client_secret
+        secret = self.tokens.identities.client_secret
         return replace(self._info, key=self.account.keys["primary"], client_secret=secret)
 
     @property
@@ -235,7 +235,7 @@ class Emulator:
     def _describe(self, sockets: list[socket.socket], ca_bundle: Path, credentials: Credentials) -> Info:
         host = _reachable(self._host)
         https, http = (f"{host}:{bound.getsockname()[1]}" for bound in sockets)
-        account = self.account
+        account, known = self.account, self.tokens.identities
         return Info(
             batch_endpoint=f"https://{https}",
             arm_endpoint=f"https://{https}",
@@ -246,13 +246,13 @@ class Emulator:
             key=account.keys["primary"],
             subscription_id=account.subscription_id,
             resource_group=account.resource_group,
-            tenant_id=self.tokens.tenant_id,
-            client_id=self.tokens.client_id,
-            client_secret=self.tokens.client_secret,
+            tenant_id=known.tenant_id,
+            client_id=known.client_id,
+            client_secret=known.client_secret,
             client_certificate=str(credentials.certificate),
             federated_token_file=str(credentials.federated_token),
             identity_endpoint=f"http://{http}/msi/token",
-            identity_header=self.tokens.identities.identity_header,
+            identity_header=known.identity_header,
         )
 
     def _host_and_port(self) -> str:

@@ -190,7 +190,7 @@ def test_the_house_stands_on_its_own() -> None:
 
 def test_a_reset_leaves_nothing_and_clients_go_on() -> None:
     with Emulator(time_scale=0, scenario=Scenario(faults=[Error(status=500)])) as emulator:
-        before, client = emulator.info, emulator.tokens.client_secret
+        before, client = emulator.info, emulator.tokens.identities.client_secret
         emulator.account.create_pool("p", read_management(management_pool(1)))
         emulator.clock.advance(1e6)
         emulator.faults.add(Error(status=503, count=100))
@@ -201,7 +201,7 @@ def test_a_reset_leaves_nothing_and_clients_go_on() -> None:
 
         emulator.reset()
         assert emulator.info == before
-        assert emulator.tokens.client_secret == client
+        assert emulator.tokens.identities.client_secret == client
         assert list(emulator.account.pools()) == []
         assert list(emulator.requests) == []
         assert not emulator.faults.fired

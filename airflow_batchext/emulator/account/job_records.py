@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.account.lifecycle import Failure
-from airflow_batchext.emulator.wire.http import Json, etag_of, read_duration
+from airflow_batchext.emulator.wire.http import Json, Versioned, read_duration
 
 if TYPE_CHECKING:
     from airflow_batchext.emulator.account.pools import Node
@@ -49,7 +49,7 @@ def _limit(document: Json) -> timedelta | None:
 
 
 @dataclass
-class Task:
+class Task(Versioned):
     """A task of a job."""
 
     id: str
@@ -70,11 +70,6 @@ class Task:
     ended: datetime | None = None
     exit_code: int | None = None
     failure: Failure | None = None
-
-    @property
-    def etag(self) -> str:
-        """The ETag without any quotes."""
-        return etag_of(self.modified)
 
     @property
     def is_completed(self) -> bool:
@@ -104,7 +99,7 @@ class Task:
 
 
 @dataclass
-class Job:
+class Job(Versioned):
     """A job."""
 
     id: str
@@ -117,11 +112,6 @@ class Job:
     ended: datetime | None = None
     reason: str | None = None
     gone: datetime | None = None
-
-    @property
-    def etag(self) -> str:
-        """The ETag without any quotes."""
-        return etag_of(self.modified)
 
     @property
     def pool(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.account.lifecycle import History, NodeNow, Resize, ResizeFault
 from airflow_batchext.emulator.account.work import NO_WORK, Work
-from airflow_batchext.emulator.wire.http import etag_of
+from airflow_batchext.emulator.wire.http import Versioned
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,7 +41,7 @@ class Fate:
 
 
 @dataclass
-class Pool:
+class Pool(Versioned):
     """A pool: what was asked for, and what has become of it."""
 
     name: str
@@ -74,11 +74,6 @@ class Pool:
         if self._ordered[0] != key:
             self._ordered = (key, sorted(self.nodes.values(), key=lambda node: node.id))
         return self._ordered[1]
-
-    @property
-    def etag(self) -> str:
-        """The ETag without any quotes, as the data plane writes it."""
-        return etag_of(self.modified)
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ class Scheduler:
         slots = task.document["requiredSlots"]
         run = TaskRun(task.job.id, task.id, slots, now, start, end, exit_code, failure)
         for node in nodes:
-            node.work = node.work.with_run(run)
+            node.work = replace(node.work, runs=(*node.work.runs, run))
         task.run, task.nodes, task.pool = run, nodes, pool.name
         task.moments.append((start, RUNNING))
         self._waiting.pop((task.job.id, task.id), None)

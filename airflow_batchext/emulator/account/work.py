@@ -73,10 +73,6 @@ class Work:
         """What runs."""
         return tuple(run for run in self.runs if run.runs(now))
 
-    def with_run(self, run: TaskRun) -> Work:
-        """Add a run."""
-        return replace(self, runs=(*self.runs, run))
-
     def without(self, runs: tuple[TaskRun, ...], now: datetime) -> Work:
         """Take runs away that were cut off now."""
         rest = tuple(run for run in self.runs if run not in runs)

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from airflow_batchext.emulator.data.queries import filter_of, page, parameter, selection
 from airflow_batchext.emulator.wire.errors import not_modelled
-from airflow_batchext.emulator.wire.http import Answer, Call, Json, http_time
+from airflow_batchext.emulator.wire.http import Answer, Call, Json, Versioned, http_time
 
 T = TypeVar("T")
 CONTENT_TYPE = "application/json; odata=minimalmetadata"
 _ENTITIES = "Microsoft.Azure.Batch.Protocol.Entities"
-
-
-class Versioned(Protocol):
-    """Something with an ETag."""
-
-    modified: datetime
-
-    @property
-    def etag(self) -> str:
-        """The ETag without any quotes."""
 
 
 def validators(of: Versioned) -> dict[str, str]:

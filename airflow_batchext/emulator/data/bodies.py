@@ -260,7 +260,7 @@ class NodeWriter:
             if task is not None or self._shows_start_task:
                 body["startTask"] = self._start_task
             if task is not None:
-                body["startTaskInfo"] = _start_task_info(task)
+                body["startTaskInfo"] = start_task_info(task)
         if now.last_boot is not None and self._is_old:
             body["certificateReferences"] = []
         if node.errors:
@@ -289,7 +289,8 @@ def _recent(base: str, run: TaskRun) -> Json:
     }
 
 
-def _start_task_info(task: StartTaskNow) -> Json:
+def start_task_info(task: StartTaskNow) -> Json:
+    """Write how a start task is."""
     info: Json = {
         "state": "running" if task.ended is None else "completed",
         "startTime": wire_time(task.started),

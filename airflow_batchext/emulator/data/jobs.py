@@ -83,7 +83,7 @@ class JobOperations:
     def _get(self, call: Call) -> Answer:
         check_expand(call)
         job = self._jobs.job(call.params["job"])
-        check_conditions(call, job.etag, job.modified, is_read=True)
+        check_conditions(call, job, is_read=True)
         return element_answer(call, "jobs", job_body(job, call.base, self._account.now()), validators(job))
 
     def _patch(self, call: Call) -> Answer:
@@ -205,13 +205,13 @@ class JobOperations:
 
     def _job(self, call: Call) -> Job:
         job = self._jobs.job(call.params["job"])
-        check_conditions(call, job.etag, job.modified, is_read=False)
+        check_conditions(call, job, is_read=False)
         return job
 
     def _task(self, call: Call, *, is_read: bool = False) -> tuple[Job, Task]:
         job = self._jobs.job(call.params["job"])
         task = self._jobs.task(job.id, call.params["task"])
-        check_conditions(call, task.etag, task.modified, is_read=is_read)
+        check_conditions(call, task, is_read=is_read)
         return job, task
 
 

@@ -19,6 +19,7 @@ from airflow_batchext.emulator.data.bodies import (
     PUBLIC_IPV6_ADDRESS,
     NodeWriter,
     has_ipv6,
+    start_task_info,
 )
 from airflow_batchext.emulator.data.extension_bodies import extension_body
 from airflow_batchext.emulator.documents.codec import bad, missing
@@ -211,13 +212,7 @@ class NodeOperations:
         }
         task = start_task_at(now, self._account.clock.now())
         if task is not None:
-            found["startTaskInfo"] = {
-                "state": "running" if task.ended is None else "completed",
-                "result": None if task.ended is None else "failure" if task.has_failed else "success",
-                "exitCode": task.exit_code,
-                "startTime": wire_time(task.started),
-                "endTime": task.ended and wire_time(task.ended),
-            }
+            found["startTaskInfo"] = start_task_info(task)
         return found
 
 

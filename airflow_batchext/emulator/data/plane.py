@@ -87,7 +87,7 @@ class DataPlane:
 
     def _challenge(self, call: Call, detail: str) -> RefusedError:
         problem = refusal("AuthenticationFailed", status=401, AuthenticationErrorDetail=detail)
-        authority = f"{call.base}/{self._tokens.tenant_id}"
+        authority = f"{call.base}/{self._tokens.identities.tenant_id}"
         challenge = f'Bearer authorization_uri="{authority}", resource_id="{BATCH}/"'
         return replace(problem, headers={"WWW-Authenticate": challenge})
 

@@ -85,12 +85,12 @@ class PoolOperations:
     def _get(self, call: Call) -> Answer:
         check_expand(call)
         pool = self._account.pool(call.params["pool"])
-        check_conditions(call, pool.etag, pool.modified, is_read=True)
+        check_conditions(call, pool, is_read=True)
         return element_answer(call, "pools", self._body(call, pool), validators(pool))
 
     def _head(self, call: Call) -> Answer:
         pool = self._account.pool(call.params["pool"])
-        check_conditions(call, pool.etag, pool.modified, is_read=True)
+        check_conditions(call, pool, is_read=True)
         return Answer(200, headers=validators(pool), chunked=True)
 
     def _node_counts(self, call: Call) -> Answer:
@@ -205,7 +205,7 @@ class PoolOperations:
     def _existing(self, call: Call) -> Pool:
         """The pool that is to be changed, if the conditional headers let it."""
         pool = self._account.pool(call.params["pool"])
-        check_conditions(call, pool.etag, pool.modified, is_read=False)
+        check_conditions(call, pool, is_read=False)
         if pool.deleted:
             raise refusal("PoolBeingDeleted")
         return pool

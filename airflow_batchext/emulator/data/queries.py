@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from airflow_batchext.emulator.wire.http import Call, Json
+    from airflow_batchext.emulator.wire.http import Call, Json, Versioned
 
 T = TypeVar("T")
 
@@ -152,14 +152,14 @@ def parameter(call: Call, name: str) -> str | None:
     return next((value for given, value in query.items() if given.lower() == name.lower()), None)
 
 
-def check_conditions(call: Call, etag: str, modified: datetime, *, is_read: bool) -> None:
+def check_conditions(call: Call, of: Versioned, *, is_read: bool) -> None:
     """Refuse when a conditional header does not hold: 304 for a read that has nothing new, else 412."""
     headers = call.headers
-    if "if-match" in headers and not _has(headers["if-match"], etag):
+    if "if-match" in headers and not _has(headers["if-match"], of.etag):
         raise refusal("ConditionNotMet")
-    if "if-none-match" in headers and _has(headers["if-none-match"], etag):
+    if "if-none-match" in headers and _has(headers["if-none-match"], of.etag):
         raise refusal("ConditionNotMet", status=304 if is_read else 412)
-    whole = modified.replace(microsecond=0)
+    whole = of.modified.replace(microsecond=0)
     if "if-unmodified-since" in headers and whole > _date(headers["if-unmodified-since"]):
         raise refusal("ConditionNotMet")
     if "if-modified-since" in headers and whole <= _date(headers["if-modified-since"]):

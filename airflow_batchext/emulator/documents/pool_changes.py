@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.documents.codec import write
 from airflow_batchext.emulator.documents.pool import ALWAYS_UPDATABLE, PoolDefinition, read_management
@@ -11,6 +11,7 @@ from airflow_batchext.emulator.wire.errors import refusal
 from airflow_batchext.emulator.wire.http import Json, write_duration
 
 if TYPE_CHECKING:
+    from airflow_batchext.emulator.documents.pool import Scale
     from airflow_batchext.emulator.scenario import Answers
 
 _EMPTY_SINCE = "2024-07-01"
@@ -20,7 +21,10 @@ _EMPTY_SINCE = "2024-07-01"
 def overlaid(existing: PoolDefinition, patch: Json, text: str) -> PoolDefinition:
     """Read a PATCH of the management plane: what it gives is replaced, what it does not give stays."""
     given = patch.get("properties")
-    before = {**write(MANAGEMENT, existing.properties, "management"), "scaleSettings": _scale(existing)}
+    scale = scale_settings(existing.scale)
+    if "fixedScale" in scale and existing.scale.deallocation is not None:
+        scale["fixedScale"]["nodeDeallocationOption"] = existing.scale.deallocation
+    before = {**write(MANAGEMENT, existing.properties, "management"), "scaleSettings": scale}
     whole: Json = {"properties": before, "tags": existing.tags}
     if existing.identity is not None:
         whole["identity"] = existing.identity
@@ -54,16 +58,14 @@ def check_change(
         )
 
 
-def _scale(definition: PoolDefinition) -> Json:
-    scale = definition.scale
+def scale_settings(scale: Scale) -> Json:
+    """Write how many nodes a pool is to have, as the management plane does."""
     if scale.formula is not None:
         automatic = {"formula": scale.formula, "evaluationInterval": write_duration(scale.interval)}
         return {"autoScale": automatic}
-    fixed: dict[str, Any] = {
+    fixed = {
         "targetDedicatedNodes": scale.dedicated,
         "targetLowPriorityNodes": scale.low_priority,
         "resizeTimeout": write_duration(scale.timeout),
     }
-    if scale.deallocation is not None:
-        fixed["nodeDeallocationOption"] = scale.deallocation
     return {"fixedScale": fixed}

@@ -201,6 +201,14 @@ _UPGRADE = Object(
     },
     required=("mode",),
 )
+_PACKAGES = Many(
+    Object(
+        "ApplicationPackageReference",
+        {"id": TEXT, "version": TEXT},
+        {"id": "applicationId"},
+        required=("id",),
+    )
+)
 METADATA = Many(Object("MetadataItem", {"name": TEXT, "value": TEXT}, required=("name", "value")))
 DEALLOCATION = lower("Requeue", "Terminate", "TaskCompletion", "RetainedData")
 FIXED_SCALE = Object(
@@ -249,9 +257,7 @@ MANAGEMENT = Object(
         ),
         "scaleSettings": Object("ScaleSettings", {"fixedScale": FIXED_SCALE, "autoScale": AUTO_SCALE}),
         **{name: member for name, member in COMMON.items() if name not in (*_FIRST, *_THEN)},
-        "applicationPackages": Many(
-            Object("ApplicationPackageReference", {"id": TEXT, "version": TEXT}, required=("id",))
-        ),
+        "applicationPackages": _PACKAGES,
         **dict.fromkeys(
             (
                 "lastModified",
@@ -302,14 +308,7 @@ DATA_POOL = Object(
         "autoScaleFormula": TEXT,
         "autoScaleEvaluationInterval": DURATION,
         "enableInterNodeCommunication": BOOLEAN,
-        "applicationPackages": Many(
-            Object(
-                "ApplicationPackageReference",
-                {"id": TEXT, "version": TEXT},
-                {"id": "applicationId"},
-                required=("id",),
-            )
-        ),
+        "applicationPackages": _PACKAGES,
         "resourceTags": ANY,
     },
     {"applicationPackages": "applicationPackageReferences"},
@@ -333,7 +332,7 @@ DATA_PROPERTIES = Object(
     {
         "startTask": COMMON["startTask"],
         "certificateReferences": READ_ONLY,
-        "applicationPackages": DATA_POOL.members["applicationPackages"],
+        "applicationPackages": _PACKAGES,
         "metadata": METADATA,
         "targetNodeCommunicationMode": TEXT,
     },

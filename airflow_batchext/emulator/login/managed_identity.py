@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 import re
-import time
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -79,7 +78,7 @@ class ManagedIdentity:
             return _refused(400, "invalid_request", "Required query variable 'resource' is missing")
         client = asked.get("client_id") or asked.get("clientid") or tokens.identities.machine_id
         # DefaultAzureCredential names the application of the environment, whichever kind it is.
-        is_known = client.casefold() in (tokens.identities.machine_id, tokens.client_id)
+        is_known = client.casefold() in (tokens.identities.machine_id, tokens.identities.client_id)
         if not is_known or any(name in asked for name in _OTHER_NAMES):
             return _refused(400, "invalid_request", "Identity not found")
         if not tokens.knows(resource):
@@ -87,18 +86,7 @@ class ManagedIdentity:
                 f"AADSTS500011: The resource principal named {resource[:200]} was not found in the tenant."
             )
             return _refused(400, "invalid_resource", message)
-        lifetime, now = tokens.lifetime, int(time.time())
-        answer = {
-            "access_token": tokens.issue(resource, lifetime, client),
-            "client_id": client,
-            "expires_in": str(lifetime),
-            "expires_on": str(now + lifetime),
-            "ext_expires_in": str(lifetime),
-            "not_before": str(now),
-            "resource": resource,
-            "token_type": "Bearer",
-        }
-        return Answer(200, answer)
+        return Answer(200, {**tokens.granted(resource, client), "client_id": client})
 
 
 def _refused(status: int, error: str, description: str) -> Answer:

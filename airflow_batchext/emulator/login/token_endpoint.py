@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote_plus
@@ -83,23 +82,13 @@ class TokenEndpoint:
         refused = self._refuse(call, form)
         if refused is not None:
             return refused
-        resource, lifetime, now = form["resource"], self._tokens.lifetime, int(time.time())
-        if not self._tokens.knows(resource):
-            return _no_resource(resource)
-        answer = {
-            "token_type": "Bearer",
-            "expires_in": str(lifetime),
-            "ext_expires_in": str(lifetime),
-            "expires_on": str(now + lifetime),
-            "not_before": str(now),
-            "resource": resource,
-            "access_token": self._tokens.issue(resource, lifetime),
-        }
-        return Answer(200, answer, _NOT_KEPT)
+        if not self._tokens.knows(form["resource"]):
+            return _no_resource(form["resource"])
+        return Answer(200, self._tokens.granted(form["resource"]), _NOT_KEPT)
 
     def _refuse(self, call: Call, form: dict[str, str]) -> Answer | None:
         """The refusal, unless the application has shown who it is."""
-        tokens, tenant = self._tokens, call.params["tenant"]
+        tokens, known, tenant = self._tokens, self._tokens.identities, call.params["tenant"]
         if not self._is_known(tenant):
             return _refused(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
         grant = form.get("grant_type", "")
@@ -107,7 +96,7 @@ class TokenEndpoint:
             message = f"The app requested an unsupported grant type '{grant[:100]}'."
             return _refused(400, "unsupported_grant_type", 70003, message)
         client = form.get("client_id", "")
-        if client.casefold() != tokens.client_id:
+        if client.casefold() != known.client_id:
             message = (
                 f"Application with identifier '{client[:100]}' was not found in the directory '{tenant}'."
             )
@@ -121,15 +110,15 @@ class TokenEndpoint:
                 "'client_assertion' or 'client_secret'."
             )
             return _refused(401, "invalid_client", 7000218, message)
-        if not hmac.compare_digest(secret.encode(), tokens.client_secret.encode()):
+        if not hmac.compare_digest(secret.encode(), known.client_secret.encode()):
             message = (
                 "Invalid client secret provided. Ensure the secret being sent in the request is the client "
-                f"secret value, not the client secret ID, for a secret added to app '{tokens.client_id}'."
+                f"secret value, not the client secret ID, for a secret added to app '{known.client_id}'."
             )
             return _refused(401, "invalid_client", 7000215, message)
-        if tokens.settings.secret_expired:
+        if tokens.settings().secret_expired:
             message = (
-                f"The provided client secret keys for app '{tokens.client_id}' are expired. Visit the Azure "
+                f"The provided client secret keys for app '{known.client_id}' are expired. Visit the Azure "
                 "portal to create new keys for your app."
             )
             return _refused(401, "invalid_client", 7000222, message)
@@ -145,7 +134,7 @@ class TokenEndpoint:
             self._tokens.registration.verify(
                 form["client_assertion"],
                 {f"{here}{folder}" for folder in folders},
-                certificate_expired=self._tokens.settings.certificate_expired,
+                certificate_expired=self._tokens.settings().certificate_expired,
             )
         except AssertionProblem as problem:
             if problem.number == _MALFORMED:
@@ -161,7 +150,7 @@ class TokenEndpoint:
         audience = wanted[0].removesuffix("/.default")
         if not self._tokens.knows(audience):
             return _no_resource(audience)
-        lifetime = self._tokens.lifetime
+        lifetime = self._tokens.lifetime()
         answer = {
             "token_type": "Bearer",
             "expires_in": lifetime,
@@ -171,7 +160,7 @@ class TokenEndpoint:
         return Answer(200, answer, _NOT_KEPT)
 
     def _is_known(self, tenant: str) -> bool:
-        return tenant.casefold() in (self._tokens.tenant_id, _ADFS)
+        return tenant.casefold() in (self._tokens.identities.tenant_id, _ADFS)
 
 
 def _no_browser(call: Call) -> Answer:

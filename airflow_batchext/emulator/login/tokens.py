@@ -72,47 +72,22 @@ class Tokens:
         identities: Identities | None = None,
         settings: Callable[[], SignInSettings] = SignInSettings,
     ) -> None:
-        """``lifetime`` says how many seconds a token issued now is good for."""
+        """``lifetime`` says for how many seconds a token issued now is good, ``settings`` how it is set."""
         self.identities = identities or Identities()
-        self._settings = settings
+        self.settings = settings
         self.registration = Registration(self.identities.client_id)
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._key_id = secrets.token_urlsafe(20)
-
-    @property
-    def tenant_id(self) -> str:
-        """The tenant."""
-        return self.identities.tenant_id
-
-    @property
-    def client_id(self) -> str:
-        """The application."""
-        return self.identities.client_id
-
-    @property
-    def client_secret(self) -> str:
-        """The secret of the application."""
-        return self.identities.client_secret
-
-    @property
-    def lifetime(self) -> int:
-        """How many seconds a token issued now is good for."""
-        return self._lifetime()
-
-    @property
-    def settings(self) -> SignInSettings:
-        """How it is set now."""
-        return self._settings()
 
     def rotate_secret(self) -> str:
         """Give the application another secret, and return it; the old one is wrong from now on."""
         self.identities = replace(self.identities, client_secret=secrets.token_urlsafe(30))
-        return self.client_secret
+        return self.identities.client_secret
 
     def knows(self, resource: str) -> bool:
         """Whether tokens are given for a resource, with or without a slash at its end."""
-        names = _AUDIENCES[self.settings.cloud]
+        names = _AUDIENCES[self.settings().cloud]
         return any(resource.rstrip("/") in same for same in names.values())
 
     def verify(self, token: str, resource: str) -> Json:
@@ -129,7 +104,7 @@ class Tokens:
         except jwt.InvalidTokenError:
             raise TokenError("invalid", "The access token is invalid.") from None
         audience = str(claims["aud"])
-        accepted = _AUDIENCES[self.settings.cloud][resource]
+        accepted = _AUDIENCES[self.settings().cloud][resource]
         if audience.rstrip("/") not in accepted:
             raise TokenError(
                 "audience",
@@ -140,23 +115,36 @@ class Tokens:
 
     def issue(self, audience: str, lifetime: int | None = None, client_id: str | None = None) -> str:
         """A signed token for an audience. A negative lifetime gives one that has expired."""
-        now, who = utc_now(), client_id or self.client_id
-        object_id = str(uuid.uuid5(uuid.UUID(self.tenant_id), who))
+        now, who = utc_now(), client_id or self.identities.client_id
+        object_id = str(uuid.uuid5(uuid.UUID(self.identities.tenant_id), who))
         claims = {
             "aud": audience,
-            "iss": f"https://sts.windows.net/{self.tenant_id}/",
+            "iss": f"https://sts.windows.net/{self.identities.tenant_id}/",
             "iat": now,
             "nbf": now - timedelta(minutes=5),
-            "exp": now + timedelta(seconds=self.lifetime if lifetime is None else lifetime),
+            "exp": now + timedelta(seconds=self.lifetime() if lifetime is None else lifetime),
             "appid": who,
             "idtyp": "app",
             "oid": object_id,
             "sub": object_id,
-            "tid": self.tenant_id,
+            "tid": self.identities.tenant_id,
             "uti": secrets.token_urlsafe(16),
             "ver": "1.0",
         }
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
+
+    def granted(self, resource: str, client_id: str | None = None) -> Json:
+        """Write a token for a resource as the older ways to get one do."""
+        lifetime, now = self.lifetime(), int(utc_now().timestamp())
+        return {
+            "token_type": "Bearer",
+            "expires_in": str(lifetime),
+            "ext_expires_in": str(lifetime),
+            "expires_on": str(now + lifetime),
+            "not_before": str(now),
+            "resource": resource,
+            "access_token": self.issue(resource, lifetime, client_id),
+        }
 
     def expired(self, token: str) -> str:
         """The same token as it will be when it has expired."""

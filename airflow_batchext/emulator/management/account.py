@@ -60,18 +60,18 @@ class AccountOperations:
     def _cloud(self, call: Call) -> Answer:
         # For clients that know no more than the address of the management plane.
         version = call.query.get("api-version", "")
-        cloud = cloud_body(f"https://{self._host()}", self._tokens.tenant_id, version)
+        cloud = cloud_body(f"https://{self._host()}", self._tokens.identities.tenant_id, version)
         if not "2018" <= version < "2022":
             return Answer(200, cloud)
         content = {"Content-Type": "application/json; charset=utf-8"}
         return Answer(200, headers=content, text=json.dumps([cloud]))
 
     def _list_subscriptions(self, call: Call) -> Answer:
-        one = subscription_body(self._account, self._tokens.tenant_id)
+        one = subscription_body(self._account, self._tokens.identities.tenant_id)
         return Answer(200, {"value": [one], "count": {"type": "Total", "value": 1}})
 
     def _get_subscription(self, call: Call) -> Answer:
-        return Answer(200, subscription_body(self._account, self._tokens.tenant_id))
+        return Answer(200, subscription_body(self._account, self._tokens.identities.tenant_id))
 
     def _list_groups(self, call: Call) -> Answer:
         return Answer(200, {"value": [group_body(self._account)]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.documents.codec import write
+from airflow_batchext.emulator.documents.pool_changes import scale_settings
 from airflow_batchext.emulator.documents.pool_schema import MANAGEMENT
 from airflow_batchext.emulator.login.tokens import BATCH, MANAGEMENT_CORE
 from airflow_batchext.emulator.login.tokens import MANAGEMENT as MANAGEMENT_RESOURCE
@@ -12,6 +13,7 @@ from airflow_batchext.emulator.management.sizes import FAMILIES
 from airflow_batchext.emulator.wire.http import Json, wire_time, write_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from airflow_batchext.emulator.account.account import Account
@@ -163,35 +165,23 @@ def _autoscale_run(pool: Pool) -> Json:
         return {}
     run: Json = {"evaluationTime": wire_time(evaluation.at), "results": evaluation.results}
     if evaluation.error is not None:
-        run["error"] = {
-            "code": "AutoScalingFormulaEvaluationError",
-            "message": "The specified auto-scaling formula has evaluation error",
-            "details": [{"code": "Message", "message": evaluation.error}],
-        }
+        message = "The specified auto-scaling formula has evaluation error"
+        values = (("Message", evaluation.error),)
+        run["error"] = _error("AutoScalingFormulaEvaluationError", message, values)
     return {"autoScaleRun": run}
 
 
 def _scaling(pool: Pool, now: datetime) -> Json:
-    scale = pool.definition.scale
-    if scale.formula is not None:
-        automatic = {"formula": scale.formula, "evaluationInterval": write_duration(scale.interval)}
-        return {"scaleSettings": {"autoScale": automatic}}
-    return {
-        "scaleSettings": {
-            "fixedScale": {
-                "targetDedicatedNodes": scale.dedicated,
-                "targetLowPriorityNodes": scale.low_priority,
-                "resizeTimeout": write_duration(scale.timeout),
-            }
-        },
-        "resizeOperationStatus": resize_status(pool, now),
-    }
+    # The deallocation option is not given back here; the real service leaves it out too.
+    scaling = {"scaleSettings": scale_settings(pool.definition.scale)}
+    if pool.definition.scale.formula is not None:
+        return scaling
+    return {**scaling, "resizeOperationStatus": resize_status(pool, now)}
 
 
 def resize_status(pool: Pool, now: datetime) -> Json:
     """Write the last resize of a pool."""
     scale, resize = pool.definition.scale, pool.resize
-    # The deallocation option is not given back among the scale settings; the real service leaves it out too.
     status: Json = {"targetDedicatedNodes": resize.dedicated}
     if resize.low_priority:
         status["targetLowPriorityNodes"] = resize.low_priority
@@ -202,12 +192,10 @@ def resize_status(pool: Pool, now: datetime) -> Json:
     }
     errors = resize.errors_at(now)
     if errors:
-        status["errors"] = [
-            {
-                "code": error.code,
-                "message": error.message,
-                "details": [{"code": name, "message": value} for name, value in error.values],
-            }
-            for error in errors
-        ]
+        status["errors"] = [_error(error.code, error.message, error.values) for error in errors]
     return status
+
+
+def _error(code: str, message: str, values: Iterable[tuple[str, str]]) -> Json:
+    details = [{"code": name, "message": value} for name, value in values]
+    return {"code": code, "message": message, "details": details}

@@ -107,7 +107,7 @@ class ManagementPlane:
             raise not_authorized(str(claims["appid"]), str(claims["oid"]), needed.action, scope)
 
     def _challenge(self, call: Call, code: str, message: str) -> RefusedError:
-        authority = f"{call.base}/{self._tokens.tenant_id}"
+        authority = f"{call.base}/{self._tokens.identities.tenant_id}"
         challenge = (
             f'Bearer authorization_uri="{authority}", error="invalid_token", error_description="{code}"'
         )
@@ -151,7 +151,7 @@ class ManagementPlane:
         """Who asked, as the answer tells it."""
         if claims is None:
             return {}
-        who = f"tenantId={self._tokens.tenant_id},objectId={claims['oid']}"
+        who = f"tenantId={self._tokens.identities.tenant_id},objectId={claims['oid']}"
         return {"x-ms-operation-identifier": f"{who}/{self._account.location}/{new_id()}"}
 
     def _throttle(self, kind: throttling.Kind) -> int:

@@ -195,6 +195,17 @@ def etag_of(modified: datetime) -> str:
     return f"0x{ticks(modified):X}"
 
 
+class Versioned:
+    """Something with an ETag."""
+
+    modified: datetime
+
+    @property
+    def etag(self) -> str:
+        """The ETag without any quotes, as the data plane writes it."""
+        return etag_of(self.modified)
+
+
 _PARTS = re.compile(r"([0-9]+(?:[.,][0-9]+)?)([A-Z])")
 _DAYS = {"Y": 365, "M": 30, "W": 7, "D": 1}
 _CLOCK = {"H": 3600, "M": 60, "S": 1}
