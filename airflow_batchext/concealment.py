@@ -86,11 +86,8 @@ def is_inline(document: object) -> bool:
 
 
 def _concealed(value: Any, place: Place) -> Any:
-    if (
-        isinstance(value, Concealed)
-        or value is None
-        or (isinstance(value, (str, Mapping, list, tuple)) and not value)
-    ):
+    is_empty = value is None or (isinstance(value, (str, Mapping, list, tuple)) and not value)
+    if is_empty or isinstance(value, Concealed):
         return value
     if is_secret(value, place):
         return Concealed(value)

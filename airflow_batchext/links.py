@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
     from airflow_batchext.connection import BatchConnection
 
-#: The XCom in which Airflow keeps the link.
+#: The XCom in which Airflow keeps the link to a pool, which it names after the class.
 LINK_XCOM_KEY = "_link_AzureBatchPoolLink"
-#: The XCom in which it keeps the link to a report.
-REPORT_XCOM_KEY = "_link_AzureBatchReportLink"
 
 
 def portal_url(connection: BatchConnection, pool_id: str) -> str:
@@ -59,11 +57,6 @@ class AzureBatchPoolLink(BaseOperatorLink):
 
     name = "Pool in the Azure portal"
 
-    @property
-    def xcom_key(self) -> str:
-        """The XCom that holds the link."""
-        return LINK_XCOM_KEY
-
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The URL, from the operator's rendered parameters; "" where there is none."""
         from airflow.providers.common.compat.sdk import BaseHook
@@ -83,11 +76,6 @@ class AzureBatchReportLink(BaseOperatorLink):
     """ "Pool report" beside a task that wrote one; greyed out until then."""
 
     name = "Pool report"
-
-    @property
-    def xcom_key(self) -> str:
-        """The XCom that holds the link."""
-        return REPORT_XCOM_KEY
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Where the operator has just written its report; "" where there is none."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -129,11 +129,9 @@ class PoolGauge:
         Stats.gauge("batchext.nodes.wanted", sum(wanted for wanted, _ in pools.values()), tags=tags)
 
 
-@contextmanager
-def look_span(pool_id: str) -> Iterator[Span]:
+def look_span(pool_id: str) -> AbstractContextManager[Span]:
     """A span around one look at a pool, inside the one that Airflow has around the task or trigger."""
-    with _tracer.start_as_current_span("batchext.look", attributes={"batchext.pool_id": pool_id}) as span:
-        yield span
+    return _tracer.start_as_current_span("batchext.look", attributes={"batchext.pool_id": pool_id})
 
 
 def note_verdict(span: Span, verdict: Verdict) -> Verdict:

@@ -12,7 +12,6 @@ from airflow_batchext.batch.clouds import CLOUDS, PUBLIC
 from airflow_batchext.connection import BatchConnection
 from airflow_batchext.links import (
     LINK_XCOM_KEY,
-    REPORT_XCOM_KEY,
     AzureBatchPoolLink,
     AzureBatchReportLink,
     portal_url,
@@ -82,7 +81,7 @@ def test_every_operator_and_the_sensor_have_it(kind):
 def test_the_diagnosis_operator_links_to_its_report_too():
     assert [(type(link), link.xcom_key) for link in AzureBatchDiagnosePoolOperator.operator_extra_links] == [
         (AzureBatchPoolLink, LINK_XCOM_KEY),
-        (AzureBatchReportLink, REPORT_XCOM_KEY),
+        (AzureBatchReportLink, "_link_AzureBatchReportLink"),
     ]
 
 

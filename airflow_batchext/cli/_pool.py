@@ -50,7 +50,7 @@ def add_pool_arguments(parser: argparse.ArgumentParser, *, needed: bool = True) 
     parser.add_argument(
         "--extension",
         metavar="NAME",
-        type=extension_name,
+        type=some_text,
         action="append",
         dest="extensions",
         help="an extension that counts (may be given several times); by default all that the pool asks for",
@@ -86,8 +86,8 @@ def _checked(check: Callable[..., Any], value: object, *how: object) -> Any:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def extension_name(text: str) -> str:
-    """The name of an extension, for argparse.
+def some_text(text: str) -> str:
+    """A text that is not blank, for argparse.
 
     :raises ArgumentTypeError: if it is blank.
     """

@@ -141,25 +141,19 @@ def states(*wanted: str, but_for_errors: bool = False) -> Matcher:
 
 
 def extension_says(
-    *types: str, saying: str = "", phases: Iterable[Phase] = (Phase.FAILED, Phase.PENDING), code: str = ""
+    *types: str, saying: str, phases: Iterable[Phase] = (Phase.FAILED, Phase.PENDING)
 ) -> Matcher:
     """Looks for an extension that says something.
 
     :param types: types of extensions; none means any.
     :param saying: a pattern in one of its messages or codes.
-    :param code: a pattern in its code alone.
     """
-    pattern, of_code, allowed = _pattern(saying), _pattern(code), frozenset(phases)
+    pattern, allowed = _pattern(saying), frozenset(phases)
 
     def matcher(health: PoolHealth) -> Iterator[Hit]:
         for node, extension in unready(health, *types):
-            if extension.phase not in allowed:
-                continue
-            if (saying and not pattern.search(said_by(extension))) or (
-                code and not of_code.search(extension.code)
-            ):
-                continue
-            yield hit(node, extension)
+            if extension.phase in allowed and pattern.search(said_by(extension)):
+                yield hit(node, extension)
 
     return matcher
 

@@ -84,16 +84,12 @@ def pool_health(
     pool, nodes = _encodable(pool), _encodable(nodes)
     answers = {_encodable(node_id): _encodable(answer) for node_id, answer in (extensions or {}).items()}
     if isinstance(pool, Problem):
-        verdict = pool_unread(pool, pool_id)
-        return PoolHealth(
-            pool_id, now, unread=redact_text(pool.text), refused=_is_refused(pool), **_judged(verdict)
-        )
+        return PoolHealth(pool_id, now, **_unread(pool), **_judged(pool_unread(pool, pool_id)))
     read = replace(read_pool(pool), id=pool_id)
     asked = rules.expected(read)
     shown = replace(_pool(pool_id, pool, now), expected=asked)
     if isinstance(nodes, Problem):
-        verdict = nodes_unread(nodes, read)
-        return replace(shown, unread=redact_text(nodes.text), refused=_is_refused(nodes), **_judged(verdict))
+        return replace(shown, **_unread(nodes), **_judged(nodes_unread(nodes, read)))
     healths, reports, refused = [], {}, []
     for body in nodes:
         node = read_node(body)
@@ -139,6 +135,10 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
         "summary": redact_text(verdict.summary),
         "reasons": tuple(map(redact_text, verdict.reasons)),
     }
+
+
+def _unread(problem: Problem) -> dict[str, Any]:
+    return {"unread": redact_text(problem.text), "refused": _is_refused(problem)}
 
 
 def _is_refused(problem: Problem) -> bool:

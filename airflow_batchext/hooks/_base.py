@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -237,7 +238,7 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         return await self.aconnection()
 
     def _send(self, request: Request[Result]) -> Result:
-        client = cast("SyncClient", self.get_conn())
+        client = self.get_conn()
         with request.translated():
             return request.result(client.send_request(request.http()))
 
@@ -257,8 +258,29 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         await self.aget_conn()  # Airflow hands out connections to the trigger's own task alone
         return await asyncio.gather(*map(self.arun, asked.calls))
 
+    def get_conn(self) -> SyncClient:
+        """The SDK's sync client; kept until ``close``."""
+        if self._client is None:
+            self._client = self._make(self.connection)
+        return self._client
+
     async def aget_conn(self) -> AsyncClient:
-        """The SDK's async client."""
+        """The SDK's async client, shared by hooks of one kind and connection; leased until ``aclose``."""
+        if self._leased is None:
+            connection = await self.aconnection()
+            key = (type(self), connection, self._patience, self._given_credential)
+            shared = await lease(key, partial(self._amake, connection))
+            if self._leased is None:
+                self._leased = key, shared
+            else:  # somebody else was as quick
+                await release(key, shared)
+        return cast("AsyncClient", self._leased[1].client)
+
+    def _make(self, connection: BatchConnection) -> SyncClient:
+        raise NotImplementedError
+
+    async def _amake(self, connection: BatchConnection, clock: ServiceClock) -> AsyncClient:
+        """Make a client, whose answers set the clock."""
         raise NotImplementedError
 
     def hurried(self, seconds: float) -> Self:
@@ -307,27 +329,6 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
-
-    async def _alease(
-        self, make: Callable[[BatchConnection, ServiceClock], Awaitable[AsyncClient]]
-    ) -> AsyncClient:
-        """The shared async client of this hook's kind, connection and retries.
-
-        :param make: makes it from the connection, and the clock that its answers set.
-        """
-        if self._leased is None:
-            connection = await self.aconnection()
-
-            async def make_client(clock: ServiceClock) -> Any:
-                return await make(connection, clock)
-
-            key = (type(self), connection, self._patience, self._given_credential)
-            shared = await lease(key, make_client)
-            if self._leased is None:
-                self._leased = key, shared
-            else:  # somebody else was as quick
-                await release(key, shared)
-        return cast("AsyncClient", self._leased[1].client)
 
 
 def both(

@@ -8,7 +8,7 @@ pass as often as it was told to, so give it ``retries`` where a gap would hurt.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import LEAVING_STATE, VOID_STATES
 from airflow_batchext.exceptions import ServiceError
@@ -19,10 +19,12 @@ from airflow_batchext.rules.deadline import NEVER
 from airflow_batchext.rules.reads import TOO_LATE, Problem
 
 if TYPE_CHECKING:
-    from airflow_batchext.hooks._requests import Body, Flow
+    from airflow_batchext.hooks._requests import Body, Call, Flow
     from airflow_batchext.hooks.node import AzureBatchNodeHook
     from airflow_batchext.rules.deadline import Deadline
     from airflow_batchext.rules.gate import Rules
+
+Result = TypeVar("Result")
 
 #: Reads at the same time.
 CONCURRENT_READS = 12
@@ -78,27 +80,27 @@ def _read_health(
     clock: Callable[[], float],
     deadline: Deadline = NEVER,
 ) -> Flow[PoolHealth]:
-    pool: Body | Problem
     nodes: list[Body] | Problem = []
     extensions: dict[str, Sequence[Body] | Problem] = {}
-    try:
-        pool = yield from requests.get_pool(pool_id, select=_POOL_MEMBERS)
-    except ServiceError as error:
-        pool = problem_of(error)
-    else:
-        try:
-            if deadline.has_passed:
-                nodes = TOO_LATE
-            else:
-                nodes = yield from requests.list_nodes(pool_id, select=_NODE_MEMBERS)
-        except ServiceError as error:
-            nodes = problem_of(error)
+    pool = yield from _tried(requests.get_pool(pool_id, select=_POOL_MEMBERS))
+    if not isinstance(pool, Problem):
+        if deadline.has_passed:
+            nodes = TOO_LATE
+        else:
+            nodes = yield from _tried(requests.list_nodes(pool_id, select=_NODE_MEMBERS))
         if not isinstance(nodes, Problem):
             asked = _asked(nodes, only)
             extensions = yield from read_extensions(
                 pool_id, asked, at_once=CONCURRENT_READS, deadline=deadline
             )
     return pool_health(pool_id, pool, nodes, extensions, now=clock(), rules=rules)
+
+
+def _tried(call: Call[Result]) -> Flow[Result | Problem]:
+    try:
+        return (yield from call)
+    except ServiceError as error:
+        return problem_of(error)
 
 
 def _asked(nodes: Sequence[dict[str, Any]], only: Collection[str] | None) -> list[str]:

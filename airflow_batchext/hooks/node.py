@@ -43,24 +43,17 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
 
     plane = DATA
 
-    def get_conn(self) -> BatchClient:
-        """The SDK's sync client; kept until ``close``."""
-        if self._client is None:
-            from azure.batch import BatchClient
+    def _make(self, connection: BatchConnection) -> BatchClient:
+        from azure.batch import BatchClient
 
-            url = self._url(self.connection)
-            if not url:
-                with self.management() as management:
-                    url = management.account_url()
-            where = self.connection.require_own_host(url)
-            credential, signing = self._signing(self.connection)
-            options = self._client_options(self.connection, where, signing)
-            self._client = BatchClient(str(where), credential, **options)
-        return self._client
-
-    async def aget_conn(self) -> AsyncBatchClient:
-        """The SDK's async client, shared; leased until ``aclose``."""
-        return await self._alease(self._amake)
+        url = self._url(connection)
+        if not url:
+            with self.management() as management:
+                url = management.account_url()
+        where = connection.require_own_host(url)
+        credential, signing = self._signing(connection)
+        options = self._client_options(connection, where, signing)
+        return BatchClient(str(where), credential, **options)
 
     async def _amake(self, connection: BatchConnection, clock: ServiceClock) -> AsyncBatchClient:
         from azure.batch.aio import BatchClient

@@ -50,7 +50,7 @@ def upload_logs(
             "logs_container has no signature, so logs_identity has to name an identity of the pool that may "
             "write there; or refer to a URL with a signature: {'$secret': {'variable': NAME}}."
         )
-    start = hook_time(hook) - timedelta(hours=hours)
+    start = datetime.fromtimestamp(hook.service_time(), UTC) - timedelta(hours=hours)
     return [_upload(hook, pool_id, node_id, url, identity, start) for node_id in node_ids]
 
 
@@ -69,8 +69,3 @@ def _upload(
     count = found.get("numberOfFilesUploaded")
     folder = one_line(str(found.get("virtualDirectoryName") or ""))
     return NodeLogs(node_id, folder, count if isinstance(count, int) else 0)
-
-
-def hook_time(hook: AzureBatchNodeHook) -> datetime:
-    """The service's time."""
-    return datetime.fromtimestamp(hook.service_time(), UTC)

@@ -28,22 +28,14 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
 
     plane = MANAGEMENT
 
-    def get_conn(self) -> BatchManagementClient:
-        """The SDK's sync client; kept until ``close``."""
-        if self._client is None:
-            from azure.mgmt.batch import BatchManagementClient
+    def _make(self, connection: BatchConnection) -> BatchManagementClient:
+        from azure.mgmt.batch import BatchManagementClient
 
-            connection = self.connection
-            place, where = _place(connection), origin_of(connection.cloud.arm_url)
-            credential = self._credential(connection)
-            signing = SignsWithToken(credential, connection.cloud.arm_scope)
-            options = self._client_options(connection, where, signing)
-            self._client = BatchManagementClient(credential, **place, **options)
-        return self._client
-
-    async def aget_conn(self) -> AsyncBatchManagementClient:
-        """The SDK's async client, shared; leased until ``aclose``."""
-        return await self._alease(self._amake)
+        place, where = _place(connection), origin_of(connection.cloud.arm_url)
+        credential = self._credential(connection)
+        signing = SignsWithToken(credential, connection.cloud.arm_scope)
+        options = self._client_options(connection, where, signing)
+        return BatchManagementClient(credential, **place, **options)
 
     async def _amake(self, connection: BatchConnection, clock: ServiceClock) -> AsyncBatchManagementClient:
         from azure.mgmt.batch.aio import BatchManagementClient

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from airflow_batchext.cli._pool import CannotReadError, asking, logs_aside, number
+from airflow_batchext.cli._pool import CannotReadError, asking, logs_aside, number, some_text
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_CONN_ID,
         help=f"Airflow connection to the account, with its management plane (default: {DEFAULT_CONN_ID})",
     )
-    parser.add_argument("--vm-size", default="STANDARD_D2S_V3", help="the node's size (default: %(default)s)")
+    parser.add_argument(
+        "--vm-size", type=some_text, default="STANDARD_D2S_V3", help="the node's size (default: %(default)s)"
+    )
     parser.add_argument("--subnet-id", help="the resource id of the subnet that the node joins")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument(
@@ -72,7 +74,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     pool_id = f"batchext-selftest-{uuid4().hex[:8]}"
-    body = pool_body(arguments.vm_size, arguments.subnet_id)
     try:
         folder = _folder(arguments.output)
         connection = _connection(arguments.conn_id)
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.yes and not _is_wanted():
             _say("Nothing was created.")
             return 2
+        body = pool_body(arguments.vm_size, arguments.subnet_id)
         _say("first the emulator, for comparison")
         scenario = _scenario(arguments.scenario)
         reference = walk_emulator(body, scenario)
@@ -92,37 +94,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 def pool_body(vm_size: str, subnet_id: str | None = None) -> dict[str, Any]:
     """The pool that is created: one node, one harmless extension, with settings to see how they are shown."""
-    properties: dict[str, Any] = {
-        "vmSize": vm_size,
-        "deploymentConfiguration": {
-            "virtualMachineConfiguration": {
-                "imageReference": {
-                    "publisher": "canonical",
-                    "offer": "ubuntu-24_04-lts",
-                    "sku": "server",
-                    "version": "latest",
-                },
-                "nodeAgentSkuId": "batch.node.ubuntu 24.04",
-                "extensions": [
-                    {
-                        "name": "monitor",
-                        "publisher": "Microsoft.Azure.Monitor",
-                        "type": "AzureMonitorLinuxAgent",
-                        "typeHandlerVersion": "1.33",
-                        "autoUpgradeMinorVersion": True,
-                        "settings": {"proxy": {"mode": "none"}},
-                    }
-                ],
-            }
-        },
-        "scaleSettings": {
-            "fixedScale": {"targetDedicatedNodes": 1, "targetLowPriorityNodes": 0, "resizeTimeout": "PT15M"}
-        },
-        "metadata": [{"name": "made-by", "value": "batchext selftest"}],
-    }
-    if subnet_id:
-        properties["networkConfiguration"] = {"subnetId": subnet_id}
-    return {"properties": properties}
+    from airflow_batchext.pool_builder import UBUNTU_24_04, Extension, pool_document
+
+    monitor = Extension(
+        name="monitor",
+        publisher="Microsoft.Azure.Monitor",
+        type="AzureMonitorLinuxAgent",
+        version="1.33",
+        settings={"proxy": {"mode": "none"}},
+    )
+    return pool_document(
+        image=UBUNTU_24_04,
+        size=vm_size,
+        dedicated=1,
+        low_priority=0,
+        resize_timeout="PT15M",
+        extensions=[monitor],
+        subnet_id=(subnet_id or "").strip() or None,
+        metadata={"made-by": "batchext selftest"},
+    )
 
 
 def walk_emulator(body: Mapping[str, Any], scenario: Scenario, *, step: float = _STEP_SECONDS) -> Walk:

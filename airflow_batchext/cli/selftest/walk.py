@@ -277,12 +277,10 @@ class Walk:
             return
         machine = self.body["properties"]["deploymentConfiguration"]
         bare = {k: v for k, v in machine["virtualMachineConfiguration"].items() if k != "extensions"}
+        without_any = {"deploymentConfiguration": {"virtualMachineConfiguration": bare}}
         for what, properties in (
             ("another size of a pool without nodes", {"vmSize": "STANDARD_D4S_V3"}),
-            (
-                "no extensions of a pool without nodes",
-                {"deploymentConfiguration": {"virtualMachineConfiguration": bare}},
-            ),
+            ("no extensions of a pool without nodes", without_any),
         ):
             yield from self._ask(what, "management", "PATCH", *self._pool, body={"properties": properties})
 
