@@ -46,8 +46,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     def _make(self, connection: BatchConnection) -> BatchClient:
         from azure.batch import BatchClient
 
-        url = self._url(connection)
-        if not url:
+        if not (url := self._url(connection)):
             with self.management() as management:
                 url = management.account_url()
         where = connection.require_own_host(url)
@@ -58,8 +57,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     async def _amake(self, connection: BatchConnection, clock: ServiceClock) -> AsyncBatchClient:
         from azure.batch.aio import BatchClient
 
-        url = self._url(connection)
-        if not url:
+        if not (url := self._url(connection)):
             async with self.management() as management:
                 url = await management.aaccount_url()
         where = connection.require_own_host(url)
