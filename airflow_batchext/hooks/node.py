@@ -46,10 +46,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     def _make(self, connection: BatchConnection) -> BatchClient:
         from azure.batch import BatchClient
 
-        if not (url := self._url(connection)):
-            with self.management() as management:
-                url = management.account_url()
-        where = connection.require_own_host(url)
+        where = connection.require_own_host(self._url(connection) or self._look_up_url())
         credential, signing = self._signing(connection)
         options = self._client_options(connection, where, signing)
         return BatchClient(str(where), credential, **options)
@@ -57,10 +54,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     async def _amake(self, connection: BatchConnection, clock: ServiceClock) -> AsyncBatchClient:
         from azure.batch.aio import BatchClient
 
-        if not (url := self._url(connection)):
-            async with self.management() as management:
-                url = await management.aaccount_url()
-        where = connection.require_own_host(url)
+        where = connection.require_own_host(self._url(connection) or await self._alook_up_url())
         credential, signing = self._signing(connection, asynchronous=True)
         options = await self._aclient_options(connection, where, signing, clock)
         return BatchClient(str(where), credential, **options)
@@ -73,6 +67,14 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         """Where requests go; "" if the management plane has to tell."""
         connection.require_data_plane_url()
         return connection.account_url
+
+    def _look_up_url(self) -> str:
+        with self.management() as management:
+            return management.account_url()
+
+    async def _alook_up_url(self) -> str:
+        async with self.management() as management:
+            return await management.aaccount_url()
 
     def _signing(self, connection: BatchConnection, *, asynchronous: bool = False) -> tuple[Any, Any]:
         """What the client is told of its credential, and the policy that signs its requests."""
