@@ -100,7 +100,7 @@ def ephemeral_pool(
     Creation is tried at least twice, unless ``retries`` says otherwise, here or in ``default_args``: Airflow
     runs no teardown for a setup that failed, so a worker that is lost right after it has created the pool
     must not be the end of it. Nor does Airflow run the teardown of a run that took longer than its
-    ``dagrun_timeout``; a DAG that has one is warned of.
+    ``dagrun_timeout``; a DAG that has one is warned of. ``batchext orphans`` finds what is left.
 
     The ``default_args`` of the DAG and of the task groups around reach all three tasks.
 
@@ -135,12 +135,13 @@ def ephemeral_pool(
             pool_id = _run_pool_id(prefix, group.child_id("create"), is_mapped=is_mapped)
         _warn_of_timeout(group)
         common: dict[str, Any] = {"pool_id": pool_id}
+        its_life = {"lifetime": "run", **_retries(group, create or {})}
         if azure_batchext_conn_id is not None:
             common["azure_batchext_conn_id"] = azure_batchext_conn_id
         setup = AzureBatchCreatePoolOperator(
             task_id="create",
             pool_document=pool_document,
-            **{**common, **_retries(group, create or {}), **(create or {})},
+            **{**common, **its_life, **(create or {})},
         )
         wait = AzureBatchExtensionSensor(task_id="gate", **{**common, **(gate or {})})
         teardown = AzureBatchDeletePoolOperator(task_id="delete", **{**common, **(delete or {})})
@@ -204,7 +205,8 @@ def _warn_of_timeout(group: TaskGroup) -> None:
         warnings.warn(
             f"ephemeral_pool {group.group_id!r}: the DAG has a dagrun_timeout, and of a run that takes "
             "longer Airflow skips the teardown: its pool stays, and costs. Give the tasks an "
-            "execution_timeout instead.",
+            "execution_timeout instead; and have what is left deleted by AzureBatchDeleteOrphansOperator or "
+            "`batchext orphans --delete`.",
             UserWarning,
             stacklevel=4,
         )

@@ -126,7 +126,13 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [_modules("hooks.pool", "hooks.node")],
         "operators": [
-            _modules("operators.pool", "operators.extension", "operators.diagnose", "operators.node")
+            _modules(
+                "operators.pool",
+                "operators.extension",
+                "operators.diagnose",
+                "operators.node",
+                "operators.orphans",
+            )
         ],
         "sensors": [_modules("sensors.extension")],
         "triggers": [_modules("triggers.extension", "triggers.pool", "triggers.repair", "triggers.events")],

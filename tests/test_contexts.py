@@ -45,6 +45,7 @@ NOTIFIERS = public(notifications, BaseNotifier)
 #: What each needs beside the pool, on a pool that is ready.
 NEEDS: dict[str, dict[str, Any]] = {
     "AzureBatchCreatePoolOperator": {"pool_document": document(2), "wait_for": "steady"},
+    "AzureBatchDeleteOrphansOperator": {},
     "AzureBatchDeletePoolOperator": {"wait_for_deletion": False},
     "AzureBatchDiagnosePoolOperator": {},
     "AzureBatchExtensionSensor": {"outlets": [batch_pool_asset("acc", "p1")]},
@@ -64,7 +65,8 @@ CONTEXTS = {
 
 
 def task(name: str, azure: Any, **kwargs: Any) -> Any:
-    return TASKS[name](task_id="one", pool_id=azure.pool_id, **{**NEEDS[name], **kwargs})
+    pool = {} if name == "AzureBatchDeleteOrphansOperator" else {"pool_id": azure.pool_id}
+    return TASKS[name](task_id="one", **{**pool, **NEEDS[name], **kwargs})
 
 
 def test_every_operator_and_sensor_is_tried():

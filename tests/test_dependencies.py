@@ -17,8 +17,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DECLARED = {
     re.split(r"[\s<>=!~\[;]", line, maxsplit=1)[0].lower() for line in PROJECT["project"]["dependencies"]
 }
-# Of pytest's plugin, which only pytest itself loads; and of Azure's common core, which every SDK brings.
-NOT_OURS = {"pytest", "azure-core"}
+# Of pytest's plugin, which only pytest itself loads; of Azure's common core, which every SDK brings; and of
+# Airflow's database, without which there is nothing to ask.
+NOT_OURS = {"pytest", "azure-core", "sqlalchemy"}
 # Apache Airflow is the host, and brings the task SDK and the core.
 SAME = {"apache-airflow-core": "apache-airflow", "apache-airflow-task-sdk": "apache-airflow"}
 FREE = re.compile(r"apache|mit|bsd|psf|python software|mpl|isc", re.IGNORECASE)

@@ -28,6 +28,7 @@ from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
+from airflow_batchext.operators.orphans import AzureBatchDeleteOrphansOperator
 from airflow_batchext.operators.pool import (
     AzureBatchCreatePoolOperator,
     AzureBatchDeletePoolOperator,
@@ -62,6 +63,7 @@ DOORS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "resize": (AzureBatchResizePoolOperator, {**POOL, "target_dedicated_nodes": 1}),
     "delete": (AzureBatchDeletePoolOperator, POOL),
     "repair": (AzureBatchRepairNodesOperator, POOL),
+    "orphans": (AzureBatchDeleteOrphansOperator, {"task_id": "t"}),
     "get": (AzureBatchGetExtensionOperator, POOL),
     "diagnose": (AzureBatchDiagnosePoolOperator, POOL),
     "gate": (AzureBatchExtensionSensor, POOL),

@@ -67,6 +67,10 @@ FATAL_NODE_CODES = frozenset(
 
 #: The item of a pool's metadata in which a repair (``airflow_batchext.repair``) writes down what it is at.
 REPAIR_ITEM = "batchext-repair"
+#: The one that says which run of a DAG made the pool for itself (``airflow_batchext.origin``).
+RUN_ITEM = "batchext-run"
+#: Items of a pool's metadata that no document is about.
+OWN_ITEMS = (REPAIR_ITEM, RUN_ITEM)
 
 _TIME = re.compile(r"(?P<seconds>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?P<rest>\.\d+)?(Z|\+00:00)")
 _CODE_PREFIX = "provisioningstate/"

@@ -25,10 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``batchext``.
 
     :return: the exit status: 0 success, 1 the thing that was run failed, 2 it could not be run; of ``status``
-        and ``diagnose``, 2 says that the pool is not ready yet, and 3 that it could not be told.
+        and ``diagnose``, 2 says that the pool is not ready yet; of them and of ``orphans``, 3 says that it
+        could not be told.
     """
     # Imported here, not above: Airflow reads the package's entry points without wanting any of this.
-    from airflow_batchext.cli import convert, diagnose, docs, export, status
+    from airflow_batchext.cli import convert, diagnose, docs, export, orphans, status
     from airflow_batchext.cli.demo import command as demo
     from airflow_batchext.cli.demo import up
     from airflow_batchext.cli.selftest import command as selftest
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("export", export, "write the document of a pool that exists"),
         ("status", status, "show how a pool, its nodes and their extensions are"),
         ("diagnose", diagnose, "say why a pool is not ready, and write a report"),
+        ("orphans", orphans, "show the pools that ended runs have left, and delete them"),
         ("docs", docs, "list the pages of the documentation, or show one"),
         ("selftest", selftest, "let a real account judge the emulator, and write a report"),
     ):

@@ -20,7 +20,7 @@ from airflow_batchext.parameters import (
 )
 
 if TYPE_CHECKING:
-    from airflow_batchext.operators._steps.create_pool import CreatePool, OnExisting, WaitFor
+    from airflow_batchext.operators._steps.create_pool import CreatePool, Lifetime, OnExisting, WaitFor
     from airflow_batchext.operators._steps.delete_pool import DeletePool
     from airflow_batchext.operators._steps.resize_pool import Deallocation, ResizePool
     from airflow_batchext.operators._steps.update_pool import UpdatePool
@@ -63,6 +63,10 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
     :param wait_for: "created", or "steady": wait until the pool has all its nodes.
     :param delete_on_failure: if the pool that this task created does not become steady, delete it.
     :param delete_on_kill: if somebody ends this task before it is done, delete the pool that it created.
+    :param lifetime: "run": the pool is this run's own, and is left over if it is there when the run has
+        ended: its metadata say who made it, ``batchext orphans`` finds it, and no other run may take it for
+        itself. "kept": it is to outlive the run. By default it is the run's own where a teardown comes right
+        behind this task (as in ``ephemeral_pool``), and kept elsewhere.
     :param rendered_references: look up references to secrets that came out of a template, an XCom, a mapped
         value or a file with templates, too: whoever writes there then chooses among the worker's secrets.
     :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
@@ -77,6 +81,7 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
         "pool_id": optional(pool_id_of),
         "on_existing": one_of("adopt", "fail", "update", "replace"),
         "wait_for": one_of("created", "steady"),
+        "lifetime": optional(one_of("run", "kept")),
         **dict.fromkeys(("replace_busy", "delete_on_failure", "delete_on_kill"), check_flag),
     }
 
@@ -90,6 +95,7 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
         wait_for: WaitFor = "created",
         delete_on_failure: bool = False,
         delete_on_kill: bool = False,
+        lifetime: Lifetime | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(pool_id=pool_id, pool_document=pool_document, **kwargs)
@@ -98,6 +104,7 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
         self.wait_for = wait_for
         self.delete_on_failure = delete_on_failure
         self.delete_on_kill = delete_on_kill
+        self.lifetime = lifetime
         self.linked_pool_id = ""
         settle(self, self.checks, templated=self.template_fields)
 

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_batchext.batch.data_plane import OWN_ITEMS
 from airflow_batchext.loose_json.documents import at, is_list
+from airflow_batchext.loose_json.values import below
 from airflow_batchext.pool_spec._finding import object_at
 from airflow_batchext.pool_spec._members import MACHINE
 from airflow_batchext.pool_spec._schema import Shape
@@ -206,6 +208,10 @@ def as_asked_for(answer: Mapping[str, Any], management: Schema) -> Converted:
     if identity:
         owned = object_at(identity, "userAssignedIdentities")
         body["identity"] = {**identity, "userAssignedIdentities": {resource: {} for resource in owned}}
+    properties = object_at(body, "properties")
+    if is_list(properties.get("metadata")):
+        others = [i for i in properties["metadata"] if below(i, "name") not in OWN_ITEMS]
+        body["properties"] = {**properties, "metadata": others}
     name = answer.get("name")
     named = {"name": name} if isinstance(name, str) else {}
     cast.found.lost.clear()  # what no schema knows was the service's own

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
-from airflow_batchext.batch.data_plane import REPAIR_ITEM
+from airflow_batchext.batch.data_plane import OWN_ITEMS, REPAIR_ITEM
 from airflow_batchext.loose_json.documents import at, is_list
 from airflow_batchext.pool_spec._finding import Finding, error
 from airflow_batchext.pool_spec._members import MACHINE
@@ -89,14 +89,20 @@ def check_references(document: object) -> list[Finding]:
 
 
 def check_reserved(document: object) -> list[Finding]:
-    """A finding for metadata under the name in which a repair keeps its journal: it would be believed."""
-    what = f"the name {REPAIR_ITEM!r} is that of a repair's own journal"
+    """A finding for metadata under the name of a repair's journal, or of a run's mark: these are believed."""
+    own = {name.casefold(): name for name in OWN_ITEMS}
+    whose = {REPAIR_ITEM: "of a repair's own journal"}
     return [
-        error(at("properties.metadata", index), what, "Leave it out, or give it another name")
+        error(
+            at("properties.metadata", index),
+            f"the name {own[name]!r} is that {whose.get(own[name], 'by which a run marks its own pools')}",
+            "Leave it out, or give it another name",
+        )
         for properties in _spelt(document, "properties")
         for items in _spelt(properties, "metadata")
         for index, item in enumerate(items if is_list(items) else ())
-        if any(str(name).strip().casefold() == REPAIR_ITEM.casefold() for name in _spelt(item, "name"))
+        for name in [str(name).strip().casefold() for name in _spelt(item, "name")][:1]
+        if name in own
     ]
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.batch.data_plane import REPAIR_ITEM, one_line
+from airflow_batchext.batch.data_plane import OWN_ITEMS, REPAIR_ITEM, one_line
 from airflow_batchext.loose_json.values import as_sequence, below
 
 if TYPE_CHECKING:
@@ -175,18 +175,18 @@ def with_journal(metadata: Sequence[tuple[str, str]], journal: Journal | None) -
 
 
 def keeping_journal(asked: dict[str, Any], existing: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked of a pool that exists, with the journal that it has: no document is about that.
+    """What is asked of a pool that exists, with its journal and the mark of its run: they are no document's.
 
     :param asked: the body of ``Pool_Create`` or ``Pool_Update`` (management plane).
     :param existing: the pool as ``Pool_Get`` returns it.
     """
     found = as_sequence(below(existing, "properties", "metadata"))
-    item = next((item for item in found if below(item, "name") == ITEM), None)
+    own = [dict(item) for item in found if below(item, "name") in OWN_ITEMS]
     properties = asked.get("properties")
-    if item is None or not isinstance(properties, dict):
+    if not own or not isinstance(properties, dict):
         return asked
-    given = [other for other in as_sequence(properties.get("metadata")) if below(other, "name") != ITEM]
-    return {**asked, "properties": {**properties, "metadata": [*given, dict(item)]}}
+    given = [item for item in as_sequence(properties.get("metadata")) if below(item, "name") not in OWN_ITEMS]
+    return {**asked, "properties": {**properties, "metadata": [*given, *own]}}
 
 
 def _written(record: Record, failures: list[str], owners: list[str]) -> list[Any]:

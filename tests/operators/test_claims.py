@@ -29,6 +29,7 @@ from airflow_batchext.operators import extension, node
 from airflow_batchext.operators import pool as pools
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.orphans import AzureBatchDeleteOrphansOperator
 from airflow_batchext.operators.pool import (
     AzureBatchCreatePoolOperator,
     AzureBatchDeletePoolOperator,
@@ -283,7 +284,8 @@ def test_the_page_has_every_operator_and_each_has_its_test():
         for name in vars(module)
         if name.startswith("AzureBatch") and name.endswith("Operator")
     }
-    found |= {AzureBatchDiagnosePoolOperator.__name__, "AzureBatchExtensionSensor"}
+    found |= {AzureBatchDiagnosePoolOperator.__name__, AzureBatchDeleteOrphansOperator.__name__}
+    found |= {"AzureBatchExtensionSensor"}
     assert sorted(told) == sorted(found)
 
 

@@ -14,18 +14,22 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
 from airflow_batchext.exceptions import GateTimeoutError
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
+from airflow_batchext.operators.orphans import AzureBatchDeleteOrphansOperator
 from airflow_batchext.operators.pool import (
     AzureBatchCreatePoolOperator,
     AzureBatchDeletePoolOperator,
     AzureBatchResizePoolOperator,
     AzureBatchUpdatePoolOperator,
 )
+from airflow_batchext.origin.deployment import deployment
+from airflow_batchext.origin.mark import Maker, marked
 from airflow_batchext.rules.gate import Rules
 from airflow_batchext.rules.pool_wait import Goal
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
@@ -91,6 +95,25 @@ def _delete(azure: Azure) -> Any:
         task_id="t", pool_id=azure.pool_id, wait_for_deletion=False, poll_interval=0.01
     )
     return task.execute({})
+
+
+def _leave(azure: Azure) -> None:
+    azure.create()
+    body = azure.emulator.account.pool(azure.pool_id)
+    mark = marked({}, Maker(deployment(), "d", "r", "t"))["properties"]["metadata"]
+    body.definition.properties["metadata"] = mark
+
+
+def _delete_orphans(azure: Azure) -> Any:
+    before = RuntimeTaskInstance.get_dr_count
+    RuntimeTaskInstance.get_dr_count = staticmethod(lambda **which: 0)
+    try:
+        result = AzureBatchDeleteOrphansOperator(task_id="t").execute({})
+        for orphan in result["orphans"]:
+            if orphan["problem"]:  # it is left then, and the others go on
+                raise AssertionError(orphan["problem"])
+    finally:
+        RuntimeTaskInstance.get_dr_count = staticmethod(before)
 
 
 def _read(azure: Azure, **options: Any) -> Any:
@@ -236,6 +259,13 @@ STORIES = [
         lambda azure: _resize(azure, stop_resize_on_kill=True),
     ),
     Story("AzureBatchDeletePoolOperator", "deletes a pool", (READ, DELETE), _delete),
+    Story(
+        "AzureBatchDeleteOrphansOperator",
+        "deletes what ended runs have left",
+        (LOOK_UP, READ, DELETE),
+        _delete_orphans,
+        _leave,
+    ),
     Story("AzureBatchPoolTrigger", "waits for a pool", (READ,), _pool_trigger),
     Story("AzureBatchGetExtensionOperator", "reads extensions", (LOOK_UP, READ), _read),
     Story("AzureBatchDiagnosePoolOperator", "reads and diagnoses", (LOOK_UP, READ), _diagnose),

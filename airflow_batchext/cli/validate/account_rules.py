@@ -22,6 +22,7 @@ from airflow_batchext.pool_spec import (
 )
 from airflow_batchext.pool_spec._finding import error, objects, warning
 from airflow_batchext.pool_spec._members import MACHINE
+from airflow_batchext.repair.journal import keeping_journal
 
 Body = Mapping[str, Any]
 
@@ -90,7 +91,8 @@ def _taken(other: Body, pool: Body) -> list[Finding]:
     there_is = f"there is a pool {name} already"
     if any(finding.severity == "error" for finding in check_document(pool, pool_id=name)):
         return [warning("name", there_is, "Fix the errors to see how it differs")]
-    differences = [found for found in find_differences(other, request_body(pool)) if found.counts]
+    asked = keeping_journal(request_body(pool), other)
+    differences = [found for found in find_differences(other, asked) if found.counts]
     if not differences:
         return [warning("name", f"{there_is}, as asked for", "It would be adopted")]
     many = "one difference" if len(differences) == 1 else f"{len(differences)} differences"

@@ -17,13 +17,16 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators._steps.document import DocumentParameters, resolve_document
+from airflow_batchext.operators._steps.ownership import Creator, maker, settle_owner
 from airflow_batchext.operators._steps.pool import (
     OnKilled,
     PoolParameters,
     PoolSteps,
+    busy_nodes,
     find_pool,
     lost_race,
 )
+from airflow_batchext.origin.mark import marked
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.pool_spec import (
     Difference,
@@ -41,13 +44,14 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 OnExisting = Literal["adopt", "fail", "update", "replace"]
+Lifetime = Literal["run", "kept"]
 WaitFor = Literal["created", "steady"]
 
 _STATE_KEY = "batchext_pool_created"
 _BUSY_NODES_SHOWN = 5
 
 
-class CreatePoolParameters(PoolParameters, DocumentParameters, Protocol):
+class CreatePoolParameters(PoolParameters, DocumentParameters, Creator, Protocol):
     """What the steps need of the operator; its parameters say the same."""
 
     on_existing: OnExisting
@@ -55,6 +59,7 @@ class CreatePoolParameters(PoolParameters, DocumentParameters, Protocol):
     wait_for: WaitFor
     delete_on_failure: bool
     delete_on_kill: bool
+    lifetime: Lifetime | None
     #: The pool that the task's link leads to.
     linked_pool_id: str
 
@@ -94,6 +99,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         self.operator.linked_pool_id = check_pool_id(self.operator.pool_id or document["name"])
         self._secrets = [str(value) for _, value in find_secrets(document)]
         self._body = request_body(document)
+        self._maker = maker(self.operator, context)
 
     @property
     def _target(self) -> str:
@@ -112,7 +118,11 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
                 self.log.info("Pool %s is still being deleted; waiting for its name to be free", pool_id)
                 return Wait(Goal.GONE, pool.created)
             try:
-                step = self._create(context, hook) if existing is None else self._deal_with(existing, hook)
+                if existing is None:
+                    step = self._create(context, hook)
+                else:
+                    step = self._settle_owner(existing, context, hook)
+                    step = self._deal_with(existing, hook) if step is existing else step
                 if step is not None:
                     return step
             except ConflictError as refusal:
@@ -121,8 +131,17 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
                 self.log.info("%s; looking again", refusal.reason)
                 self._pause(min(self.operator.poll_interval, 5.0))
 
+    def _settle_owner(self, existing: dict[str, Any], context: Context, hook: AzureBatchPoolHook) -> Any:
+        """The pool itself, if it may be dealt with; else what to wait for, or None for another look."""
+        change = settle_owner(existing, self._maker, context, self.log)
+        if change is None:
+            return existing
+        after = self._update(hook, read_managed_pool(existing), change)
+        return after if isinstance(after, Wait) else None
+
     def _create(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any] | None:
-        put = hook.create_pool(self._target, self._body, secrets=self._secrets)
+        body = self._body if self._maker is None else marked(self._body, self._maker)
+        put = hook.create_pool(self._target, body, secrets=self._secrets)
         if not put.created:
             return None  # a racer's: dealt with like any that exists
         created = read_managed_pool(put.body).created
@@ -133,7 +152,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         self._memo["action"] = "replaced" if self._memo.get("deleted") else "created"
         names = ", ".join(expected_extensions(put.body)) or "none"
         self.log.info("Created pool %s with extensions: %s", self._target, names)
-        odd = [d for d in find_differences(put.body, self._body) if d.counts]
+        odd = [d for d in find_differences(put.body, body) if d.counts]
         if odd:
             self.log.warning(
                 "Azure made of the document a pool that reads differently; the next run would find that it "
@@ -200,7 +219,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         pool_id = self._target
         with AzureBatchNodeHook(self.operator.azure_batchext_conn_id) as nodes:
             try:
-                found = nodes.list_nodes(pool_id, select=["id", "state", "runningTasksCount"])
+                busy = busy_nodes(nodes, pool_id)
             except NotFoundError:
                 return  # gone meanwhile: the next look shows it
             except AccessRefusedError as refusal:
@@ -209,11 +228,6 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
                     f"on it; replace_busy=True replaces it all the same. {refusal}",
                     why,
                 ) from None
-        busy = [
-            str(node.get("id"))
-            for node in found
-            if (node.get("runningTasksCount") or 0) > 0 or str(node.get("state")).lower() == "running"
-        ]
         if busy:
             shown = ", ".join(busy[:_BUSY_NODES_SHOWN]) + (", …" if len(busy) > _BUSY_NODES_SHOWN else "")
             raise PoolConflictError(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_batchext.batch.management_plane import ManagedPool
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
 
 Memo = dict[str, Any]
 OnKilled = Literal["nothing", "delete", "stop_resize"]
@@ -242,6 +243,19 @@ _RACES = frozenset({"ConditionNotMet", "PoolExists", "PoolBeingDeleted", "PoolBe
 def lost_race(refusal: ConflictError) -> bool:
     """Whether somebody else was quicker, so that another look shows what is there now."""
     return refusal.status == 412 or refusal.code in _RACES
+
+
+def busy_nodes(hook: AzureBatchNodeHook, pool_id: str) -> list[str]:
+    """The ids of the nodes on which tasks run.
+
+    :raises NotFoundError: if there is no such pool.
+    :raises AccessRefusedError: if the data plane may not be read.
+    """
+    return [
+        str(node.get("id"))
+        for node in hook.list_nodes(pool_id, select=["id", "state", "runningTasksCount"])
+        if (node.get("runningTasksCount") or 0) > 0 or str(node.get("state")).lower() == "running"
+    ]
 
 
 def find_pool(hook: AzureBatchPoolHook, pool_id: str) -> dict[str, Any] | None:
