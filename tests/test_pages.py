@@ -137,7 +137,7 @@ def test_every_parameter_of_a_class_is_told_those_too_that_it_hands_on(name: str
 
 
 def is_record(kind: type) -> bool:
-    """Whether its fields are listed one by one below it, with what is said of each."""
+    """Whether its fields are in its signature, and told one by one below it where they need it."""
     return hasattr(kind, "model_fields") or hasattr(kind, "__dataclass_fields__")
 
 

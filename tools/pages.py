@@ -193,7 +193,7 @@ def _reference() -> dict[str, str]:
             options = ""
             if inspect.isclass(value):
                 kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
-                options = f":members:\n:undoc-members:\n:inherited-members: {_AIRFLOWS}\n"
+                options = f":members:\n:inherited-members: {_AIRFLOWS}\n"
                 options = ":show-inheritance:\n" if kind == "autoexception" else options
             parts.append(f"\n## {name.rpartition('.')[2]}\n\n```{{eval-rst}}\n")
             parts.append(f".. {kind}:: {name}\n{_indented(options)}```\n")
