@@ -239,8 +239,18 @@ def run_pytest(words: list[str], _: Any) -> None:
 
 
 def pip(words: list[str], _: Any) -> None:
-    assert words in (["install", "."], ["install", "airflow-batchext"])
+    assert words in (["install", "."], ["install", "airflow-batchext"], ["install", "batchext-emulator"])
     assert 'name = "airflow-batchext"' in (ROOT / "pyproject.toml").read_text()
+
+
+def emulator(words: list[str], _: Any) -> None:
+    import argparse
+
+    from airflow_batchext.emulator import command
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert parser.parse_args(words)
 
 
 def nothing(words: list[str], _: Any) -> None: ...
@@ -248,6 +258,7 @@ def nothing(words: list[str], _: Any) -> None: ...
 
 COMMANDS: dict[str, Callable[[list[str], Any], None]] = {
     "batchext": batchext,
+    "batchext-emulator": emulator,
     "make": make,
     "airflow": airflow,
     "az": az,
