@@ -16,7 +16,7 @@ with DAG(
     "batch_ephemeral_pool",
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    params={"nodes": Param(1, type="integer", minimum=1, maximum=100, title="Number of dedicated nodes")},
+    params={"nodes": Param(1, type="integer", minimum=1, maximum=100, title="Dedicated nodes")},
     default_args={"retries": 1, "retry_delay": timedelta(seconds=30)},
     description="A pool that lives as long as the tasks that need it",
     doc_md=__doc__,

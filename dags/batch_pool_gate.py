@@ -28,7 +28,7 @@ with DAG(
     max_active_runs=1,  # two runs would share the pool, and the first to end would delete it
     params={
         "pool_id": Param("batchext-gate", type="string", pattern="^[a-zA-Z0-9_-]{1,64}$", title="Pool id"),
-        "nodes": Param(1, type="integer", minimum=1, maximum=100, title="Number of dedicated nodes"),
+        "nodes": Param(1, type="integer", minimum=1, maximum=100, title="Dedicated nodes"),
         "image": Param("ubuntu", enum=["ubuntu", "almalinux"], title="Image of the nodes"),
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=2)},

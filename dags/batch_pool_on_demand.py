@@ -41,9 +41,7 @@ with DAG(
             title="Pool id",
             description="1 to 64 letters, digits, hyphens and underscores.",
         ),
-        "image": Param(
-            "ubuntu-24.04", enum=["ubuntu-24.04", "windows-2022"], title="Image", description="Of the nodes."
-        ),
+        "image": Param("ubuntu-24.04", enum=["ubuntu-24.04", "windows-2022"], title="Image of the nodes"),
         "size": Param(
             "STANDARD_D2S_V5",
             type="string",

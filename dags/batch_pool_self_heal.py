@@ -22,7 +22,7 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     params={
         "pool_id": Param("batchext-heal", type="string", pattern="^[a-zA-Z0-9_-]{1,64}$", title="Pool id"),
-        "nodes": Param(3, type="integer", minimum=1, maximum=100, title="Number of dedicated nodes"),
+        "nodes": Param(3, type="integer", minimum=1, maximum=100, title="Dedicated nodes"),
     },
     default_args={"retries": 1, "retry_delay": timedelta(minutes=1)},
     description="A pool that repairs itself before work starts",

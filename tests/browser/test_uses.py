@@ -68,6 +68,8 @@ def test_a_wrong_form_is_refused_and_there_is_no_run(page: Page, airflow: Airflo
     dialog.locator('[name="element_pool_id"]').fill("no pool id")
     send(dialog)
     page.get_by_text("Failed to Trigger Dag").wait_for()
+    told = dialog.get_by_text("Invalid input for param pool_id: 'no pool id' does not match")
+    told.first.wait_for()
     assert dialog.get_by_text("1 to 64 letters, digits, hyphens and underscores.").is_visible()
     assert airflow.get(f"dags/{ON_DEMAND}/dagRuns")["total_entries"] == before
     assert service.account.find("no pool id") is None
