@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 from airflow.sdk import Asset
 
@@ -123,6 +123,57 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     _check(account, pool_id, event)
     query = "" if event == "ready" else f"event={event}"
     return uri._replace(netloc=account, path=f"/{pool_id}", query=query)
+
+
+def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Any:
+    """The dataset of OpenLineage that an asset of a pool is; its provider asks for it (``provider_info``).
+
+    :param lineage_context: what asks.
+    """
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    parts = urlsplit(asset.uri)
+    return Dataset(namespace=f"{SCHEME}://{parts.netloc}", name=parts.path.removeprefix("/"))
+
+
+def pool_lineage(
+    task: Any, *, writes: bool = False, change: Literal["", "CREATE", "OVERWRITE", "DROP"] = ""
+) -> Any:
+    """What a task reads or makes of its pool, as OpenLineage's provider asks for it when the task has ended.
+
+    The dataset is the one of ``batch_pool_asset``, so who waits for it comes after who made the pool.
+
+    :param writes: whether the pool is what it makes, and not what it reads.
+    :param change: what has become of the pool, where it was made or is gone.
+    :return: an ``OperatorLineage``; None where the connection does not say of which account the pool is.
+    """
+    from airflow.providers.common.compat.openlineage.facet import (
+        Dataset,
+        LifecycleStateChange,
+        LifecycleStateChangeDatasetFacet,
+    )
+    from airflow.providers.common.compat.sdk import AirflowException, BaseHook
+    from airflow.providers.openlineage.extractors import (  # type: ignore[import-not-found,unused-ignore]
+        OperatorLineage,
+    )
+
+    from airflow_batchext.connection import parse_connection
+    from airflow_batchext.links import pool_of
+
+    try:
+        account = parse_connection(BaseHook.get_connection(task.azure_batchext_conn_id)).account_name
+    except AirflowException:  # the task itself has failed with it, in more words
+        return None
+    pool_id = pool_of(task)
+    if not account or not pool_id:
+        return None
+    facets = {}
+    if change:
+        kind = LifecycleStateChange[change]
+        facets["lifecycleStateChange"] = LifecycleStateChangeDatasetFacet(lifecycleStateChange=kind)
+    namespace, name = f"{SCHEME}://{account}".lower(), pool_id.lower()
+    pool = Dataset(namespace=namespace, name=name, facets=facets)
+    return OperatorLineage(outputs=[pool]) if writes else OperatorLineage(inputs=[pool])
 
 
 def _check(account: str, pool_id: str, event: str) -> None:

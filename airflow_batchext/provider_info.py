@@ -141,6 +141,7 @@ def get_provider_info() -> dict[str, Any]:
                 "schemes": ["azbatch"],
                 "handler": "airflow_batchext.assets.sanitize_uri",
                 "factory": "airflow_batchext.assets.batch_pool_asset",
+                "to_openlineage_converter": "airflow_batchext.assets.convert_asset_to_openlineage",
             }
         ],
         "extra-links": [

@@ -1,4 +1,7 @@
-"""Two accounts in one DAG: whatever is given a connection asks the account behind it, and no other."""
+"""Two accounts in one DAG: whatever is given a connection asks the account behind it, and no other.
+
+Also where pool and connection come out of templates, native or not, and read like numbers.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk import DAG
 
 from airflow_batchext.assets import watched_pool_asset
 from airflow_batchext.emulator import ExtensionScenario, Scenario
@@ -37,6 +41,7 @@ def asked(request, azure, elsewhere):
     """The account that is meant; afterwards the other, with a pool of the same name, was asked nothing."""
     meant, other = (azure, elsewhere) if request.param == "here" else (elsewhere, azure)
     for place in (azure, elsewhere):
+        place.pool_id = "1_0"
         place.create(nodes=2)
     before = len(other.emulator.requests), len(meant.emulator.requests)
     yield meant
@@ -45,26 +50,35 @@ def asked(request, azure, elsewhere):
     assert len(meant.emulator.requests) > before[1], "asked nobody"
 
 
-def task(name: str, asked: Any, **kwargs: Any) -> Any:
-    given = {"pool_id": asked.pool_id, "azure_batchext_conn_id": asked.conn_id, "poll_interval": 0.02}
+def task(name: str, asked: Any, *, native: bool = False, **kwargs: Any) -> Any:
+    """A task as it is when its templates have been rendered."""
+    given = {"pool_id": "{{ pool }}", "azure_batchext_conn_id": "{{ account }}", "poll_interval": 0.02}
     given = {key: value for key, value in given.items() if key in accepted(name)}
     if "Sensor" in name:
         given["poke_interval"] = 0.02
-    return TASKS[name](task_id="one", **given, **{**NEEDS[name], **kwargs})
+    with DAG("d", render_template_as_native_obj=native) as dag:
+        one = TASKS[name](task_id="one", **given, **{**NEEDS[name], **kwargs})
+    one.render_template_fields({"dag": dag, "pool": asked.pool_id, "account": asked.conn_id})
+    return one
 
 
 def accepted(name: str) -> set[str]:
     return {parameter for kind in TASKS[name].__mro__ for parameter in inspect.signature(kind).parameters}
 
 
+NATIVE = pytest.mark.parametrize("native", [False, True], ids=["texts", "native"])
+
+
+@NATIVE
 @pytest.mark.parametrize("name", NEEDS)
-def test_each_task_asks_the_account_of_its_connection(asked, name):
-    assert task(name, asked).execute({})
+def test_each_task_asks_the_account_of_its_connection(asked, name, native):
+    assert task(name, asked, native=native).execute({})
 
 
+@NATIVE
 @pytest.mark.parametrize("name", WAITS)
-def test_so_does_its_trigger_and_what_goes_on_after_that(asked, name):
-    waiting = {**WAITS[name], "deferrable": True}
+def test_so_does_its_trigger_and_what_goes_on_after_that(asked, name, native):
+    waiting = {**WAITS[name], "deferrable": True, "native": native}
     if "Create" in name:
         asked.emulator.account.delete_pool(asked.pool_id)
         asked.pass_time(600)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
@@ -57,6 +57,8 @@ class PoolOperator(TemplatedTexts, BaseOperator):
     template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id")
     operator_extra_links = (AzureBatchPoolLink(),)
     ui_color = "#d6e9f8"
+    #: What a success makes of the pool, for OpenLineage, where it comes or goes.
+    lineage_change: Literal["", "CREATE", "OVERWRITE", "DROP"] = ""
     #: How its parameters are checked: when it is constructed, and where they are templates, when it runs.
     checks: ClassVar[Mapping[str, Check]] = {
         "pool_id": pool_id_of,
@@ -106,6 +108,12 @@ class PoolOperator(TemplatedTexts, BaseOperator):
         settle(self, self.checks)
         self._steps = self._new_steps()
         return self._steps.go_on(context or {}, event)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The pool that it has made, changed or deleted, for OpenLineage."""
+        from airflow_batchext.assets import pool_lineage
+
+        return pool_lineage(self, writes=True, change=self.lineage_change)
 
     def on_kill(self) -> None:
         """Clean up what was begun, if that was wanted."""

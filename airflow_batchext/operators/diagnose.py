@@ -152,3 +152,9 @@ class AzureBatchDiagnosePoolOperator(TemplatedTexts, BaseOperator):
 
         settle(self, self.checks)
         return run(self)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The pool that it reads, for OpenLineage."""
+        from airflow_batchext.assets import pool_lineage
+
+        return pool_lineage(self)

@@ -240,6 +240,7 @@ class AzureBatchDeletePoolOperator(PoolOperator):
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
     """
 
+    lineage_change = "DROP"
     checks: ClassVar[Mapping[str, Check]] = {**PoolOperator.checks, "wait_for_deletion": check_flag}
 
     def __init__(self, *, pool_id: str, wait_for_deletion: bool = True, **kwargs: Any) -> None:

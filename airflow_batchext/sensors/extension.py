@@ -193,6 +193,12 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
         """
         return self._gate.look(context or {})
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The pool that it waits for, for OpenLineage."""
+        from airflow_batchext.assets import pool_lineage
+
+        return pool_lineage(self)
+
     def on_kill(self) -> None:
         """Leave no repair half done, as a user has ended the task."""
         if self.repair is not None:

@@ -87,6 +87,11 @@ work on several accounts.
 worker, and (Airflow 3.3 and later) in the triggerer. A task that is cleared there is taken over by its next
 try. No task does anything when its worker or its triggerer is lost at once (SIGKILL, a machine that is gone).
 
+Where `apache-airflow-providers-openlineage` is installed, each tells of its pool as a dataset, `POOL` in the
+namespace `azbatch://ACCOUNT`, the same as that of the [pool's asset](events.md#the-assets): the gate, the
+diagnosis and `AzureBatchGetExtensionOperator` read it, the others make it, and say when it was created or
+deleted. An asset event is sent for each of `outlets`, as by any operator; that of a gate says of which pool it is.
+
 """
 COLUMNS = (
     "operator",

@@ -48,6 +48,7 @@ Lifetime = Literal["run", "kept"]
 WaitFor = Literal["created", "steady"]
 
 _STATE_KEY = "batchext_pool_created"
+_CHANGES: Mapping[str, Literal["CREATE", "OVERWRITE"]] = {"created": "CREATE", "replaced": "OVERWRITE"}
 _BUSY_NODES_SHOWN = 5
 
 
@@ -62,6 +63,8 @@ class CreatePoolParameters(PoolParameters, DocumentParameters, Creator, Protocol
     lifetime: Lifetime | None
     #: The pool that the task's link leads to.
     linked_pool_id: str
+    #: What has become of it, for OpenLineage.
+    lineage_change: Literal["", "CREATE", "OVERWRITE", "DROP"]
 
 
 class CreatePool(PoolSteps[CreatePoolParameters]):
@@ -256,6 +259,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         pool = read_managed_pool(body)
         if self.operator.wait_for == "steady" and self._memo.get("reached") != Goal.COMPLETE.value:
             return Wait(Goal.COMPLETE, pool.created)
+        self.operator.lineage_change = _CHANGES.get(self._memo["action"], "")
         return {
             "pool_id": self._target,
             "action": self._memo["action"],
