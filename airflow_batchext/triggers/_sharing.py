@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from airflow_batchext.hooks._drivers.diagnosis import acauses, the_rest
 from airflow_batchext.hooks._drivers.gate import alook
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.metrics import PoolGauge
@@ -23,7 +24,7 @@ from airflow_batchext.rules.deadline import NEVER, Deadline
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import Taken
 from airflow_batchext.rules.watch import Watch
-from airflow_batchext.transport import over_within
+from airflow_batchext.transport import LAST_LOOK_SECONDS, over_within
 
 if TYPE_CHECKING:
     from airflow_batchext.repair.controller import Repair
@@ -51,7 +52,8 @@ class SharedLooks:
         self.gauge = PoolGauge(conn_id, watch.pool_id)
         self._watch = watch
         self._interval = interval
-        self._turn = asyncio.Lock()
+        self._turn, self._asking = asyncio.Lock(), asyncio.Lock()
+        self._why: tuple[str, str] | None = None
         self._taken: Taken | None = None
         self._next = float("-inf")
 
@@ -93,6 +95,17 @@ class SharedLooks:
             pause = self._watch.pause(self._interval, verdict) * random.uniform(1.0, 1.1)
             self._next = time.monotonic() + pause
             return verdict
+
+    async def causes(self, verdict: Verdict, rules: Rules, deadline: Deadline) -> str:
+        """Why the pool is not ready, for all gates that end for the same reasons (``diagnosis.acauses``)."""
+        reasons, pool_id = verdict.listed(), self._watch.pool_id
+        try:
+            async with over_within(deadline.at_least(LAST_LOOK_SECONDS).left), self._asking:
+                if self._why is None or self._why[0] != reasons:
+                    self._why = reasons, await acauses(self.hook, pool_id, rules, deadline, verdict=verdict)
+                return self._why[1]
+        except TimeoutError:
+            return the_rest(self.hook, pool_id, rules)
 
     @asynccontextmanager
     async def _turn_before(self, deadline: Deadline) -> AsyncIterator[bool]:

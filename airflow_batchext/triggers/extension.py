@@ -13,7 +13,6 @@ from uuid import uuid4
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks._drivers.diagnosis import acauses
 from airflow_batchext.links import LINK_XCOM_KEY, portal_url
 from airflow_batchext.metrics import gate_ended, gate_opened, gate_waiting
 from airflow_batchext.parameters import check_pool_id
@@ -185,19 +184,15 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             if verdict.outcome is Outcome.OPEN:
                 return GateEnd(GateStatus.OPEN, said, verdict.report())
             if verdict.outcome is Outcome.FAIL:
-                why = await self._causes(looks, verdict, turns.limit)
+                why = await looks.causes(verdict, Rules.from_json(self.rules), turns.limit)
                 return GateEnd(GateStatus.FAILED, verdict.listed() + why, verdict.report())
             if turns.deadline.has_passed or (is_last and turns.is_last):
-                why = await self._causes(looks, verdict, turns.deadline)
+                why = await looks.causes(verdict, Rules.from_json(self.rules), turns.deadline)
                 await asyncio.sleep(turns.deadline.left)
                 return GateEnd(GateStatus.TIMEOUT, missing_text(verdict, known) + why, verdict.report())
             if not verdict.cut:
                 known = verdict.listed()
             pause = looks.next_look()
-
-    async def _causes(self, looks: SharedLooks, verdict: Verdict, limit: Deadline) -> str:
-        rules = Rules.from_json(self.rules)
-        return await acauses(looks.hook, self.pool_id, rules, limit, verdict=verdict)
 
     def _waiting_text(self, until: float) -> str:
         return waiting_text(

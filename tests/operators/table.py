@@ -90,7 +90,8 @@ try. No task does anything when its worker or its triggerer is lost at once (SIG
 Where `apache-airflow-providers-openlineage` is installed, each tells of its pool as a dataset, `POOL` in the
 namespace `azbatch://ACCOUNT`, the same as that of the [pool's asset](events.md#the-assets): the gate, the
 diagnosis and `AzureBatchGetExtensionOperator` read it, the others make it, and say when it was created or
-deleted. An asset event is sent for each of `outlets`, as by any operator; that of a gate says of which pool it is.
+deleted. An asset event is sent for each of `outlets`, as by any operator; that of a gate says of which pool
+it is.
 
 """
 COLUMNS = (

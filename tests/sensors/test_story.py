@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import shlex
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -130,6 +131,24 @@ def test_of_a_large_pool_few_nodes_are_read_once_more(azure, mode):
     azure.emulator.requests.clear()
     assert "For the rest" in play(azure, mode)
     assert len(azure.reads("/extensions")) <= 60 + 20, "who is rescheduled reads all; then twenty once more"
+
+
+def test_gates_that_fail_together_in_the_triggerer_ask_once_why(azure):
+    fails = ExtensionScenario(pool="*", extension="*", outcome="fail", message="exit code 1")
+    azure.emulator.scenario = Scenario(extensions=[fails])
+    azure.create(nodes=3)
+    azure.pass_time(600)
+    ends = {"deadline": time.time() + 600, "started": time.time(), "ends_task": True, "poll_interval": 0.05}
+    given = {"pool_id": azure.pool_id, "azure_batchext_conn_id": azure.conn_id, **ends}
+
+    async def all_of_them():
+        return await asyncio.gather(*(first(AzureBatchExtensionTrigger(**given)) for _ in range(30)))
+
+    azure.emulator.requests.clear()
+    told = {event.xcoms[REASON_XCOM_KEY] for event in asyncio.run(all_of_them())}
+    assert len(told) == 1
+    assert "For the rest: " in told.pop()
+    assert len(azure.reads("/extensions")) <= 3 * 3
 
 
 def test_azures_chatter_is_not_in_the_tasks_log(azure, mode, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def causes(
     limit = _limit(deadline, verdict)
     with within(limit.left):
         health = read_health(hook, pool_id, rules=rules, only=_some(verdict), deadline=limit)
-    return _told(health) + _command(hook, pool_id, rules)
+    return _told(health) + the_rest(hook, pool_id, rules)
 
 
 async def acauses(
@@ -54,12 +55,11 @@ async def acauses(
     verdict: Verdict | None = None,
 ) -> str:
     """``causes`` on the hook's async client."""
-    command = _command(hook, pool_id, rules)
-    try:
+    told = ""
+    with suppress(TimeoutError):
         async with over_within(_limit(deadline, verdict).left):
-            return _told(await aread_health(hook, pool_id, rules=rules, only=_some(verdict))) + command
-    except TimeoutError:
-        return command
+            told = _told(await aread_health(hook, pool_id, rules=rules, only=_some(verdict)))
+    return told + the_rest(hook, pool_id, rules)
 
 
 def _limit(deadline: Deadline, verdict: Verdict | None) -> Deadline:
@@ -86,6 +86,7 @@ def _told(health: PoolHealth) -> str:
     )
 
 
-def _command(hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None) -> str:
+def the_rest(hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None) -> str:
+    """Where all is told that is known of the pool."""
     names = rules.extension_names if rules else None
     return f"\nFor the rest: {diagnose_command(pool_id, hook.azure_batchext_conn_id, names)}"
