@@ -13,6 +13,7 @@ import asyncio
 import time
 from weakref import WeakKeyDictionary
 
+from airflow_batchext.hooks._base import amask
 from airflow_batchext.transport import over_within
 
 _PIECE = 4096
@@ -62,6 +63,4 @@ async def logged(text: str) -> None:
 
 async def _ask() -> None:
     """Ask the other process for something: to mask nothing is what costs it least."""
-    from airflow.sdk.log import amask_secret
-
-    await amask_secret("")
+    await amask([""])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_batchext.batch.management_plane import read_managed_pool
+from airflow_batchext.batch.node_names import short_id
 from airflow_batchext.exceptions import (
     AccessRefusedError,
     BatchextError,
@@ -232,7 +233,9 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
                     why,
                 ) from None
         if busy:
-            shown = ", ".join(busy[:_BUSY_NODES_SHOWN]) + (", …" if len(busy) > _BUSY_NODES_SHOWN else "")
+            ids = [str(node.get("id")) for node in found]
+            shown = ", ".join(short_id(node_id, ids) for node_id in busy[:_BUSY_NODES_SHOWN])
+            shown += ", …" if len(busy) > _BUSY_NODES_SHOWN else ""
             raise PoolConflictError(
                 f"Pool {pool_id} has to be replaced, but tasks run on {len(busy)} of its nodes ({shown}); it "
                 "was left as it is. Try again when they have ended, or give replace_busy=True:\n"

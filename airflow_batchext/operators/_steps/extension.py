@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from airflow_batchext.batch.node_names import shortened
 from airflow_batchext.exceptions import ConflictError, NotFoundError
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.loose_json.values import as_mapping, as_sequence, below, read_json
@@ -34,11 +35,12 @@ def run(operator: ExtensionParameters) -> list[dict[str, Any]]:
             return [*_of_node(operator, hook, pool_id, operator.compute_node_id)]
         data: list[dict[str, Any]] = []
         missing: NotFoundError | None = None
-        for node in hook.list_nodes(pool_id, select=["id"]):
+        ids = [node["id"] for node in hook.list_nodes(pool_id, select=["id"])]
+        for node_id in ids:
             try:
-                data += _of_node(operator, hook, pool_id, node["id"])
+                data += _of_node(operator, hook, pool_id, node_id)
             except (NotFoundError, ConflictError) as error:
-                operator.log.warning("Node %s is passed over: %s", node["id"], error)
+                operator.log.warning("%s", shortened(f"Node {node_id} is passed over: {error}", ids))
                 missing = error if isinstance(error, NotFoundError) else missing
         if operator.extension_name and missing and not data:
             raise missing
