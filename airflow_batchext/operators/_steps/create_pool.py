@@ -233,8 +233,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
                     why,
                 ) from None
         if busy:
-            ids = [str(node.get("id")) for node in found]
-            shown = ", ".join(short_id(node_id, ids) for node_id in busy[:_BUSY_NODES_SHOWN])
+            shown = ", ".join(short_id(node_id, busy) for node_id in busy[:_BUSY_NODES_SHOWN])
             shown += ", …" if len(busy) > _BUSY_NODES_SHOWN else ""
             raise PoolConflictError(
                 f"Pool {pool_id} has to be replaced, but tasks run on {len(busy)} of its nodes ({shown}); it "
