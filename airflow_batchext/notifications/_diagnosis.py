@@ -18,7 +18,8 @@ from airflow_batchext.exceptions import BatchextError, ParameterError
 from airflow_batchext.hooks.health import aread_health, read_health
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.links import pool_of
-from airflow_batchext.parameters import check_pool_id, check_text, is_template
+from airflow_batchext.parameters import check_pool_id, is_template
+from airflow_batchext.rules.told import without_causes
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth
@@ -40,6 +41,16 @@ class _Place:
 
     pool_id: str | None
     conn_id: str
+
+    @property
+    def checked_id(self) -> str:
+        """The pool's id.
+
+        :raises ParameterError: if there is none, or it cannot be one.
+        """
+        if self.pool_id is None:  # the deadline of a run, for one, is that of no task
+            raise ParameterError("nothing that failed has a pool_id; give the notifier one.")
+        return check_pool_id(self.pool_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +88,10 @@ class Message:
         self.causes += [cause for cause in diagnosis.causes if cause not in self.causes]
 
     @contextmanager
-    def of(self, place: _Place) -> Iterator[tuple[str, str]]:
-        """Within, a pool is read, by its id and its connection; if it cannot be, that is told instead."""
+    def failing_softly(self) -> Iterator[None]:
+        """Within, a pool is read; if it cannot be, that is told instead."""
         try:
-            if place.pool_id is None:  # the deadline of a run, for one, is that of no task
-                raise ParameterError("nothing that failed has a pool_id; give the notifier one.")
-            yield check_pool_id(place.pool_id), check_text("azure_batchext_conn_id", place.conn_id)
+            yield
         except AirflowException as error:  # ours, and Airflow's own for a missing connection
             self.lines.append(f"The pool could not be diagnosed: {one_line(str(error))}")
         except Exception as error:  # the message has to go out; what stands in the error is not known
@@ -93,8 +102,8 @@ def message(notifier: NotifierParameters, context: Mapping[str, Any]) -> Message
     """Read and diagnose what failed."""
     told = _begun(context)
     for place in _places(notifier, context, _failed_tasks(context)):
-        with told.of(place) as (pool_id, conn_id), AzureBatchNodeHook(conn_id) as hook:
-            told.add(read_health(hook, pool_id), notifier.causes)
+        with told.failing_softly(), AzureBatchNodeHook(place.conn_id) as hook:
+            told.add(read_health(hook, place.checked_id), notifier.causes)
     return told
 
 
@@ -102,9 +111,9 @@ async def amessage(notifier: NotifierParameters, context: Mapping[str, Any]) -> 
     """``message`` in an event loop, which goes on meanwhile."""
     told = _begun(context)
     for place in _places(notifier, context, [_Failed(context.get("task"))]):
-        with told.of(place) as (pool_id, conn_id):
-            async with AzureBatchNodeHook(conn_id) as hook:
-                health = await aread_health(hook, pool_id)
+        with told.failing_softly():
+            async with AzureBatchNodeHook(place.conn_id) as hook:
+                health = await aread_health(hook, place.checked_id)
             await asyncio.to_thread(told.add, health, notifier.causes)
     return told
 
@@ -114,7 +123,7 @@ def _begun(context: Mapping[str, Any]) -> Message:
     if not isinstance(failure, BatchextError):  # of others we do not know what stands in them
         return Message()
     task: Any = context.get("task")
-    return Message([f"{getattr(task, 'task_id', 'a task')}: {one_line(str(failure), 800)}"])
+    return Message([f"{getattr(task, 'task_id', 'a task')}: {one_line(without_causes(str(failure)), 800)}"])
 
 
 def _places(

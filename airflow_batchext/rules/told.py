@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_batchext.rules.gate import Rules
 
+#: How the lines begin that follow the reasons of a failure.
+LIKELIEST, ALSO, THE_REST = "\nLikeliest cause: ", "\nAlso possible: ", "\nFor the rest: "
+
+
+def without_causes(text: str) -> str:
+    """The reasons of a failure alone."""
+    return text.partition(LIKELIEST)[0].partition(THE_REST)[0]
+
 
 def waiting_text(
     pool_id: str, rules: Rules, *, interval: float, until: float, how: str, repairs: bool = False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseNotifier
@@ -78,6 +80,15 @@ def test_what_other_errors_say_is_not_sent_on(azure):
     AzureBatchDiagnosisNotifier(through=other)(context(azure, exception=RuntimeError(SECRET)))
     assert SECRET not in other.sent[0]
     assert "Nothing is wrong" in other.sent[0]
+
+
+def test_causes_are_told_once(azure):
+    """The error of a gate names the likeliest cause itself, with more lines than one."""
+    produce(azure, FAULTS["key-vault-no-role"])
+    error = GateFailedError("closed\nLikeliest cause: x (y). z.\nFor the rest: batchext diagnose p")
+    other = Sent("{{ batch_diagnosis }}")
+    AzureBatchDiagnosisNotifier(through=other)(context(azure, exception=error))
+    assert other.sent[0].startswith(f"gate: closed\nPool {azure.pool_id}: ")
 
 
 class SentAsync(Sent):
@@ -210,6 +221,15 @@ class TestInTheTriggerer:
         context = {"dag_run": {"dag_id": "d", "dag_run_id": "r"}, "deadline": {"id": "1"}}
         kwargs = {"pool_id": azure.pool_id, "context": context}
         assert self.run(AsyncCallback(AzureBatchDiagnosisNotifier).path, kwargs) == ["running", "success"]
+        assert "disk is full" in capsys.readouterr().out
+
+    def test_a_deadline_has_it_called_in_an_executor_too(self, azure, capsys):
+        """As Airflow's ``SyncCallback`` is run (3.2 and later)."""
+        executor = pytest.importorskip("airflow.sdk.execution_time.callback_supervisor")
+        produce(azure, FAULTS["disk-full"])
+        kwargs = {"pool_id": azure.pool_id, "context": {"dag_run": {"dag_id": "d"}}}
+        path = AsyncCallback(AzureBatchDiagnosisNotifier).path
+        assert executor.execute_callback(path, kwargs, Path("d.py"), None, MagicMock()) == (True, None)
         assert "disk is full" in capsys.readouterr().out
 
     def test_without_a_pool_it_says_what_it_needs(self, azure, capsys):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_batchext.diagnosis import diagnose
 from airflow_batchext.hooks.health import aread_health, read_health
 from airflow_batchext.rules.deadline import NEVER
-from airflow_batchext.rules.told import diagnose_command
+from airflow_batchext.rules.told import ALSO, LIKELIEST, THE_REST, diagnose_command
 from airflow_batchext.transport import LAST_LOOK_SECONDS, over_within, within
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def _some(verdict: Verdict | None) -> list[str] | None:
 def _told(health: PoolHealth) -> str:
     found = diagnose(health).found_causes[:_MOST_TOLD]
     return "".join(
-        f"\n{'Also possible' if number else 'Likeliest cause'}: {each.cause.title} ({each.where}). "
-        f"{each.cause.remedy}."
+        f"{ALSO if number else LIKELIEST}{each.cause.title} ({each.where}). {each.cause.remedy}."
         for number, each in enumerate(found)
     )
 
@@ -89,4 +88,4 @@ def _told(health: PoolHealth) -> str:
 def the_rest(hook: AzureBatchNodeHook, pool_id: str, rules: Rules | None) -> str:
     """Where all is told that is known of the pool."""
     names = rules.extension_names if rules else None
-    return f"\nFor the rest: {diagnose_command(pool_id, hook.azure_batchext_conn_id, names)}"
+    return f"{THE_REST}{diagnose_command(pool_id, hook.azure_batchext_conn_id, names)}"
