@@ -99,6 +99,7 @@ LIGHT = {
     "airflow_batchext.repair.policy",
     "airflow_batchext.loose_json.documents",
     "airflow_batchext.loose_json.sdk_models",
+    "airflow_batchext.secrets._plain",
     "airflow_batchext.secrets.names",
     "airflow_batchext.secret_references",
     "airflow_batchext.templating",
@@ -192,6 +193,7 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.loose_json.values",
         "airflow_batchext.sensors._rules",
         "airflow_batchext.sensors._start_from_trigger",
+        "airflow_batchext.secrets._commands",
         "airflow_batchext.secrets.redact",
         "airflow_batchext.rules.gate",
     }
@@ -218,6 +220,7 @@ def test_watching_pools_needs_the_watchers_parameters_and_no_more():
 
 REDACT = (
     *("secrets", "secrets.redact", "secrets.names", "secrets.references"),
+    *("secrets._commands", "secrets._plain"),
     *("loose_json", "loose_json.documents", "loose_json.sdk_models"),
 )
 FACTS = ("extension_catalog", "node_agents", "retirements")

@@ -75,6 +75,8 @@ OWN_ITEMS = (REPAIR_ITEM, RUN_ITEM)
 _TIME = re.compile(r"(?P<seconds>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?P<rest>\.\d+)?(Z|\+00:00)")
 _CODE_PREFIX = "provisioningstate/"
 _SHOWN_CHARACTERS = 600
+#: So much of a text, and of what is shown of it, is looked at: no word is cut that a secret may begin.
+_LOOKED_AT = 4_500
 
 
 class Phase(str, Enum):
@@ -374,7 +376,7 @@ def one_line(text: str, limit: int = _SHOWN_CHARACTERS) -> str:
     Line ends, control characters, right-to-left marks and the like are shown as escapes; what looks like a
     secret is hidden.
     """
-    shown = visible(redact_text(text.strip()))
+    shown = visible(redact_text(text.strip(), max(limit, _LOOKED_AT) + _LOOKED_AT))
     if len(shown) <= limit:
         return shown
     return f"{shown[:limit]}… ({len(text):,} characters in all)"

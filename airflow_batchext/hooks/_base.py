@@ -26,7 +26,7 @@ from airflow_batchext.hooks._async_clients import (
     release,
     transport,
 )
-from airflow_batchext.hooks._requests import AtOnce, ReadConnection, Request
+from airflow_batchext.hooks._requests import Aside, AtOnce, ReadConnection, Request
 from airflow_batchext.metrics import answered
 from airflow_batchext.parameters import check_count, check_text, optional
 from airflow_batchext.transport import within
@@ -221,13 +221,21 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
         :raises ServiceError: what Azure refuses, unless the call makes something else of it.
         """
-        answers: Answers = {AtOnce: self._run_at_once, ReadConnection: self._read_connection}
+        answers: Answers = {
+            AtOnce: self._run_at_once,
+            ReadConnection: self._read_connection,
+            Aside: lambda asked: asked.work(),
+        }
         with within(CALL_SECONDS):
             return drive(call, lambda asked: answers.get(type(asked), self._send)(asked))
 
     async def arun(self, call: Call[Result]) -> Result:
         """``run`` on the async client."""
-        answers: Answers = {AtOnce: self._arun_at_once, ReadConnection: self._aread_connection}
+        answers: Answers = {
+            AtOnce: self._arun_at_once,
+            ReadConnection: self._aread_connection,
+            Aside: lambda asked: asyncio.to_thread(asked.work),
+        }
         with within(CALL_SECONDS):
             return await adrive(call, lambda asked: answers.get(type(asked), self._asend)(asked))
 

@@ -168,7 +168,18 @@ class ReadConnection:
     """Asks for the fields of the Airflow connection; answered by a ``BatchConnection``."""
 
 
-Step = Request[Any] | AtOnce | ReadConnection
+@dataclass(frozen=True)
+class Aside(Generic[Result]):
+    """Asks for work that may take long, such as reading what many nodes say; answered by its result."""
+
+    work: Callable[[], Result]
+
+    def __iter__(self) -> Generator[Aside[Result], Any, Result]:
+        result: Result = yield self
+        return result
+
+
+Step = Request[Any] | AtOnce | ReadConnection | Aside[Any]
 Flow = Generator[Step, Any, Result]
 #: A ``Request`` or a ``Flow``.
 Call = Flowing[Step, Result]

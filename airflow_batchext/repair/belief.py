@@ -2,7 +2,8 @@
 
 A repair acts on what it remembers in two ways. It puts targets back: by no more nodes than were taken away,
 none fewer than there are, and no more than it would take away at once itself. And it asks again for what has
-had no effect: for nodes that it would pick now, by steps that it would take now (``planner``).
+had no effect: for nodes that it would pick now, by steps that it would take now, and for no more of them than
+it would repair at once (``planner``). That a step has helped is believed where a node shows it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def bound(
 def _borne_out(told: Nodes, journal: Journal, now: Nodes, policy: RepairPolicy) -> Nodes:
     away = [r.is_dedicated for r in journal.records if r.step == "replace" and r.state in UNDER_WAY]
     taken = away.count(True), away.count(False)
-    most = min(sum(taken), MOST_AT_ONCE)
+    most = min(sum(taken), MOST_AT_ONCE, policy.max_actions)
     room = max(count for count in range(most + 1) if count <= policy.most_at_once(sum(now) + count))
     back: list[int] = []
     for wanted, is_now, gone in zip(told, now, taken, strict=True):

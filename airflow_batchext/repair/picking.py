@@ -90,6 +90,17 @@ class Picked:
         mine = {"owner": self._owner} if key is None else {"owner": self._owner, "key": key}
         return bool(self._journal.count(states, **mine))
 
+    def has_helped(self, step: str, failure: str) -> bool:
+        """Whether it has helped a node that shows it: the journal may be somebody else's."""
+        since = {
+            key: self._here[key].allocated or 0 for key, health in self._conditions.items() if health.is_ready
+        }
+        return any(
+            record.key in since or (step == "replace" and any(at > record.asked for at in since.values()))
+            for record in self._journal.records
+            if (record.step, record.failure, record.state) == (step, failure, "helped")
+        )
+
     def _is_meant(self, key: str, machine: Machine) -> bool:
         return self._named is None or key in self._named or self._predecessor(machine) is not None
 

@@ -229,14 +229,16 @@ class Planner:
     def _ask_again(self) -> None:
         """Ask for what has had no effect so far: perhaps it has never reached Azure."""
         again: list[Machine] = []
+        room = self._most_at_once - self.journal.count(("gone",))
         for record in self.journal.records:
             machine = self.here.get(record.key)
             if record.state != "open" or machine is None:
                 continue
+            room -= 1
             self.plan.waiting.append(f"node {machine.node.id} is being repaired ({record.step})")
             is_young = self.now - record.asked < _ASK_AGAIN_SECONDS
             # The journal may be somebody else's: what was once begun has to be what would be done now, too.
-            is_wanted = record.step in self.policy.order and self.picked.wants(record)
+            is_wanted = room >= 0 and record.step in self.policy.order and self.picked.wants(record)
             if is_young or machine.node.is_busy or not self.begins or not is_wanted:
                 continue  # a node that ends its tasks first is still running
             if record.step == "replace":
@@ -257,7 +259,7 @@ class Planner:
     def _repair_nodes(self) -> None:
         to_replace: list[Machine] = []
         under_way = self.journal.count(UNDER_WAY)
-        room = self.policy.most_at_once(max(len(self.here), sum(self.observed.targets))) - under_way
+        room = self._most_at_once - under_way
         busy, held = 0, 0
         # Nodes leave the pool before others are touched: successors are to be seen first.
         is_replacing = self.journal.count(UNDER_WAY, step="replace") > 0 or self.journal.targets is not None
@@ -328,10 +330,14 @@ class Planner:
 
     def _may_be_tried(self, step: str, failure: str) -> bool:
         """Whether one more node may try this now: what has helped nobody yet is tried on few."""
-        if failure == ASKED or self.journal.count(("helped",), step=step, failure=failure):
+        if failure == ASKED or self.picked.has_helped(step, failure):
             return True
         tried = self.journal.count((*IN_VAIN, *UNDER_WAY), step=step, failure=failure)
         return tried < self.policy.give_up_after
+
+    @property
+    def _most_at_once(self) -> int:
+        return self.policy.most_at_once(max(len(self.here), sum(self.observed.targets)))
 
     def _record(self, step: str, key: str, machine: Machine, symptom: Symptom) -> None:
         if self.journal.is_over:

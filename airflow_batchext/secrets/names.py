@@ -10,6 +10,8 @@ from collections import Counter
 from functools import lru_cache
 from typing import Final
 
+from airflow_batchext.secrets._plain import plain
+
 SECRET_MEMBERS: Final = frozenset(
     {
         "protectedSettings",  # of extensions
@@ -33,15 +35,17 @@ _ENDINGS: Final = (
     *("accountkey", "accesskey", "apikey", "sharedkey", "secretkey", "workspacekey", "privatekey"),
     *("primarykey", "secondarykey", "masterkey", "storagekey", "encryptionkey", "signingkey"),
     *("subscriptionkey", "functionkey", "functionskey", "assertion", "tokens", "passwords"),
-    *("sastoken", "sasurl", "sasuri", "saskey", "connectionstring", "connstr"),
+    *("sastoken", "sasurl", "sasuri", "saskey", "connectionstring", "connstr", "storepass", "keypass"),
+    *("dbpass", "userpass", "adminpass", "rootpass", "sqlpass", "pgpass", "smtppass", "proxypass", "ftppass"),
 )
 # Too short for an ending: "texas" is no signature.
 _LAST_WORDS: Final = frozenset({"pwd", "sas", "sig"})
-_LONGEST_NAME: Final = 100
+_LONGEST_NAME, _LONGEST = 100, 1_000
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _HINT: Final = re.compile(
     "secret|passw|passphrase|pwd|token|signature|sig|sas|authorization|cookie|key|conn"
-    "|prot|setting|://|eyJ|bearer|basic|negotiate|code=|Q~|gh[pousr]_|github_|glpat-|xox|assertion|==|-u ",
+    "|prot|setting|://|eyJ|bearer|basic|negotiate|code(?:=|%3D)|Q~|gh[pousr]_|github_|glpat-|xox|assertion|=="
+    r"|AKIA|ASIA|AIza|k_(?:live|test)_|npm_|pypi-|SG\.|(?<![\w-])-[puaw]|-user|curl|pass",
     re.IGNORECASE,
 )
 
@@ -63,7 +67,7 @@ def is_secret_member(key: object) -> bool:
     Spelling does not matter (``protected_settings``), and a misspelt ``protectedSettings`` is one too:
     what was meant to be protected must not be shown because of a typing error.
     """
-    return isinstance(key, str) and _is_secret_member(key[:_LONGEST_NAME])
+    return isinstance(key, str) and _is_secret_member(_read(key)[:_LONGEST_NAME])
 
 
 def sounds_secret(key: object) -> bool:
@@ -71,12 +75,17 @@ def sounds_secret(key: object) -> bool:
 
     ``DB_PASSWORD``, ``azureClientSecret``, ``X-Amz-Signature``; whatever is a secret member sounds so too.
     """
-    return isinstance(key, str) and (is_secret_member(key) or _sounds_secret(key[-_LONGEST_NAME:]))
+    return isinstance(key, str) and (is_secret_member(key) or _sounds_secret(_read(key)[-_LONGEST_NAME:]))
 
 
 def may_hold_secret(text: str) -> bool:
     """Whether it is worth looking for secrets in a text: a quick look that passes over most texts."""
-    return _HINT.search(text) is not None
+    return _HINT.search(plain(text)) is not None
+
+
+def _read(name: str) -> str:
+    """A name as it is read; of one that is endless, enough of both ends."""
+    return plain(name if len(name) <= 2 * _LONGEST else name[:_LONGEST] + name[-_LONGEST:])
 
 
 @lru_cache(maxsize=1024)

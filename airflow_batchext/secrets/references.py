@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeGuard
 
-from airflow_batchext.loose_json.documents import Place, is_container, rewritten, walk
+from airflow_batchext.loose_json.documents import Place, is_container, is_list, rewritten, walk
 from airflow_batchext.secrets.names import is_secret_member, sounds_secret
 
 REFERENCE_MEMBER: Final = "$secret"
@@ -112,11 +112,21 @@ def is_secret(value: object, place: Place) -> bool:
         return False
     if not is_secret_member(place.step):
         told = place.step in VALUE_OF_PAIR and sounds_secret(name_of_pair(place.within))
-        if not told and not sounds_secret(place.step):
+        if not told and not sounds_secret(place.step) and not _is_argument(value, place):
             return False
         if isinstance(value, bool) or (isinstance(value, str) and is_stand_in(value)):
             return False
     return not only_references(value)
+
+
+def _is_argument(value: object, place: Place) -> bool:
+    """Whether a value stands in a list behind an option that sounds secret: ``["--password", "…"]``."""
+    row, index = place.within, place.step
+    if not (is_list(row) and isinstance(index, int) and index and isinstance(value, str)):
+        return False
+    before = row[index - 1]
+    is_option = isinstance(before, str) and before.startswith("-")
+    return is_option and not value.startswith("-") and sounds_secret(before)
 
 
 def is_stand_in(text: str) -> bool:

@@ -13,6 +13,7 @@ in a moment. Nothing here knows what the requests are about.
 """
 
 from airflow_batchext.transport._answers import AnswerError, parse_json
+from airflow_batchext.transport._aside import aside
 from airflow_batchext.transport._deadline import (
     LAST_LOOK_SECONDS,
     look_within,
@@ -24,6 +25,7 @@ from airflow_batchext.transport._deadline import (
 __all__ = [
     "LAST_LOOK_SECONDS",
     "AnswerError",
+    "aside",
     "look_within",
     "over_within",
     "parse_json",

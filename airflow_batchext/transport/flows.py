@@ -44,17 +44,33 @@ def drive(flow: Flowing[Wanted, Result], answer: Callable[[Wanted], Any]) -> Res
         return result
 
 
-async def adrive(flow: Flowing[Wanted, Result], answer: Callable[[Wanted], Awaitable[Any]]) -> Result:
-    """``drive`` where answers are awaited."""
+async def adrive(
+    flow: Flowing[Wanted, Result],
+    answer: Callable[[Wanted], Awaitable[Any]],
+    *,
+    make: Callable[[Callable[[], Any]], Awaitable[Any]] | None = None,
+) -> Result:
+    """``drive`` where answers are awaited.
+
+    :param make: makes a step of the flow, for flows whose steps take long.
+    """
     steps = iter(flow)
     step: Callable[[], Wanted] = partial(next, steps)
+    while True:
+        made = partial(_made, step)
+        wanted, is_result = made() if make is None else await make(made)
+        if is_result:
+            result: Result = wanted
+            return result
+        try:
+            step = partial(steps.send, await answer(wanted))
+        except Exception as error:
+            step = partial(steps.throw, error)
+
+
+def _made(step: Callable[[], Any]) -> tuple[Any, bool]:
+    """What a step wants; or the flow's result, and True."""
     try:
-        while True:
-            wanted = step()
-            try:
-                step = partial(steps.send, await answer(wanted))
-            except Exception as error:
-                step = partial(steps.throw, error)
+        return step(), False
     except StopIteration as end:
-        result: Result = end.value
-        return result
+        return end.value, True

@@ -82,9 +82,12 @@ class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
             raise ServiceResponseError("the answer broke off", error=error) from error
         finally:
             found.close() if size > MOST_BYTES else found.release()
-        response._content = self._rules.body(b"".join(parts), found.headers)
+        content = b"".join(parts)
         if size > _LARGE:
-            await asyncio.sleep(0)  # others have their turn before it is parsed
+            await asyncio.sleep(0)  # others have their turn before it is checked, and before it is parsed
+        response._content = self._rules.body(content, found.headers)
+        if size > _LARGE:
+            await asyncio.sleep(0)
         response._decompress, response._decompressed_content = False, True
         if hasattr(response, "_set_read_checks"):
             await response._set_read_checks()

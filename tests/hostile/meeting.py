@@ -21,6 +21,7 @@ DEADLINE = 1.0
 #: What a drip would take is minutes; a loaded machine may take some of the ten seconds between.
 PATIENCE = DEADLINE + 10
 SHARE = 12
+LONGEST_HOLD_SECONDS = 0.1
 
 
 class Token:

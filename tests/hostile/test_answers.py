@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -23,6 +26,8 @@ VALUES = st.recursive(
     max_leaves=20,
 )
 TEXTS = st.text() | st.text('[]{}",:\\0123456789eE+', max_size=60)
+
+HALVES = ["\\ud83d", "\\uDE00", "\\ud83d\\ude00", "\\\\", "\\ud8", "ud83d", "\\u0041", '"']
 
 
 def read(body):
@@ -75,6 +80,42 @@ def test_an_object_without_an_end_is_refused():
     with pytest.raises(AnswerError, match="objects without an end"):
         check_bounds(json.dumps(body).encode().replace(b'": ', b'":'))
     check_bounds(json.dumps([dict.fromkeys("abcdefgh", number) for number in range(10_000)]).encode())
+
+
+UNITS = ['"', '""', '\\"', "\\\\", "\\u0041", "\\ud83d", "\\uDE00", "x", '"a":', '"a",', "1", "]", "é", "{}"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("before", ["", '{"id":"', "[" * 70, "0" * 30], ids=["", "text", "deep", "digits"])
+def test_the_time_of_reading_grows_with_the_length_and_no_faster(before, unit):
+    """Four times the answer takes about four times as long, however its texts begin and end."""
+
+    def took(count):
+        body = f"{before}{unit * count}".encode()
+        times = []
+        for _ in range(2):
+            start = time.process_time()
+            with suppress(AnswerError, ValueError):
+                read(body)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    least = 0.002  # of less the clock says nothing
+    count = 12_000 // len(unit)
+    assert took(count * 4) / max(took(count), least) < 10
+
+
+@given(st.text('aD\\"', max_size=4), st.lists(st.sampled_from(HALVES), max_size=5))
+def test_no_text_has_half_a_character(text, parts):
+    """Nothing else of it changes, whatever stands before the half."""
+    body = f'["{text}{"".join(parts)}"]'
+    try:
+        (wanted,) = json.loads(body)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"."):
+            read(body.encode())
+        return
+    assert read(body.encode()) == [re.sub("[\ud800-\udfff]", "\ufffd", wanted)]
 
 
 def test_a_page_of_more_items_than_any_has_is_refused():

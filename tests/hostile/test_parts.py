@@ -16,11 +16,19 @@ from airflow_batchext.credentials import forget_tokens
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._base import BatchHook
 from airflow_batchext.transport import _answers
-from tests.hostile.meeting import AsyncToken, Token, assert_plain, check, longest_hold, peak, select, slowness
+from tests.hostile.meeting import (
+    LONGEST_HOLD_SECONDS,
+    AsyncToken,
+    Token,
+    assert_plain,
+    check,
+    longest_hold,
+    peak,
+    select,
+    slowness,
+)
 from tests.hostile.parts import PARTS
 from tests.hostile.service import Answer, Hostile, Trap, heavy_answers, loud_answers
-
-LONGEST_HOLD_SECONDS = 0.1
 
 
 @pytest.fixture

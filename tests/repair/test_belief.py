@@ -170,7 +170,7 @@ def test_targets_are_put_back_as_far_as_nodes_were_taken_away(journal, targets, 
 )
 def test_what_a_repair_itself_has_written_is_believed(nodes, policy, data):
     """Also by another process: the targets before, whichever nodes were taken."""
-    count = data.draw(st.integers(1, min(sum(nodes), policy.most_at_once(sum(nodes)))))
+    count = data.draw(st.integers(1, min(sum(nodes), policy.most_at_once(sum(nodes)), policy.max_actions)))
     dedicated = data.draw(st.integers(max(0, count - nodes[1]), min(count, nodes[0])))
     lowered = nodes[0] - dedicated, nodes[1] - (count - dedicated)
     records = [

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from airflow_batchext.emulator.scenario import Scenario
 
 _REMEMBERED_DELETIONS = 1000
+#: So many formulas are evaluated at once: some seconds.
+_MOST_EVALUATIONS = 10_000
 _KINDS = {True: "dedicated", False: "low priority"}
 
 
@@ -52,6 +54,7 @@ class Account(Nodes):
         self._deletions: dict[str, datetime] = {}
         self._generations: Counter[str] = Counter()
         self._is_catching_up = False
+        clock.before_jump = self._check_jump
 
     # --- pools ---------------------------------------------------------------------------------------------
 
@@ -256,6 +259,20 @@ class Account(Nodes):
         finally:
             self._is_catching_up = False
         self._forget_the_gone()
+
+    def _check_jump(self, to: datetime) -> None:
+        with self.lock:
+            self._catch_up()
+            due = sum(
+                max(0, (to - pool.evaluates) // pool.definition.scale.interval + 1)
+                for pool in self._pools.values()
+                if pool.evaluates is not None
+            )
+        if due > _MOST_EVALUATIONS:
+            raise ValueError(
+                f"so long a jump is {due:,} evaluations of autoscale formulas, and {_MOST_EVALUATIONS:,} are "
+                "made at most: advance in smaller steps, or give the pools a longer evaluation interval"
+            )
 
     def _due(self, now: datetime) -> Iterator[tuple[datetime, Callable[[], None]]]:
         for pool in self._pools.values():

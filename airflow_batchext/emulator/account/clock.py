@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
@@ -34,6 +35,8 @@ class Clock:
         self._wall_start = time.monotonic()
         self._advanced = timedelta()
         self._lock = threading.Lock()
+        self.before_jump: Callable[[datetime], None] = lambda to: None
+        """Raises ValueError if so much cannot be caught up with; is told up to when."""
 
     @property
     def scale(self) -> float:
@@ -48,9 +51,20 @@ class Clock:
             return self._start + min(ran_so_far + self._advanced, self._most)
 
     def advance(self, seconds: float) -> datetime:
-        """Jump ahead and return the new time. Time never goes back, and ends with the year 8999."""
+        """Jump ahead and return the new time.
+
+        :raises ValueError: if time would go back, or beyond the year 8999, or if more would become due
+            meanwhile than can be caught up with.
+        """
         if not seconds >= 0:
             raise ValueError(f"time does not go back: advance({seconds})")
+        now = self.now()
+        is_too_far = seconds >= (_LATEST - now).total_seconds()
+        self.before_jump(_LATEST if is_too_far else now + timedelta(seconds=seconds))
+        return self.step(seconds)
+
+    def step(self, seconds: float) -> datetime:
+        """``advance`` by so little that nothing becomes due."""
         with self._lock:
             if seconds > (self._most - self._advanced).total_seconds():
                 raise ValueError(f"advance({seconds:g}) goes beyond the year 8999")

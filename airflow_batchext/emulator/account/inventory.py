@@ -169,7 +169,7 @@ class Inventory:
         self._last_stamp = max(at or now, self._last_stamp + _MICROSECOND)
         if self._last_stamp > now:
             # On a clock that stands still a change takes a moment, so that nothing is before what it follows.
-            self.clock.advance((self._last_stamp - now).total_seconds())
+            self.clock.step((self._last_stamp - now).total_seconds())
         return self._last_stamp
 
     # --- inside --------------------------------------------------------------------------------------------

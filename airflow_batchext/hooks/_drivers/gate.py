@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import read_extension, read_node, read_pool
@@ -26,7 +27,7 @@ from airflow_batchext.exceptions import (
 )
 from airflow_batchext.hooks import _node_requests as requests
 from airflow_batchext.hooks._drivers.repair import request_of
-from airflow_batchext.hooks._requests import AtOnce
+from airflow_batchext.hooks._requests import Aside, AtOnce
 from airflow_batchext.metrics import look_span, note_verdict
 from airflow_batchext.repair.requests import ReadWholePool
 from airflow_batchext.rules.deadline import NEVER
@@ -39,9 +40,10 @@ from airflow_batchext.rules.reads import (
     ReadPool,
 )
 from airflow_batchext.rules.watch import Watch
-from airflow_batchext.transport import flows, over_within, within
+from airflow_batchext.transport import aside, flows, over_within, seconds_left, within
 
 if TYPE_CHECKING:
+    from airflow_batchext.batch.data_plane import Extension
     from airflow_batchext.hooks._requests import Body, Flow
     from airflow_batchext.hooks.node import AzureBatchNodeHook
     from airflow_batchext.repair.controller import Repair
@@ -56,6 +58,8 @@ Result = TypeVar("Result")
 CONCURRENT_READS = 8
 #: So long one look may take that puts targets back: it comes when the time is over.
 GIVE_BACK_SECONDS = 5.0
+# From so many nodes on, and texts that are so long count as another one: some milliseconds.
+_HEAVY, _LONG_TEXT = 100, 500
 _THROTTLED = (429, 503)
 
 # Only what the rules use is asked for: a node's body is large, a pool's holds more than we want to see.
@@ -152,8 +156,29 @@ async def adrive(
     rules: Generator[RepairRequest, Any, Result],
     deadline: Deadline = NEVER,
 ) -> Result:
-    """``drive`` on the hook's async client."""
-    return await flows.adrive(rules, lambda wanted: _in_time(hook, pool_id, wanted, deadline))
+    """``drive`` on the hook's async client; rules that have much to judge do so beside the event loop."""
+    weight = 0
+
+    async def answer(wanted: RepairRequest) -> RepairAnswer:
+        nonlocal weight
+        found = await _in_time(hook, pool_id, wanted, deadline)
+        weight += _weight(found)
+        return found
+
+    async def make(step: Callable[[], Any]) -> Any:
+        return step() if weight < _HEAVY else await aside(step)
+
+    return await flows.adrive(rules, answer, make=make)
+
+
+def _weight(answer: RepairAnswer) -> int:
+    """How much there is in an answer to be judged: about how many nodes' worth."""
+    if isinstance(answer, list):
+        return len(answer)
+    if isinstance(answer, Mapping):
+        found = [extensions for extensions in answer.values() if not isinstance(extensions, Problem)]
+        return sum(1 + len(item.message) // _LONG_TEXT for extensions in found for item in extensions)
+    return 0
 
 
 def _before(
@@ -185,24 +210,31 @@ def answer_of(pool_id: str, wanted: RepairRequest, deadline: Deadline = NEVER) -
     try:
         match wanted:
             case ReadPool():
-                return read_pool((yield from requests.get_pool(pool_id, select=_POOL_MEMBERS)))
+                pool = yield from requests.get_pool(pool_id, select=_POOL_MEMBERS)
+                return (yield from Aside(partial(read_pool, pool)))
             case ReadNodes():
-                return [*map(read_node, (yield from requests.list_nodes(pool_id, select=_NODE_MEMBERS)))]
+                nodes = yield from requests.list_nodes(pool_id, select=_NODE_MEMBERS)
+                return (yield from Aside(lambda: [*map(read_node, nodes)]))
             case ReadExtensions(node_ids):
                 bodies = yield from read_extensions(
                     pool_id, node_ids, at_once=CONCURRENT_READS, deadline=deadline
                 )
-                return {
-                    node_id: found if isinstance(found, Problem) else tuple(map(read_extension, found))
-                    for node_id, found in bodies.items()
-                }
+                return (yield from Aside(partial(_extensions, bodies)))
             case ReadWholePool():
-                return read_whole_pool((yield from requests.get_pool(pool_id)))
+                pool = yield from requests.get_pool(pool_id)
+                return (yield from Aside(partial(read_whole_pool, pool)))
             case _:
                 answer: RepairAnswer = yield from request_of(pool_id, wanted)
                 return answer
     except ServiceError as error:
         return problem_of(error)
+
+
+def _extensions(bodies: Mapping[str, Sequence[Body] | Problem]) -> dict[str, Sequence[Extension] | Problem]:
+    return {
+        node_id: found if isinstance(found, Problem) else tuple(map(read_extension, found))
+        for node_id, found in bodies.items()
+    }
 
 
 def read_extensions(
@@ -236,7 +268,7 @@ def _read_each(
             node_id = todo.popleft()
         except IndexError:
             return
-        if throttled or deadline.has_passed:
+        if throttled or deadline.has_passed or not seconds_left():
             found[node_id] = throttled[0] if throttled else TOO_LATE
             continue
         try:

@@ -5,11 +5,13 @@ What Azure refuses for good ends the wait; an outage is an observation, and may 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import AccessRefusedError, BatchextError, NotFoundError, ServiceError
 from airflow_batchext.hooks._pool_requests import get_pool
+from airflow_batchext.hooks._requests import Aside
 from airflow_batchext.rules.pool_wait import Observation, WaitStatus, assess
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def _looked(pool_id: str, wait: Wait) -> Flow[Observation]:
         body = yield from get_pool(pool_id)
     except BatchextError as error:
         return _assess_error(wait, pool_id, error)
-    return assess(wait, pool_id, read_managed_pool(body))
+    return assess(wait, pool_id, (yield from Aside(partial(read_managed_pool, body))))
 
 
 def _assess_error(wait: Wait, pool_id: str, error: BatchextError) -> Observation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from azure.core.exceptions import HttpResponseError
 
 from airflow_batchext.emulator import Emulator, Scenario
 from airflow_batchext.emulator.serving.control import HAPPENINGS
-from tests.emulator.pool_documents import extension
+from tests.emulator.pool_documents import data_pool, extension
 
 if TYPE_CHECKING:
     from azure.batch import BatchClient
@@ -30,6 +31,27 @@ def test_the_clock_is_advanced(emulator: Emulator, ready_pool: Callable[..., str
     assert (emulator.clock.now() - before).total_seconds() == 90
     described = control(emulator, "GET").json()
     assert (described["pools"], described["timeScale"]) == ([name], 0)
+
+
+@pytest.mark.parametrize("years", [100, 3_000, 6_900])
+@pytest.mark.parametrize("pools", [1, 3])
+def test_a_jump_of_more_than_can_be_caught_up_with_is_refused(
+    emulator: Emulator, batch: BatchClient, name: str, years: int, pools: int
+) -> None:
+    """Autoscale formulas are evaluated each few minutes, also of the thousands of years of a jump."""
+    for number in range(pools):
+        document = data_pool(
+            f"{name}{number}", enableAutoScale=True, autoScaleFormula="$TargetDedicatedNodes=2"
+        )
+        del document["targetDedicatedNodes"]
+        batch.create_pool(document)
+    before = emulator.clock.now()
+    refused = control(emulator, "POST", "/clock", json={"advance": years * 31_536_000})
+    assert (refused.status_code, emulator.clock.now()) == (400, before)
+    assert "evaluations of autoscale formulas" in refused.text
+    for _ in range(3):  # in smaller steps it goes, also if nobody looks in between
+        emulator.clock.advance(86_400 * 20 / pools)
+    assert batch.get_pool(f"{name}0").auto_scale_run.timestamp > before + timedelta(days=59 / pools)
 
 
 def test_faults_are_given_and_taken_back(emulator: Emulator, batch: BatchClient) -> None:

@@ -1,0 +1,54 @@
+"""A text as somebody reads it: without what nobody sees, and wide letters as narrow ones.
+
+Pure, and light: DAG files need it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+# Controls but tab and line ends, terminal sequences, and Unicode's default ignorable characters.
+_UNSEEN: Final = re.compile(
+    "\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)"
+    "|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+
+
+class _Narrow(dict[int, str]):
+    """Of each character the one that it looks like, if Unicode knows one (NFKC); else itself."""
+
+    def __missing__(self, code: int) -> str:
+        narrow = unicodedata.normalize("NFKC", chr(code))
+        self[code] = narrow if len(narrow) == 1 else chr(code)
+        return self[code]
+
+
+_NARROW: Final = _Narrow()
+
+
+def plain(text: str) -> str:
+    """The text as it is read."""
+    return seen(text)[0]
+
+
+def seen(text: str) -> tuple[str, Sequence[int]]:
+    """The text as it is read, and where each of its characters stands in the text as it is."""
+    if text.isascii():
+        if text.isprintable():
+            return text, range(len(text))
+    else:
+        text = text.translate(_NARROW)
+    parts: list[str] = []
+    places: list[int] = []
+    done = 0
+    for unseen in _UNSEEN.finditer(text):
+        parts.append(text[done : unseen.start()])
+        places += range(done, unseen.start())
+        done = unseen.end()
+    if not done:
+        return text, range(len(text))
+    return "".join([*parts, text[done:]]), [*places, *range(done, len(text))]
