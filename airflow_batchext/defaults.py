@@ -23,3 +23,6 @@ The same five minutes in which a gate notices that an extension failed: nothing 
 
 WATCHER_MAX_AGE_SECONDS = 60 * 60
 """The same for a watcher, which goes on looking for ever at a pool that is ready."""
+
+TRIGGER_FAILED = "__fail__"
+"""What Airflow resumes a task with, in place of a method's name, where its trigger failed."""

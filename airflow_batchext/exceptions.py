@@ -5,6 +5,8 @@ sensor for these alone. ::
 
     BatchextError
     ├── ConnectionFieldsError     the Airflow connection lacks fields, or holds unusable ones
+    │   └── NoConnectionError     there is none of that name, here at least
+    ├── ExecutionTimeoutError     the task's execution_timeout passed (also an AirflowTaskTimeout)
     ├── ParameterError            an operator or sensor was given something unusable
     ├── PoolDocumentError         the pool document is wrong; nothing was sent
     ├── ServiceError              Azure (or the way to it) answered with an error
@@ -13,13 +15,15 @@ sensor for these alone. ::
     │   ├── ConflictError         409, 412
     │   └── UnavailableError      408, 429, 5xx, a lost connection, an unreadable answer: may pass
     ├── GateFailedError           the gate closed: what it waited for cannot come any more
+    │   └── GateRefusedError      Azure does not let it look
     ├── GateTimeoutError          the gate's deadline passed (also an AirflowSensorTimeout)
     ├── NodeRepairError           nodes could not be repaired, or not all of them
     ├── PoolConflictError         the pool that exists is not one to do this with; nothing was changed
     ├── ReportError               a report could not be written
     ├── PoolResizeError           a resize ended without the nodes that were asked for
-    └── PoolTimeoutError          a pool was not so far at the deadline
-        └── DeletionTimeoutError  it was still there
+    ├── PoolTimeoutError          a pool was not so far at the deadline
+    │   └── DeletionTimeoutError  it was still there
+    └── TriggerFailedError        the triggerer could not wait: not because of the pool
 """
 
 from __future__ import annotations
@@ -27,7 +31,12 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowNotFoundException,
+    AirflowSensorTimeout,
+    AirflowTaskTimeout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +70,17 @@ def without_insides(method: Callable[Given, Result]) -> Callable[Given, Result]:
 
 class ConnectionFieldsError(BatchextError):
     """The Airflow connection lacks a field that the call needs, or holds one that cannot be used."""
+
+
+class NoConnectionError(ConnectionFieldsError, AirflowNotFoundException):
+    """Airflow knows no connection of that name, where it was looked for."""
+
+
+class ExecutionTimeoutError(BatchextError, AirflowTaskTimeout):
+    """The task's ``execution_timeout`` passed while it waited; the text says what was seen last.
+
+    To Airflow it is its own ``AirflowTaskTimeout``: ``on_kill`` is called, and retries apply.
+    """
 
 
 class ParameterError(BatchextError, ValueError):
@@ -134,6 +154,10 @@ class GateFailedError(BatchextError):
     """What the gate waited for cannot come any more; the text says where and why."""
 
 
+class GateRefusedError(GateFailedError):
+    """Azure, or the connection, does not let the gate look: no ``soft_fail`` makes a skip of that."""
+
+
 class GateTimeoutError(BatchextError, AirflowSensorTimeout):
     """The gate's deadline passed; the text lists what was still missing."""
 
@@ -174,3 +198,7 @@ class PoolTimeoutError(BatchextError):
 
 class DeletionTimeoutError(PoolTimeoutError):
     """A pool that was asked to go was still there at the deadline."""
+
+
+class TriggerFailedError(BatchextError):
+    """The triggerer could not wait, for a reason that is not the pool's: its own limit, a crash, a lack."""

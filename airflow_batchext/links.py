@@ -59,7 +59,7 @@ class AzureBatchPoolLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The URL, from the operator's rendered parameters; "" where there is none."""
-        from airflow.providers.common.compat.sdk import BaseHook
+        from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
         from airflow_batchext.connection import parse_connection
 
@@ -68,7 +68,7 @@ class AzureBatchPoolLink(BaseOperatorLink):
             return ""
         try:
             return portal_url(parse_connection(BaseHook.get_connection(conn_id)), pool_id)
-        except BatchextError:  # the task itself has failed with it, in more words
+        except (AirflowNotFoundException, BatchextError):  # the task itself has failed with it, in more words
             return ""
 
 

@@ -59,9 +59,9 @@ def gate_ended(pool_id: str, error: BatchextError | None = None, *, timed_out: b
     :param error: with what it ended, where it did so with an error.
     :param timed_out: whether its deadline had passed, where it did not.
     """
-    from airflow_batchext.exceptions import GateTimeoutError
+    from airflow_batchext.exceptions import ExecutionTimeoutError, GateTimeoutError
 
-    timed_out = timed_out or isinstance(error, GateTimeoutError)
+    timed_out = timed_out or isinstance(error, (ExecutionTimeoutError, GateTimeoutError))
     Stats.incr(f"batchext.gate.{'timed_out' if timed_out else 'failed'}", tags=_of(pool_id))
 
 

@@ -195,6 +195,7 @@ def test_what_starts_in_the_triggerer_needs_its_rules_and_no_more():
         "airflow_batchext.sensors._start_from_trigger",
         "airflow_batchext.secrets._commands",
         "airflow_batchext.secrets.redact",
+        "airflow_batchext.rules.deadline",
         "airflow_batchext.rules.gate",
     }
 

@@ -12,12 +12,13 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_batchext.connection import CONN_TYPE, BatchConnection, parse_connection
 from airflow_batchext.credentials import AsyncSharedCredential, SharedCredential
 from airflow_batchext.defaults import DEFAULT_CONN_ID
+from airflow_batchext.exceptions import NoConnectionError
 from airflow_batchext.hooks._async_clients import (
     ServiceClock,
     SharedClient,
@@ -109,10 +110,11 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     def connection(self) -> BatchConnection:
         """The connection's fields; fetched once.
 
-        :raises ConnectionFieldsError: if the connection cannot be used.
+        :raises ConnectionFieldsError: if it cannot be used; ``NoConnectionError`` if there is none.
         """
         if self._connection is None:
-            self._connection = parse_connection(self.get_connection(self.azure_batchext_conn_id))
+            with self._found():
+                self._connection = parse_connection(self.get_connection(self.azure_batchext_conn_id))
             for secret in self._connection.secrets:
                 mask_secret(secret)
             self._warn()
@@ -121,15 +123,29 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     async def aconnection(self) -> BatchConnection:
         """The connection's fields, fetched without blocking the event loop.
 
-        :raises ConnectionFieldsError: if the connection cannot be used.
+        :raises ConnectionFieldsError: if it cannot be used; ``NoConnectionError`` if there is none.
         """
         if self._connection is None:
             from airflow.providers.common.compat.connection import get_async_connection
 
-            self._connection = parse_connection(await get_async_connection(self.azure_batchext_conn_id))
+            with self._found():
+                self._connection = parse_connection(await get_async_connection(self.azure_batchext_conn_id))
             await amask(self._connection.secrets)
             self._warn()
         return self._connection
+
+    @contextmanager
+    def _found(self) -> Iterator[None]:
+        """Within, Airflow looks for the connection."""
+        try:
+            yield
+        except AirflowNotFoundException:
+            conn_id = self.azure_batchext_conn_id
+            raise NoConnectionError(
+                f"Airflow has no connection {conn_id!r}. Add it under that name (in its database, a secrets "
+                f"backend, or the environment as AIRFLOW_CONN_{conn_id.upper()}), or name another one as "
+                "azure_batchext_conn_id."
+            ) from None
 
     def _warn(self) -> None:
         if self._connection and self._connection.warning:

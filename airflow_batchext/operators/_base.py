@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Protocol
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator, conf
 
 from airflow_batchext.concealment import conceal, written
-from airflow_batchext.defaults import DEFAULT_CONN_ID
-from airflow_batchext.exceptions import ParameterError, without_insides
+from airflow_batchext.defaults import DEFAULT_CONN_ID, TRIGGER_FAILED
+from airflow_batchext.exceptions import ExecutionTimeoutError, ParameterError, without_insides
 from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.parameters import (
     Check,
@@ -40,6 +41,9 @@ class Steps(Protocol):
     def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on as the trigger's event says; return the operator's XCom."""
 
+    def give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:
+        """End as the trigger has failed: clean up as after any failure, and say why."""
+
     def on_kill(self) -> None:
         """Clean up, as a user has ended the task."""
 
@@ -51,6 +55,7 @@ class PoolOperator(TemplatedTexts, BaseOperator):
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) until it gives up waiting; by default half an hour.
+        ``execution_timeout``, where it is shorter, ends it too: both count from the start of the try.
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
     """
 
@@ -96,18 +101,48 @@ class PoolOperator(TemplatedTexts, BaseOperator):
         :raises PoolConflictError: if the pool that exists is not one to do this with.
         :raises PoolResizeError: if it did not get its nodes.
         :raises PoolTimeoutError: if it was not so far at the deadline.
+        :raises ExecutionTimeoutError: if it was not so far when ``execution_timeout`` passed.
         :raises ServiceError: if Azure refuses.
         """
-        settle(self, self.checks)
-        self._steps = self._new_steps()
-        return self._steps.begin(context or {})
+        with self._timely():
+            settle(self, self.checks)
+            self._steps = self._new_steps()
+            return self._steps.begin(context or {})
 
     @without_insides
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on as the trigger's event says."""
-        settle(self, self.checks)
-        self._steps = self._new_steps()
-        return self._steps.go_on(context or {}, event)
+        with self._timely():
+            settle(self, self.checks)
+            self._steps = self._new_steps()
+            return self._steps.go_on(context or {}, event)
+
+    @without_insides
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the trigger; where that has failed, say why, and clean up as after any failure.
+
+        :raises TriggerFailedError: if the triggerer could not wait.
+        """
+        if next_method != TRIGGER_FAILED:
+            return super().resume_execution(next_method, next_kwargs, context)
+        with self._timely():
+            settle(self, self.checks)
+            self._steps = self._new_steps()
+            return self._steps.give_up(context or {}, next_kwargs or {})
+
+    @contextmanager
+    def _timely(self) -> Iterator[None]:
+        """Name the limit where Airflow's alarm rings before anything is waited for."""
+        try:
+            yield
+        except ExecutionTimeoutError:
+            raise
+        except AirflowTaskTimeout:
+            from airflow_batchext.rules.deadline import limit_of
+
+            allowed = limit_of(float("inf"), self.execution_timeout)
+            text = f"Pool {self.pool_id or 'of the document'}: nothing was seen of it within {allowed}"
+            raise ExecutionTimeoutError(text) from None
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The pool that it has made, changed or deleted, for OpenLineage."""

@@ -61,7 +61,7 @@ class AzureBatchCreatePoolOperator(DocumentOperator):
         deletes it and creates it anew where that is not enough.
     :param replace_busy: let "replace" delete a pool on which tasks run; otherwise that is an error.
     :param wait_for: "created", or "steady": wait until the pool has all its nodes.
-    :param delete_on_failure: if the pool that this task created does not become steady, delete it.
+    :param delete_on_failure: if this task fails after it has created the pool, delete it.
     :param delete_on_kill: if somebody ends this task before it is done, delete the pool that it created.
     :param lifetime: "run": the pool is this run's own, and is left over if it is there when the run has
         ended: its metadata say who made it, ``batchext orphans`` finds it, and no other run may take it for

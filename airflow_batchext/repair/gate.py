@@ -72,7 +72,8 @@ class RepairingGate:
             # Nodes that cannot be repaired, but may fail, keep no gate closed.
             return (yield from self._open(verdict, clock))
         if in_vain is not None:
-            return replace(in_vain, nodes=verdict.nodes, pool=verdict.pool or in_vain.pool)
+            pool = verdict.pool or in_vain.pool
+            return replace(in_vain, nodes=verdict.nodes, pool=pool, refused=verdict.refused)
         seeks = verdict.outcome is Outcome.FAIL or self._seeks_stuck(verdict, clock())
         if verdict.nodes and seeks and not whole:
             self._last_search = clock()

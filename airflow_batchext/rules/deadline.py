@@ -7,12 +7,59 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 #: A gate that comes only after its deadline (a triggerer was away, Airflow was late) looks once all the same;
 #: that look may take so long.
 LATE_LOOK_SECONDS = 60.0
 # So long before the deadline the last look begins, at least: a loaded machine wakes late.
 _SHORTEST_LOOK_SECONDS = 0.25
+_MOST_DOUBLINGS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """For how long a task may wait, and which of its parameters says so.
+
+    :param seconds: from the start of its try.
+    :param name: "timeout" or "execution_timeout".
+    """
+
+    seconds: float
+    name: str = "timeout"
+
+    def __str__(self) -> str:
+        return f"{self.seconds:g} seconds ({self.name})"
+
+    @property
+    def is_airflows(self) -> bool:
+        """Whether it is ``execution_timeout``, which ends any task of Airflow."""
+        return self.name != "timeout"
+
+
+def limit_of(timeout: float, execution_timeout: timedelta | None) -> Limit:
+    """The limit that comes first.
+
+    :param timeout: in seconds.
+    """
+    if execution_timeout is not None and execution_timeout.total_seconds() < timeout:
+        return Limit(execution_timeout.total_seconds(), "execution_timeout")
+    return Limit(timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How the pauses of a gate grow: each is twice the one before, as of Airflow's own sensors.
+
+    :param longest: seconds; None for as long as it takes.
+    """
+
+    longest: float | None = None
+
+    def pause(self, interval: float, looks: int) -> float:
+        """How long to wait after so many looks, in seconds."""
+        pause = interval * 2.0 ** min(max(0, looks - 1), _MOST_DOUBLINGS)
+        return pause if self.longest is None else min(pause, self.longest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,8 +160,9 @@ class Verdict:
 
     ``retry_after`` is how long the service asked to be left alone, in seconds; ``unread`` says that pool or
     node list could not be read at all; ``moved`` that all was well, but something changed while it was read;
-    ``cut`` that the deadline passed before all was read; ``is_missing`` that there is no such pool. ``began``
-    is when the first read of the look began, ``ended`` when its last one ended, by the service's clock.
+    ``cut`` that the deadline passed before all was read; ``is_missing`` that there is no such pool;
+    ``refused`` that sign-in or permission were. ``began`` is when the first read of the look began, ``ended``
+    when its last one ended, by the service's clock.
     """
 
     outcome: Outcome
@@ -175,6 +176,7 @@ class Verdict:
     moved: bool = False
     cut: bool = False
     is_missing: bool = False
+    refused: bool = False
     began: float = 0.0
     ended: float = 0.0
 
@@ -313,7 +315,10 @@ def judge(
     if refused or is_closed:
         if is_closed and rules.max_failed_nodes:
             reasons.insert(0, _too_many(len(failed), tolerance, rules))
-        return Verdict(Outcome.FAIL, (*refused, *reasons), pool, expected, reports, needed, retry_after)
+        told = (*refused, *reasons)
+        return Verdict(
+            Outcome.FAIL, told, pool, expected, reports, needed, retry_after, refused=bool(refused)
+        )
     for report in reports.values():
         if not (report.failed and is_tolerated):
             missing += (*report.failed, *report.missing)

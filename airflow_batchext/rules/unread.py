@@ -26,9 +26,10 @@ def nodes_unread(problem: Problem, pool: Pool) -> Verdict:
 
 
 def _unread(problem: Problem, what: str, pool: Pool | None) -> Verdict:
-    outcome = Outcome.FAIL if problem.kind is ProblemKind.REFUSED else Outcome.WAIT
+    refused = problem.kind is ProblemKind.REFUSED
+    outcome = Outcome.FAIL if refused else Outcome.WAIT
     reason = f"{what} could not be read: {problem.text}"
-    return Verdict(outcome, (reason,), pool, retry_after=problem.retry_after, unread=True)
+    return Verdict(outcome, (reason,), pool, retry_after=problem.retry_after, unread=True, refused=refused)
 
 
 def held_by(problem: Problem, last: Verdict) -> Verdict | None:

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     PokeReturnValue,
     TaskDeferred,
 )
 
-from airflow_batchext.exceptions import BatchextError, GateFailedError, GateTimeoutError
+from airflow_batchext.exceptions import (
+    BatchextError,
+    ExecutionTimeoutError,
+    GateFailedError,
+    GateRefusedError,
+    GateTimeoutError,
+    TriggerFailedError,
+)
 from airflow_batchext.hooks._drivers.diagnosis import causes
 from airflow_batchext.hooks._drivers.gate import give_back, look
 from airflow_batchext.hooks.node import AzureBatchNodeHook
-from airflow_batchext.metrics import gate_ended, gate_opened
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.gate import RepairingGate
 from airflow_batchext.repair.status import lease_for, owner_of
-from airflow_batchext.rules.deadline import Deadline, Turns
-from airflow_batchext.rules.events import EventKind, summary
+from airflow_batchext.rules.deadline import Deadline, Turns, limit_of
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import OwnPool
-from airflow_batchext.rules.told import waiting_text
 from airflow_batchext.rules.watch import DEFAULT_NOTICE_SECONDS, Watch
-from airflow_batchext.sensors._rules import GateParameters, gate_repair, gate_rules
+from airflow_batchext.sensors._rules import gate_repair, gate_rhythm, gate_rules
+from airflow_batchext.sensors._telling import SensorParameters, ended, how_it_waits, opened
 from airflow_batchext.triggers._base import deferral_limit
+from airflow_batchext.triggers._failing import reason, timed_out
 from airflow_batchext.triggers.extension import (
     AzureBatchExtensionTrigger,
     GateStatus,
@@ -50,36 +57,8 @@ if TYPE_CHECKING:
 
 # The key in Airflow's store for the state of a task.
 _POOL_SEEN = "batchext_pool_seen"
-_ASSETS = "azbatch://"
 # Airflow's scheduler may fail a task that is back sooner: what is left then is waited for in the process.
 _SHORTEST_RESCHEDULE_SECONDS = 10.0
-
-
-class SensorParameters(GateParameters, Protocol):
-    """What the gate needs of its sensor on a worker."""
-
-    @property
-    def outlets(self) -> Sequence[Any]:
-        """The assets that the task makes ready."""
-
-    @property
-    def reschedule(self) -> bool:
-        """Whether the task leaves its worker between two looks."""
-
-    @property
-    def deferrable(self) -> bool:
-        """Whether it waits in the triggerer."""
-
-    @property
-    def start_from_trigger(self) -> bool:
-        """Whether it was to wait there alone."""
-
-    @property
-    def log(self) -> Any:
-        """The task's log."""
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Look once, as Airflow does."""
 
 
 class _NeverRescheduled:
@@ -102,13 +81,15 @@ class Gate:
         self._owner = ""
         # Who calls ``poke`` alone has a loop, and a deadline, of their own.
         self._ends_itself = False
+        self._has_ended = False
         self._verdict: Verdict | None = None
 
     def _set(self, started: float) -> None:
         """Count from then on, and begin anew."""
         self.__dict__.pop("_watch", None)
         self._started = started
-        self._deadline = Deadline(started + self.sensor.timeout, time.time)
+        self._limit = limit_of(self.sensor.timeout, self.sensor.execution_timeout)
+        self._deadline = Deadline(started + self._limit.seconds, time.time)
         self._turns = Turns(self._deadline)
         self._own = OwnPool(set_at=started)
 
@@ -156,11 +137,11 @@ class Gate:
         reschedule = self.sensor.reschedule
         first = instance.get_first_reschedule_date(context) if reschedule else None
         self._begin(context, first.timestamp() if isinstance(first, datetime) else time.time())
-        if reschedule:
-            self._set_on(self._pool_seen_before(context))
         try:
+            if reschedule:
+                self._set_on(self._pool_seen_before(context))
             if not isinstance(first, datetime):
-                self.sensor.log.info("%s", self._waiting_text())
+                self.sensor.log.info("%s", how_it_waits(self.sensor, self._rules, self._deadline.at))
             yield context if context.get("ti") else {**context, "ti": instance}
         except AirflowSensorTimeout as error:
             own = error if isinstance(error, GateTimeoutError) else self._timed_out()
@@ -169,26 +150,11 @@ class Gate:
             raise self._told(skip) from None
         except BatchextError as error:
             raise self._ending(error) from None
+        except AirflowTaskTimeout:
+            raise self._ending(self._alarmed()) from None
         finally:
             self._keep_pool_seen(context)
             self._hook.close()
-
-    def _waiting_text(self) -> str:
-        sensor = self.sensor
-        if sensor.deferrable or sensor.start_from_trigger:
-            how = "after the first one in the triggerer (deferrable)"
-        elif sensor.reschedule:
-            how = "leaving the worker between them (mode reschedule)"
-        else:
-            how = "holding the worker (mode poke)"
-        return waiting_text(
-            sensor.pool_id,
-            self._rules,
-            interval=sensor.poke_interval,
-            until=self._deadline.at,
-            how=how,
-            repairs=self._repair is not None,
-        )
 
     def _begin(self, context: Context, started: float) -> None:
         self._ends_itself = True
@@ -227,10 +193,11 @@ class Gate:
             self._said = verdict.summary
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, self._said)
         if verdict.outcome is Outcome.FAIL:
-            raise self._failed(verdict.listed() + self._causes(self._turns.limit))
+            kind = GateRefusedError if verdict.refused else GateFailedError
+            raise self._failed(verdict.listed() + self._causes(self._turns.limit), kind)
         is_open, report = verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started)
         if is_open:
-            self._opened(context, report)
+            opened(self.sensor, context, report)
         # A rescheduled process remembers nothing, so each of its looks is whole, and the next would be late.
         elif self._ends_itself and (
             self._deadline.has_passed or (self._turns.is_last and (is_last or self.sensor.reschedule))
@@ -258,7 +225,7 @@ class Gate:
             trigger=AzureBatchExtensionTrigger(
                 pool_id=self.sensor.pool_id,
                 azure_batchext_conn_id=self.sensor.azure_batchext_conn_id,
-                poll_interval=interval,
+                **gate_rhythm(self.sensor),
                 deadline=self._deadline.at,
                 started=self._started,
                 rules=self._rules.to_json(),
@@ -268,12 +235,13 @@ class Gate:
                 not_before=time.time() + pause if pause > interval else None,
             ),
             method_name="execute_complete",
-            timeout=deferral_limit(self._deadline.at),
+            timeout=deferral_limit(self._deadline.at, self._limit),
         )
 
     def on_kill(self) -> None:
         """Put the pool's targets back, if nodes are being replaced."""
-        if isinstance(self._watch, RepairingGate):
+        # Airflow calls it as well when ``execution_timeout`` has ended the task.
+        if not self._has_ended and isinstance(self._watch, RepairingGate):
             try:
                 text = give_back(self._hook, self._watch.repair)
             except BatchextError as error:
@@ -294,15 +262,42 @@ class Gate:
             if self._is_too_old(event):
                 return self._look_again(context, event)
             report = timed(event["report"], float(event["started"]))
-            self._opened(context, report)
+            opened(self.sensor, context, report)
             return report
         if status is GateStatus.TIMEOUT:
             raise self._ending(self._timed_out(text))
+        self._begin(context, float(event["started"]))
+        with self._ends():
+            if status is GateStatus.REFUSED:
+                self.on_kill()
+                raise self._failed(text, GateRefusedError)
+            raise self._failed(text)
+
+    def give_up(self, context: Context, failure: Mapping[str, Any]) -> Any:
+        """End as the trigger has failed: leave no repair half done, and say why.
+
+        Where it was Airflow's own limit that came first, look once more: at what is missing, if anything is.
+
+        :raises TriggerFailedError: if it was not.
+        """
+        if timed_out(failure):
+            return self._look_for_the_last_time(context)
+        self._begin(context, time.time())
+        with self._ends():
+            self.on_kill()
+            why = reason(failure, self.sensor.log)
+            raise TriggerFailedError(f"Nobody could wait for pool {self.sensor.pool_id}: {why}")
+
+    @contextmanager
+    def _ends(self) -> Iterator[None]:
+        """Within, the gate looks, or ends, in a process that has not waited."""
         try:
-            self._set(float(event["started"]))
-            raise self._ending(self._failed(text))
-        finally:
-            self._hook.close()
+            with self._hook:
+                yield
+        except BatchextError as error:
+            raise self._ending(error) from None
+        except AirflowTaskTimeout:
+            raise self._ending(self._alarmed()) from None
 
     def _is_too_old(self, event: Mapping[str, Any]) -> bool:
         """Whether what the triggerer saw is older by now than the gate lets its readings be."""
@@ -313,35 +308,16 @@ class Gate:
     def _look_again(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
         self._begin(context, float(event["started"]))
         self._set_on(event["report"].get("pool_created") or None)
-        try:
-            with self._hook:
-                report: dict[str, object] = self.look_then_defer(context)
-        except BatchextError as error:
-            raise self._ending(error) from None
+        with self._ends():
+            report: dict[str, object] = self.look_then_defer(context)
         return report
 
-    def look_for_the_last_time(self, context: Context) -> Any:
-        """Look once more, as Airflow's own limit came first: at what is missing, if anything is."""
-        # That limit comes after our own deadline.
-        self._begin(context, time.time() - self.sensor.timeout)
+    def _look_for_the_last_time(self, context: Context) -> Any:
+        # Airflow's limit comes after our own deadline.
+        self._begin(context, time.time() - self._limit.seconds)
         self._set_on(self._pool_seen_before(context))
-        try:
-            with self._hook:
-                return self.sensor.poke(context).xcom_value
-        except BatchextError as error:
-            raise self._ending(error) from None
-
-    def _opened(self, context: Context, report: dict[str, Any]) -> None:
-        """Count it, and let the asset events of the task say of which pool they are."""
-        gate_opened(self.sensor.pool_id, report["seconds"])
-        emitted = [a for a in self.sensor.outlets if str(getattr(a, "uri", "")).startswith(_ASSETS)]
-        events: Any = context.get("outlet_events")
-        if not emitted or events is None:
-            return
-        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        payload = {**summary(EventKind.READY, report, at), "nodes_ready": len(report["nodes"])}
-        for asset in emitted:
-            events[asset].extra["payload"] = payload
+        with self._ends():
+            return self.sensor.poke(context).xcom_value
 
     def _causes(self, limit: Deadline) -> str:
         """Why it has failed, as far as that is known, and what helps."""
@@ -351,20 +327,28 @@ class Gate:
         """Airflow's own skip, which does not say for what, with the reason."""
         if skip.__cause__ is None:  # soft_fail, at the deadline
             return self._ending(self._timed_out())
-        return self._ending(skip.__cause__) if isinstance(skip.__cause__, BatchextError) else skip
+        if isinstance(skip.__cause__, BatchextError):
+            return self._ending(skip.__cause__)
+        return self._ending(self._alarmed()) if isinstance(skip.__cause__, AirflowTaskTimeout) else skip
 
-    def _failed(self, reasons: str) -> GateFailedError:
-        return GateFailedError(failure_text(self.sensor.pool_id, reasons))
+    def _failed(self, reasons: str, kind: type[GateFailedError] = GateFailedError) -> GateFailedError:
+        return kind(failure_text(self.sensor.pool_id, reasons))
 
-    def _timed_out(self, missing: str = "") -> GateTimeoutError:
+    def _alarmed(self) -> BatchextError:
+        """What Airflow's own alarm comes to, which rings when ``execution_timeout`` has passed."""
+        self.on_kill()
+        if self.sensor.execution_timeout is not None:
+            self._limit = limit_of(float("inf"), self.sensor.execution_timeout)
+        return self._timed_out()
+
+    def _timed_out(self, missing: str = "") -> BatchextError:
         missing = missing or (missing_text(self._verdict, self._known) if self._verdict else "everything")
-        return GateTimeoutError(timeout_text(self.sensor.pool_id, self.sensor.timeout, missing))
+        kind = ExecutionTimeoutError if self._limit.is_airflows else GateTimeoutError
+        return kind(timeout_text(self.sensor.pool_id, self._limit, missing))
 
     def _ending(self, error: BatchextError) -> BatchextError | AirflowSkipException:
-        """The error, or the skip that the user asked for instead; alike in every mode."""
-        gate_ended(self.sensor.pool_id, error)
-        lenient = self.sensor.soft_fail or self.sensor.never_fail
-        return AirflowSkipException(str(error)) if lenient else error
+        self._has_ended = True
+        return ended(self.sensor, error)
 
 
 def _try_number(context: Context) -> int | None:

@@ -39,8 +39,22 @@ class GateParameters(Protocol):
     repair: RepairPolicy | Mapping[str, Any] | None
     poke_interval: float
     timeout: float
+    execution_timeout: timedelta | None
     soft_fail: bool
     never_fail: bool
+    exponential_backoff: bool
+    max_wait: timedelta | None
+
+
+def gate_rhythm(sensor: GateParameters) -> dict[str, Any]:
+    """How often the gate looks, as its trigger takes it."""
+    interval = sensor.poke_interval
+    if not sensor.exponential_backoff:
+        return {"poll_interval": interval}
+    if sensor.max_wait is None:
+        return {"poll_interval": interval, "exponential_backoff": True}
+    longest = sensor.max_wait.total_seconds()
+    return {"poll_interval": min(interval, longest), "exponential_backoff": True, "max_wait": longest}
 
 
 def gate_rules(sensor: GateParameters) -> Rules:

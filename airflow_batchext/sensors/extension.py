@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import (
-    AirflowSensorTimeout,
-    AirflowSkipException,
+    BaseOperator,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
@@ -19,8 +18,9 @@ from airflow_batchext.defaults import (
     DEFAULT_CONN_ID,
     DEFAULT_MAX_AGE_SECONDS,
     DEFAULT_NODE_GRACE_SECONDS,
+    TRIGGER_FAILED,
 )
-from airflow_batchext.exceptions import GateTimeoutError, without_insides
+from airflow_batchext.exceptions import without_insides
 from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.parameters import (
     Check,
@@ -28,6 +28,7 @@ from airflow_batchext.parameters import (
     check_flag,
     check_names,
     check_node_states_of,
+    check_pause,
     check_seconds,
     check_text,
     check_timeout_of_repair,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 #: Compute gives an extension up to 90 minutes; observed pools needed 2 to 8, with outliers of 30.
 DEFAULT_TIMEOUT_SECONDS = 60 * 60
+_MOST_DOUBLINGS = 30
 
 
 class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
@@ -57,7 +59,8 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
     minutes), the pool is deleted or its resize failed (within two), or Azure refuses the sign-in; everything
     that may pass is waited through until ``timeout``. The rules are in ``airflow_batchext.rules.gate``. It
     needs the data plane alone, so a connection of Airflow's own type ``azure_batch`` is enough.
-    ``soft_fail`` and ``never_fail`` turn a failure into a skip in every mode.
+    ``soft_fail`` and ``never_fail`` turn a failure into a skip in every mode; but ``soft_fail`` hides neither
+    a wrong parameter, nor a connection that is missing or wrong, nor a refused sign-in.
 
     Its XCom is a report: ``pool_id, pool_created, outcome, extensions``, per node its ``state`` and each
     extension's code, ``oldest_reading_seconds``, which is how old the oldest reading was on which the opening
@@ -83,11 +86,15 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
     :param repair: have nodes repaired before the gate fails: a ``RepairPolicy`` or a dict with its members,
         ``{}`` for the default. The gate is closed meanwhile, and fails with what was tried if nothing helps.
     :param poke_interval: seconds (or a timedelta) between two looks; by default the option
-        ``[batchext] poll_interval``, 30 seconds.
-    :param timeout: seconds (or a timedelta) until it gives up; by default one hour.
+        ``[batchext] poll_interval``, 30 seconds. With Airflow's ``exponential_backoff`` each pause is twice
+        the one before, and no longer than ``max_wait``, in every mode.
+    :param timeout: seconds (or a timedelta) until it gives up; by default one hour. ``execution_timeout``,
+        where it is shorter, ends the wait as well: both count from the start of the try, over deferrals and
+        reschedules, in every mode.
     :param start_from_trigger: begin, wait and end in the triggerer, without ever holding a worker (Airflow
-        3.3 or later). Then ``pool_id`` and the connection id may be templates, the rules may not, and
-        neither outlets nor ``on_success_callback`` can be had. Where that cannot be done, in a mapped task,
+        3.3 or later). Then ``pool_id`` and the connection id may be templates, the rules may not, and what
+        the triggerer cannot carry is refused when the DAG is parsed, naming it: ``outlets``, callbacks other
+        than of failures and retries, mails, a retry policy. Where that cannot be done, in a mapped task,
         in ``dag.test()`` and in older Airflows, it is as with ``deferrable``.
     :param deferrable: wait in the triggerer. Takes precedence over ``mode``; by default the option
         ``[operators] default_deferrable``.
@@ -106,7 +113,7 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
         "on_failure": one_of("fail", "wait"),
         "max_failed_nodes": check_count,
         **dict.fromkeys(("node_grace", "resize_grace", "max_age"), check_seconds),
-        **dict.fromkeys(("allow_empty", "deferrable"), check_flag),
+        **dict.fromkeys(("allow_empty", "deferrable", "exponential_backoff"), check_flag),
         "repair": optional(check_repair_policy),
     }
 
@@ -135,6 +142,8 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
             poke_interval = conf.getfloat("batchext", "poll_interval", fallback=30.0)
         poke_interval = check_seconds("poke_interval", poke_interval)
         timeout = check_seconds("timeout", timeout)
+        if kwargs.get("max_wait") is not None:
+            kwargs["max_wait"] = check_pause("max_wait", kwargs["max_wait"])
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.pool_id = pool_id
         self.azure_batchext_conn_id = azure_batchext_conn_id
@@ -150,16 +159,22 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
         self.repair = repair
         self.deferrable = deferrable
         if check_flag("start_from_trigger", start_from_trigger):
-            from airflow_batchext.sensors._start_from_trigger import start_trigger_args
-
             # Set on the task alone: a mapped one has none, and goes through a worker with its own values.
-            self.start_trigger_args = start_trigger_args(self)
+            if not getattr(self, "_BaseOperator__from_mapped", False):
+                from airflow_batchext.sensors._start_from_trigger import start_trigger_args
+
+                self.start_trigger_args = start_trigger_args(self)
             self.start_from_trigger = True
         settle(self, self.checks, templated=self.template_fields)
         if self.repair is not None:
             if self.on_failure == "wait":
                 raise wrong(
                     'repair does not go with on_failure="wait": nodes are repaired where the gate would fail.'
+                )
+            if self.exponential_backoff:
+                raise wrong(
+                    "repair does not go with exponential_backoff: nodes that are being repaired are looked "
+                    "at every poke_interval."
                 )
             order = check_repair_policy("repair", self.repair).order
             # A gate may open in less: it is refused where it could do nothing at all.
@@ -204,9 +219,12 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
         if self.repair is not None:
             self._gate.on_kill()
 
-    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+    def _get_next_poke_interval(self, *args: Any) -> float:
         """Airflow's own pause, or what the last look makes of it."""
-        return self._gate.pause(float(super()._get_next_poke_interval(*args, **kwargs)))
+        started_at, run_duration, looks = args
+        # Airflow's formula has no number any more for the hundreds of looks of a short ``max_wait``.
+        looks = min(looks, _MOST_DOUBLINGS)
+        return self._gate.pause(float(super()._get_next_poke_interval(started_at, run_duration, looks)))
 
     @without_insides
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
@@ -215,16 +233,11 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
 
     @without_insides
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after the trigger; if Airflow's own limit came first, look once more for what is missing."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except GateTimeoutError:
-            raise
-        except AirflowSkipException as skip:
-            if isinstance(skip.__cause__, AirflowSkipException):
-                raise skip.__cause__ from None
-            if not isinstance(skip.__cause__, AirflowSensorTimeout):
-                raise
-        except AirflowSensorTimeout:
-            pass
-        return self._gate.look_for_the_last_time(context or {})
+        """Go on after the trigger; where that has failed, say why, and leave no repair half done.
+
+        :raises TriggerFailedError: if the triggerer could not wait.
+        """
+        if next_method == TRIGGER_FAILED:
+            return self._gate.give_up(context or {}, next_kwargs or {})
+        # Not that of Airflow's sensors: what ``soft_fail`` makes a skip of is decided already.
+        return BaseOperator.resume_execution(self, next_method, next_kwargs, context)

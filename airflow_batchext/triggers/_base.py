@@ -5,19 +5,26 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
+if TYPE_CHECKING:
+    from airflow_batchext.rules.deadline import Limit
+
 _MARGIN_SECONDS = 600
+#: Who says ``execution_timeout`` counts on Airflow's own clocks.
+_SHORT_MARGIN_SECONDS = 60
 
 
-def deferral_limit(deadline: float) -> timedelta:
+def deferral_limit(deadline: float, limit: Limit) -> timedelta:
     """Airflow's own limit on a deferral: it comes after ours, so that ours can say what was seen last.
 
     :param deadline: ours, in seconds since the epoch.
+    :param limit: what it comes from.
     """
-    return timedelta(seconds=max(0.0, deadline - time.time()) + _MARGIN_SECONDS)
+    margin = _SHORT_MARGIN_SECONDS if limit.is_airflows else _MARGIN_SECONDS
+    return timedelta(seconds=max(0.0, deadline - time.time()) + margin)
 
 
 @dataclass(kw_only=True, eq=False)

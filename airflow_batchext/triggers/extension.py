@@ -19,12 +19,13 @@ from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.status import lease_for, owner_of
-from airflow_batchext.rules.deadline import Deadline, Turns
+from airflow_batchext.rules.deadline import Backoff, Deadline, Limit, Turns
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import OwnPool
 from airflow_batchext.rules.told import waiting_text
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
+from airflow_batchext.triggers._failing import connection_text
 from airflow_batchext.triggers._logged import logged
 from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
 
@@ -38,6 +39,8 @@ class GateStatus(str, Enum):
     OPEN = "open"
     FAILED = "failed"
     TIMEOUT = "timeout"
+    REFUSED = "refused"
+    """It could not look at all, which is not the pool's fault."""
 
 
 def failure_text(pool_id: str, reasons: str) -> str:
@@ -45,9 +48,9 @@ def failure_text(pool_id: str, reasons: str) -> str:
     return f"The gate on pool {pool_id} cannot open: {reasons}"
 
 
-def timeout_text(pool_id: str, seconds: float, missing: str) -> str:
+def timeout_text(pool_id: str, limit: Limit, missing: str) -> str:
     """What a gate says whose deadline has passed."""
-    return f"The gate on pool {pool_id} did not open within {seconds:g} seconds; still missing: {missing}"
+    return f"The gate on pool {pool_id} did not open within {limit}; still missing: {missing}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,16 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     :param deadline: when to give up, in seconds since the epoch; or None, ``timeout`` after the start.
     :param started: when the gate was set, in seconds since the epoch; or None, now.
     :param timeout: seconds until it gives up, where there is no deadline.
+    :param limit: the task's parameter that ``timeout`` comes from.
     :param ends_task: end the task in the triggerer.
-    :param skips: let it end as skipped instead of failed.
+    :param skips: let it end as skipped instead of failed, unless it could not look at all.
+    :param never_fails: let it end as skipped then, too.
     :param rules: what the gate asks for, as ``Rules.to_json`` writes it.
     :param repair: what may be done to nodes before the gate fails, as ``RepairPolicy.to_json`` writes it.
     :param owner: who repairs; by default the task.
     :param pool_created: the pool's ``creationTime`` when the gate was set, if it was seen.
+    :param exponential_backoff: wait twice as long after each look as after the one before.
+    :param max_wait: but no longer than so many seconds.
     :param not_before: when to look first, in seconds since the epoch, if the service asked to be left alone
         for longer than one interval.
     """
@@ -115,13 +122,17 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     deadline: float | None = None
     started: float | None = None
     timeout: float | None = None
+    limit: str = "timeout"
     ends_task: bool = False
     skips: bool = False
+    never_fails: bool = False
     rules: dict[str, Any] = field(default_factory=dict)
     repair: dict[str, Any] | None = None
     owner: str = ""
     pool_created: str | None = None
     not_before: float | None = None
+    exponential_backoff: bool = False
+    max_wait: float | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the gate has ended."""
@@ -145,7 +156,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                     end = await self._wait(looks, turns, own)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
-            end = GateEnd(GateStatus.FAILED, str(error))
+            end = GateEnd(GateStatus.REFUSED, connection_text(error, self.azure_batchext_conn_id))
         if not self.ends_task:
             yield end.event(started)
             return
@@ -172,6 +183,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         # A task that was deferred by a worker has looked already.
         pause = 0.0 if self.ends_task else max(self.poll_interval, (self.not_before or 0.0) - time.time())
         said = known = ""
+        backoff, looks_made = Backoff(self.max_wait), 0 if self.ends_task else 1
         while True:
             await asyncio.sleep(turns.pause(pause))
             is_last, began = turns.is_last, time.time()
@@ -184,15 +196,18 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             if verdict.outcome is Outcome.OPEN:
                 return GateEnd(GateStatus.OPEN, said, verdict.report())
             if verdict.outcome is Outcome.FAIL:
+                status = GateStatus.REFUSED if verdict.refused else GateStatus.FAILED
                 why = await looks.causes(verdict, Rules.from_json(self.rules), turns.limit)
-                return GateEnd(GateStatus.FAILED, verdict.listed() + why, verdict.report())
+                return GateEnd(status, verdict.listed() + why, verdict.report())
             if turns.deadline.has_passed or (is_last and turns.is_last):
                 why = await looks.causes(verdict, Rules.from_json(self.rules), turns.deadline)
                 await asyncio.sleep(turns.deadline.left)
                 return GateEnd(GateStatus.TIMEOUT, missing_text(verdict, known) + why, verdict.report())
             if not verdict.cut:
                 known = verdict.listed()
-            pause = looks.next_look()
+            pause, looks_made = looks.next_look(), looks_made + 1
+            if self.exponential_backoff:
+                pause = max(pause, backoff.pause(self.poll_interval, looks_made))
 
     def _waiting_text(self, until: float) -> str:
         return waiting_text(
@@ -211,10 +226,12 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             gate_opened(self.pool_id, report["seconds"])
             return TaskSuccessEvent(xcoms={"return_value": report, LINK_XCOM_KEY: link})
         gate_ended(self.pool_id, timed_out=end.status is GateStatus.TIMEOUT)
-        if end.status is GateStatus.FAILED:
-            text = failure_text(self.pool_id, end.text)
+        if end.status is GateStatus.TIMEOUT:
+            limit = Limit(round(deadline - started, 3), self.limit)
+            text = timeout_text(self.pool_id, limit, end.text)
         else:
-            text = timeout_text(self.pool_id, deadline - started, end.text)
+            text = failure_text(self.pool_id, end.text)
         # The event that fails a task carries no message, so the reason stands in the log and in an XCom.
         self.log.error("%s", text)
-        return (TaskSkippedEvent if self.skips else TaskFailedEvent)(xcoms={REASON_XCOM_KEY: text})
+        skips = self.never_fails or (self.skips and end.status is not GateStatus.REFUSED)
+        return (TaskSkippedEvent if skips else TaskFailedEvent)(xcoms={REASON_XCOM_KEY: text})

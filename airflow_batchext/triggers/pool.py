@@ -18,6 +18,7 @@ from airflow_batchext.rules.pool_wait import Goal, Observation, Wait, WaitStatus
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
+from airflow_batchext.triggers._failing import connection_text
 
 
 @dataclass(kw_only=True, eq=False)
@@ -49,7 +50,10 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
         """Yield one event, when the wait has ended."""
         # The trigger's own rhythm repeats what failed; the SDK's would delay the deadline.
         async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=0) as hook:
-            observed = await self._wait(hook)
+            try:
+                observed = await self._wait(hook)
+            except BatchextError as error:
+                observed = Observation(WaitStatus.REFUSED, self._told(error))
         yield TriggerEvent({**observed.to_json(), "memo": self.memo})
 
     async def _wait(self, hook: AzureBatchPoolHook) -> Observation:
@@ -58,6 +62,7 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
         while True:
             await asyncio.sleep(max(0.0, min(pause, self.deadline - time.time())))
             with look_within(self.deadline - time.time()):
+                await hook.aconnection()
                 observed = await alook(hook, self.pool_id, wait)
             if observed.text != said:
                 said = observed.text
@@ -68,6 +73,10 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
                 return Observation(WaitStatus.TIMEOUT, observed.text)
             failures = failures + 1 if observed.passing else 0
             pause = pause_after(observed, failures, self.poll_interval)
+
+    def _told(self, error: BatchextError) -> str:
+        why = connection_text(error, self.azure_batchext_conn_id)
+        return f"Pool {self.pool_id} could not be waited for: {why}"
 
     async def on_kill(self) -> None:
         """Do to the pool what was asked for, if it was a user who ended the task.

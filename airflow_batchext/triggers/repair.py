@@ -19,6 +19,10 @@ from airflow_batchext.repair.status import Stage, ended, lease_for
 from airflow_batchext.transport import look_within, within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
+from airflow_batchext.triggers._failing import connection_text
+
+#: The stage of an event where the triggerer could not even look.
+NOT_LOOKED = "not looked"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -26,8 +30,8 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
     """Repairs nodes until nothing is left to repair, nothing can be done any more, or the deadline passes.
 
     What it has done it writes down in the pool, so a new triggerer goes on where another one died, and of two
-    that run at once one has to wait. Its one event has the payload ``stage`` ("done", "failed" or "timeout"),
-    ``text`` (why, in words) and ``report`` (what was done).
+    that run at once one has to wait. Its one event has the payload ``stage`` ("done", "failed", "timeout" or
+    ``NOT_LOOKED``), ``text`` (why, in words) and ``report`` (what was done).
 
     :param pool_id: the pool.
     :param azure_batchext_conn_id: the Airflow connection.
@@ -57,7 +61,8 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
             async with AzureBatchNodeHook(self.azure_batchext_conn_id, retries=0) as hook:
                 payload = await self._repair_nodes(hook)
         except BatchextError as error:
-            payload = {"stage": Stage.FAILED.value, "text": str(error), "report": {}}
+            text = connection_text(error, self.azure_batchext_conn_id)
+            payload = {"stage": NOT_LOOKED, "text": text, "report": {}}
         yield TriggerEvent(payload)
 
     async def _repair_nodes(self, hook: AzureBatchNodeHook) -> dict[str, Any]:

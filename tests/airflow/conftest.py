@@ -185,10 +185,12 @@ def airflow(
         **planted.connections(service),
         # As an account in the public cloud has it: the data plane is the emulator's, the portal Azure's.
         "portal": own_connection(service, extra={"arm_url": "", **data_plane(service)}),
+        "workeronly": own_connection(service),
         "azure_batch_west": own_connection(service),
         "azure_batch_north": own_connection(service),
     }
     running = Airflow(home, dags, connections)
+    running.withheld["triggerer"] = {"AIRFLOW_CONN_WORKERONLY"}
     running.environment |= {
         # Shorter waits meet a race of Airflow 3.3.2: see dags/gate_scenarios.py.
         "AIRFLOW__BATCHEXT__POLL_INTERVAL": f"{INTERVAL}",

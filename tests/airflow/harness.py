@@ -65,6 +65,8 @@ class Airflow:
     ) -> None:
         self.home = home
         self.components = components
+        #: Environment variables that a component is not given.
+        self.withheld: dict[str, set[str]] = {}
         self._program = program
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -133,10 +135,12 @@ class Airflow:
 
     def start_component(self, component: str) -> None:
         """Start one component in a process group of its own."""
+        withheld = self.withheld.get(component, set())
+        environment = {name: value for name, value in self.environment.items() if name not in withheld}
         with (self.home / f"{component}.log").open("ab") as log:
             self._processes[component] = subprocess.Popen(
                 [self._program, *self.components[component]],
-                env=self.environment,
+                env=environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

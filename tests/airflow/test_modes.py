@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 VERDICTS = {
     "all_succeed": ("success", ""),
     "one_fails": ("failed", r"extension secretext reports ProvisioningState/failed/1: no managed identity"),
-    "hangs": ("failed", f"did not open within {TIMEOUTS['hangs']} seconds; still missing: node"),
+    "hangs": ("failed", rf"did not open within {TIMEOUTS['hangs']} seconds \(timeout\); still missing: node"),
     "resize_error": ("failed", "ended with 1 of 2 nodes: AccountCoreQuotaReached: the quota is used up"),
     "deleted": ("failed", r"pool deleted (is being deleted|does not exist \(any more\))"),
     "preempted": ("success", ""),

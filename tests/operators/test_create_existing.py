@@ -182,7 +182,7 @@ def test_a_pool_that_is_being_deleted_is_waited_for(azure, pauses, on_existing, 
 def test_a_deletion_that_takes_too_long_is_told(azure):
     azure.create()
     azure.emulator.account.delete_pool(azure.pool_id)
-    with pytest.raises(DeletionTimeoutError, match=r"still there after 0.3 seconds: .* Deleting"):
+    with pytest.raises(DeletionTimeoutError, match=r"still there after 0.3 seconds \(timeout\): .* Deleting"):
         create(azure, document(1), timeout=0.3, poll_interval=0.05)
 
 
@@ -371,7 +371,7 @@ def test_what_an_earlier_try_created_is_the_tasks_own(azure, pauses):
 
 def test_not_steady_in_time_is_told_with_what_was_seen(azure):
     with pytest.raises(
-        PoolTimeoutError, match=r"not complete within 0.3 seconds: .* resizing: 0 of 2 dedicated"
+        PoolTimeoutError, match=r"not complete within 0.3 seconds \(timeout\): .* resizing: 0 of 2 dedicated"
     ):
         create(azure, document(2), wait_for="steady", timeout=0.3, poll_interval=0.05)
 

@@ -46,7 +46,7 @@ def test_a_deletion_under_way_is_joined_not_repeated(azure):
 
 def test_gives_up_and_says_what_it_saw(azure):
     azure.create()
-    with pytest.raises(DeletionTimeoutError, match=r"after 0.2 seconds: provisioningState is Deleting"):
+    with pytest.raises(DeletionTimeoutError, match=r"after 0.2 seconds \(timeout\): .* is Deleting"):
         delete(azure, timeout=timedelta(seconds=0.2)).execute({})
 
 

@@ -113,7 +113,9 @@ def test_refused_sign_in(azure):
 
 def test_the_deadline_says_what_is_missing_and_is_a_sensor_timeout(azure):
     azure.create(ready=False)
-    with pytest.raises(GateTimeoutError, match=r"within 0 seconds; still missing: .*is resizing") as caught:
+    with pytest.raises(
+        GateTimeoutError, match=r"within 0 seconds \(timeout\); still .*is resizing"
+    ) as caught:
         sensor(azure).execute(context())
     assert isinstance(caught.value, AirflowSensorTimeout), "terminal: Airflow does not retry it"
 
@@ -255,7 +257,7 @@ def test_the_event_ends_the_task(azure):
     assert gate.execute_complete(context(), event).pop("seconds") > 1e9
     with pytest.raises(GateFailedError, match="cannot open: bad"):
         gate.execute_complete(context(), {**event, "status": "failed", "text": "bad"})
-    with pytest.raises(GateTimeoutError, match="within 60 seconds; still missing: n2"):
+    with pytest.raises(GateTimeoutError, match=r"within 60 seconds \(timeout\); still missing: n2"):
         gate.execute_complete(context(), {**event, "status": "timeout", "text": "n2"})
 
 
@@ -370,7 +372,7 @@ class TestStartFromTrigger:
 def test_where_airflows_own_limit_comes_first_it_says_what_is_missing(azure):
     gate = sensor(azure, deferrable=True, timeout=60)
     azure.create(ready=False)
-    with pytest.raises(GateTimeoutError, match=r"within 60 seconds; still missing: .*is resizing"):
+    with pytest.raises(GateTimeoutError, match=r"within 60 seconds \(timeout\); still .*is resizing"):
         gate.resume_execution("__fail__", {"error": "Trigger timeout"}, context())
     azure.pass_time(300)
     late = sensor(azure, deferrable=True, timeout=60)

@@ -42,6 +42,7 @@ from airflow_batchext.repair.journal import keeping_journal
 from airflow_batchext.rules.pool_wait import Goal, Wait
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import TaskDeferred
     from airflow.sdk import Context
 
 OnExisting = Literal["adopt", "fail", "update", "replace"]
@@ -50,6 +51,8 @@ WaitFor = Literal["created", "steady"]
 
 _STATE_KEY = "batchext_pool_created"
 _CHANGES: Mapping[str, Literal["CREATE", "OVERWRITE"]] = {"created": "CREATE", "replaced": "OVERWRITE"}
+#: The XCom of a deferred task that says which pool goes if it fails.
+_WAITED_FOR = "batchext_pool_waited_for"
 _BUSY_NODES_SHOWN = 5
 
 
@@ -76,10 +79,9 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         self._read_document(context, warn=True)
         return super().begin(context)
 
-    def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Read the document again, and go on as the trigger's event says."""
+    def _prepare(self, context: Context) -> None:
+        self.operator.linked_pool_id = self._memo.get("pool_id", "")
         self._read_document(context, warn=False)
-        return super().go_on(context, event)
 
     def on_kill(self) -> None:
         """Delete the pool that was created, if that was wanted."""
@@ -91,6 +93,16 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         store = context.get("task_state_store")
         if store is not None and (own := store.get(_STATE_KEY)):
             self._memo["own"] = own
+
+    def _recall_deferred(self, context: Context) -> None:
+        instance: Any = context.get("ti")
+        if not hasattr(instance, "xcom_pull"):
+            return
+        place = {"task_ids": instance.task_id, "map_indexes": instance.map_index}
+        waited_for = instance.xcom_pull(key=_WAITED_FOR, **place)
+        if isinstance(waited_for, Mapping):
+            self.operator.linked_pool_id = waited_for["pool_id"]
+            self._memo |= {"own": waited_for["created"], "action": "created"}
 
     def _read_document(self, context: Context, *, warn: bool) -> None:
         source, document = resolve_document(self.operator, context)
@@ -107,7 +119,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
 
     @property
     def _target(self) -> str:
-        return self.operator.linked_pool_id
+        return self.operator.linked_pool_id or check_pool_id(self.operator.pool_id)
 
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
         pool_id = self._target
@@ -150,10 +162,10 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
             return None  # a racer's: dealt with like any that exists
         created = read_managed_pool(put.body).created
         self._memo["own"] = created
+        self._memo["action"] = "replaced" if self._memo.get("deleted") else "created"
         store = context.get("task_state_store")
         if store is not None:
             store.set(_STATE_KEY, created)
-        self._memo["action"] = "replaced" if self._memo.get("deleted") else "created"
         names = ", ".join(expected_extensions(put.body)) or "none"
         self.log.info("Created pool %s with extensions: %s", self._target, names)
         odd = [d for d in find_differences(put.body, body) if d.counts]
@@ -278,15 +290,39 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         own = wait.goal is Goal.COMPLETE and wait.created == self._memo.get("own")
         return "delete" if self.operator.delete_on_kill and own else "nothing"
 
-    def _gave_up(self, error: BatchextError) -> None:
-        if self.operator.delete_on_failure and self._memo.get("goal") == Goal.COMPLETE.value:
-            self._delete_own("it did not become steady")
+    def _deferral(self, context: Context, wait: Wait) -> TaskDeferred:
+        self._memo["pool_id"] = self._target
+        push = getattr(context.get("ti"), "xcom_push", None)
+        if push and self._deletes_on_failure:
+            # A trigger that fails takes the memo along, and what is in a store outlives the try.
+            push(key=_WAITED_FOR, value={"pool_id": self._target, "created": self._memo["own"]})
+        return super()._deferral(context, wait)
+
+    @property
+    def _deletes_on_failure(self) -> bool:
+        """Whether there is a pool to delete if the task fails: it was created, and is to be waited for."""
+        created = "own" in self._memo and "action" in self._memo
+        return self.operator.delete_on_failure and created
+
+    def _clean_up(self) -> None:
+        if self._deletes_on_failure:
+            self._delete_own("the task failed")
 
     def _delete_own(self, why: str) -> None:
         """Delete the pool, if it is still the one that this task created."""
         own = self._memo.get("own")
-        if own and self._end_own(own, AzureBatchPoolHook.delete_pool):
-            self.log.warning("Asked for the deletion of pool %s, as %s", self._target, why)
+        if not own:
+            return
+        try:
+            if self._end_own(own, AzureBatchPoolHook.delete_pool):
+                self.log.warning("Asked for the deletion of pool %s, as %s", self._target, why)
+        except BatchextError as error:
+            self.log.warning(
+                "Pool %s, which this task created, was to be deleted, as %s, but it stays: %s",
+                self._target,
+                why,
+                error,
+            )
 
 
 def _listed(differences: Sequence[Difference]) -> str:

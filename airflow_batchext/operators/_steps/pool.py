@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeVar
 
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
 from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import (
@@ -21,18 +21,22 @@ from airflow_batchext.exceptions import (
     BatchextError,
     ConflictError,
     DeletionTimeoutError,
+    ExecutionTimeoutError,
     NotFoundError,
     PoolConflictError,
     PoolResizeError,
     PoolTimeoutError,
+    TriggerFailedError,
 )
 from airflow_batchext.hooks._drivers.pool_wait import look
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.parameters import check_pool_id
+from airflow_batchext.rules.deadline import Limit, limit_of
 from airflow_batchext.rules.pool_wait import Goal, Observation, Wait, WaitStatus, pause_after
-from airflow_batchext.transport import look_within
+from airflow_batchext.transport import look_within, within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
+from airflow_batchext.triggers._failing import reason, timed_out
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 
 if TYPE_CHECKING:
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
     from airflow_batchext.hooks.node import AzureBatchNodeHook
 
 Memo = dict[str, Any]
+#: A clean-up comes when something has gone wrong, perhaps the service itself.
+_CLEAN_UP_SECONDS = 60.0
 OnKilled = Literal["nothing", "delete", "stop_resize"]
 
 
@@ -52,6 +58,7 @@ class PoolParameters(Protocol):
     azure_batchext_conn_id: str
     poll_interval: float
     timeout: float
+    execution_timeout: timedelta | None
     deferrable: bool
 
     @property
@@ -72,12 +79,14 @@ class PoolSteps(ABC, Generic[ParametersT]):
         self.operator = operator
         self.log = operator.log
         self._memo: Memo = {}
+        self._limit: Limit = limit_of(operator.timeout, operator.execution_timeout)
+        self._seen = "nothing has been seen of it yet"
 
     def begin(self, context: Context) -> dict[str, Any]:
         """Do it, step by step; return the operator's XCom."""
-        self._memo = {"deadline": time.time() + self.operator.timeout}
+        self._memo = {"deadline": time.time() + self._limit.seconds}
         self._recall(context)
-        return self._proceed(context)
+        return self._seen_through(lambda: self._proceed(context))
 
     def _recall(self, context: Context) -> None:
         """Put into the memo what an earlier try has left."""
@@ -85,8 +94,48 @@ class PoolSteps(ABC, Generic[ParametersT]):
     def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on as the trigger's event says; return the operator's XCom."""
         self._memo = dict(event["memo"])
-        self._arrive(Observation(WaitStatus(event["course"]), str(event["text"])))
-        return self._proceed(context)
+
+        def work() -> dict[str, Any]:
+            self._prepare(context)
+            self._arrive(Observation(WaitStatus(event["course"]), str(event["text"])))
+            return self._proceed(context)
+
+        return self._seen_through(work)
+
+    def give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:
+        """End as the trigger has failed: clean up as after any failure, and say why.
+
+        :raises TriggerFailedError: always, or what says which limit has ended the wait.
+        """
+        self._recall_deferred(context)
+        self._clean_up()
+        pool, why = f"Pool {self._target}", reason(failure, self.log)
+        if timed_out(failure):
+            raise self._timeout_kind(f"{pool} was waited for in vain within {self._limit}: {why}")
+        raise TriggerFailedError(f"{pool} could not be waited for: {why}")
+
+    def _seen_through(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Do it, and clean up if it fails, also where Airflow's alarm rings in the middle: it rings once."""
+        try:
+            try:
+                return work()
+            except Exception:
+                self._clean_up()
+                raise
+        except AirflowTaskTimeout as alarm:
+            self._clean_up()
+            if isinstance(alarm, ExecutionTimeoutError):
+                raise
+            if self.operator.execution_timeout is not None:
+                self._limit = limit_of(float("inf"), self.operator.execution_timeout)
+            goal = Goal(self._memo.get("goal", Goal.COMPLETE.value))
+            raise self._error(goal, Observation(WaitStatus.TIMEOUT, self._seen)) from None
+
+    def _prepare(self, context: Context) -> None:
+        """Read anew what another process of this task has read."""
+
+    def _recall_deferred(self, context: Context) -> None:
+        """Put into the memo what an earlier process of this try has left, whose trigger has lost it."""
 
     def on_kill(self) -> None:
         """Clean up, as a user has ended the task."""
@@ -95,8 +144,8 @@ class PoolSteps(ABC, Generic[ParametersT]):
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
         """Do the next thing; return what to wait for then, or the result."""
 
-    def _gave_up(self, error: BatchextError) -> None:
-        """Clean up before the wait ends with this error."""
+    def _clean_up(self) -> None:
+        """Leave nothing behind, as the task fails; what was done already is not done again."""
 
     @property
     def _target(self) -> str:
@@ -122,15 +171,16 @@ class PoolSteps(ABC, Generic[ParametersT]):
                 # The first look is made here: what is there already costs no trigger.
                 with look_within(self._left):
                     observed = look(hook, self._target, step)
+                self._seen = observed.text
                 if self.operator.deferrable and observed.status is WaitStatus.WAITING:
-                    raise self._deferral(step)
+                    raise self._deferral(context, step)
                 self._arrive(self._wait(hook, step, observed))
 
     def _wait(self, hook: AzureBatchPoolHook, wait: Wait, observed: Observation) -> Observation:
         failures, said = 0, ""
         while observed.status is WaitStatus.WAITING:
             if observed.text != said:
-                said = observed.text
+                said = self._seen = observed.text
                 self.log.info("%s", said)
             if self._left <= 0:
                 return Observation(WaitStatus.TIMEOUT, observed.text)
@@ -140,7 +190,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
                 observed = look(hook, self._target, wait)
         return observed
 
-    def _deferral(self, wait: Wait) -> TaskDeferred:
+    def _deferral(self, context: Context, wait: Wait) -> TaskDeferred:
         on_killed = self._on_killed_while(wait)
         if on_killed != "nothing" and not TRIGGERS_ARE_TOLD:
             self.log.warning(
@@ -161,7 +211,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
                 memo=self._memo,
             ),
             method_name="execute_complete",
-            timeout=deferral_limit(self._memo["deadline"]),
+            timeout=deferral_limit(self._memo["deadline"], self._limit),
         )
 
     def _update(
@@ -183,10 +233,14 @@ class PoolSteps(ABC, Generic[ParametersT]):
             return None
 
     def _end_own(self, created: str | None, end: Callable[[AzureBatchPoolHook, str], object]) -> bool:
-        """Do this to the pool, if it is still the one that was created then; say whether it was done."""
-        with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook, suppress(BatchextError):
+        """Do this to the pool, if it is still the one that was created then; say whether it was done.
+
+        :raises BatchextError: if it was not done because of an error.
+        """
+        with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook, within(_CLEAN_UP_SECONDS):
             body = find_pool(hook, self._target)
-            if body is not None and read_managed_pool(body).created == created:
+            pool = None if body is None else read_managed_pool(body)
+            if pool is not None and pool.created == created and not pool.is_deleting:
                 end(hook, self._target)
                 return True
         return False
@@ -209,22 +263,24 @@ class PoolSteps(ABC, Generic[ParametersT]):
             self._memo["reached"] = goal.value
             self.log.info("%s", observed.text)
             return
-        error = self._error(goal, observed)
-        self._gave_up(error)
-        raise error
+        raise self._error(goal, observed)
+
+    @property
+    def _timeout_kind(self) -> type[BatchextError]:
+        return ExecutionTimeoutError if self._limit.is_airflows else PoolTimeoutError
 
     def _error(self, goal: Goal, observed: Observation) -> BatchextError:
-        seconds = self.operator.timeout
         match observed.status:
             case WaitStatus.TIMEOUT if goal is Goal.GONE:
-                return DeletionTimeoutError(
-                    f"Pool {self._target} was still there after {seconds:g} seconds: {observed.text}. A lock "
+                kind = ExecutionTimeoutError if self._limit.is_airflows else DeletionTimeoutError
+                return kind(
+                    f"Pool {self._target} was still there after {self._limit}: {observed.text}. A lock "
                     "on the resource group or the network, a network security group in use, or nodes that "
                     "cannot be reached may hold it up."
                 )
             case WaitStatus.TIMEOUT:
-                return PoolTimeoutError(
-                    f"Pool {self._target} was not {goal.value} within {seconds:g} seconds: {observed.text}"
+                return self._timeout_kind(
+                    f"Pool {self._target} was not {goal.value} within {self._limit}: {observed.text}"
                 )
             case WaitStatus.SHORT:
                 return PoolResizeError(f"{observed.text[:1].upper()}{observed.text[1:]}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_batchext.batch.management_plane import ManagedPool, read_managed_pool
-from airflow_batchext.exceptions import ParameterError, PoolConflictError
+from airflow_batchext.exceptions import BatchextError, ParameterError, PoolConflictError
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators._steps.pool import OnKilled, PoolParameters, PoolSteps
 from airflow_batchext.parameters import check_count
@@ -36,8 +37,9 @@ class ResizePool(PoolSteps[ResizePoolParameters]):
         """Stop the resize, if it was begun here and that was wanted."""
         if not self.operator.stop_resize_on_kill or not self._memo.get("resized"):
             return
-        if self._end_own(self._memo["created"], AzureBatchPoolHook.stop_resize):
-            self.log.warning("Stopped the resize of pool %s, as the task was ended", self._target)
+        with suppress(BatchextError):
+            if self._end_own(self._memo["created"], AzureBatchPoolHook.stop_resize):
+                self.log.warning("Stopped the resize of pool %s, as the task was ended", self._target)
 
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
         pool = read_managed_pool(hook.get_pool(self._target))
