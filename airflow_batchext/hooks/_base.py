@@ -113,11 +113,10 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         :raises ConnectionFieldsError: if it cannot be used; ``NoConnectionError`` if there is none.
         """
         if self._connection is None:
-            with self._found():
+            with self._fetching():
                 self._connection = parse_connection(self.get_connection(self.azure_batchext_conn_id))
-            for secret in self._connection.secrets:
-                mask_secret(secret)
-            self._warn()
+                for secret in self._connection.secrets:
+                    mask_secret(secret)
         return self._connection
 
     async def aconnection(self) -> BatchConnection:
@@ -128,17 +127,18 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         if self._connection is None:
             from airflow.providers.common.compat.connection import get_async_connection
 
-            with self._found():
+            with self._fetching():
                 self._connection = parse_connection(await get_async_connection(self.azure_batchext_conn_id))
-            await amask(self._connection.secrets)
-            self._warn()
+                await amask(self._connection.secrets)
         return self._connection
 
     @contextmanager
-    def _found(self) -> Iterator[None]:
-        """Within, Airflow looks for the connection."""
+    def _fetching(self) -> Iterator[None]:
+        """Within, Airflow looks for the connection; what is odd about it is told."""
         try:
             yield
+            if self._connection and self._connection.warning:
+                self.log.warning("%s", self._connection.warning)
         except AirflowNotFoundException:
             conn_id = self.azure_batchext_conn_id
             raise NoConnectionError(
@@ -146,10 +146,6 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
                 f"backend, or the environment as AIRFLOW_CONN_{conn_id.upper()}), or name another one as "
                 "azure_batchext_conn_id."
             ) from None
-
-    def _warn(self) -> None:
-        if self._connection and self._connection.warning:
-            self.log.warning("%s", self._connection.warning)
 
     def _read_again(self) -> BatchConnection | None:
         """The connection as it is now, after a refusal: its secrets may have been rotated."""
