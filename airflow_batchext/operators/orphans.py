@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
+from airflow_batchext.exceptions import without_insides
 from airflow_batchext.parameters import Check, check_flag, check_text, settle
 from airflow_batchext.templating import TemplatedTexts
 
@@ -56,6 +57,7 @@ class AzureBatchDeleteOrphansOperator(TemplatedTexts, BaseOperator):
         self.is_dry_run = check_flag("dry_run", dry_run)
         settle(self, self.checks, templated=self.template_fields)
 
+    @without_insides
     def execute(self, context: Context) -> dict[str, Any]:
         """Find them, and delete them.
 
