@@ -69,6 +69,12 @@ def task(name: str, azure: Any, **kwargs: Any) -> Any:
     return TASKS[name](task_id="one", **{**pool, **NEEDS[name], **kwargs})
 
 
+@pytest.fixture(autouse=True)
+def _deployment(monkeypatch):
+    """The name of this Airflow, by which orphans are told."""
+    monkeypatch.setenv("AIRFLOW__BATCHEXT__DEPLOYMENT", "tests")
+
+
 def test_every_operator_and_sensor_is_tried():
     assert TASKS.keys() == NEEDS.keys()
     assert NOTIFIERS.keys() == {"AzureBatchDiagnosisNotifier"}

@@ -36,6 +36,12 @@ TRIGGERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _deployment(monkeypatch):
+    """The name of this Airflow, by which orphans are told."""
+    monkeypatch.setenv("AIRFLOW__BATCHEXT__DEPLOYMENT", "tests")
+
+
 @pytest.fixture(params=["here", "elsewhere"])
 def asked(request, azure, elsewhere):
     """The account that is meant; afterwards the other, with a pool of the same name, was asked nothing."""

@@ -48,6 +48,9 @@ SAID = {
         "`stop_resize_on_kill`: stops the resize that it began",
         "the new targets; the resize goes on, unless `stop_resize_on_kill`",
     ),
+    "AzureBatchDeleteOrphansOperator": Said(
+        "deployment, orphans, others", "looks again", NOTHING, "what it has not come to yet"
+    ),
     "AzureBatchDeletePoolOperator": Said(
         "pool_id, deleted", "waits for the deletion that is under way", NOTHING, "the deletion, which goes on"
     ),

@@ -16,6 +16,12 @@ from tests.operators.table import NOTHING, PAGE, SAID, page
 from tests.test_contexts import TASKS, WAITS, task
 
 
+@pytest.fixture(autouse=True)
+def _deployment(monkeypatch):
+    """The name of this Airflow, by which orphans are told."""
+    monkeypatch.setenv("AIRFLOW__BATCHEXT__DEPLOYMENT", "tests")
+
+
 def test_the_page_is_written_anew_when_a_class_changes():
     assert PAGE.read_text("utf-8") == page(), "run: python -m tests.operators.table"
 
