@@ -8,9 +8,13 @@ object is constructed; templates are checked when they are rendered. Light: ever
 
 from __future__ import annotations
 
+import ast
+import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +63,11 @@ def plain(value: Any) -> Any:
     if kind and kind in "biufU" and getattr(value, "shape", None) == ():
         return value.item()
     return value
+
+
+def path_text(value: Any) -> Any:
+    """A path as its text; anything else as it is."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def is_template(value: Any) -> bool:
@@ -233,11 +242,29 @@ def one_of(*words: str) -> Check:
     return check
 
 
+def listed(value: Any) -> Any:
+    """A list that was written as a text, with commas, in JSON, or as Python shows it; else the value."""
+    text = value.strip() if isinstance(value, str) else ""
+    if text.startswith(("[", "(")):
+        read = read_literal(text)
+        return list(read) if isinstance(read, (list, tuple)) else value
+    return [part.strip() for part in text.split(",") if part.strip()] if "," in text else value
+
+
+def read_literal(text: str) -> Any:
+    """The number, flag, list or dict that a text spells in JSON or Python; the text itself if it is none."""
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            return read(text)
+    return text
+
+
 def check_names(name: str, value: object, least: int = 1) -> tuple[str, ...]:
-    """Names, so many at least; a single text is not taken for a list of its letters.
+    """Names, so many at least, or these in one text; a single one is not taken for a list of its letters.
 
     :raises ParameterError: if it is anything else.
     """
+    value = listed(value)
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         checked = tuple(item for item in map(plain, value) if isinstance(item, str) and item.strip())
         if len(checked) == len(value) >= least:
@@ -257,6 +284,7 @@ def some_of(*words: str) -> Check:
     """The check of a list of one or more of these, none of them twice."""
 
     def check(name: str, value: object) -> tuple[str, ...]:
+        value = listed(value)
         if not isinstance(value, (list, tuple)) or not value:
             raise refused(name, value, f", but it has to be a list of names, of: {', '.join(words)}.")
         for item in value:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.parameters import listed, read_literal
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from jinja2 import Environment
@@ -21,6 +23,12 @@ _TEXTS = frozenset(
         *("output_conn_id", "report_url", "logs_identity", "logs_container", "extension_names", "node_ids"),
     }
 )
+
+
+#: Fields that are lists of texts, which a user may write in one.
+_LISTS = frozenset({"extension_names", "node_ids"})
+#: Fields that are dicts of numbers, flags and words; a template in one may become any of them.
+_DICTS = frozenset({"policy", "repair"})
 
 
 class TemplatedTexts:
@@ -35,15 +43,39 @@ class TemplatedTexts:
         seen_oids: set[int],
     ) -> None:
         texts = _TEXTS if parent is self else getattr(parent, "text_fields", ())
-        others = []
+        others: list[str] = []
+        #: Lists in one text that has no template: of these the check says what is wrong.
+        as_written = {
+            name
+            for name in _LISTS.intersection(template_fields)
+            if isinstance(value := getattr(parent, name, None), str) and not any(_marks_in(value, jinja_env))
+        }
         for name in template_fields:
             value = getattr(parent, name, None)
+            if parent is self and name in _DICTS and isinstance(value, (str, Mapping)):
+                setattr(parent, name, self._render_dict(value, context, jinja_env, seen_oids))
+                continue
             # What came out of an XCom is no template, whatever stands in it.
             if name in texts and _is_of_texts(value) and id(value) not in seen_oids:
                 setattr(parent, name, _render(value, context, jinja_env))
             else:
                 others.append(name)
         super()._do_render_template_fields(parent, others, context, jinja_env, seen_oids)  # type: ignore[misc]
+        for name in _LISTS.intersection(template_fields) if parent is self else ():
+            rendered = getattr(parent, name, None)
+            if isinstance(rendered, str) and rendered.strip() and name not in as_written:
+                names = listed(rendered)
+                setattr(parent, name, [names] if isinstance(names, str) else names)
+
+    def _render_dict(self, value: Any, context: Context, jinja_env: Environment, seen_oids: set[int]) -> Any:
+        if isinstance(value, str) and any(_marks_in(value, jinja_env)) and id(value) not in seen_oids:
+            rendered = _render(value, context, jinja_env)
+            return read_literal(rendered) if isinstance(rendered, str) else rendered
+        if isinstance(value, Mapping):
+            return {k: self._render_dict(item, context, jinja_env, seen_oids) for k, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._render_dict(item, context, jinja_env, seen_oids) for item in value]
+        return self.render_template(value, context, jinja_env, seen_oids)
 
     def render_template(
         self,
@@ -58,7 +90,15 @@ class TemplatedTexts:
             marks = set(_marks_in(content, jinja_env))
             if marks <= {jinja_env.comment_start_string}:
                 return _render(content, context, jinja_env) if marks else content
-        return super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
+        rendered = super().render_template(content, context, jinja_env, seen_oids)  # type: ignore[misc]
+        if isinstance(content, dict) and rendered is not content:
+            # Airflow leaves the names of members alone; of identities they are all there is.
+            jinja_env = jinja_env or self.get_template_env()  # type: ignore[attr-defined]
+            names = [
+                str(_render(key, context, jinja_env)) if isinstance(key, str) else key for key in content
+            ]
+            return dict(zip(names, rendered.values(), strict=True))
+        return rendered
 
 
 def _is_of_texts(value: Any) -> bool:

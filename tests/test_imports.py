@@ -297,8 +297,8 @@ ROOMS = (
     "pool_builder",
     "concealment",
     "secret_references",
-    "parameters",
     "templating",
+    "parameters",
     "exceptions",
     "pool_spec",
     "batch",
@@ -333,7 +333,7 @@ MAY_IMPORT = {
     "origin": {"parameters", "batch", "loose_json"},
     "pool_spec": {"batch", "secrets", "loose_json"},
     "emulator": set(),
-    "templating": set(),
+    "templating": {"parameters"},
     "testing": {"emulator"},
     "pytest_plugin": {"testing", "emulator"},
 }

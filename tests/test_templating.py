@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from airflow_batchext import pool_builder
 from airflow_batchext.concealment import reveal
+from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.parameters import check_count
+from airflow_batchext.repair.policy import RepairPolicy, check_repair_policy
 from tests.conftest import document
 from tests.test_parameters import DOORS
 
@@ -148,7 +151,7 @@ def test_names_in_a_list_are_texts_and_a_template_may_be_the_whole_list(native):
     given = ["007", "{{ n }}"]
     assert rendered("gate", "extension_names", given, native=native, context=context) == ["007", "7"]
     whole = rendered("repair", "node_ids", "{{ names }}", native=native, context=context)
-    assert whole == (["1.10", "b"] if native else "['1.10', 'b']")
+    assert whole == ["1.10", "b"]
     nothing = rendered("create", "pool_id", "{{ n }}", native=native, context={"n": None})
     assert nothing is None if native else nothing == "None"
 
@@ -175,3 +178,96 @@ def test_what_is_no_template_is_none_in_a_mapped_task_either():
     template = "{{ n }}"
     assert [made(pool_id, set()) for pool_id in ("007", "110", template)] == ["007", "110", "7"]
     assert made(template, {id(template)}) == template, "what came out of an XCom is no template"
+
+
+# Where a user would write a template
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_the_identities_of_a_document_may_be_templates(native):
+    body = {"identity": {"userAssignedIdentities": {"/i/{{ name }}": {}, "/i/plain": {"a": "{{ name }}"}}}}
+    made = rendered("create", "pool_document", body, native=native, context={"name": "007"})
+    names = {"/i/007": {}, "/i/plain": {"a": "007"}}
+    assert made == {"identity": {"userAssignedIdentities": names}}
+
+
+LISTS = ["a, b", "a,b,", '["a", "b"]', "['a', 'b']", "('a', 'b')", " [\"a\", 'b'] "]
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("text", LISTS)
+@pytest.mark.parametrize(
+    ("door", "field"), [("gate", "extension_names"), ("diagnose", "extension_names"), ("repair", "node_ids")]
+)
+def test_a_list_may_be_written_in_one_text(door, field, text, native):
+    made = rendered(door, field, "{{ names }}", native=native, context={"names": text})
+    assert list(made) == ["a", "b"]
+    task = DOORS[door][0](**{**DOORS[door][1], field: text})
+    assert task.checks[field](field, getattr(task, field)) == ("a", "b")
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_template_may_name_one_alone(native):
+    assert rendered("gate", "extension_names", "{{ n }}", native=native, context={"n": "agent"}) == ["agent"]
+
+
+@pytest.mark.parametrize("text", ["agent", "", " ", ",", "[", "[1]", "[]", '{"a": 1}', "[['a']]"])
+def test_what_is_no_list_is_still_refused_where_it_is_written(text):
+    made, least = DOORS["gate"]
+    with pytest.raises(ParameterError, match="extension_names"):
+        made(**least, extension_names=text)
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize(("door", "field"), [("repair", "policy"), ("gate", "repair")])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {
+            "order": ["{{ step }}"],
+            "at_once": "{{ share }}",
+            "include_running": "{{ flag }}",
+            "rounds": "{{ n }}",
+        },
+        {"order": "{{ step }},", "at_once": "{{ share }}", "include_running": "{{ flag }}", "rounds": 2},
+        "{{ whole }}",
+        "{{ whole | tojson }}",
+    ],
+)
+def test_a_policy_may_be_made_of_templates(door, field, given, native):
+    whole = {"order": ["reboot"], "at_once": 0.5, "include_running": True, "rounds": 2}
+    context = {"step": "reboot", "share": 0.5, "flag": True, "n": 2, "whole": whole}
+    made = rendered(door, field, given, native=native, context=context)
+    assert check_repair_policy(field, made) == RepairPolicy(**{**whole, "order": ("reboot",)})
+    assert construct_with(door, field, given)
+
+
+def construct_with(door: str, field: str, value: Any) -> Any:
+    made, least = DOORS[door]
+    return made(**{**least, field: value})
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_how_many_nodes_may_fail_may_be_a_template(native):
+    made = rendered("gate", "max_failed_nodes", "{{ n }}", native=native, context={"n": 3})
+    assert check_count("max_failed_nodes", made) == 3
+
+
+@pytest.mark.parametrize("field", ["extension_names", "min_nodes", "max_failed_nodes", "repair"])
+def test_a_gate_in_the_triggerer_alone_says_which_of_its_rules_is_a_template(field):
+    value = {"at_once": "{{ n }}"} if field == "repair" else "{{ n }}"
+    made, least = DOORS["gate"]
+    with pytest.raises(ParameterError, match=rf"{field} is a template.*with start_from_trigger"):
+        made(**least, start_from_trigger=True, **{field: value})
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_paths_may_be_path_objects_with_templates(native, tmp_path):
+    made, least = DOORS["create"]
+    with dag(native) as around:
+        task = made(**{**least, "pool_document": tmp_path / "{{ n }}.yaml"})
+        report = DOORS["diagnose"][0](task_id="r", pool_id="p", output_uri=tmp_path / "{{ n }}")
+    for each in (task, report):
+        each.render_template_fields({"dag": around, "n": "007"})
+    assert reveal(task.pool_document) == f"{tmp_path}/007.yaml"
+    assert report.output_uri == f"{tmp_path}/007"

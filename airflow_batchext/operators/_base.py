@@ -20,6 +20,7 @@ from airflow_batchext.parameters import (
     check_pause,
     check_seconds,
     check_text,
+    path_text,
     pool_id_of,
     settle,
 )
@@ -107,7 +108,7 @@ class PoolOperator(TemplatedTexts, BaseOperator):
         with self._timely():
             settle(self, self.checks)
             self._steps = self._new_steps()
-            return self._steps.begin(context or {})
+            return self._told(context or {}, self._steps.begin(context or {}))
 
     @without_insides
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +116,7 @@ class PoolOperator(TemplatedTexts, BaseOperator):
         with self._timely():
             settle(self, self.checks)
             self._steps = self._new_steps()
-            return self._steps.go_on(context or {}, event)
+            return self._told(context or {}, self._steps.go_on(context or {}, event))
 
     @without_insides
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -129,6 +130,13 @@ class PoolOperator(TemplatedTexts, BaseOperator):
             settle(self, self.checks)
             self._steps = self._new_steps()
             return self._steps.give_up(context or {}, next_kwargs or {})
+
+    def _told(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        """The result; the pool's id is an XCom of its own, too, as ``output["pool_id"]`` is another key."""
+        ti = context.get("ti")
+        if ti is not None and hasattr(ti, "xcom_push"):
+            ti.xcom_push(key="pool_id", value=result["pool_id"])
+        return result
 
     @contextmanager
     def _timely(self) -> Iterator[None]:
@@ -176,6 +184,7 @@ class DocumentOperator(PoolOperator):
     ) -> None:
         super().__init__(pool_id=pool_id, **kwargs)
         #: What of the document the author wrote, to be told from what rendering made of it.
+        pool_document = path_text(pool_document)
         for path, problem in malformed_references(pool_document):
             raise ParameterError(f"pool_document: {path}: {problem}.")
         self.written_document = written(pool_document)
@@ -190,4 +199,4 @@ class DocumentOperator(PoolOperator):
 
     @pool_document.setter
     def pool_document(self, document: Any) -> None:
-        self._pool_document = conceal(document)
+        self._pool_document = conceal(path_text(document))

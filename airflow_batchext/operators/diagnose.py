@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -18,6 +19,7 @@ from airflow_batchext.parameters import (
     check_names,
     check_text,
     optional,
+    path_text,
     pool_id_of,
     settle,
     some_of,
@@ -107,7 +109,7 @@ class AzureBatchDiagnosePoolOperator(TemplatedTexts, BaseOperator):
         *,
         pool_id: str,
         azure_batchext_conn_id: str = DEFAULT_CONN_ID,
-        output_uri: str | None = None,
+        output_uri: str | PathLike[str] | None = None,
         output_conn_id: str | None = None,
         formats: Sequence[str] = ("json", "md", "html"),
         report_url: str | None = None,
@@ -124,7 +126,7 @@ class AzureBatchDiagnosePoolOperator(TemplatedTexts, BaseOperator):
             check_container("logs_container", logs_container)
         self.pool_id = pool_id
         self.azure_batchext_conn_id = azure_batchext_conn_id
-        self.output_uri = output_uri
+        self.output_uri: str | None = path_text(output_uri)
         self.output_conn_id = output_conn_id
         self.formats = formats
         self.report_url = report_url

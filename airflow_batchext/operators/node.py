@@ -14,6 +14,7 @@ from airflow_batchext.parameters import (
     check_flag,
     check_names,
     check_timeout_of_repair,
+    is_template,
     optional,
     settle,
 )
@@ -41,7 +42,7 @@ class AzureBatchRepairNodesOperator(PoolOperator):
     result``) and ``notes``.
 
     :param pool_id: the pool (templated).
-    :param policy: what may be done, as a ``RepairPolicy`` or a dict with its members.
+    :param policy: what may be done, as a ``RepairPolicy`` or a dict with its members (templated).
     :param node_ids: repair exactly these nodes, whatever they are like, once in a run (templated); by default
         those that the policy picks.
     :param dry_run: only return, and log, what would be done now.
@@ -53,7 +54,7 @@ class AzureBatchRepairNodesOperator(PoolOperator):
     :param deferrable: repair in the triggerer; by default the option ``[operators] default_deferrable``.
     """
 
-    template_fields: Sequence[str] = ("pool_id", "node_ids", "azure_batchext_conn_id")
+    template_fields: Sequence[str] = ("pool_id", "policy", "node_ids", "azure_batchext_conn_id")
     checks: ClassVar[Mapping[str, Check]] = {
         **PoolOperator.checks,
         "policy": check_repair_policy,
@@ -75,10 +76,15 @@ class AzureBatchRepairNodesOperator(PoolOperator):
         self.node_ids = node_ids
         self.is_dry_run = check_flag("dry_run", dry_run)
         settle(self, self.checks, templated=self.template_fields)
+        if not is_template(self.policy):
+            self._check_time()
+
+    def _check_time(self) -> None:
         if not self.is_dry_run:
             check_timeout_of_repair(self.timeout, check_repair_policy("policy", self.policy).order)
 
     def _new_steps(self) -> RepairNodes:
         from airflow_batchext.operators._steps.repair import RepairNodes
 
+        self._check_time()
         return RepairNodes(self)

@@ -19,6 +19,7 @@ from airflow_batchext.parameters import (
     check_seconds,
     one_of,
     optional,
+    read_literal,
     refused,
     settle,
     some_of,
@@ -116,6 +117,8 @@ def check_repair_policy(name: str, value: object) -> RepairPolicy:
     """
     if isinstance(value, RepairPolicy):
         return value
+    if isinstance(value, str):
+        value = read_literal(value)
     if value is not None and not isinstance(value, Mapping):
         raise refused(name, value, "; it is a RepairPolicy or a dict of its members.")
     try:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.parameters import is_template
 from airflow_batchext.rules.deadline import limit_of
 from airflow_batchext.sensors._rules import GateParameters, gate_repair, gate_rhythm, gate_rules
 
@@ -69,6 +70,12 @@ def start_trigger_args(sensor: StartingSensor) -> StartTriggerArgs:
     :param sensor: its parameters, as given in the DAG.
     :raises ParameterError: if the task asks for something that cannot be had without a worker.
     """
+    for name in ("extension_names", "min_nodes", "max_failed_nodes", "repair"):
+        if is_template(value := getattr(sensor, name)) and not isinstance(value, list | tuple):
+            raise ParameterError(
+                f"{sensor.task_id}: {name} is a template, has one in it, or is the output of another task; "
+                "with start_from_trigger it has to be known when the DAG is parsed."
+            )
     gate = gate_rules(sensor)
     limit = limit_of(sensor.timeout, sensor.execution_timeout)
     rules, policy = gate.to_json(), gate_repair(sensor, gate)

@@ -32,6 +32,7 @@ from airflow_batchext.parameters import (
     check_seconds,
     check_text,
     check_timeout_of_repair,
+    is_template,
     one_of,
     optional,
     pool_id_of,
@@ -75,7 +76,7 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
         which it has a machine; by default any in which that is usable.
     :param on_failure: "fail" at once when an extension, a node or a resize failed; or "wait", as somebody
         may fix it before the deadline.
-    :param max_failed_nodes: how many nodes may fail without closing the gate or holding it up.
+    :param max_failed_nodes: how many nodes may fail without closing the gate or holding it up (templated).
     :param node_grace: seconds (or a timedelta) for which a node may be unusable, have a failed start
         task, or be without Batch's agent, before it counts as failed; by default 15 minutes.
     :param resize_grace: seconds (or a timedelta) for which a resize may have failed for a reason that may
@@ -84,7 +85,8 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
         be when the gate opens: what is older is read once more before. By default five minutes, as long as a
         failure may go unnoticed; 0 reads everything in the look that opens it.
     :param repair: have nodes repaired before the gate fails: a ``RepairPolicy`` or a dict with its members,
-        ``{}`` for the default. The gate is closed meanwhile, and fails with what was tried if nothing helps.
+        ``{}`` for the default (templated). The gate is closed meanwhile, and fails with what was tried if
+        nothing helps.
     :param poke_interval: seconds (or a timedelta) between two looks; by default the option
         ``[batchext] poll_interval``, 30 seconds. With Airflow's ``exponential_backoff`` each pause is twice
         the one before, and no longer than ``max_wait``, in every mode.
@@ -100,7 +102,9 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
         ``[operators] default_deferrable``.
     """
 
-    template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id", "extension_names", "min_nodes")
+    template_fields: Sequence[str] = (
+        *("pool_id", "azure_batchext_conn_id", "extension_names", "min_nodes", "max_failed_nodes", "repair"),
+    )
     operator_extra_links = (AzureBatchPoolLink(),)
     ui_color = "#d6e9f8"
     #: How its parameters are checked: when it is constructed, and where they are templates, when it runs.
@@ -176,9 +180,10 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
                     "repair does not go with exponential_backoff: nodes that are being repaired are looked "
                     "at every poke_interval."
                 )
-            order = check_repair_policy("repair", self.repair).order
-            # A gate may open in less: it is refused where it could do nothing at all.
-            check_timeout_of_repair(timeout, order if len(order) == 1 else ())
+            if not is_template(self.repair):
+                order = check_repair_policy("repair", self.repair).order
+                # A gate may open in less: it is refused where it could do nothing at all.
+                check_timeout_of_repair(timeout, order if len(order) == 1 else ())
 
     @cached_property
     def _gate(self) -> Gate:
