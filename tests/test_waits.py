@@ -20,11 +20,13 @@ from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, TaskDeferred
 from airflow.sdk.execution_time.timeout import timeout as alarm
 
+from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.exceptions import (
     BatchextError,
     ExecutionTimeoutError,
     NoConnectionError,
     TriggerFailedError,
+    UnavailableError,
 )
 from tests.conftest import document, own_connection
 from tests.repair.conftest import fails, journal
@@ -76,7 +78,8 @@ def _loaded() -> None:
 
 
 @pytest.fixture
-def instance() -> Instance:
+def instance(monkeypatch: pytest.MonkeyPatch) -> Instance:
+    monkeypatch.setenv("AIRFLOW__BATCHEXT__DEPLOYMENT", "tests")
     return Instance()
 
 
@@ -283,6 +286,19 @@ def test_an_alarm_in_the_middle_of_the_clean_up_does_not_stop_it(azure, instance
     with pytest.raises(ExecutionTimeoutError, match="execution_timeout"):
         created(azure, timeout=0.3, execution_timeout=timedelta(seconds=400)).execute({"ti": instance})
     assert is_going(azure)
+
+
+@pytest.mark.parametrize("lifetime", ["run", "kept"])
+def test_a_pool_whose_creation_was_not_answered_goes_if_it_carries_the_runs_mark(
+    azure, instance, capsys, lifetime
+):
+    azure.connect("hasty", own_connection(azure.emulator, extra={"retries": 0}))
+    lost = {"action": "drop", "method": "PUT", "path": f"*/pools/{azure.pool_id}", "performed": True}
+    azure.emulator.faults.add(read_fault(lost))
+    with pytest.raises(UnavailableError):
+        run(created(azure, azure_batchext_conn_id="hasty", lifetime=lifetime), {"ti": instance})
+    assert is_going(azure) is (lifetime == "run")
+    assert ("Delete it if nobody has" in capsys.readouterr().out) is (lifetime == "kept")
 
 
 def test_a_pool_of_somebody_else_is_left_alone(azure, instance):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_batchext.batch.management_plane import read_managed_pool
@@ -28,6 +29,7 @@ from airflow_batchext.operators._steps.pool import (
     lost_race,
 )
 from airflow_batchext.origin.mark import marked
+from airflow_batchext.origin.orphans import read_marked_pool
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.pool_spec import (
     Difference,
@@ -142,6 +144,7 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
                 if step is not None:
                     return step
             except ConflictError as refusal:
+                self._memo.pop("asked", None)
                 if not lost_race(refusal) or self._left <= 0:
                     raise
                 self.log.info("%s; looking again", refusal.reason)
@@ -157,7 +160,9 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
 
     def _create(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any] | None:
         body = self._body if self._maker is None else marked(self._body, self._maker)
+        self._memo["asked"] = True
         put = hook.create_pool(self._target, body, secrets=self._secrets)
+        del self._memo["asked"]
         if not put.created:
             return None  # a racer's: dealt with like any that exists
         created = read_managed_pool(put.body).created
@@ -305,8 +310,24 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         return self.operator.delete_on_failure and created
 
     def _clean_up(self) -> None:
+        if self.operator.delete_on_failure and self._memo.pop("asked", False):
+            self._look_for_unanswered()
         if self._deletes_on_failure:
             self._delete_own("the task failed")
+
+    def _look_for_unanswered(self) -> None:
+        """Take the pool for our own if it carries our mark, as no answer came that would have said so."""
+        with AzureBatchPoolHook(self.operator.azure_batchext_conn_id) as hook, suppress(BatchextError):
+            found = find_pool(hook, self._target)
+            mark = None if found is None else read_marked_pool(found)
+            if found is not None and mark is not None and mark.maker and mark.maker == self._maker:
+                self._memo |= {"own": read_managed_pool(found).created, "action": "created"}
+            elif found is not None:
+                self.log.warning(
+                    "No answer came to the request that creates pool %s, and it is there: it stays, as "
+                    "somebody else may have made it. Delete it if nobody has",
+                    self._target,
+                )
 
     def _delete_own(self, why: str) -> None:
         """Delete the pool, if it is still the one that this task created."""
