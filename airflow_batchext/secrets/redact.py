@@ -223,7 +223,8 @@ def _named(text: str) -> Iterator[tuple[int, int]]:
             name = match["name"]
             before = text[match.start("name") - 1 : match.start("name")]
             is_option = pattern is _OPTION and name.lstrip("-") in _OPTIONS
-            if not is_option and not _sounds_secret(name, before=before):
+            is_variable = pattern is _NAMED and name.endswith("PASS") and match["is"] == "="
+            if not (is_option or is_variable or _sounds_secret(name, before=before)):
                 continue
             start, stop = _value_span(text, match.end(), name, match["is"])
             done = stop
@@ -247,7 +248,7 @@ def _is_harmless(pattern: re.Pattern[str], match: re.Match[str], text: str, star
     if pattern is _TAB:  # the heads of a table
         heads = match["name"], value
         return all(map(_HEADS.fullmatch, heads)) and heads[0].isupper() == heads[1].isupper()
-    return value.lower() in _WORDS_OF_NO
+    return value.lower() in _WORDS_OF_NO or (match["name"].endswith("PASS") and value.isdecimal())
 
 
 def _is_function_key(text: str, match: re.Match[str]) -> bool:

@@ -83,7 +83,13 @@ TEXTS: dict[str, Callable[[str], str]] = {
             *("redis-cli -a SECRET ping", "ldapsearch -D cn=a -w SECRET", "sqlcmd -S h -U sa -P SECRET"),
             *("curl -uuser:SECRET x", "curl -sSu 'user:SECRET' x", "curl --proxy-user=user:SECRET x"),
             *("run -u :SECRET x", "smbclient //h/s -U user%SECRET", "openssl rsa -passin pass:SECRET"),
-            *("-uroot -pSECRET", "run -p'SECRET'", "tool --pass SECRET", "plink -pw SECRET h"),
+            *(
+                "-uroot -pSECRET",
+                "SSHPASS=SECRET sshpass -e",
+                "run -p'SECRET'",
+                "tool --pass SECRET",
+                "plink -pw SECRET h",
+            ),
             *("keytool -storepass SECRET", "tool --password 'SECRET x'"),
         )
     },

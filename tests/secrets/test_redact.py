@@ -57,7 +57,13 @@ PLAIN = [
         "curl -u user x",
         "msbuild /p:Configuration=Release",
     ),
-    *("NAME\tTOKEN\tSTATUS", "Password\tExpires\tUser", "tests: pass: 3, fail: 1", "pass=12 fail=3"),
+    *(
+        "NAME\tTOKEN\tSTATUS",
+        "Password\tExpires\tUser",
+        "tests: pass: 3, fail: 1",
+        "pass=12 fail=3",
+        "PASS=12 FAIL=3",
+    ),
     *("choose one of ['password', 'token', 'key']", "('name', 'password')", "the :password symbol"),
     *("<password/>", "<Password required='true'/>", "<password></password>", "a zero\u200bwidth space"),
     *(
