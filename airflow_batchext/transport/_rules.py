@@ -64,5 +64,5 @@ def check_sleep(seconds: float) -> float:
     :raises AnswerError: if it does not.
     """
     if not 0 <= seconds <= min(LONGEST_WAIT_SECONDS, seconds_left()):
-        raise AnswerError("the service asked to wait for longer than there is time")
+        raise AnswerError("it could not be tried again in time")
     return seconds
