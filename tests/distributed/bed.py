@@ -85,6 +85,7 @@ class Bed(Airflow):
             "CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "BATCHEXT__POLL_INTERVAL": "5",
+            "BATCHEXT__DEPLOYMENT": "bed",
         }
 
     def start(self) -> Bed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -164,3 +165,12 @@ class TestDocumentFile:
         create(azure, str(EXAMPLES / "pools" / name), {"params": {"nodes": 2}})
         assert "warning at" not in capsys.readouterr().out
         assert exists(azure.pool_id)["scaleSettings"]["fixedScale"]["targetDedicatedNodes"] == 2
+
+
+def test_the_pools_id_is_an_xcom_of_its_own(azure):
+    pushed = {}
+    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+        task = AzureBatchCreatePoolOperator(task_id="c", pool_id=azure.pool_id, pool_document=document(1))
+    argument = task.output["pool_id"]
+    assert task.execute({"ti": ti})["pool_id"] == pushed[argument.key] == azure.pool_id
