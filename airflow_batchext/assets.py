@@ -128,6 +128,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Any:
     """The dataset of OpenLineage that an asset of a pool is; its provider asks for it (``provider_info``).
 
+    :param asset: of the scheme of this package.
     :param lineage_context: what asks.
     """
     from airflow.providers.common.compat.openlineage.facet import Dataset

@@ -56,6 +56,8 @@ def without_insides(method: Callable[Given, Result]) -> Callable[Given, Result]:
 
     Airflow writes the traceback of whatever fails a task into its log, below the text. Where that says what,
     where and how to fix it, how we came to say so is of no use to who reads it.
+
+    :param method: of an operator or a sensor.
     """
 
     @wraps(method)

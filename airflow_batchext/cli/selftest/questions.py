@@ -142,4 +142,8 @@ QUESTIONS = (
     _never("refused_shared_key", "it needs a request with a wrong key, and none is sent"),
     _never("missing_role", "it needs an identity without a role on the account"),
     _never("key_vault_without_identity", "it needs a key vault, and a pool without an identity"),
+    *(
+        _never(setting, "it needs a job with tasks, and the walk runs none")
+        for setting in ("active_tasks_of_an_ended_job", "ends_by_itself", "task_beyond_its_time")
+    ),
 )  # fmt: skip
