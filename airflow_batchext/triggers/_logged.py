@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 from airflow_batchext.hooks._base import amask
 from airflow_batchext.transport import over_within
 
-_PIECE = 4096
-# What other triggers have logged meanwhile, and how a line is wrapped.
-_OTHER_PIECES = 16
-_WRAPPED = 2
+# All that a socket holds (Linux: 208 KiB), and so all that can have been logged and not been read.
+_PIECES = 52
 #: The reason of an end is in an XCom, too: nobody waits for ever.
 _LONGEST_SECONDS = 20.0
 
@@ -30,17 +29,15 @@ class _Channel:
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._read_until = float("-inf")
-        self._unread = 0
 
-    async def read(self, size: int) -> None:
+    async def read(self) -> None:
         """Wait until everything is read that was logged before."""
         logged_at = time.monotonic()
-        self._unread += size
         async with self._turn:
             if self._read_until >= logged_at:
                 return
-            began, self._unread, unread = time.monotonic(), 0, self._unread
-            for _ in range(_OTHER_PIECES + _WRAPPED * unread // _PIECE):
+            began = time.monotonic()
+            for _ in range(_PIECES):
                 await _ask()
             self._read_until = began
 
@@ -48,17 +45,12 @@ class _Channel:
 _channels: WeakKeyDictionary[asyncio.AbstractEventLoop, _Channel] = WeakKeyDictionary()
 
 
-async def logged(text: str) -> None:
-    """Wait until what was logged is in the task's log, so that its end may be told.
-
-    :param text: what was logged last.
-    """
+async def logged() -> None:
+    """Wait until what was logged is in the task's log, so that its end may be told."""
     channel = _channels.setdefault(asyncio.get_running_loop(), _Channel())
-    try:
+    with suppress(TimeoutError):
         async with over_within(_LONGEST_SECONDS):
-            await channel.read(len(text.encode()))
-    except TimeoutError:
-        return
+            await channel.read()
 
 
 async def _ask() -> None:

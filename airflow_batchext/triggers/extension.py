@@ -161,7 +161,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             yield end.event(started)
             return
         event = self._task_end(end, started, ends, link)
-        await logged(end.text)
+        await logged()
         yield event
 
     async def on_kill(self) -> None:
