@@ -23,6 +23,9 @@ sensor for these alone. ::
     ├── PoolResizeError           a resize ended without the nodes that were asked for
     ├── PoolTimeoutError          a pool was not so far at the deadline
     │   └── DeletionTimeoutError  it was still there
+    ├── TaskFailedError           a Batch task failed, or somebody ended it
+    ├── TaskLostError             a Batch task was deleted, or its job or pool was, before it had ended
+    ├── TaskTimeoutError          a Batch task had not ended at the deadline; it was ended then
     └── TriggerFailedError        the triggerer could not wait: not because of the pool
 """
 
@@ -200,6 +203,25 @@ class PoolTimeoutError(BatchextError):
 
 class DeletionTimeoutError(PoolTimeoutError):
     """A pool that was asked to go was still there at the deadline."""
+
+
+class TaskFailedError(BatchextError):
+    """A Batch task failed; the text says with what, why and where.
+
+    :param exit_code: of its command, or None where that did not run to its end.
+    """
+
+    def __init__(self, message: str, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class TaskLostError(BatchextError):
+    """A Batch task is not there any more, though it had not ended: it, its job or its pool was deleted."""
+
+
+class TaskTimeoutError(BatchextError):
+    """A Batch task had not ended at the deadline; the text says how far it was."""
 
 
 class TriggerFailedError(BatchextError):

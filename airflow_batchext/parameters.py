@@ -84,15 +84,16 @@ def is_template(value: Any) -> bool:
 # --- one value ---------------------------------------------------------------------------------------------
 
 
-def check_pool_id(pool_id: object, name: str = "pool_id") -> str:
-    """A pool id as Azure Batch allows it: 1 to 64 letters, digits, hyphens and underscores.
+def check_pool_id(pool_id: object, name: str = "pool_id", of: str = "pool") -> str:
+    """An id as Azure Batch allows it: 1 to 64 letters, digits, hyphens and underscores.
 
     :param name: what the user who gives it knows it as.
+    :param of: what it is the id of.
     :raises ParameterError: if it is anything else.
     """
     if isinstance(pool_id, str) and _POOL_ID.fullmatch(pool_id):
         return pool_id
-    raise refused(name, pool_id, ", but a pool's id has 1 to 64 characters: letters, digits, '-' and '_'.")
+    raise refused(name, pool_id, f", but a {of}'s id has 1 to 64 characters: letters, digits, '-' and '_'.")
 
 
 def pool_id_of(name: str, value: object) -> str:
@@ -148,6 +149,19 @@ def check_count(name: str, value: object, least: int = 0) -> int:
     raise refused(
         name, value, f", but it has to be a whole number, {_AMOUNTS.get(least, f'{least} or more')}."
     )
+
+
+def check_exit_codes(name: str, value: object) -> tuple[int, ...]:
+    """Exit codes, from one or a list of them; none for None.
+
+    :raises ParameterError: if it is anything else.
+    """
+    given = plain(value)
+    codes = () if given is None else given if isinstance(given, (list, tuple)) else (given,)
+    checked = tuple(map(plain, codes))
+    if all(isinstance(code, int) and not isinstance(code, bool) and code for code in checked):
+        return checked
+    raise refused(name, value, ", but it has to be an exit code other than 0, or a list of such.")
 
 
 def check_number(

@@ -124,7 +124,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "hooks": [_modules("hooks.pool", "hooks.node")],
+        "hooks": [_modules("hooks.pool", "hooks.node", "hooks.job")],
         "operators": [
             _modules(
                 "operators.pool",
@@ -132,10 +132,16 @@ def get_provider_info() -> dict[str, Any]:
                 "operators.diagnose",
                 "operators.node",
                 "operators.orphans",
+                "operators.task",
             )
         ],
         "sensors": [_modules("sensors.extension")],
-        "triggers": [_modules("triggers.extension", "triggers.pool", "triggers.repair", "triggers.events")],
+        "triggers": [
+            _modules(
+                *("triggers.extension", "triggers.pool", "triggers.repair", "triggers.events"),
+                "triggers.task",
+            )
+        ],
         "asset-uris": [
             {
                 "schemes": ["azbatch"],

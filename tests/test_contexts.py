@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_batchext import notifications, operators, sensors
 from airflow_batchext.assets import batch_pool_asset
+from airflow_batchext.emulator import Scenario
 from airflow_batchext.exceptions import ConnectionFieldsError, GateTimeoutError
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from tests.airflow_names import AirflowRescheduleException
@@ -52,6 +53,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "AzureBatchGetExtensionOperator": {},
     "AzureBatchRepairNodesOperator": {},
     "AzureBatchResizePoolOperator": {"target_dedicated_nodes": 2},
+    "AzureBatchTaskOperator": {"command_line": "/bin/true"},
     "AzureBatchUpdatePoolOperator": {
         "pool_document": {"properties": {"metadata": [{"name": "a", "value": "b"}]}}
     },
@@ -65,6 +67,8 @@ CONTEXTS = {
 
 
 def task(name: str, azure: Any, **kwargs: Any) -> Any:
+    if name == "AzureBatchTaskOperator":  # the clock stands still, and work has an end
+        azure.emulator.scenario = Scenario.load({"timings": {"scheduling": 0, "task": 0}})
     pool = {} if name == "AzureBatchDeleteOrphansOperator" else {"pool_id": azure.pool_id}
     return TASKS[name](task_id="one", **{**pool, **NEEDS[name], **kwargs})
 
@@ -105,6 +109,7 @@ WAITS = {
     "AzureBatchExtensionSensor": {},
     "AzureBatchRepairNodesOperator": {"node_ids": ["no-such-node"]},
     "AzureBatchResizePoolOperator": {"target_dedicated_nodes": 3},
+    "AzureBatchTaskOperator": {},
     "AzureBatchUpdatePoolOperator": {
         "pool_document": {
             "properties": {"scaleSettings": {"fixedScale": {"targetDedicatedNodes": 3}}},

@@ -19,15 +19,18 @@ MODULES = [
     "airflow_batchext.notifications.diagnosis",
     "airflow_batchext.operators.node",
     "airflow_batchext.operators.orphans",
+    "airflow_batchext.operators.task",
     "airflow_batchext.repair",
     "airflow_batchext.sensors.extension",
     "airflow_batchext.triggers.extension",
     "airflow_batchext.triggers.repair",
     "airflow_batchext.triggers.pool",
     "airflow_batchext.triggers.events",
+    "airflow_batchext.triggers.task",
     "airflow_batchext.assets",
     "airflow_batchext.hooks.pool",
     "airflow_batchext.hooks.node",
+    "airflow_batchext.hooks.job",
     "airflow_batchext.hooks.health",
     "airflow_batchext.hooks.node_logs",
     "airflow_batchext.diagnosis",
@@ -66,6 +69,7 @@ PARSED = [
     "notifications.diagnosis",
     "operators.node",
     "operators.orphans",
+    "operators.task",
     "repair",
     "sensors.extension",
     "ephemeral",
@@ -91,6 +95,7 @@ LIGHT = {
     "airflow_batchext.operators.node",
     "airflow_batchext.operators.orphans",
     "airflow_batchext.operators.pool",
+    "airflow_batchext.operators.task",
     "airflow_batchext.origin",
     "airflow_batchext.origin.deployment",
     "airflow_batchext.parameters",
@@ -127,6 +132,7 @@ from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import *
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 with DAG("ours"):
@@ -135,6 +141,7 @@ with DAG("ours"):
     AzureBatchResizePoolOperator(task_id="resize", pool_id="p", target_dedicated_nodes=2)
     AzureBatchDeletePoolOperator(task_id="delete", pool_id="p", deferrable=True)
     AzureBatchGetExtensionOperator(task_id="read", pool_id="p")
+    AzureBatchTaskOperator(task_id="work", pool_id="p", command_line="/bin/true")
     AzureBatchDiagnosePoolOperator(
         task_id="why", pool_id="p", output_uri="file:///r", on_failure_callback=AzureBatchDiagnosisNotifier()
     )

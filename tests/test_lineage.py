@@ -58,7 +58,10 @@ def _openlineage(monkeypatch):
     monkeypatch.setattr(facet, "LifecycleStateChangeDatasetFacet", ChangeFacet)
 
 
-READS = {"AzureBatchExtensionSensor", "AzureBatchGetExtensionOperator", "AzureBatchDiagnosePoolOperator"}
+READS = {
+    *("AzureBatchExtensionSensor", "AzureBatchGetExtensionOperator", "AzureBatchDiagnosePoolOperator"),
+    "AzureBatchTaskOperator",
+}
 CHANGES = {"AzureBatchDeletePoolOperator": "DROP"}
 
 

@@ -22,6 +22,7 @@ from airflow.sdk import BaseNotifier
 
 from airflow_batchext import assets, ephemeral, parameters, pool_builder, secret_references
 from airflow_batchext.exceptions import ParameterError
+from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
@@ -35,6 +36,7 @@ from airflow_batchext.operators.pool import (
     AzureBatchResizePoolOperator,
     AzureBatchUpdatePoolOperator,
 )
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.provider_info import get_provider_info
 from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
@@ -66,6 +68,7 @@ DOORS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "orphans": (AzureBatchDeleteOrphansOperator, {"task_id": "t"}),
     "get": (AzureBatchGetExtensionOperator, POOL),
     "diagnose": (AzureBatchDiagnosePoolOperator, POOL),
+    "work": (AzureBatchTaskOperator, {**POOL, "command_line": "/bin/true"}),
     "gate": (AzureBatchExtensionSensor, POOL),
     "notifier": (AzureBatchDiagnosisNotifier, {}),
     "watcher": (AzureBatchPoolEventTrigger, {"pool_id": "p"}),
@@ -88,6 +91,7 @@ DOORS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "from_environment": (secret_references.from_environment, {"name": "n"}),
     "node hook": (AzureBatchNodeHook, {}),
     "pool hook": (AzureBatchPoolHook, {}),
+    "job hook": (AzureBatchJobHook, {}),
 }
 #: What is checked elsewhere: documents by the checks of documents, credentials by what signs in.
 NOT_OURS = {"pool_document", "credential", "kwargs", "task_id"}
@@ -111,6 +115,10 @@ WALK = pytest.mark.parametrize(
 )
 
 
+#: One or several, of either sign.
+EXIT_CODES = ("skip_on_exit_code", "fail_on_exit_code")
+
+
 class Odd:
     """Nothing that anybody expects, and with a secret in it."""
 
@@ -120,6 +128,8 @@ class Odd:
 
 def kind_of(parameter: inspect.Parameter) -> set[str]:
     """What the annotation lets a value be, in its own words."""
+    if parameter.name in EXIT_CODES:
+        return {"exit codes", "None"}
     outermost = re.sub(r"(Mapping|dict)\[[^\]]*\]", r"\1", str(parameter.annotation))
     return set(re.findall(r"[A-Za-z]+", outermost))
 
@@ -183,7 +193,7 @@ def test_what_nobody_expects_is_refused(door, parameter):
 @WALK
 def test_a_number_is_no_text_no_list_and_no_flag(door, parameter):
     kind = kind_of(parameter)
-    if kind & {"int", "float", "timedelta", "Any"}:
+    if kind & {"int", "float", "timedelta", "Any", "exit codes"}:
         return
     for value in (5, 2.5, np.int64(3), timedelta(minutes=5)):
         assert refused(door, parameter, value), value
@@ -259,6 +269,18 @@ def test_one_text_is_no_list_of_its_letters(door, parameter):
         assert refused(door, parameter, value), value
     for value in ([1], [None], [["a"]], [""], {"a": 1}, 5):
         assert refused(door, parameter, value), value
+
+
+@pytest.mark.parametrize("name", EXIT_CODES)
+def test_exit_codes_are_one_or_several_numbers_that_are_not_0(name):
+    parameter = next(p for d, p in PARAMETERS if (d, p.name) == ("work", name))
+    for value in (0, [0], "3", ["3"], 1.5, [1.5], True, [True], {"a": 1}, [[1]], [None], math.nan, "soon"):
+        assert refused("work", parameter, value), value
+    for value in (3, np.int64(3), [3], (3,), [np.int64(3)]):
+        found = getattr(construct("work", **{name: value}), name)
+        assert (found, type(found[0])) == ((3,), int), value
+    assert getattr(construct("work", **{name: [-1073741510, 4]}), name) == (-1073741510, 4)
+    assert getattr(construct("work"), name) == ()
 
 
 @WALK

@@ -33,6 +33,12 @@ TRIGGERS: dict[str, dict[str, Any]] = {
     "pool.AzureBatchPoolTrigger": {"goal": "complete", "poll_interval": 0.02, "deadline": 2e10},
     "repair.AzureBatchRepairTrigger": {"poll_interval": 0.02, "deadline": 2e10, "owner": "o"},
     "events.AzureBatchPoolEventTrigger": {"poll_interval": 0.02},
+    "task.AzureBatchTaskTrigger": {
+        "poll_interval": 0.02,
+        "deadline": 2e10,
+        "job_id": "j",
+        "batch_task_id": "t",
+    },
 }
 
 
@@ -48,6 +54,7 @@ def asked(request, azure, elsewhere):
     meant, other = (azure, elsewhere) if request.param == "here" else (elsewhere, azure)
     for place in (azure, elsewhere):
         place.pool_id = "1_0"
+        place.emulator.scenario = Scenario.load({"timings": {"scheduling": 0, "task": 0}})
         place.create(nodes=2)
     before = len(other.emulator.requests), len(meant.emulator.requests)
     yield meant

@@ -20,6 +20,7 @@ from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import AirflowSkipException, AirflowTaskTimeout, TaskDeferred
 from airflow.sdk.execution_time.timeout import timeout as alarm
 
+from airflow_batchext.emulator import Scenario
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.exceptions import (
     BatchextError,
@@ -36,6 +37,7 @@ SHORT = timedelta(seconds=0.6)
 #: Also for two looks on a loaded machine.
 LONGER = timedelta(seconds=1.5)
 KINDS = pytest.mark.parametrize("name", WAITS)
+WORK = "AzureBatchTaskOperator"
 CREATE, REPAIR, GATE = (
     "AzureBatchCreatePoolOperator",
     "AzureBatchRepairNodesOperator",
@@ -65,7 +67,7 @@ class Instance(SimpleNamespace):
 @pytest.fixture(autouse=True, scope="module")
 def _loaded() -> None:
     """An alarm in the middle of an import leaves half a module to the tests after it."""
-    steps = ("create_pool", "delete_pool", "repair", "resize_pool", "update_pool")
+    steps = ("create_pool", "delete_pool", "repair", "resize_pool", "update_pool", "task")
     ours = [f"airflow_batchext.operators._steps.{name}" for name in steps]
     for name in (
         *ours,
@@ -89,7 +91,10 @@ def waiting(azure: Any, name: str, **more: Any) -> Any:
         options: dict[str, Any] = {"policy": {"order": ["reboot"]}}
     else:
         options = WAITS[name]
-    return task(name, azure, **{**options, "timeout": 900, **more})
+    made = task(name, azure, **{**options, "timeout": 900, **more})
+    if name == WORK:
+        azure.emulator.scenario = Scenario()
+    return made
 
 
 def prepared(azure: Any, name: str) -> None:

@@ -238,6 +238,14 @@ class TaskScenario(Model):
     """How long one attempt runs; without it ``timings.task``."""
     attempts: Turns = "all"
     """``first``: only the first attempt, so that a retry helps. ``later``: only after that."""
+    stdout: str = ""
+    """What it writes to ``stdout.txt``."""
+    stderr: str = ""
+    """What it writes to ``stderr.txt``."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """Its other files by path (``wd/out.json``), which are there once it has ended."""
+    output_every: Annotated[float, Field(gt=0, le=10 * 365 * 86400)] | None = None
+    """It writes both again each time so many seconds have passed; without it, once, at its start."""
 
     def matches(self, job: str, task: str, attempt: int) -> bool:
         """Whether this rule is about that attempt (0 is the first) of that task."""
@@ -263,6 +271,10 @@ class Run(Model):
     seconds: Seconds = 0.0
     exit_code: int | None = 0
     failure: TaskFailure | None = None
+    stdout: str = ""
+    stderr: str = ""
+    files: dict[str, str] = Field(default_factory=dict)
+    output_every: Seconds | None = None
 
 
 class Scenario(Model):
@@ -317,10 +329,15 @@ class Scenario(Model):
         rules = (rule for rule in self.tasks if rule.matches(job, task, attempt))
         rule = next(rules, None)
         run = _run(rule, self.timings.task)
-        if rule is None or rule.failure is None:
+        if rule is None:
             return run
-        has_run = "exit_code" in rule.model_fields_set
-        return Run(seconds=run.seconds, exit_code=rule.exit_code if has_run else None, failure=rule.failure)
+        more: dict[str, Any] = {
+            name: getattr(rule, name) for name in ("stdout", "stderr", "files", "output_every")
+        }
+        if rule.failure is not None:
+            has_run = "exit_code" in rule.model_fields_set
+            more |= {"failure": rule.failure, "exit_code": rule.exit_code if has_run else None}
+        return run.model_copy(update=more)
 
     def resize_rule(self, pool: str) -> PoolScenario | None:
         """The rule for the resizes of a pool, if there is one."""

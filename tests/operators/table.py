@@ -64,6 +64,14 @@ SAID = {
         "puts the pool's targets back",
         REPAIRED,
     ),
+    "AzureBatchTaskOperator": Said(
+        "pool_id, job_id, batch_task_id, result, exit_code, failure, node_id, started, ended, seconds, "
+        "retries, requeues; where it fails, under `batch_task`",
+        "waits for the Batch task that runs, takes its success, or runs it again where it failed; a clear "
+        "ends it first",
+        "`on_kill`: ends the Batch task, or leaves it",
+        'nothing; with `on_kill="leave"` the Batch task, for the next try',
+    ),
     "AzureBatchDiagnosePoolOperator": READS._replace(
         xcom="pool_id, outcome, summary, verdict, text, causes, unexplained, nodes, reports, node_logs",
         left="reports that are written already",
@@ -82,7 +90,8 @@ Written by `python -m tests.operators.table`, from the classes themselves; `test
 compares them.
 
 Whatever waits can be `deferrable` (by default the option `[operators] default_deferrable`): it looks once on
-the worker, and leaves it only if there is something to wait for. Each has `timeout`, and `poll_interval` (the
+the worker, and leaves it only if there is something to wait for (work leaves it as soon as it is submitted).
+Each has `timeout`, and `poll_interval` (the
 sensor: `poke_interval`), in seconds or as a `timedelta`. Each takes `azure_batchext_conn_id`, so one DAG may
 work on several accounts.
 
@@ -92,9 +101,9 @@ try. No task does anything when its worker or its triggerer is lost at once (SIG
 
 Where `apache-airflow-providers-openlineage` is installed, each tells of its pool as a dataset, `POOL` in the
 namespace `azbatch://ACCOUNT`, the same as that of the [pool's asset](events.md#the-assets): the gate, the
-diagnosis and `AzureBatchGetExtensionOperator` read it, the others make it, and say when it was created or
-deleted. An asset event is sent for each of `outlets`, as by any operator; that of a gate says of which pool
-it is.
+diagnosis, work and `AzureBatchGetExtensionOperator` read it, the others make it, and say when it was
+created or deleted. An asset event is sent for each of `outlets`, as by any operator; that of a gate says of
+which pool it is.
 
 """
 COLUMNS = (

@@ -17,7 +17,8 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
-from airflow_batchext.exceptions import GateTimeoutError
+from airflow_batchext.exceptions import GateTimeoutError, TaskTimeoutError
+from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
@@ -28,6 +29,7 @@ from airflow_batchext.operators.pool import (
     AzureBatchResizePoolOperator,
     AzureBatchUpdatePoolOperator,
 )
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.origin.deployment import deployment
 from airflow_batchext.origin.mark import Maker, marked
 from airflow_batchext.rules.gate import Rules
@@ -37,11 +39,13 @@ from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
+from airflow_batchext.triggers.task import AzureBatchTaskTrigger
 from tests.conftest import Azure, document
 
 ACCOUNT = "Microsoft.Batch/batchAccounts"
 LOOK_UP = f"{ACCOUNT}/read"
 READ, WRITE, DELETE = (f"{ACCOUNT}/pools/{verb}" for verb in ("read", "write", "delete"))
+JOBS_READ, JOBS_WRITE = f"{ACCOUNT}/jobs/read", f"{ACCOUNT}/jobs/write"
 STOP = f"{ACCOUNT}/pools/stopResize/action"
 LIST_KEYS = f"{ACCOUNT}/listKeys/action"
 
@@ -237,6 +241,40 @@ def _repairing_gate(azure: Azure) -> Any:
             raise
 
 
+def _work(azure: Azure) -> Any:
+    """The emulator's time stands still: it submits, waits, and ends what it has submitted."""
+    task = AzureBatchTaskOperator(
+        task_id="t", pool_id=azure.pool_id, command_line="/bin/true", timeout=0.1, poll_interval=0.05
+    )
+    try:
+        return task.execute({})
+    except TaskTimeoutError:
+        return None
+
+
+def _submitted(azure: Azure) -> None:
+    azure.create()
+    with AzureBatchJobHook() as hook:
+        hook.create_job("j-1", {"poolInfo": {"poolId": azure.pool_id}, "onAllTasksComplete": "noaction"})
+        hook.create_task("j-1", "t", {"commandLine": "/bin/true"})
+        hook.end_job_with_its_tasks("j-1")
+
+
+def _task_trigger(azure: Azure) -> Any:
+    event = _first(
+        AzureBatchTaskTrigger(
+            pool_id=azure.pool_id,
+            job_id="j-1",
+            batch_task_id="t",
+            azure_batchext_conn_id="azure_batchext_default",
+            poll_interval=0.01,
+            deadline=time.time(),
+        )
+    )
+    if event["stage"] != "timeout":
+        raise AssertionError(event["text"])
+
+
 def _nothing(azure: Azure) -> None:
     pass
 
@@ -280,6 +318,8 @@ STORIES = [
     Story("AzureBatchRepairNodesOperator", "repairs nodes", (LOOK_UP, READ, WRITE), _repair, _ill),
     Story("AzureBatchRepairTrigger", "repairs nodes", (LOOK_UP, READ, WRITE), _repair_trigger, _ill),
     Story("AzureBatchExtensionSensor", "repairs nodes", (LOOK_UP, READ, WRITE), _repairing_gate, _ill),
+    Story("AzureBatchTaskOperator", "runs work", (LOOK_UP, READ, JOBS_READ, JOBS_WRITE), _work),
+    Story("AzureBatchTaskTrigger", "waits for work", (LOOK_UP, READ, JOBS_READ), _task_trigger, _submitted),
     Story("AzureBatchPoolEventTrigger", "watches a pool", (LOOK_UP, READ), _watcher),
     Story("AzureBatchExtensionTrigger", "holds the gate", (LOOK_UP, READ), _gate_trigger),
     Story(

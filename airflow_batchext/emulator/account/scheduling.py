@@ -27,6 +27,7 @@ from airflow_batchext.emulator.account.job_records import (
     until,
 )
 from airflow_batchext.emulator.account.lifecycle import NodeState, States, failure_from
+from airflow_batchext.emulator.account.output import Output
 from airflow_batchext.emulator.account.work import TaskRun, takes_tasks
 from airflow_batchext.emulator.scenario import seconds
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from airflow_batchext.emulator.account.inventory import Inventory
     from airflow_batchext.emulator.account.pools import Node, Pool
+    from airflow_batchext.emulator.scenario import Run
     from airflow_batchext.emulator.wire.http import Json
 
 # How long a job takes to see that it has nothing left to do, where that takes long.
@@ -175,7 +177,7 @@ class Scheduler:
             exit_code, failure = (None, ENDED_BY_USER) if ended else (KILLED, BAD_EXIT)
             end = start + task.limit
         slots = task.document["requiredSlots"]
-        run = TaskRun(task.job.id, task.id, slots, now, start, end, exit_code, failure)
+        run = TaskRun(task.job.id, task.id, slots, now, start, end, exit_code, failure, _output(planned))
         for node in nodes:
             node.work = replace(node.work, runs=(*node.work.runs, run))
         task.run, task.nodes, task.pool = run, nodes, pool.name
@@ -315,6 +317,10 @@ def _open_nodes(pool: Pool, now: datetime) -> Iterator[Node]:
         state = states.of(node.history)
         if state is not None and takes_tasks(state, node.work):
             yield node
+
+
+def _output(run: Run) -> Output:
+    return Output(run.stdout, run.stderr, tuple(run.files.items()), run.output_every)
 
 
 def _dependencies(document: Json) -> Iterator[str]:

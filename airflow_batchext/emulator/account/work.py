@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState
+from airflow_batchext.emulator.account.output import SILENT, Output
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,6 +33,8 @@ class TaskRun:
     exit_code: int | None
     failure: Failure | None = None
     """Why it fails where its exit code does not tell; there may be none."""
+    output: Output = SILENT
+    """What it writes."""
 
     def holds(self, now: datetime) -> bool:
         """Whether the node is kept for it."""

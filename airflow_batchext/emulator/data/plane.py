@@ -15,6 +15,7 @@ from airflow_batchext.emulator.data.jobs import JobOperations
 from airflow_batchext.emulator.data.nodes import NodeOperations
 from airflow_batchext.emulator.data.pools import PoolOperations
 from airflow_batchext.emulator.data.queries import parameter
+from airflow_batchext.emulator.data.task_files import TaskFileOperations
 from airflow_batchext.emulator.login import permissions, shared_key
 from airflow_batchext.emulator.login.tokens import BATCH, TokenError, Tokens
 from airflow_batchext.emulator.wire.errors import (
@@ -39,7 +40,10 @@ class DataPlane:
         """Serve that account."""
         self._account = account
         self._tokens = tokens
-        operations = (PoolOperations(account), NodeOperations(account), JobOperations(account))
+        operations = (
+            *(PoolOperations(account), NodeOperations(account)),
+            *(JobOperations(account), TaskFileOperations(account)),
+        )
         self._router = Router(*(each.routes() for each in operations))
 
     def answer(self, call: Call) -> Answer:

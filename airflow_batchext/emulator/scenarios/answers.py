@@ -61,6 +61,12 @@ class Answers(Model):
     ends_by_itself: Literal["at once", "late", "never"] = "at once"
     """When a job with ``onAllTasksComplete`` ends after its last task: then, two minutes later, or, as users
     have seen it, not at all."""
+    files_before_start: Literal["FileNotFound", "TaskFilesUnavailable"] = "TaskFilesUnavailable"
+    """The code for files of a task that has not begun to run (404, or 409)."""
+    files_without_node: Literal["NodeNotFound", "NodeNotReady"] = "NodeNotFound"
+    """The code for files of a task whose node is not there any more (404, or 409)."""
+    range_past_end: Literal["empty", "InvalidRange"] = "empty"
+    """A part of a file behind its end: nothing, or 416."""
     task_beyond_its_time: Literal["FailureExitCode", "TaskEnded"] = "FailureExitCode"
     """Why a task failed that ran for longer than its ``maxWallClockTime``: with the exit code that the
     operating system gives what is killed (137), or as if a user had ended it. It is not tried again."""

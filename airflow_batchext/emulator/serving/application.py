@@ -164,6 +164,8 @@ class Application:
         }
         if answer.text is not None:
             body = answer.text.encode()
+        elif answer.data is not None:
+            body = answer.data
         # One that is empty is one that this answer does not have.
         response = Response(body, answer.status, {name: value for name, value in headers.items() if value})
         if answer.chunked:

@@ -32,6 +32,7 @@ from airflow_batchext.emulator.account.lifecycle import (
     ResizeFault,
     StartTask,
 )
+from airflow_batchext.emulator.account.output import Output
 from airflow_batchext.emulator.account.pools import Fate, Node, Pool
 from airflow_batchext.emulator.account.work import TaskRun, Work
 from airflow_batchext.emulator.documents.pool import PoolDefinition, Scale
@@ -54,6 +55,7 @@ KINDS: Mapping[str, type] = {
     "moment": Moment,
     "node": Node,
     "node state": NodeState,
+    "output": Output,
     "override": Override,
     "pool": Pool,
     "pool definition": PoolDefinition,

@@ -59,6 +59,7 @@ _BY_STATUS = {
         "JobNotFound": "The specified job does not exist.",
         "TaskNotFound": "The specified task does not exist.",
         "ResourceNotFound": "The specified resource does not exist.",
+        "FileNotFound": "The specified file does not exist.",
     },
     409: {
         "InvalidRestAPIForAccountSetting": (
@@ -86,6 +87,11 @@ _BY_STATUS = {
         "JobPreparationTaskOrReleaseTaskNotSpecified": (
             "The specified job does not have either job preparation task or job release task."
         ),
+        "NodeNotReady": ("Node is not able to perform the requested operations in its current state."),
+        "TaskFilesUnavailable": (
+            "The task files are unavailable because the task has not been scheduled, or is not running."
+        ),
+        "TaskFilesCleanedup": "The task files have been cleaned up from the node.",
         "TaskExists": "The specified task already exists.",
         "TaskCompleted": "The specified task is already in a completed state.",
         "TaskNotCompleted": (
@@ -105,6 +111,9 @@ _BY_STATUS = {
     },
     413: {
         "RequestBodyTooLarge": "The request body is too large and exceeds the maximum permissible limit.",
+    },
+    416: {
+        "InvalidRange": "The range specified is invalid for the current size of the resource.",
     },
     429: {
         "TooManyRequests": "Request failed as server encountered too many requests. Please try again.",

@@ -114,6 +114,8 @@ class Answer:
     chunked: bool = False
     text: str | None = None
     """Sent as it is, instead of a body."""
+    data: bytes | None = None
+    """The same, of a file."""
 
     def json(self) -> Json | None:
         """The object that is sent, read from the text if need be; None if none is sent."""

@@ -20,6 +20,7 @@ from airflow_batchext.operators.pool import (
     AzureBatchResizePoolOperator,
     AzureBatchUpdatePoolOperator,
 )
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.secret_references import from_connection, from_environment
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
@@ -131,6 +132,15 @@ with DAG(
             task_id="repair", pool_id="leaks", azure_batchext_conn_id="by_certificate", deferrable=True
         ),
     ]
+    reads.append(
+        AzureBatchTaskOperator(
+            task_id="work",
+            pool_id="leaks",
+            command_line="/bin/true",
+            azure_batchext_conn_id="by_certificate",
+            deferrable=True,
+        )
+    )
     update = AzureBatchUpdatePoolOperator(
         task_id="update", pool_id="leaks", pool_document=part(2), azure_batchext_conn_id="by_certificate"
     )
@@ -161,6 +171,19 @@ with DAG(
     )
     AzureBatchRepairNodesOperator(
         task_id="repair_wrong_key", pool_id="leaks", azure_batchext_conn_id="wrong_key", deferrable=True
+    )
+    AzureBatchTaskOperator(
+        task_id="work_wrong_key",
+        pool_id="leaks",
+        command_line="/bin/true",
+        azure_batchext_conn_id="wrong_key",
+    )
+    AzureBatchTaskOperator(
+        task_id="work_with_secrets",
+        pool_id="leaks",
+        command_line="/bin/true",
+        environment={"DB_PASSWORD": f"leak-{SECRET}"},
+        task_document={"resourceFiles": [{"httpUrl": f"{STORE}/f.sh?sv=1&sig=files-{SECRET}"}]},
     )
     gate("gate_wrong_certificate", "wrong_certificate", start_from_trigger=True)
     gate("gate_behind_proxy", "behind_proxy", start_from_trigger=True, timeout=15)

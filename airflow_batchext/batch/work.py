@@ -1,0 +1,122 @@
+"""What Azure Batch says of jobs and their tasks, as values; nothing is judged here.
+
+Pure. Nothing is taken for granted: what is missing, or of another kind, reads as if it were not there.
+
+Source: Batch data plane, operations ``Jobs_GetJob``, ``Tasks_GetTask``, ``Tasks_ListTasks``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from airflow_batchext.batch.data_plane import epoch_seconds, one_line
+from airflow_batchext.loose_json.values import as_mapping, as_name, as_number, as_sequence, as_word, below
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What to ask for of a task in a list.
+TASK_MEMBERS = ("id", "state", "stateTransitionTime", "executionInfo", "nodeInfo")
+#: The same of a job.
+JOB_MEMBERS = ("id", "state", "executionInfo", "onAllTasksComplete")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSeen:
+    """A task of a job; its state and result in lower case, "" where the service said nothing.
+
+    :param failure: why it failed, in one line: category, code, message and details.
+    :param failure_code: the code alone.
+    :param retries: how often Batch has tried it again after an exit code other than 0.
+    :param requeues: how often it was given another node.
+    """
+
+    id: str
+    state: str
+    result: str = ""
+    exit_code: int | None = None
+    failure: str = ""
+    failure_code: str = ""
+    node_id: str = ""
+    since: str = ""
+    started: str = ""
+    ended: str = ""
+    retries: int = 0
+    requeues: int = 0
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether it has come to an end."""
+        return self.state == "completed"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran the last time."""
+        started, ended = epoch_seconds(self.started), epoch_seconds(self.ended)
+        return None if started is None or ended is None else round(ended - started, 3)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> TaskSeen:
+        """It again; what an earlier version did not keep has its default."""
+        return cls(**{field.name: kept[field.name] for field in fields(cls) if field.name in kept})
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """A job; ``ends_by_itself`` says whether it ends with the last of its tasks."""
+
+    id: str
+    state: str
+    reason: str = ""
+    ends_by_itself: bool = False
+
+    @property
+    def takes_tasks(self) -> bool:
+        """Whether tasks can be added to it."""
+        return self.state not in ("terminating", "completed", "deleting")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether none of its tasks will be given a node any more."""
+        return self.state in ("completed", "deleting")
+
+
+def read_task(body: object) -> TaskSeen:
+    """Read the body of a task."""
+    execution = as_mapping(below(body, "executionInfo"))
+    failure = as_mapping(execution.get("failureInfo"))
+    details = (as_mapping(item) for item in as_sequence(failure.get("details"))[:20])
+    told = [as_word(failure.get("category")), as_name(failure.get("code")), as_name(failure.get("message"))]
+    told += [f"{as_name(item.get('name'))} {as_name(item.get('value'))}" for item in details]
+    return TaskSeen(
+        id=as_name(below(body, "id")),
+        state=as_word(below(body, "state")),
+        result=as_word(execution.get("result")),
+        exit_code=as_number(execution.get("exitCode")),
+        failure=one_line(": ".join(filter(None, told))) if failure else "",
+        failure_code=as_name(failure.get("code")),
+        node_id=as_name(below(body, "nodeInfo", "nodeId")),
+        since=as_name(below(body, "stateTransitionTime")),
+        started=as_name(execution.get("startTime")),
+        ended=as_name(execution.get("endTime")),
+        retries=as_number(execution.get("retryCount")) or 0,
+        requeues=as_number(execution.get("requeueCount")) or 0,
+    )
+
+
+def read_job(body: object) -> JobSeen:
+    """Read the body of a job."""
+    execution = as_mapping(below(body, "executionInfo"))
+    scheduling = as_mapping(execution.get("schedulingError"))
+    told = (execution.get("terminateReason"), scheduling.get("code"), scheduling.get("message"))
+    return JobSeen(
+        id=as_name(below(body, "id")),
+        state=as_word(below(body, "state")),
+        reason=one_line(": ".join(filter(None, map(as_name, told)))),
+        ends_by_itself=as_word(below(body, "onAllTasksComplete")) == "terminatejob",
+    )

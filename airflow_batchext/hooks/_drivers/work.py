@@ -1,0 +1,286 @@
+"""Submit a Batch task at most once, look at it, and end it: flows, for a hook to run sync or async.
+
+``rules.work`` says what an answer means; here is in which order is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_batchext.batch.data_plane import read_node, read_pool
+from airflow_batchext.batch.work import JOB_MEMBERS, TASK_MEMBERS, TaskSeen, read_job, read_task
+from airflow_batchext.exceptions import (
+    AccessRefusedError,
+    BatchextError,
+    ConflictError,
+    NotFoundError,
+    ServiceError,
+)
+from airflow_batchext.hooks import _job_requests as jobs
+from airflow_batchext.hooks import _node_requests as pools
+from airflow_batchext.hooks._requests import AtOnce
+from airflow_batchext.rules.work import Attempt, TasksSeen, attempts_of, choose, why_nothing_starts
+from airflow_batchext.rules.work_ids import job_number
+
+if TYPE_CHECKING:
+    from airflow_batchext.hooks._requests import Flow
+
+# Batch takes no more tasks into jobs that have ended; so many may have ended while we were about it.
+_MOST_JOBS = 50
+_ENDED = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
+_QUOTA = "ActiveJobAndScheduleQuotaReached"
+_POOL_MEMBERS = (
+    *("id", "state", "creationTime", "allocationState", "allocationStateTransitionTime", "resizeErrors"),
+    *("targetDedicatedNodes", "currentDedicatedNodes", "targetLowPriorityNodes", "currentLowPriorityNodes"),
+    "enableAutoScale",
+)
+_NODE_MEMBERS = ("id", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to run, and under which ids.
+
+    :param base: the id of its jobs without their number; or, with ``is_users``, of the user's own job.
+    :param key: what begins the ids of all attempts, with a hyphen behind it.
+    :param life: of this try.
+    :param attempt_id: the id of the Batch task that this try makes.
+    :param task: the body of the task but for its id.
+    :param job: the body of the job but for its id.
+    """
+
+    base: str
+    key: str
+    life: str
+    attempt_id: str
+    task: Mapping[str, Any]
+    job: Mapping[str, Any]
+    is_users: bool = False
+
+    def job_id(self, number: int) -> str:
+        """The id of its job of that number, from 1 on."""
+        return self.base if self.is_users else f"{self.base}-{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where the task is; ``how`` says whether it was submitted now, ran already, or had succeeded."""
+
+    job_id: str
+    task_id: str
+    how: Literal["submitted", "attached", "taken"]
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Nothing was submitted: why, in words. It is to be tried again in a while."""
+
+    text: str
+
+
+# --- beginning ---------------------------------------------------------------------------------------------
+
+
+def submit(work: Work, *, is_first: bool) -> Flow[Placed | NotYet]:
+    """Submit a task, unless an attempt of the same life runs or has succeeded.
+
+    :param is_first: whether no try has come before, so that there can be nothing to be found.
+    :raises ServiceError: what Azure refuses.
+    """
+    number = 1
+    if not is_first:
+        attempts, last, is_open = yield from _attempts(work)
+        choice = choose(work.life, attempts)
+        for attempt in choice.to_end:
+            yield from end_task(attempt.job.id, attempt.task.id)
+        if choice.to_end:
+            named = ", ".join(f"{one.task.id} of job {one.job.id}" for one in choice.to_end)
+            return NotYet(f"what was begun before the task was cleared is ended first: {named}")
+        if (found := choice.attempt) is not None:
+            how: Literal["attached", "taken"] = "taken" if found.task.is_completed else "attached"
+            return Placed(found.job.id, found.task.id, how)
+        number = max(1, last if is_open else last + 1)
+    for each in range(number, number + (1 if work.is_users else _MOST_JOBS)):
+        placed = yield from _place(work, work.job_id(each))
+        if placed is not None:
+            return placed
+    raise ConflictError(f"Could not add task {work.attempt_id}: job {work.job_id(each)} takes no more tasks")
+
+
+def _attempts(work: Work) -> Flow[tuple[list[Attempt], int, bool]]:
+    """All attempts; the number of the last job, and whether it takes tasks."""
+    found: list[Attempt] = []
+    last, is_open = 0, True
+    if work.is_users:
+        try:
+            bodies = [(yield from jobs.get_job(work.base, select=JOB_MEMBERS))]
+        except NotFoundError:
+            bodies = []
+    else:
+        bodies = yield from jobs.list_jobs(f"{work.base}-", select=JOB_MEMBERS)
+    for job in map(read_job, bodies):
+        number = 1 if work.is_users else job_number(work.base, job.id)
+        if number is None or job.state == "deleting":
+            continue
+        try:
+            tasks = yield from jobs.list_tasks(job.id, f"{work.key}-", select=TASK_MEMBERS)
+        except NotFoundError:
+            continue
+        found += attempts_of(work.key, job, map(read_task, tasks))
+        if number >= last:
+            last, is_open = number, job.takes_tasks
+    return found, last, is_open
+
+
+def _place(work: Work, job_id: str) -> Flow[Placed | NotYet | None]:
+    """Add the task to a job, which is made if need be; None if the job takes no more."""
+    try:
+        try:
+            yield from jobs.create_task(job_id, work.attempt_id, work.task)
+        except NotFoundError:
+            try:
+                yield from jobs.create_job(job_id, work.job)
+            except ConflictError as refusal:
+                if refusal.code == _QUOTA:
+                    return NotYet(refusal.reason)
+                if refusal.code != "JobExists":  # somebody else was as quick
+                    raise
+            yield from jobs.create_task(job_id, work.attempt_id, work.task)
+            if not work.is_users:
+                # Not before it has a task: without one it would end at once.
+                yield from _end_with_its_tasks(job_id)
+    except ConflictError as refusal:
+        if refusal.code == "TaskExists":
+            # By this very try: the answer was lost, and the request repeated.
+            return Placed(job_id, work.attempt_id, "attached")
+        if refusal.code in _ENDED and not work.is_users:
+            return None
+        raise
+    return Placed(job_id, work.attempt_id, "submitted")
+
+
+def _end_with_its_tasks(job_id: str) -> Flow[None]:
+    try:
+        yield from jobs.end_job_with_its_tasks(job_id)
+    except ServiceError:
+        return  # a look at the job does it later
+
+
+def end_attempts(work: Work) -> Flow[int]:
+    """End all that has not ended under the key, of whatever life; how many there were."""
+    attempts, _, _ = yield from _attempts(work)
+    ended = 0
+    for attempt in attempts:
+        if not attempt.task.is_completed:
+            ended += yield from end_task(attempt.job.id, attempt.task.id)
+    return ended
+
+
+# --- looking -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to look.
+
+    :param prefix: how the ids of the tasks begin that are looked at.
+    :param is_users: whether the job is the user's own.
+    """
+
+    job_id: str
+    pool_id: str
+    prefix: str = ""
+    is_users: bool = False
+
+
+def look_at_task(place: Place, task_id: str, *, whole: bool) -> Flow[TasksSeen]:
+    """Look at one task; nothing that Azure says raises.
+
+    :param whole: look at the job too, and, where the task waits for a node, at the pool.
+    """
+    return _guarded(_at_task(place, task_id, whole))
+
+
+def look_at_job(place: Place, *, whole: bool) -> Flow[TasksSeen]:
+    """Look at all the tasks there; nothing that Azure says raises."""
+    return _guarded(_at_job(place, whole))
+
+
+def end_task(job_id: str, task_id: str) -> Flow[bool]:
+    """End a task; whether there was something to be ended."""
+    try:
+        yield from jobs.terminate_task(job_id, task_id)
+    except NotFoundError:
+        return False
+    except ConflictError as refusal:
+        if refusal.code in {"TaskCompleted", *_ENDED}:
+            return False
+        raise
+    return True
+
+
+def read_end(job_id: str, task_id: str, file_path: str, length: int) -> Flow[tuple[int, bytes]]:
+    """Read the end of a file of a task: how many bytes come before it, and its bytes.
+
+    :param length: bytes that are read at most.
+    :raises ServiceError: if it cannot be read: there is none, its node is gone or cannot answer.
+    """
+    size = yield from jobs.task_file_size(job_id, task_id, file_path)
+    if not size:
+        return 0, b""
+    start = max(0, size - length)
+    data = yield from jobs.read_task_file(job_id, task_id, file_path, start=start, length=min(size, length))
+    return start, data
+
+
+def _guarded(flow: Flow[TasksSeen]) -> Flow[TasksSeen]:
+    try:
+        return (yield from flow)
+    except ServiceError as error:
+        if isinstance(error, AccessRefusedError):
+            return TasksSeen(refused=str(error))
+        return TasksSeen(problem=error.reason, retry_after=error.retry_after)
+    except BatchextError as error:
+        return TasksSeen(refused=str(error))
+
+
+def _at_task(place: Place, task_id: str, whole: bool) -> Flow[TasksSeen]:
+    try:
+        body = yield from jobs.get_task(place.job_id, task_id, select=TASK_MEMBERS)
+    except NotFoundError:
+        return TasksSeen()
+    return (yield from _with_job(place, {task_id: read_task(body)}, whole))
+
+
+def _at_job(place: Place, whole: bool) -> Flow[TasksSeen]:
+    try:
+        bodies = yield from jobs.list_tasks(place.job_id, place.prefix, select=TASK_MEMBERS)
+    except NotFoundError:
+        return TasksSeen(is_gone=f"job {place.job_id} does not exist any more")
+    return (yield from _with_job(place, {task.id: task for task in map(read_task, bodies)}, whole))
+
+
+def _with_job(place: Place, tasks: dict[str, TaskSeen], whole: bool) -> Flow[TasksSeen]:
+    if not whole or all(task.is_completed for task in tasks.values()):
+        return TasksSeen(tasks)
+    pool_id = place.pool_id
+    try:
+        job = read_job((yield from jobs.get_job(place.job_id, select=JOB_MEMBERS)))
+    except NotFoundError:
+        return TasksSeen(is_gone=f"job {place.job_id} does not exist any more")
+    if job.takes_tasks and not job.ends_by_itself and not place.is_users:
+        yield from _end_with_its_tasks(place.job_id)
+    if not any(task.state == "active" for task in tasks.values()):
+        return TasksSeen(tasks, job)
+    try:
+        body, nodes = yield AtOnce(
+            [pools.get_pool(pool_id, select=_POOL_MEMBERS), pools.list_nodes(pool_id, select=_NODE_MEMBERS)]
+        )
+    except NotFoundError:
+        return TasksSeen(tasks, job, is_gone=f"pool {pool_id} does not exist any more")
+    pool = read_pool(body)
+    if pool.state == "deleting":
+        return TasksSeen(tasks, job, is_gone=f"pool {pool_id} is being deleted")
+    return TasksSeen(tasks, job, why=why_nothing_starts(pool, map(read_node, nodes)))

@@ -1,0 +1,164 @@
+"""The requests of the data plane: jobs and their tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_batchext.hooks._requests import DATA, Body, Flow, Request, etag_of, page_of, pages, path, shaped
+
+READ_ACTION = "Microsoft.Batch/batchAccounts/jobs/read"
+WRITE_ACTION = "Microsoft.Batch/batchAccounts/jobs/write"
+
+
+def get_job(job_id: str, *, select: Sequence[str] | None = None) -> Request[Body]:
+    """Read a job (``Jobs_GetJob``).
+
+    :param select: members to ask for; None means all.
+    :raises NotFoundError: if there is none.
+    """
+    return _read(f"read job {job_id}", "jobs", job_id, select=select)
+
+
+def list_jobs(prefix: str = "", *, select: Sequence[str] | None = None) -> Flow[list[Body]]:
+    """List jobs, over all pages (``Jobs_ListJobs``).
+
+    :param prefix: how their ids begin.
+    :param select: members to ask for; None means all.
+    """
+    return pages(_page("list jobs", "jobs", prefix=prefix, select=select))
+
+
+def create_job(job_id: str, body: Mapping[str, Any]) -> Request[str]:
+    """Make a job (``Jobs_CreateJob``).
+
+    :param body: all of it but its id.
+    :raises ConflictError: if there is one of that id, or the account has too many.
+    """
+    return _change(f"create job {job_id}", "POST", {"id": job_id, **body}, "jobs")
+
+
+def end_job_with_its_tasks(job_id: str) -> Request[str]:
+    """Have a job end as soon as all of its tasks have ended (``Jobs_UpdateJob``).
+
+    One that has no tasks yet would end at once.
+    """
+    body = {"onAllTasksComplete": "terminatejob"}
+    return _change(f"have job {job_id} end with its tasks", "PATCH", body, "jobs", job_id)
+
+
+def terminate_job(job_id: str, reason: str) -> Request[str]:
+    """End a job, and what runs of it (``Jobs_TerminateJob``)."""
+    body = {"terminateReason": reason}
+    return _change(f"end job {job_id}", "POST", body, "jobs", job_id, "terminate")
+
+
+def create_task(job_id: str, task_id: str, body: Mapping[str, Any]) -> Request[str]:
+    """Add a task to a job (``Tasks_CreateTask``).
+
+    :param body: all of it but its id.
+    :raises NotFoundError: if there is no such job.
+    :raises ConflictError: if the job has a task of that id, or takes none any more.
+    """
+    does = f"add task {task_id} to job {job_id}"
+    return _change(does, "POST", {"id": task_id, **body}, "jobs", job_id, "tasks")
+
+
+def get_task(job_id: str, task_id: str, *, select: Sequence[str] | None = None) -> Request[Body]:
+    """Read a task (``Tasks_GetTask``).
+
+    :param select: members to ask for; None means all.
+    :raises NotFoundError: if there is none, or no such job.
+    """
+    does = f"read task {task_id} of job {job_id}"
+    return _read(does, "jobs", job_id, "tasks", task_id, select=select)
+
+
+def list_tasks(job_id: str, prefix: str = "", *, select: Sequence[str] | None = None) -> Flow[list[Body]]:
+    """List the tasks of a job, over all pages (``Tasks_ListTasks``).
+
+    :param prefix: how their ids begin.
+    :param select: members to ask for; None means all.
+    :raises NotFoundError: if there is no such job.
+    """
+    return pages(_page(f"list tasks of job {job_id}", "jobs", job_id, "tasks", prefix=prefix, select=select))
+
+
+def terminate_task(job_id: str, task_id: str) -> Request[str]:
+    """End a task (``Tasks_TerminateTask``).
+
+    :raises NotFoundError: if there is none.
+    :raises ConflictError: if it has ended already.
+    """
+    does = f"end task {task_id} of job {job_id}"
+    return _change(does, "POST", None, "jobs", job_id, "tasks", task_id, "terminate")
+
+
+def delete_task(job_id: str, task_id: str) -> Request[str]:
+    """Delete a task with its files (``Tasks_DeleteTask``); what runs of it is ended.
+
+    :raises NotFoundError: if there is none.
+    """
+    does = f"delete task {task_id} of job {job_id}"
+    return _change(does, "DELETE", None, "jobs", job_id, "tasks", task_id)
+
+
+def task_file_size(job_id: str, task_id: str, file_path: str) -> Request[int]:
+    """Ask how many bytes a file of a task has (``Tasks_GetTaskFileProperties``); the node is asked.
+
+    :param file_path: such as ``stdout.txt`` or ``wd/out.json``.
+    :raises NotFoundError: if there is none, or its node is gone.
+    :raises ConflictError: if the task has not begun, or the node cannot say.
+    """
+    does = f"look at file {file_path} of task {task_id}"
+    url = path("jobs", job_id, "tasks", task_id, "files", file_path)
+    return Request(DATA, does, "HEAD", url, _size, needs=READ_ACTION)
+
+
+def read_task_file(job_id: str, task_id: str, file_path: str, *, start: int, length: int) -> Request[bytes]:
+    """Read a part of a file of a task (``Tasks_DownloadTaskFile``); the node is asked.
+
+    :param start: the number of its first byte.
+    :param length: bytes; no more are taken, whatever is sent.
+    :raises NotFoundError: if there is none, or its node is gone.
+    :raises ConflictError: if the task has not begun, or the node cannot say.
+    """
+    return Request(
+        DATA,
+        f"read file {file_path} of task {task_id}",
+        "GET",
+        path("jobs", job_id, "tasks", task_id, "files", file_path),
+        lambda response: bytes(response.content)[:length],
+        headers={"ocp-range": f"bytes={start}-{start + length - 1}"},
+        expected=(200, 206),
+        needs=READ_ACTION,
+    )
+
+
+def _size(response: Any) -> int:
+    return max(0, int(response.headers["Content-Length"]))
+
+
+def _read(does: str, *segments: str, select: Sequence[str] | None) -> Request[Body]:
+    query = {} if select is None else {"$select": ",".join(select)}
+    return Request(DATA, does, "GET", path(*segments), shaped(dict), query=query, needs=READ_ACTION)
+
+
+def _page(does: str, *segments: str, prefix: str, select: Sequence[str] | None) -> Request[Body]:
+    query = {} if select is None else {"$select": ",".join(select)}
+    if prefix:
+        query["$filter"] = f"startswith(id,'{prefix.replace(chr(39), chr(39) * 2)}')"
+    return Request(DATA, does, "GET", path(*segments), page_of, query=query, needs=READ_ACTION)
+
+
+def _change(does: str, method: str, body: Mapping[str, Any] | None, *segments: str) -> Request[str]:
+    return Request(
+        DATA,
+        does,
+        method,
+        path(*segments),
+        etag_of,
+        body=body,
+        expected=range(200, 300),
+        needs=WRITE_ACTION,
+    )

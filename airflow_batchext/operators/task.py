@@ -1,0 +1,156 @@
+"""Operators that run work on a pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow_batchext.concealment import conceal
+from airflow_batchext.operators._base import PoolOperator
+from airflow_batchext.parameters import (
+    Check,
+    check_count,
+    check_exit_codes,
+    check_flag,
+    check_mapping,
+    check_pool_id,
+    check_text,
+    one_of,
+    optional,
+    settle,
+)
+
+if TYPE_CHECKING:
+    from airflow_batchext.operators._steps.task import RunTask
+
+DEFAULT_WORK_TIMEOUT_SECONDS = 24 * 60 * 60
+
+
+class AzureBatchTaskOperator(PoolOperator):
+    """Runs a command line on a node of a pool, as a task of Azure Batch, and waits for its end.
+
+    It succeeds when Azure Batch says that the task has succeeded: exit code 0, and all of its output files
+    uploaded. It fails when the task fails, is ended by somebody else, or is lost with its job or pool, and
+    says why.
+
+    **It runs the work once in each life of the task.** The Batch task has an id that every worker and every
+    automatic retry comes to. A try that finds it running waits for it; one that finds that it has succeeded
+    takes the success; only where it failed it is submitted again. A task that was cleared begins a new life:
+    what still runs of the old one is ended first. All tasks of one DAG run and operator, mapped ones too,
+    share a job, which is made when it is needed and ends with the last of them. (Azure Batch itself runs a
+    task again whose node is lost: nobody can turn that off.)
+
+    Where it waits in the triggerer, all that wait in one job look at it together.
+
+    Its XCom, also under the key ``batch_task`` when it has failed: ``pool_id, job_id, batch_task_id, result,
+    exit_code, failure, node_id, started, ended, seconds, retries, requeues``.
+
+    :param pool_id: the pool (templated). Nothing is asked of it here: put a gate before it.
+    :param command_line: what to run (templated). No shell reads it: for pipes, ``$VARIABLES`` and the like,
+        write ``/bin/sh -c '…'``.
+    :param environment: environment variables, by name (templated); ``AIRFLOW_CTX_DAG_ID``, ``…_RUN_ID``,
+        ``…_TASK_ID``, ``…_MAP_INDEX`` and ``…_TRY_NUMBER`` are added. A secret is refused: Azure shows them
+        to every reader of the account.
+    :param task_document: more members of the Batch task, in the spelling of the REST API (templated):
+        ``resourceFiles``, ``outputFiles``, ``containerSettings``, ``userIdentity``, ``requiredSlots``,
+        ``constraints``, …. A secret is refused here too; files are best reached by a managed identity.
+    :param job_id: a job of your own to add it to (templated); it is made if it is not there, and never ended
+        here. By default each run of the DAG has its own.
+    :param max_retries: how often Azure Batch itself tries it again after an exit code other than 0.
+    :param skip_on_exit_code: exit codes after which the task is skipped.
+    :param fail_on_exit_code: exit codes after which the task fails, and is not tried again.
+    :param soft_fail: skip instead of failing.
+    :param on_kill: "terminate" the Batch task when somebody ends this task, or "leave" it to the next try.
+    :param logs: "end": when the Batch task has ended, the end of its output (64 KiB of stdout and of stderr)
+        is written into the log, with what looks like a secret hidden; or "none".
+    :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
+    :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
+    :param timeout: seconds (or a timedelta) until it ends the Batch task and fails; by default a day, and
+        never more than ``execution_timeout``. Azure Batch is told of it, too, so that the Batch task ends
+        whatever becomes of Airflow.
+    :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
+    """
+
+    template_fields: Sequence[str] = (
+        "pool_id",
+        "command_line",
+        "environment",
+        "task_document",
+        "job_id",
+        "azure_batchext_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "command_line": "bash",
+        "environment": "json",
+        "task_document": "json",
+    }
+    checks: ClassVar[Mapping[str, Check]] = {
+        **PoolOperator.checks,
+        "command_line": check_text,
+        "environment": optional(check_mapping),
+        "task_document": optional(check_mapping),
+        "job_id": optional(lambda name, value: check_pool_id(value, name, "job")),
+        "max_retries": check_count,
+        "soft_fail": check_flag,
+        "logs": one_of("end", "none"),
+    }
+
+    def __init__(
+        self,
+        *,
+        pool_id: str,
+        command_line: str,
+        environment: Mapping[str, Any] | None = None,
+        task_document: Mapping[str, Any] | None = None,
+        job_id: str | None = None,
+        max_retries: int = 0,
+        skip_on_exit_code: int | Sequence[int] | None = None,
+        fail_on_exit_code: int | Sequence[int] | None = None,
+        soft_fail: bool = False,
+        on_kill: Literal["terminate", "leave"] = "terminate",
+        logs: Literal["end", "none"] = "end",
+        timeout: float | timedelta = DEFAULT_WORK_TIMEOUT_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_id=pool_id, timeout=timeout, **kwargs)
+        self.command_line = command_line
+        self.environment = environment
+        self.task_document = task_document
+        self.job_id = job_id
+        self.max_retries = max_retries
+        self.skip_on_exit_code = check_exit_codes("skip_on_exit_code", skip_on_exit_code)
+        self.fail_on_exit_code = check_exit_codes("fail_on_exit_code", fail_on_exit_code)
+        self.soft_fail = soft_fail
+        self.logs = logs
+        self.on_killed = one_of("terminate", "leave")("on_kill", on_kill)
+        settle(self, self.checks, templated=self.template_fields)
+
+    @property
+    def environment(self) -> Any:
+        """The variables as given or rendered, with what looks like a secret concealed."""
+        return self._environment
+
+    @environment.setter
+    def environment(self, environment: Any) -> None:
+        self._environment = conceal(environment) if isinstance(environment, Mapping) else environment
+
+    @property
+    def task_document(self) -> Any:
+        """The members as given or rendered, with what looks like a secret concealed."""
+        return self._task_document
+
+    @task_document.setter
+    def task_document(self, document: Any) -> None:
+        self._task_document = conceal(document) if isinstance(document, Mapping) else document
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The pool on which it ran, for OpenLineage."""
+        from airflow_batchext.assets import pool_lineage
+
+        return pool_lineage(self)
+
+    def _new_steps(self) -> RunTask:
+        from airflow_batchext.operators._steps.task import RunTask
+
+        return RunTask(self)

@@ -1,0 +1,111 @@
+"""Waiting for a Batch task, in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from airflow.triggers.base import TriggerEvent
+
+from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.hooks._drivers.work import Place, end_task, look_at_task
+from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.rules.work import Stage, Standing, TasksSeen, stands
+from airflow_batchext.triggers._base import DeclaredTrigger
+from airflow_batchext.triggers._ending import shielded, was_ended
+from airflow_batchext.triggers._failing import connection_text
+from airflow_batchext.triggers._job_looks import JobLooksLease, SharedJobLooks
+
+
+@dataclass(kw_only=True, eq=False)
+class AzureBatchTaskTrigger(DeclaredTrigger):
+    """Looks at a Batch task until it has ended, cannot end any more, or the deadline passes.
+
+    All triggers of a triggerer that wait in one job look at it together. The event's payload is ``stage`` (a
+    value of ``rules.work.Stage``), ``text``, ``task`` (what was seen of it, or None) and ``memo`` as given.
+
+    :param pool_id: the pool on which it runs.
+    :param job_id: its job.
+    :param batch_task_id: the task's id in Azure Batch.
+    :param azure_batchext_conn_id: the Airflow connection.
+    :param poll_interval: seconds between two looks; the first one comes after one interval.
+    :param deadline: when to give up, in seconds since the epoch.
+    :param prefix: how the ids of those tasks of the job begin that are ours.
+    :param is_users_job: whether the job is the user's own.
+    :param on_killed: what to do with the Batch task when a user ends the task.
+    :param memo: what the operator wants to know when it goes on.
+    """
+
+    pool_id: str
+    job_id: str
+    batch_task_id: str
+    azure_batchext_conn_id: str
+    poll_interval: float
+    deadline: float
+    prefix: str = ""
+    is_users_job: bool = False
+    on_killed: Literal["leave", "terminate"] = "leave"
+    memo: dict[str, Any] = field(default_factory=dict)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event, when the wait has ended."""
+        place = Place(self.job_id, self.pool_id, self.prefix, self.is_users_job)
+        async with JobLooksLease(self.azure_batchext_conn_id, place, self.poll_interval) as looks:
+            found = await self._wait(looks, place)
+        task = found.task and found.task.to_json()
+        payload = {"stage": found.stage.value, "text": found.text, "task": task, "memo": self.memo}
+        yield TriggerEvent(payload)
+
+    async def _wait(self, looks: SharedJobLooks, place: Place) -> Standing:
+        try:
+            await looks.hook.aconnection()
+        except BatchextError as error:
+            return Standing(Stage.REFUSED, connection_text(error, self.azure_batchext_conn_id))
+        since, said, pause = time.monotonic(), "", self.poll_interval
+        while True:
+            await asyncio.sleep(max(0.0, min(pause, self._left)))
+            is_last = self._left <= 0
+            look = await looks.look(since, max(1.0, self._left), is_last=is_last)
+            found = await self._standing(looks, place, look)
+            if found.text != said:
+                said = found.text
+                self.log.info("Batch task %s of job %s: %s", self.batch_task_id, self.job_id, said)
+            if found.stage is not Stage.WAITING:
+                return found
+            if is_last:
+                return Standing(Stage.TIMEOUT, found.text, found.task)
+            pause = looks.next_look()
+
+    async def _standing(self, looks: SharedJobLooks, place: Place, look: TasksSeen) -> Standing:
+        is_unlisted = self.batch_task_id not in look.tasks
+        if is_unlisted and not (look.is_gone or look.problem or look.refused):
+            # A list may be older than the task: it is asked for itself, before it is called lost.
+            look = await looks.run(look_at_task(place, self.batch_task_id, whole=True))
+        return stands(self.batch_task_id, look)
+
+    @property
+    def _left(self) -> float:
+        return self.deadline - time.time()
+
+    async def on_kill(self) -> None:
+        """End the Batch task, if that was asked for and it was a user who ended the task.
+
+        Airflow calls this also when the trigger is merely moved to another triggerer, and when the task is
+        cleared and its next try waits already: that one ends what it finds.
+        """
+        if self.on_killed == "terminate":
+            await shielded(self._end_task())
+
+    async def _end_task(self) -> None:
+        if not await was_ended(self):
+            return
+        named = f"Batch task {self.batch_task_id} of job {self.job_id}"
+        try:
+            async with AzureBatchJobHook(self.azure_batchext_conn_id) as hook:
+                if await hook.arun(end_task(self.job_id, self.batch_task_id)):
+                    self.log.info("%s was ended, as the task was", named)
+        except BatchextError as error:
+            self.log.warning("%s goes on: %s", named, error)

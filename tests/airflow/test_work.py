@@ -1,0 +1,162 @@
+"""Work on a pool in real Airflow: once in each life, whatever happens to the task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from airflow_batchext.emulator import Emulator, Scenario
+from airflow_batchext.emulator.documents.pool import read_management
+from tests.airflow.dags.work_scenarios import POOL_ID
+from tests.airflow.harness import Airflow, wait_until
+from tests.airflow_names import needs_airflow
+from tests.conftest import document
+
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
+
+DAG_ID = "work_scenarios"
+TASKS = [
+    {"job": "*-fails_once-*", "task": "*-t1", "exit_code": 3},
+    {"job": "*-skipped-*", "exit_code": 4},
+    {"job": "*-no_retry-*", "exit_code": 5},
+    {"job": "*-marked*", "exit_code": None},
+    {"job": "*-cleared-*", "task": "*-t1", "exit_code": None},
+    {"after": 60},
+]
+
+
+class Run:
+    """A run of the DAG, and the account's books."""
+
+    def __init__(self, airflow: Airflow, service: Emulator) -> None:
+        self.airflow, self.service = airflow, service
+        self.run_id = airflow.trigger(DAG_ID)
+
+    def attempts(self, name: str) -> dict[str, tuple[str, Any]]:
+        """The Batch tasks of an Airflow task: their states, and why they have failed."""
+        return {
+            task.id: (task.moments[-1][1], task.failure and task.failure.code)
+            for job in self.service.account.jobs.all()
+            if job.id.startswith(f"{DAG_ID}-{name}-")
+            for task in job.tasks.values()
+        }
+
+    def states(self) -> dict[str, str]:
+        return self.airflow.states(DAG_ID, self.run_id)
+
+    def wait_for(self, name: str, count: int) -> None:
+        def what() -> str:
+            return f"{count} attempts of {name}: {self.attempts(name)}, {self.states()}"
+
+        def there() -> bool:
+            self.service.clock.advance(5)
+            return len(self.attempts(name)) >= count
+
+        wait_until(what, there)
+
+    def wait_until_deferred(self, name: str) -> None:
+        wait_until(f"{name} to be deferred", lambda: self.states()[name] == "deferred")
+
+    def mark(self, name: str) -> None:
+        """Mark a task as failed, as a user does in the web page."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{self.run_id}/taskInstances/{name}"
+        send = self.airflow._client.patch
+        wait_until(name, lambda: send(path, json={"new_state": "failed"}).status_code == 200)
+
+    def clear(self, name: str) -> None:
+        body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": [name], "only_failed": False}
+        self.airflow.send("POST", f"dags/{DAG_ID}/clearTaskInstances", {**body, "reset_dag_runs": True})
+
+
+@contextmanager
+def work(service: Emulator) -> Iterator[None]:
+    service.scenario = Scenario.load({"tasks": TASKS})
+    service.account.create_pool(POOL_ID, read_management(document(16)))
+    service.clock.advance(300)
+    try:
+        yield
+    finally:
+        service.scenario = Scenario()
+        service.account.delete_pool(POOL_ID, at_once=True)
+
+
+@pytest.fixture(scope="module")
+def run(airflow: Airflow, service: Emulator) -> Iterator[Run]:
+    """The run, after everything has happened to it."""
+    with work(service):
+        found = Run(airflow, service)
+        for name in ("marked", "cleared"):
+            found.wait_for(name, 1)
+            found.wait_until_deferred(name)
+        found.wait_for("marked_in_worker", 1)
+        for name in ("marked", "marked_in_worker"):
+            found.mark(name)
+        found.clear("cleared")
+        airflow.finish(DAG_ID, found.run_id, meanwhile=lambda: service.clock.advance(10))
+        ended = ("marked", "marked_in_worker")
+        wait_until("what was ended to end", lambda: all(_is_over(found.attempts(name)) for name in ended))
+        yield found
+
+
+def _is_over(attempts: dict[str, tuple[str, Any]]) -> bool:
+    return all(state == "completed" for state, _ in attempts.values())
+
+
+def test_the_states_are_those_of_the_work(run: Run):
+    states = run.states()
+    assert {name: states[name] for name in states if name != "mapped"} == {
+        "succeeds": "success",
+        "fails_once": "success",
+        "skipped": "skipped",
+        "no_retry": "failed",
+        "cleared": "success",
+        "marked": "failed",
+        "marked_in_worker": "failed",
+        "lost": "success",
+    }
+
+
+def test_a_failure_is_tried_again_and_one_that_is_final_is_not(run: Run):
+    assert list(run.attempts("fails_once").values()) == [
+        ("completed", "FailureExitCode"),
+        ("completed", None),
+    ]
+    assert list(run.attempts("no_retry").values()) == [("completed", "FailureExitCode")]
+    assert run.airflow.xcom(DAG_ID, run.run_id, "no_retry", "batch_task")["exit_code"] == 5
+
+
+def test_who_loses_its_worker_runs_once(run: Run):
+    assert list(run.attempts("lost").values()) == [("completed", None)]
+    assert "running already in job" in run.airflow.log(DAG_ID, run.run_id, "lost")
+
+
+@needs_airflow("3.3", "before, triggers are not told of the end of their task")
+def test_a_deferred_task_that_is_marked_as_failed_takes_its_work_with_it(run: Run):
+    assert list(run.attempts("marked").values()) == [("completed", "TaskEnded")]
+
+
+def test_so_does_one_in_its_worker(run: Run):
+    assert list(run.attempts("marked_in_worker").values()) == [("completed", "TaskEnded")]
+
+
+def test_of_a_task_that_is_cleared_while_it_waits_the_old_work_is_ended(run: Run):
+    assert list(run.attempts("cleared").values()) == [("completed", "TaskEnded"), ("completed", None)]
+
+
+def test_mapped_tasks_run_in_one_job(run: Run):
+    attempts = run.attempts("mapped")
+    assert sorted(name.partition("-")[0] for name in attempts) == [f"m{number:05d}" for number in range(5)]
+    jobs = [job for job in run.service.account.jobs.all() if f"{DAG_ID}-mapped-" in job.id]
+    # Where the first of them has ended before the last was submitted there is a second one.
+    assert len(jobs) <= 2
+
+
+def test_the_log_says_where_it_ran(run: Run):
+    log = run.airflow.log(DAG_ID, run.run_id, "succeeds")
+    (name,) = run.attempts("succeeds")
+    assert f"Batch task {name}: submitted to job {DAG_ID}-succeeds-" in log
+    told = run.airflow.xcom(DAG_ID, run.run_id, "succeeds")
+    assert (told["batch_task_id"], told["result"], told["seconds"]) == (name, "succeeded", 60)
