@@ -144,6 +144,9 @@ QUESTIONS = (
     _never("key_vault_without_identity", "it needs a key vault, and a pool without an identity"),
     *(
         _never(setting, "it needs a job with tasks, and the walk runs none")
-        for setting in ("active_tasks_of_an_ended_job", "ends_by_itself", "task_beyond_its_time")
+        for setting in (
+            "active_tasks_of_an_ended_job", "ends_by_itself", "task_beyond_its_time",
+            "files_before_start", "files_without_node", "range_past_end",
+        )
     ),
 )  # fmt: skip
