@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -130,7 +131,8 @@ def test_a_failure_is_tried_again_and_one_that_is_final_is_not(run: Run):
 
 def test_who_loses_its_worker_runs_once(run: Run):
     assert list(run.attempts("lost").values()) == [("completed", None)]
-    assert "running already in job" in run.airflow.log(DAG_ID, run.run_id, "lost")
+    # It may have ended before the next try looks.
+    assert re.search("(running|done) already in job", run.airflow.log(DAG_ID, run.run_id, "lost"))
 
 
 @needs_airflow("3.3", "before, triggers are not told of the end of their task")
