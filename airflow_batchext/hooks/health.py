@@ -8,6 +8,7 @@ pass as often as it was told to, so give it ``retries`` where a gap would hurt.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_batchext.batch.data_plane import LEAVING_STATE, VOID_STATES
@@ -15,6 +16,7 @@ from airflow_batchext.exceptions import ServiceError
 from airflow_batchext.health import PoolHealth, pool_health
 from airflow_batchext.hooks import _node_requests as requests
 from airflow_batchext.hooks._drivers.gate import problem_of, read_extensions
+from airflow_batchext.hooks._requests import Aside
 from airflow_batchext.rules.deadline import NEVER
 from airflow_batchext.rules.reads import TOO_LATE, Problem
 
@@ -93,7 +95,9 @@ def _read_health(
             extensions = yield from read_extensions(
                 pool_id, asked, at_once=CONCURRENT_READS, deadline=deadline
             )
-    return pool_health(pool_id, pool, nodes, extensions, now=clock(), rules=rules)
+    now = clock()
+    work = partial(pool_health, pool_id, pool, nodes, extensions, now=now, rules=rules)
+    return (yield from Aside(work))
 
 
 def _tried(call: Call[Result]) -> Flow[Result | Problem]:

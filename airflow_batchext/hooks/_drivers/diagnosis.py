@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -58,7 +59,8 @@ async def acauses(
     told = ""
     with suppress(TimeoutError):
         async with over_within(_limit(deadline, verdict).left):
-            told = _told(await aread_health(hook, pool_id, rules=rules, only=_some(verdict)))
+            health = await aread_health(hook, pool_id, rules=rules, only=_some(verdict))
+            told = await asyncio.to_thread(_told, health)
     return told + the_rest(hook, pool_id, rules)
 
 
