@@ -62,7 +62,7 @@ def _list() -> None:
             print(f"  {names:<28}  {lines[0]}" if len(names) <= 28 else f"  {names}\n{'':32}{lines[0]}")
             print("".join(f"{'':32}{line}\n" for line in lines[1:]), end="")
         print()
-    print(f"Files that pages name: {', '.join(documentation.files())}")
+    print(textwrap.fill(f"Files that pages name: {', '.join(documentation.files())}", _WIDEST))
     address = documentation.address()
     print("Show one: batchext docs PAGE" + (f", or read them at {address}" if address else ""))
 

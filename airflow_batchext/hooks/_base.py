@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
@@ -53,6 +53,11 @@ for _name in ("azure.identity", "azure.core", "azure.batch", "azure.mgmt", "msal
     if _log.level == logging.NOTSET:  # not where somebody has set one, as by [logging] namespace_levels
         _log.setLevel(logging.ERROR)
 
+_OF_EACH_CLIENT = (
+    "airflow_batchext.transport.loops",
+    "airflow_batchext.transport.policies",
+    "azure.identity.aio",
+)
 DEFAULT_RETRIES = 3
 #: A call that nobody else gives a deadline ends by then, with all of its requests and their repetitions.
 CALL_SECONDS = 600.0
@@ -89,6 +94,8 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
     conn_type = CONN_TYPE
     hook_name = "Azure Batch with extensions"
     plane: Plane
+    #: The module that has the async client.
+    sdk: str
 
     def __init__(
         self,
@@ -288,8 +295,15 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         """The SDK's async client, shared by hooks of one kind and connection; leased until ``aclose``."""
         if self._leased is None:
             connection = await self.aconnection()
+
+            async def make(clock: ServiceClock) -> AsyncClient:
+                # The first import takes as long as many gates' looks.
+                for module in (*_OF_EACH_CLIENT, self.sdk):
+                    await asyncio.to_thread(import_module, module)
+                return await self._amake(connection, clock)
+
             key = (type(self), connection, self._patience, self._given_credential)
-            shared = await lease(key, partial(self._amake, connection))
+            shared = await lease(key, make)
             if self._leased is None:
                 self._leased = key, shared
             else:  # somebody else was as quick

@@ -42,6 +42,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     """
 
     plane = DATA
+    sdk = "azure.batch.aio"
 
     def _make(self, connection: BatchConnection) -> BatchClient:
         from azure.batch import BatchClient

@@ -27,6 +27,7 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
     """
 
     plane = MANAGEMENT
+    sdk = "azure.mgmt.batch.aio"
 
     def _make(self, connection: BatchConnection) -> BatchManagementClient:
         from azure.mgmt.batch import BatchManagementClient

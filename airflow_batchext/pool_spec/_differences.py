@@ -33,7 +33,7 @@ from airflow_batchext.pool_spec._members import (
 from airflow_batchext.pool_spec._sameness import ABSENT, is_nothing, is_signed, parsed, same, same_json
 from airflow_batchext.secrets.names import is_secret_member, sounds_secret
 from airflow_batchext.secrets.redact import HIDDEN, redact_text
-from airflow_batchext.secrets.references import VALUE_OF_PAIR, name_of_pair
+from airflow_batchext.secrets.references import VALUE_OF_PAIR, is_secret_argument, name_of_pair
 
 _SHOWN_CHARACTERS = 80
 _SETTINGS = f"{MACHINE}.extensions[].settings"
@@ -212,6 +212,8 @@ def _items(asked: list[Any], existing: list[Any], here: _Place) -> Iterator[Diff
     if key and all(isinstance(item, Mapping) and key in item for item in (*asked, *existing)):
         yield from _keyed_items(asked, existing, key, here)
         return
+    if any(is_secret_argument(row, index) for row in (asked, existing) for index in range(len(row))):
+        here = replace(here, hidden=True)
     # Nothing tells these apart: those that are alike belong together, the rest is taken in its order.
     left = list(existing)
     unmatched = []

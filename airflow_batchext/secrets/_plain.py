@@ -10,11 +10,14 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-# Controls but tab and line ends, terminal sequences, and Unicode's default ignorable characters.
+# Controls but tab and line ends, terminal sequences, and Unicode's default ignorable characters; each of them
+# also as JSON and Python write it.
 _UNSEEN: Final = re.compile(
     "\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)"
     "|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+    r"|\\{1,8}(?i:(?:x|u00)(?:0[0-8bcef]|1[\da-f]|7f|8[0-46-9a-f]|9[\da-f]|ad)|U000e0[\da-f]{3}"
+    r"|u(?:034f|061c|115f|1160|17b[45]|180[b-f]|200[b-f]|202[a-e]|206[\da-f]|3164|fe0[\da-f]|feff|ffa0|fff[\da-b]))"
 )
 
 
@@ -38,7 +41,7 @@ def plain(text: str) -> str:
 def seen(text: str) -> tuple[str, Sequence[int]]:
     """The text as it is read, and where each of its characters stands in the text as it is."""
     if text.isascii():
-        if text.isprintable():
+        if text.isprintable() and "\\" not in text:
             return text, range(len(text))
     else:
         text = text.translate(_NARROW)

@@ -120,13 +120,17 @@ def is_secret(value: object, place: Place) -> bool:
 
 
 def _is_argument(value: object, place: Place) -> bool:
-    """Whether a value stands in a list behind an option that sounds secret: ``["--password", "…"]``."""
     row, index = place.within, place.step
-    if not (is_list(row) and isinstance(index, int) and index and isinstance(value, str)):
+    return isinstance(value, str) and isinstance(index, int) and is_secret_argument(row, index)
+
+
+def is_secret_argument(row: object, index: int) -> bool:
+    """Whether a text in a list stands behind an option that sounds secret: ``["--password", "…"]``."""
+    if not (is_list(row) and 0 < index < len(row)):
         return False
-    before = row[index - 1]
+    before, value = row[index - 1], row[index]
     is_option = isinstance(before, str) and before.startswith("-")
-    return is_option and not value.startswith("-") and sounds_secret(before)
+    return is_option and isinstance(value, str) and not value.startswith("-") and sounds_secret(before)
 
 
 def is_stand_in(text: str) -> bool:

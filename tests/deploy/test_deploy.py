@@ -78,7 +78,7 @@ def test_one_version_of_airflow_stands_everywhere():
     assert {VALUES["airflowVersion"], VALUES["defaultAirflowTag"], VALUES["images"]["airflow"]["tag"]} == {
         PINNED
     }
-    for file in DEPLOY.iterdir():
+    for file in filter(Path.is_file, DEPLOY.rglob("*")):
         assert set(re.findall(r"airflow-batchext:(\d+\.\d+\.\d+)", file.read_text())) <= {PINNED}, file
 
 
