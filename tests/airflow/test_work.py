@@ -98,7 +98,14 @@ def run(airflow: Airflow, service: Emulator) -> Iterator[Run]:
         found.clear("cleared")
         airflow.finish(DAG_ID, found.run_id, meanwhile=lambda: service.clock.advance(10))
         ended = ("marked", "marked_in_worker")
-        wait_until("what was ended to end", lambda: all(_is_over(found.attempts(name)) for name in ended))
+
+        def left() -> dict[str, Any]:
+            return {name: found.attempts(name) for name in ended}
+
+        wait_until(
+            lambda: f"what was ended to end: {left()}",
+            lambda: all(_is_over(each) for each in left().values()),
+        )
         yield found
 
 
