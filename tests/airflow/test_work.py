@@ -59,7 +59,10 @@ class Run:
         wait_until(what, there)
 
     def wait_until_deferred(self, name: str) -> None:
+        """Wait until its trigger runs: before that nobody is told what becomes of the task."""
         wait_until(f"{name} to be deferred", lambda: self.states()[name] == "deferred")
+        began = f"logs/dag_id={DAG_ID}/run_id={self.run_id}/task_id={name}/*.trigger.*"
+        wait_until(f"the trigger of {name}", lambda: any(self.airflow.home.glob(began)))
 
     def mark(self, name: str) -> None:
         """Mark a task as failed, as a user does in the web page."""
