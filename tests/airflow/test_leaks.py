@@ -33,6 +33,7 @@ GOOD = (
     "read_by_key",
     "diagnose",
     "repair",
+    "work",
     "delete",
     "control",
 )
@@ -48,6 +49,8 @@ BAD = {
     "gate_wrong_key": "account's key is wrong",
     "diagnose_wrong_secret": "AADSTS7000215",
     "repair_wrong_key": "account's key is wrong",
+    "work_wrong_key": "account's key is wrong",
+    "work_with_secrets": "looks like a secret, and everybody",
     "gate_wrong_certificate": "AADSTS700027",
     "gate_behind_proxy": "did not open",
     "read_behind_proxy": "Could not list",
