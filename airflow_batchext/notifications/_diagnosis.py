@@ -168,7 +168,7 @@ def _rendered(text: str, dag: Any, context: Mapping[str, Any]) -> str:
         return text
     try:
         return str(dag.get_template_env().from_string(text).render(**context))
-    except Exception:
+    except Exception:  # whatever its expressions raise; the check of the pool's id tells of it then
         return text
 
 

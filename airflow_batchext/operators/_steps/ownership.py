@@ -77,5 +77,5 @@ def _same_run(one: Maker, other: Maker) -> bool:
 def _ask(maker: Maker) -> Run | None:
     try:
         return ask_in_task(maker)
-    except Exception:  # noqa: BLE001: outside of Airflow nobody answers; then it is taken for one that lives
+    except Exception:  # outside of Airflow nobody answers; then it is taken for one that lives
         return None
