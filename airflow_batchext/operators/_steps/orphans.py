@@ -130,7 +130,7 @@ def _look_for_tasks(nodes: AzureBatchNodeHook, found: Found) -> None:
 
 
 def delete_orphans(hook: AzureBatchPoolHook, orphans: Orphans, ask: Lookup, *, busy_too: bool) -> None:
-    """Lookup for the deletion of the orphans, and do not wait for it.
+    """Ask for the deletion of the orphans, and do not wait for it.
 
     Each is looked at again right before, as is its run: Azure's deletion knows no condition.
 
