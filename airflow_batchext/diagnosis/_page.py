@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_batchext import __version__
 from airflow_batchext.batch.data_plane import one_line
 from airflow_batchext.diagnosis._contents import MOST_FACTS, MOST_NODES, MOST_SAID, NodeLogs, not_ready
-from airflow_batchext.diagnosis._picture import KINDS, fields
+from airflow_batchext.diagnosis._picture import fields
 from airflow_batchext.diagnosis._timeline import timeline
+from airflow_batchext.rules.cells import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

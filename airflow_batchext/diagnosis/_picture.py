@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup, escape
 
-from airflow_batchext.batch.data_plane import VOID_STATES, Phase, one_line
+from airflow_batchext.batch.data_plane import VOID_STATES, one_line
+from airflow_batchext.rules.cells import KINDS, extension_kind, node_kind
 
 if TYPE_CHECKING:
     from airflow_batchext.health import NodeHealth, PoolHealth
@@ -26,14 +27,10 @@ _MOST_TITLES: Final = 400
 _FEW: Final = 60
 _WIDEST: Final = 530
 
-#: How a square looks, the worst first: classes of the page's style.
-KINDS: Final = ("failed", "pending", "unread", "void", "ready")
-_KIND_OF: Final = {Phase.FAILED: "failed", Phase.PENDING: "pending", Phase.SUCCEEDED: "ready"}
-
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """One node in one field."""
+    """One node in one field; its kind is the class of the page's style."""
 
     kind: str
     title: str
@@ -59,23 +56,26 @@ def fields(health: PoolHealth) -> list[Field]:
 
 
 def _of_node(node: NodeHealth) -> Square:
-    kind = _KIND_OF[node.phase]
-    if kind == "pending":
-        kind = "void" if node.state in VOID_STATES else "unread" if node.unread else kind
+    kind = node_kind(node.phase, node.state, is_unread=bool(node.unread))
     return Square(kind, f"{node.id}: {node.state or 'no state'}")
 
 
 def _of_extension(health: PoolHealth, node: NodeHealth, name: str) -> Square:
     lowered = name.lower()
     found = next((e for e in node.extensions if e.name.lower() == lowered), None)
+    kind = extension_kind(
+        node.state,
+        found.phase if found else None,
+        is_unread=bool(node.unread),
+        is_expected=lowered in (one.lower() for one in health.expected),
+    )
     if node.state in VOID_STATES:
-        return Square("void", f"{node.id}: {node.state}")
-    if node.unread:
-        return Square("unread", f"{node.id}: {node.unread}")
-    if found is None:
-        expected = lowered in (one.lower() for one in health.expected)
-        return Square("pending" if expected else "void", f"{node.id}: not listed")
-    return Square(_KIND_OF[found.phase], f"{node.id}: {found.code}: {found.message}")
+        said = node.state
+    elif node.unread:
+        said = node.unread
+    else:
+        said = f"{found.code}: {found.message}" if found else "not listed"
+    return Square(kind, f"{node.id}: {said}")
 
 
 def _field(name: str, squares: Sequence[Square]) -> Field:
