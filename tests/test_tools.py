@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import all_tests, changed, environment, pythons
+from tools import all_tests, changed, environment, pythons, terminal_picture
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -168,3 +168,24 @@ def test_a_python_is_found_that_works_and_no_shim_that_stands_for_none(
     assert re.search(r"^Python 3.99 +NOT RUN: there is no such interpreter here$", said, re.MULTILINE)
     monkeypatch.setattr(pythons, "run", lambda *_: "FAILED")
     assert pythons.main([version]) == 1
+
+
+def test_a_picture_of_a_terminal_has_what_is_left_on_it_in_its_colours():
+    code = (
+        "from rich.live import Live; from rich.console import Console; c = Console(highlight=False)\n"
+        "with Live('first\\nsecond', console=c) as l: l.update('[red]third[/]\\nfourth', refresh=True)\n"
+        "c.print('end')"
+    )
+    written = terminal_picture.recorded([sys.executable, "-c", code])
+    assert "first" in written
+    text = terminal_picture.left(written)
+    assert [line.split("m")[-1] for line in re.sub(r"\x1b\[0m", "", text).split("\n")] == [
+        "third",
+        "fourth",
+        "end",
+    ]
+    svg = terminal_picture.picture(text, "a & b")
+    assert "a&#160;&amp;&#160;b" in svg
+    assert "first" not in svg
+    assert "#f4005f" in svg, "the theme's red"
+    assert "url(http" not in svg, "nothing is loaded"

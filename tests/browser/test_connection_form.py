@@ -42,9 +42,10 @@ def open_form(page: Page, airflow: Airflow) -> None:
 
 def open_section(page: Page, name: str) -> None:
     """Open the section of a field; Airflow shows one at a time."""
-    if not field(page, name).is_visible():
+    help_text = page.get_by_text(FIELDS[name]["description"], exact=False).first
+    if not help_text.is_visible():
         page.get_by_role("button", name=FIELDS[name]["schema"]["section"], exact=True).click()
-        field(page, name).wait_for()
+        help_text.wait_for()
 
 
 def field(page: Page, name: str):

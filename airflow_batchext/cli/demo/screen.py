@@ -159,12 +159,12 @@ class Screen:
             self.console.print("[bold red]The gate closed[/]; the downstream task did not run. The reason:")
             for task_id, reason in result["reasons"].items():
                 # Before 3.3, Airflow's dag.test does not hand the exception to callbacks.
-                told = one_line(reason, 1500) or f"see {log}"
-                # A terminal's lines end at words; a file gets one line.
+                lines = [one_line(line, 1500) for line in reason.splitlines()] or [f"see {log}"]
+                # A terminal's lines end at words; a file gets the line whole.
                 if self.console.is_terminal:
-                    self.console.print(Padding(Text(f"{task_id}: {told}"), (0, 0, 0, 2)))
+                    self.console.print(Padding(Text(f"{task_id}: " + "\n".join(lines)), (0, 0, 0, 2)))
                 else:
-                    self.say(f"  {task_id}: {told}")
+                    self.say(f"  {task_id}: " + "\n  ".join(lines))
         self.console.print(
             _REAL_ACCOUNT.replace("{dags}", escape(shlex.quote(shown(dags_folder())))), soft_wrap=True
         )

@@ -72,3 +72,4 @@ def test_the_gate_closes_downstream_does_not_run_and_the_status_says_so():
     reason = "extension secretext reports ProvisioningState/failed/1: Could not get a token"
     log = re.search(r"gate: see (\S+)", out)
     assert reason in (out if airflow_is("3.3") else Path(log[1]).read_text())
+    assert "\\n" not in out, "what the reason says in lines is shown in lines"
