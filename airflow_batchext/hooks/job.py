@@ -24,6 +24,6 @@ class AzureBatchJobHook(AzureBatchNodeHook):
     get_task, aget_task = both(requests.get_task)
     list_tasks, alist_tasks = both(requests.list_tasks)
     terminate_task, aterminate_task = both(requests.terminate_task)
-    task_file_size, atask_file_size = both(requests.task_file_size)
+    list_task_files, alist_task_files = both(requests.list_task_files)
     read_task_file, aread_task_file = both(requests.read_task_file)
     delete_task, adelete_task = both(requests.delete_task)

@@ -14,6 +14,7 @@ from airflow_batchext.parameters import (
     check_exit_codes,
     check_flag,
     check_mapping,
+    check_pause,
     check_pool_id,
     check_text,
     one_of,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_batchext.operators._steps.task import RunTask
 
 DEFAULT_WORK_TIMEOUT_SECONDS = 24 * 60 * 60
+DEFAULT_LOGS_INTERVAL_SECONDS = 60
 
 
 class AzureBatchTaskOperator(PoolOperator):
@@ -62,8 +64,10 @@ class AzureBatchTaskOperator(PoolOperator):
     :param fail_on_exit_code: exit codes after which the task fails, and is not tried again.
     :param soft_fail: skip instead of failing.
     :param on_kill: "terminate" the Batch task when somebody ends this task, or "leave" it to the next try.
-    :param logs: "end": when the Batch task has ended, the end of its output (64 KiB of stdout and of stderr)
-        is written into the log, with what looks like a secret hidden; or "none".
+    :param logs: what of its output is written into the log, with what looks like a secret hidden: "stream",
+        what it writes while it runs (1 MiB of stdout and of stderr) and the rest, or its end, when it has
+        ended; "end", 64 KiB of the end of each then; or "none".
+    :param logs_interval: seconds (or a timedelta) between two looks at what it writes, while it runs.
     :param azure_batchext_conn_id: Airflow connection to the Batch account (templated).
     :param poll_interval: seconds (or a timedelta) between looks; by default ``[batchext] poll_interval``.
     :param timeout: seconds (or a timedelta) until it ends the Batch task and fails; by default a day, and
@@ -93,7 +97,7 @@ class AzureBatchTaskOperator(PoolOperator):
         "job_id": optional(lambda name, value: check_pool_id(value, name, "job")),
         "max_retries": check_count,
         "soft_fail": check_flag,
-        "logs": one_of("end", "none"),
+        "logs": one_of("stream", "end", "none"),
     }
 
     def __init__(
@@ -109,7 +113,8 @@ class AzureBatchTaskOperator(PoolOperator):
         fail_on_exit_code: int | Sequence[int] | None = None,
         soft_fail: bool = False,
         on_kill: Literal["terminate", "leave"] = "terminate",
-        logs: Literal["end", "none"] = "end",
+        logs: Literal["stream", "end", "none"] = "stream",
+        logs_interval: float | timedelta = DEFAULT_LOGS_INTERVAL_SECONDS,
         timeout: float | timedelta = DEFAULT_WORK_TIMEOUT_SECONDS,
         **kwargs: Any,
     ) -> None:
@@ -123,6 +128,7 @@ class AzureBatchTaskOperator(PoolOperator):
         self.fail_on_exit_code = check_exit_codes("fail_on_exit_code", fail_on_exit_code)
         self.soft_fail = soft_fail
         self.logs = logs
+        self.logs_interval = check_pause("logs_interval", logs_interval)
         self.on_killed = one_of("terminate", "leave")("on_kill", on_kill)
         settle(self, self.checks, templated=self.template_fields)
 

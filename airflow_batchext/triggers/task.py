@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
 from airflow_batchext.triggers._failing import connection_text
 from airflow_batchext.triggers._job_looks import JobLooksLease, SharedJobLooks
+from airflow_batchext.triggers._logged import logged
+from airflow_batchext.triggers._task_output import Follower, TaskOutput
 
 
 @dataclass(kw_only=True, eq=False)
@@ -25,7 +28,8 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
     """Looks at a Batch task until it has ended, cannot end any more, or the deadline passes.
 
     All triggers of a triggerer that wait in one job look at it together. The event's payload is ``stage`` (a
-    value of ``rules.work.Stage``), ``text``, ``task`` (what was seen of it, or None) and ``memo`` as given.
+    value of ``rules.work.Stage``), ``text``, ``task`` (what was seen of it, or None), ``output`` (how far
+    what it has written is in the log) and ``memo`` as given.
 
     :param pool_id: the pool on which it runs.
     :param job_id: its job.
@@ -35,6 +39,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
     :param deadline: when to give up, in seconds since the epoch.
     :param prefix: how the ids of those tasks of the job begin that are ours.
     :param is_users_job: whether the job is the user's own.
+    :param logs_interval: seconds between two looks at what it writes, while it runs; 0: nobody looks.
     :param on_killed: what to do with the Batch task when a user ends the task.
     :param memo: what the operator wants to know when it goes on.
     """
@@ -47,19 +52,34 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
     deadline: float
     prefix: str = ""
     is_users_job: bool = False
+    logs_interval: float = 0.0
     on_killed: Literal["leave", "terminate"] = "leave"
     memo: dict[str, Any] = field(default_factory=dict)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the wait has ended."""
         place = Place(self.job_id, self.pool_id, self.prefix, self.is_users_job)
-        async with JobLooksLease(self.azure_batchext_conn_id, place, self.poll_interval) as looks:
-            found = await self._wait(looks, place)
-        task = found.task and found.task.to_json()
-        payload = {"stage": found.stage.value, "text": found.text, "task": task, "memo": self.memo}
-        yield TriggerEvent(payload)
+        output = TaskOutput(self.log, self.logs_interval)
+        follower = Follower(output, self.job_id)
+        async with AsyncExitStack() as stack:
+            lease = JobLooksLease(self.azure_batchext_conn_id, place, self.poll_interval)
+            looks = await stack.enter_async_context(lease)
+            if self.logs_interval:
+                await stack.enter_async_context(follower.following(looks.hook))
+            found = await self._wait(looks, place, follower)
+        if output.has_told:
+            await logged()
+        yield TriggerEvent(
+            {
+                "stage": found.stage.value,
+                "text": found.text,
+                "task": found.task and found.task.to_json(),
+                "output": output.seen.to_json(),
+                "memo": self.memo,
+            }
+        )
 
-    async def _wait(self, looks: SharedJobLooks, place: Place) -> Standing:
+    async def _wait(self, looks: SharedJobLooks, place: Place, follower: Follower) -> Standing:
         try:
             await looks.hook.aconnection()
         except BatchextError as error:
@@ -77,6 +97,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
                 return found
             if is_last:
                 return Standing(Stage.TIMEOUT, found.text, found.task)
+            follower.see(found.task)
             pause = looks.next_look()
 
     async def _standing(self, looks: SharedJobLooks, place: Place, look: TasksSeen) -> Standing:

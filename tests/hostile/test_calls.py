@@ -14,6 +14,7 @@ import pytest
 
 from airflow_batchext.credentials import forget_tokens
 from airflow_batchext.hooks import _node_requests as changes
+from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.transport import within
@@ -41,9 +42,23 @@ DATA: dict[str, tuple[Any, ...]] = {
     "list_supported_images": (),
     "change": (changes.resize_pool("p", 1, 0, etag="0x1"),),
 }
+JOBS: dict[str, tuple[Any, ...]] = {
+    "get_job": ("j",),
+    "list_jobs": ("j-",),
+    "create_job": ("j", {}),
+    "end_job_with_its_tasks": ("j",),
+    "terminate_job": ("j", "why"),
+    "create_task": ("j", "t", {}),
+    "get_task": ("j", "t"),
+    "list_tasks": ("j", "t-"),
+    "terminate_task": ("j", "t"),
+    "delete_task": ("j", "t"),
+    "list_task_files": ("j", "t"),
+}
 CALLS = [
     *((AzureBatchPoolHook, name, arguments) for name, arguments in MANAGEMENT.items()),
     *((AzureBatchNodeHook, name, arguments) for name, arguments in DATA.items()),
+    *((AzureBatchJobHook, name, arguments) for name, arguments in JOBS.items()),
 ]
 
 

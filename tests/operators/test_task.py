@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -145,7 +144,7 @@ def test_at_its_deadline_the_batch_task_is_ended(azure, pauses, deferrable, monk
     if not deferrable:
         clock = {"now": 0.0}
         monkeypatch.setattr(
-            "airflow_batchext.operators._steps.task.time",
+            "airflow_batchext.operators._steps.work.time",
             SimpleNamespace(
                 time=lambda: clock["now"],
                 sleep=lambda seconds: (clock.__setitem__("now", clock["now"] + seconds), azure.pass_time(5)),
@@ -390,7 +389,7 @@ def test_a_quota_of_jobs_is_waited_for(azure, monkeypatch):
         if len(made) == 3:
             azure.emulator.account.jobs.terminate("other")
 
-    monkeypatch.setattr("airflow_batchext.operators._steps.task.time.sleep", pause)
+    monkeypatch.setattr("airflow_batchext.operators._steps.work.time.sleep", pause)
     result = work(azure).execute(context())
     assert result["result"] == "succeeded"
     assert made[:3] == [5, 10, 20], "and asked for less and less often"
@@ -436,7 +435,7 @@ def test_who_is_ended_in_the_worker_ends_the_batch_task_and_never_succeeds(azure
         azure.pass_time(600 if how == "leave" else 10)
         task.on_kill()  # Airflow calls it in the midst of whatever is done, which then goes on
 
-    monkeypatch.setattr("airflow_batchext.operators._steps.task.time.sleep", killed)
+    monkeypatch.setattr("airflow_batchext.operators._steps.work.time.sleep", killed)
     with pytest.raises(AirflowException, match="was ended while it ran"):
         task.execute(context())
     (outcome,) = books(azure).values()
@@ -459,78 +458,6 @@ def test_who_is_ended_while_it_submits_leaves_nothing_behind(azure, monkeypatch)
     with pytest.raises(AirflowException, match="was ended while it ran"):
         task.execute(context())
     assert not live(azure)
-
-
-# --- output -----------------------------------------------------------------------------
-
-
-def logged(azure, monkeypatch, **options):
-    """A task with its log."""
-    said = []
-    task = work(azure, **options)
-    note = SimpleNamespace(
-        **{
-            level: lambda text, *values, level=level: said.append(f"{level}: {text % values}")
-            for level in ("debug", "info", "warning")
-        }
-    )
-    monkeypatch.setattr(type(task), "log", note)
-    return task, said
-
-
-@MODES
-@pytest.mark.parametrize("exit_code", [0, 3])
-def test_what_it_wrote_is_in_the_log_however_it_ended(azure, pauses, monkeypatch, deferrable, exit_code):
-    azure.create(1)
-    secret = "password=hunter2hunter2"
-    scenario(azure, {"exit_code": exit_code, "stdout": f"1%\r2%\n{secret}\n", "stderr": "\x1b[1mü"})
-    task, said = logged(azure, monkeypatch, soft_fail=True)
-    with suppress(AirflowSkipException):
-        run(azure, task, deferrable=deferrable, context=context())
-    assert [line for line in said if "| " in line] == [
-        "info: out| 2%",
-        "info: out| password=***",
-        "info: err| \\x1b[1mü",
-    ]
-
-
-def test_of_long_output_the_end_is_in_the_log(azure, pauses, monkeypatch):
-    azure.create(1)
-    scenario(azure, {"after": 10**6, "stdout": f"{'x' * 999}\n", "output_every": 1})
-    task, said = logged(azure, monkeypatch, timeout=10**7)
-    deferred = left_alone(azure, task)
-    azure.pass_time(10**6 + 100)
-    go_on(azure, task, deferred, context())
-    output = [line for line in said if "out| " in line]
-    assert output[0] == f"info: out| … {1000 * (10**6 + 1) - 65536} bytes before this are left out"
-    assert len(output) == 67
-    assert output[-1] == f"info: out| {'x' * 999}"
-    assert len(azure.reads("/files/")) == 3, "asked how long, then for the end; of stderr there is nothing"
-
-
-@pytest.mark.parametrize("what", ["node is gone", "an outage", "nonsense"])
-def test_output_that_cannot_be_read_fails_nothing(azure, pauses, monkeypatch, what):
-    azure.create(1)
-    scenario(azure, {"stdout": "x"})
-    task, said = logged(azure, monkeypatch)
-    deferred = left_alone(azure, task)
-    azure.pass_time(60)
-    if what == "node is gone":
-        node = azure.emulator.account.nodes(azure.pool_id)[0].node.id
-        azure.emulator.account.remove_node(azure.pool_id, node)
-        azure.pass_time(60)
-    else:
-        fault = {"status": 503} if what == "an outage" else {"status": 200, "body": "x" * 100_000}
-        action = "error" if what == "an outage" else "garble"
-        azure.emulator.faults.add(read_fault({"action": action, **fault, "path": "*/files/*", "count": 99}))
-    assert go_on(azure, task, deferred, context())["result"] == "succeeded"
-    assert what == "nonsense" or [line for line in said if line.startswith("warning: Its output")]
-
-
-def test_output_that_nobody_wants_is_not_asked_for(azure, pauses):
-    azure.create(1)
-    run(azure, work(azure, logs="none"), deferrable=False, context=context())
-    assert not azure.reads("/files/")
 
 
 # --- what is sent -----------------------------------------------------------------------------

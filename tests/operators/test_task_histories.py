@@ -182,7 +182,7 @@ def play(azure: Any, monkeypatch: Any, history: dict[str, Any]) -> list[str]:
     last = {**history["tries"][-1], "dies": None, "happenings": [], "cleared": False}
     with monkeypatch.context() as patch:
         patch.setattr(BatchHook, "_send", lambda hook, request: world.send(original, hook, request))
-        patch.setattr("airflow_batchext.operators._steps.task.time.sleep", world.pause)
+        patch.setattr("airflow_batchext.operators._steps.work.time.sleep", world.pause)
         for one in (*history["tries"], last):
             world.one, world.requests, world.pauses = one, 0, 0
             azure.emulator.scenario = world.scenario()

@@ -221,20 +221,6 @@ def end_task(job_id: str, task_id: str) -> Flow[bool]:
     return True
 
 
-def read_end(job_id: str, task_id: str, file_path: str, length: int) -> Flow[tuple[int, bytes]]:
-    """Read the end of a file of a task: how many bytes come before it, and its bytes.
-
-    :param length: bytes that are read at most.
-    :raises ServiceError: if it cannot be read: there is none, its node is gone or cannot answer.
-    """
-    size = yield from jobs.task_file_size(job_id, task_id, file_path)
-    if not size:
-        return 0, b""
-    start = max(0, size - length)
-    data = yield from jobs.read_task_file(job_id, task_id, file_path, start=start, length=min(size, length))
-    return start, data
-
-
 def _guarded(flow: Flow[TasksSeen]) -> Flow[TasksSeen]:
     try:
         return (yield from flow)

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowSkipException,
-    AirflowTaskTimeout,
     TaskDeferred,
 )
 
 from airflow_batchext.batch.work import TaskSeen
 from airflow_batchext.concealment import reveal
-from airflow_batchext.exceptions import (
-    AccessRefusedError,
-    BatchextError,
-    ExecutionTimeoutError,
-    TaskFailedError,
-    TaskLostError,
-    TaskTimeoutError,
-    TriggerFailedError,
-    UnavailableError,
-)
+from airflow_batchext.exceptions import AccessRefusedError, TaskFailedError, TaskLostError, UnavailableError
 from airflow_batchext.hooks._drivers.work import (
     NotYet,
     Place,
@@ -39,124 +26,63 @@ from airflow_batchext.hooks._drivers.work import (
     submit,
 )
 from airflow_batchext.hooks.job import AzureBatchJobHook
-from airflow_batchext.operators._steps.task_document import instance_of, job_document, task_document
-from airflow_batchext.operators._steps.task_output import log_output
+from airflow_batchext.operators._steps.task_document import job_document, task_document
+from airflow_batchext.operators._steps.task_output import OutputLog
+from airflow_batchext.operators._steps.work import WorkSteps
 from airflow_batchext.parameters import check_pool_id
-from airflow_batchext.rules.deadline import limit_of
 from airflow_batchext.rules.work import Stage, Standing, pause_after, stands
-from airflow_batchext.transport import look_within, within
+from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
-from airflow_batchext.triggers._failing import reason, timed_out
 from airflow_batchext.triggers.task import AzureBatchTaskTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_batchext.hooks._requests import Call
+    from airflow_batchext.operators._steps.work import TaskParameters
     from airflow_batchext.rules.work import TasksSeen
 
-XCOM_KEY = "batch_task"
 #: The job, and the pool where the task waits for a node, are looked at each so many looks.
 _EVERY = 4
-_CLEAN_UP_SECONDS = 60.0
+#: For so long is the output read of what was ended.
+_LATE_SECONDS = 10.0
 
 
-class TaskParameters(Protocol):
-    """What the steps need of the operator; its parameters say the same."""
-
-    task_id: str
-    pool_id: str | None
-    command_line: str
-    job_id: str | None
-    max_retries: int
-    skip_on_exit_code: tuple[int, ...]
-    fail_on_exit_code: tuple[int, ...]
-    soft_fail: bool
-    on_killed: Literal["terminate", "leave"]
-    logs: Literal["end", "none"]
-    azure_batchext_conn_id: str
-    poll_interval: float
-    timeout: float
-    execution_timeout: timedelta | None
-    deferrable: bool
-
-    @property
-    def environment(self) -> Any:
-        """The environment variables, as a dict."""
-
-    @property
-    def task_document(self) -> Any:
-        """More members of the Batch task, as a dict."""
-
-    @property
-    def log(self) -> Any:
-        """The task's log."""
-
-
-class RunTask:
-    """The steps of ``AzureBatchTaskOperator``.
+class RunTask(WorkSteps):
+    """The steps of ``AzureBatchTaskOperator`` with one command line.
 
     :param operator: its parameters, rendered.
     """
 
     def __init__(self, operator: TaskParameters) -> None:
-        self.operator = operator
-        self.log = operator.log
-        self._memo: dict[str, Any] = {}
+        super().__init__(operator)
         self._placed: Placed | None = None
-        self._is_killed = False
-        self._limit = limit_of(operator.timeout, operator.execution_timeout)
-        self._alone = uuid4().hex
-
-    def begin(self, context: Context) -> dict[str, Any]:
-        """Run it; return the operator's XCom."""
-        self._memo = {"deadline": time.time() + self._limit.seconds}
-        return self._softly(context, None)
-
-    def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Go on as the trigger's event says; return the operator's XCom."""
-        self._memo = dict(event["memo"])
-        self._placed = Placed(self._memo["job_id"], self._memo["batch_task_id"], "attached")
-        task = event.get("task")
-        found = Standing(Stage(event["stage"]), str(event["text"]), task and TaskSeen.from_json(task))
-        return self._softly(context, found)
-
-    def on_kill(self) -> None:
-        """End the Batch task, if that is wanted."""
-        # After it Airflow lets the task go on: its success would not be believed, and it must not have one.
-        self._is_killed = True
-        if self.operator.on_killed == "terminate" and self._placed is not None:
-            self._end("as the task was")
+        self._output = OutputLog(self.log, operator.logs, operator.logs_interval)
 
     # --- step by step --------------------------------------------------------------------------------------
 
-    def _softly(self, context: Context, found: Standing | None) -> dict[str, Any]:
-        try:
-            return self._proceed(context, found)
-        except (TaskFailedError, TaskTimeoutError, TaskLostError, ExecutionTimeoutError) as error:
-            if self.operator.soft_fail:
-                raise AirflowSkipException(str(error)) from None
-            raise
-        except AirflowTaskTimeout:
-            self._limit = limit_of(float("inf"), self.operator.execution_timeout)
-            if self._placed is None:
-                raise
-            self._end("as its time was up")
-            late = self._late(f"{self._name} had not ended within {self._limit}")
-            raise (AirflowSkipException(str(late)) if self.operator.soft_fail else late) from None
-
-    def _proceed(self, context: Context, found: Standing | None) -> dict[str, Any]:
+    def _proceed(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
         """Submit it where that is to be done (again), wait, and end."""
+        found = None if event is None else self._found(event)
         with AzureBatchJobHook(self.operator.azure_batchext_conn_id) as hook:
             while True:
                 if found is not None and found.stage is not Stage.STRANDED:
-                    return self._ended(context, found)
+                    return self._ended(context, hook, found)
                 if found is not None:
                     self.log.info("%s: %s; it is submitted again", self._name, found.text)
                 self._submit(hook, self._work(context), is_first=found is None and self._is_first(context))
                 if self.operator.deferrable and self._left > 0 and self._batch_task.how != "taken":
                     raise self._deferral()
                 found = self._wait(hook)
+
+    def _found(self, event: Mapping[str, Any]) -> Standing:
+        self._placed = Placed(self._memo["job_id"], self._memo["batch_task_id"], "attached")
+        self._output = OutputLog(
+            self.log, self.operator.logs, self.operator.logs_interval, event.get("output")
+        )
+        task = event.get("task")
+        return Standing(Stage(event["stage"]), str(event["text"]), task and TaskSeen.from_json(task))
 
     def _submit(self, hook: AzureBatchJobHook, work: Work, *, is_first: bool) -> None:
         failures, said = 0, ""
@@ -212,6 +138,7 @@ class RunTask:
                 return found
             if is_last:
                 return Standing(Stage.TIMEOUT, found.text, found.task)
+            self._output.follow(hook, placed.job_id, found.task)
             failures = failures + 1 if look.problem else 0
             self._pause(pause_after(failures, self.operator.poll_interval, look.retry_after))
 
@@ -232,6 +159,7 @@ class RunTask:
                 deadline=self._memo["deadline"],
                 prefix=self._memo["prefix"],
                 is_users_job=operator.job_id is not None,
+                logs_interval=operator.logs_interval if operator.logs == "stream" else 0.0,
                 on_killed=operator.on_killed,
                 memo=self._memo,
             ),
@@ -241,18 +169,20 @@ class RunTask:
 
     # --- how it ended --------------------------------------------------------------------------------------
 
-    def _ended(self, context: Context, found: Standing) -> dict[str, Any]:
+    def _ended(self, context: Context, hook: AzureBatchJobHook, found: Standing) -> dict[str, Any]:
         placed, name = self._batch_task, self._name
         self._check_alive()
         told = self._told(found)
-        if found.stage in (Stage.SUCCEEDED, Stage.FAILED) and self.operator.logs == "end":
-            log_output(self.operator.azure_batchext_conn_id, placed, self.log)
+        if found.stage in (Stage.SUCCEEDED, Stage.FAILED):
+            self._output.finish(hook, placed.job_id, found.task, self._left)
+            self._check_alive()
         if found.stage is Stage.SUCCEEDED:
             return told
         self._push(context, told)
         match found.stage:
             case Stage.TIMEOUT:
                 self._end("as its time was up")
+                self._output.finish(hook, placed.job_id, found.task, _LATE_SECONDS)
                 raise self._late(f"{name} had not ended within {self._limit}: {found.text}")
             case Stage.REFUSED:
                 raise AccessRefusedError(f"{name}: {found.text}")
@@ -265,33 +195,18 @@ class RunTask:
             raise AirflowSkipException(text)
         if exit_code is not None and exit_code in self.operator.fail_on_exit_code:
             raise AirflowFailException(text)
-        self.log.debug("%s of job %s has ended", placed.task_id, placed.job_id)
         raise TaskFailedError(text, exit_code)
 
-    def give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:
-        """End as the trigger has failed: the next try finds the Batch task; where there is none, it is ended.
+    @property
+    def _is_submitted(self) -> bool:
+        return self._placed is not None
 
-        :raises TriggerFailedError: always, or what says which limit has ended the wait.
-        """
-        self._memo = {"deadline": time.time()}
-        why, instance = reason(failure, self.log), instance_of(context, self.operator.task_id, self._alone)
-        is_late = timed_out(failure)
-        if is_late or instance.try_number > instance.max_tries:
-            self._end_attempts(self._work(context))
-        work = f"The work on pool {self.operator.pool_id}"
-        if is_late:
-            raise self._late(f"{work} had not ended within {self._limit}: {why}")
-        raise TriggerFailedError(f"{work} could not be waited for: {why}")
+    def _ending(self) -> Call[int]:
+        placed = self._batch_task
+        return end_task(placed.job_id, placed.task_id)
 
-    def _late(self, text: str) -> BatchextError:
-        return ExecutionTimeoutError(text) if self._limit.is_airflows else TaskTimeoutError(text)
-
-    def _end_attempts(self, work: Work) -> None:
-        try:
-            with AzureBatchJobHook(self.operator.azure_batchext_conn_id) as hook, within(_CLEAN_UP_SECONDS):
-                self.log.warning("%d Batch tasks were ended", hook.run(end_attempts(work)))
-        except BatchextError as error:
-            self.log.warning("What was submitted goes on: %s", error)
+    def _ending_attempts(self, context: Context) -> Call[int]:
+        return end_attempts(self._work(context))
 
     def _told(self, found: Standing) -> dict[str, Any]:
         placed, task = self._batch_task, found.task or TaskSeen("", "")
@@ -310,38 +225,10 @@ class RunTask:
             "requeues": task.requeues,
         }
 
-    def _push(self, context: Context, told: Mapping[str, Any]) -> None:
-        instance: Any = context.get("ti")
-        if hasattr(instance, "xcom_push"):
-            instance.xcom_push(key=XCOM_KEY, value=told)
-
-    def _end(self, why: str) -> None:
-        """End the Batch task; what keeps us from it is told, no more."""
-        placed = self._batch_task
-        try:
-            with AzureBatchJobHook(self.operator.azure_batchext_conn_id) as hook, within(_CLEAN_UP_SECONDS):
-                if hook.run(end_task(placed.job_id, placed.task_id)):
-                    self.log.warning("%s was ended, %s", self._name, why)
-        except BatchextError as error:
-            self.log.warning("%s goes on: %s", self._name, error)
-
-    def _check_alive(self) -> None:
-        if self._is_killed:
-            # Perhaps it was being submitted when the task was ended.
-            if self.operator.on_killed == "terminate" and self._placed is not None:
-                self._end("as the task was")
-            raise AirflowException("The task was ended while it ran")
-
     # --- helpers -------------------------------------------------------------------------------------------
 
-    def _is_first(self, context: Context) -> bool:
-        return instance_of(context, self.operator.task_id, self._alone).try_number == 1
-
     def _work(self, context: Context) -> Work:
-        instance, pool_id = (
-            instance_of(context, self.operator.task_id, self._alone),
-            check_pool_id(self.operator.pool_id),
-        )
+        instance, pool_id = self._instance(context), check_pool_id(self.operator.pool_id)
         users = self.operator.job_id
         key = instance.key(pool_id, is_shared=users is not None)
         return Work(
@@ -384,12 +271,3 @@ class RunTask:
     def _name(self) -> str:
         placed = self._batch_task
         return f"Batch task {placed.task_id} of job {placed.job_id} on pool {self.operator.pool_id}"
-
-    def _pause(self, seconds: float) -> None:
-        self._check_alive()
-        time.sleep(max(0.0, min(seconds, self._left)))
-        self._check_alive()
-
-    @property
-    def _left(self) -> float:
-        return float(self._memo["deadline"]) - time.time()

@@ -1,32 +1,52 @@
-"""The end of what a Batch task has written, in the log of the Airflow task; it never fails it."""
+"""What a Batch task writes, in the log of the Airflow task; it never fails it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_batchext.batch.task_output import Lines
-from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks._drivers.work import read_end
-from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.hooks._drivers.task_output import read_output
+from airflow_batchext.rules.task_output import END_BYTES, MOST_REST_BYTES
 from airflow_batchext.transport import within
+from airflow_batchext.triggers._task_output import LIVE_SECONDS, TaskOutput
 
 if TYPE_CHECKING:
-    from airflow_batchext.hooks._drivers.work import Placed
+    from collections.abc import Mapping
 
-#: Bytes of each file, and seconds for both.
-_MOST, _SECONDS = 64 * 1024, 60.0
-_FILES = (("stdout.txt", "out"), ("stderr.txt", "err"))
+    from airflow_batchext.batch.work import TaskSeen
+    from airflow_batchext.hooks.job import AzureBatchJobHook
+
+Logs = Literal["stream", "end", "none"]
+_END_SECONDS = 60.0
 
 
-def log_output(conn_id: str, placed: Placed, log: Any) -> None:
-    """Write the end of both files line by line; what keeps us from it is told, no more."""
-    try:
-        with AzureBatchJobHook(conn_id) as hook, within(_SECONDS):
-            for name, mark in _FILES:
-                left_out, data = hook.run(read_end(placed.job_id, placed.task_id, name, _MOST))
-                if left_out:
-                    log.info("%s| … %d bytes before this are left out", mark, left_out)
-                for line in Lines().feed(data, is_last=True):
-                    log.info("%s| %s", mark, line)
-    except BatchextError as error:
-        log.warning("Its output could not be read: %s", error)
+class OutputLog:
+    """What a Batch task writes, on the worker.
+
+    :param log: the Airflow task's.
+    :param logs: as the operator has it.
+    :param interval: seconds between two looks while the task runs.
+    :param kept: how far a trigger has read it.
+    """
+
+    def __init__(self, log: Any, logs: Logs, interval: float, kept: Mapping[str, Any] | None = None) -> None:
+        self._logs = logs
+        self._output = TaskOutput(log, interval, kept)
+
+    def follow(self, hook: AzureBatchJobHook, job_id: str, task: TaskSeen | None) -> None:
+        """Write what is new into the log, if it is time for that."""
+        is_due = self._logs == "stream" and not self._output.wait
+        if is_due and task is not None and task.state == "running":
+            with within(LIVE_SECONDS):
+                self._output.tell(task, hook.run(self._output.read(job_id, task)))
+
+    def finish(self, hook: AzureBatchJobHook, job_id: str, task: TaskSeen | None, left: float) -> None:
+        """Write the rest into the log, or the end of it.
+
+        :param left: seconds until the Airflow task has to be over.
+        """
+        if self._logs == "none" or task is None or not task.started:
+            return
+        most = MOST_REST_BYTES if self._logs == "stream" else END_BYTES
+        with within(min(_END_SECONDS, max(1.0, left))):
+            look = hook.run(read_output(job_id, task, self._output.seen, is_last=True, most=most))
+        self._output.tell(task, look, is_last=True)

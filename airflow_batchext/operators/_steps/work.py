@@ -1,0 +1,204 @@
+"""What all work on a pool has in common, one task or many: its limit, its end, and who ends it."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
+from uuid import uuid4
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, AirflowTaskTimeout
+
+from airflow_batchext.exceptions import (
+    BatchextError,
+    ExecutionTimeoutError,
+    TaskFailedError,
+    TaskLostError,
+    TaskTimeoutError,
+    TriggerFailedError,
+)
+from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.operators._steps.task_document import instance_of
+from airflow_batchext.rules.deadline import limit_of
+from airflow_batchext.transport import within
+from airflow_batchext.triggers._failing import reason, timed_out
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_batchext.hooks._requests import Call
+    from airflow_batchext.operators._steps.task_output import Logs
+    from airflow_batchext.rules.work_ids import Instance
+
+XCOM_KEY = "batch_task"
+_CLEAN_UP_SECONDS = 60.0
+
+
+class TaskParameters(Protocol):
+    """What the steps need of the operator; its parameters say the same."""
+
+    task_id: str
+    pool_id: str | None
+    command_line: str
+    job_id: str | None
+    max_retries: int
+    skip_on_exit_code: tuple[int, ...]
+    fail_on_exit_code: tuple[int, ...]
+    soft_fail: bool
+    on_killed: Literal["terminate", "leave"]
+    logs: Logs
+    logs_interval: float
+    azure_batchext_conn_id: str
+    poll_interval: float
+    timeout: float
+    execution_timeout: timedelta | None
+    deferrable: bool
+
+    @property
+    def environment(self) -> Any:
+        """The environment variables, as a dict."""
+
+    @property
+    def task_document(self) -> Any:
+        """More members of the Batch task, as a dict."""
+
+    @property
+    def log(self) -> Any:
+        """The task's log."""
+
+
+class WorkSteps(ABC):
+    """The steps of an operator that runs work on a pool.
+
+    :param operator: its parameters, rendered.
+    """
+
+    def __init__(self, operator: TaskParameters) -> None:
+        self.operator = operator
+        self.log = operator.log
+        self._memo: dict[str, Any] = {}
+        self._is_killed = False
+        self._limit = limit_of(operator.timeout, operator.execution_timeout)
+        self._alone = uuid4().hex
+
+    def begin(self, context: Context) -> dict[str, Any]:
+        """Run it; return the operator's XCom."""
+        self._memo = {"deadline": time.time() + self._limit.seconds}
+        return self._softly(context, None)
+
+    def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Go on as the trigger's event says; return the operator's XCom."""
+        self._memo = dict(event["memo"])
+        return self._softly(context, event)
+
+    def on_kill(self) -> None:
+        """End what was submitted, if that is wanted."""
+        # After it Airflow lets the task go on: its success would not be believed, and it must not have one.
+        self._is_killed = True
+        self._end_killed()
+
+    def give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:
+        """End as the trigger has failed: the next try finds the work; where there is none, it is ended.
+
+        :raises TriggerFailedError: always, or what says which limit has ended the wait.
+        """
+        self._memo = {"deadline": time.time()}
+        why, instance = reason(failure, self.log), self._instance(context)
+        is_late = timed_out(failure)
+        if is_late or instance.try_number > instance.max_tries:
+            self._end_attempts(context)
+        work = f"The work on pool {self.operator.pool_id}"
+        if is_late:
+            raise self._late(f"{work} had not ended within {self._limit}: {why}")
+        raise TriggerFailedError(f"{work} could not be waited for: {why}")
+
+    # --- what one and many differ in -----------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def _is_submitted(self) -> bool:
+        """Whether there is anything to be ended."""
+
+    @property
+    @abstractmethod
+    def _name(self) -> str:
+        """What was submitted, in words."""
+
+    @abstractmethod
+    def _proceed(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Submit, wait, and end; or go on as a trigger's event says."""
+
+    @abstractmethod
+    def _ending(self) -> Call[int]:
+        """End what was submitted; how much there was."""
+
+    @abstractmethod
+    def _ending_attempts(self, context: Context) -> Call[int]:
+        """End all that this task instance has ever submitted; how much there was."""
+
+    # --- what they share -----------------------------------------------------------------------------------
+
+    def _softly(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
+        try:
+            return self._proceed(context, event)
+        except (TaskFailedError, TaskTimeoutError, TaskLostError, ExecutionTimeoutError) as error:
+            if self.operator.soft_fail:
+                raise AirflowSkipException(str(error)) from None
+            raise
+        except AirflowTaskTimeout:
+            self._limit = limit_of(float("inf"), self.operator.execution_timeout)
+            if not self._is_submitted:
+                raise
+            self._end("as its time was up")
+            late = self._late(f"{self._name} had not ended within {self._limit}")
+            raise (AirflowSkipException(str(late)) if self.operator.soft_fail else late) from None
+
+    def _instance(self, context: Context) -> Instance:
+        return instance_of(context, self.operator.task_id, self._alone)
+
+    def _is_first(self, context: Context) -> bool:
+        return self._instance(context).try_number == 1
+
+    def _late(self, text: str) -> BatchextError:
+        return ExecutionTimeoutError(text) if self._limit.is_airflows else TaskTimeoutError(text)
+
+    def _push(self, context: Context, told: Mapping[str, Any]) -> None:
+        instance: Any = context.get("ti")
+        if hasattr(instance, "xcom_push"):
+            instance.xcom_push(key=XCOM_KEY, value=told)
+
+    def _end(self, why: str) -> None:
+        """End what was submitted; what keeps us from it is told, no more."""
+        self._run_ending(self._ending(), f"{self._name} was ended, {why}")
+
+    def _end_attempts(self, context: Context) -> None:
+        self._run_ending(self._ending_attempts(context), "Batch tasks were ended")
+
+    def _run_ending(self, call: Call[int], text: str) -> None:
+        try:
+            with AzureBatchJobHook(self.operator.azure_batchext_conn_id) as hook, within(_CLEAN_UP_SECONDS):
+                if ended := hook.run(call):
+                    self.log.warning("%s (%d)", text, ended)
+        except BatchextError as error:
+            self.log.warning("What was submitted goes on: %s", error)
+
+    def _end_killed(self) -> None:
+        if self.operator.on_killed == "terminate" and self._is_submitted:
+            self._end("as the task was")
+
+    def _check_alive(self) -> None:
+        if self._is_killed:
+            # Perhaps it was being submitted when the task was ended.
+            self._end_killed()
+            raise AirflowException("The task was ended while it ran")
+
+    def _pause(self, seconds: float) -> None:
+        self._check_alive()
+        time.sleep(max(0.0, min(seconds, self._left)))
+        self._check_alive()
+
+    @property
+    def _left(self) -> float:
+        return float(self._memo["deadline"]) - time.time()

@@ -1,0 +1,71 @@
+"""Output of a Batch task, from a hostile service: nothing is raised, and lines are fit for a log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from airflow_batchext.batch.task_output import PART_BYTES, OutputSeen, Reading
+from airflow_batchext.batch.work import TaskSeen
+from airflow_batchext.hooks._drivers.task_output import read_output
+from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.transport import within
+from tests.hostile.meeting import DEADLINE, assert_plain, check, share
+from tests.hostile.service import LOUD, ODD, Answer
+
+TASK = TaskSeen("t", "running", node_id="n", started="s")
+
+
+def listed(length):
+    body = {"value": [{"name": "stdout.txt", "properties": {"contentLength": length}}, {"name": LOUD}]}
+    return Answer(f"length {str(length)[:8]}", body=json.dumps(body).encode("utf-8", "surrogatepass"))
+
+
+LIES = [listed(length) for length in [*ODD, "9" * 18, "9" * 19, "0x10", "-1", " 1", "1e9", 10**17, 7.5]]
+
+
+def look(conn_id, seen, *, is_last, asynchronous):
+    call = read_output("j-1", TASK, seen, is_last=is_last)
+    if not asynchronous:
+        with AzureBatchJobHook(conn_id) as hook, within(DEADLINE):
+            return hook.run(call)
+
+    async def run():
+        async with AzureBatchJobHook(conn_id) as hook:
+            with within(DEADLINE):
+                return await hook.arun(call)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("is_last", [False, True])
+def test_output_is_bounded_and_plain_whatever_is_said(hostile, trap, family, conn_id, is_last, asynchronous):
+    for answer in [*LIES, *share(family, "output", is_last, asynchronous)]:
+        seen = OutputSeen("n s 0 0", {"stdout.txt": Reading(3, 3, 3), "stderr.txt": Reading(10**17)})
+        found = []
+
+        def once(seen=seen, found=found):
+            found.append(look(conn_id, seen, is_last=is_last, asynchronous=asynchronous))
+
+        assert check(hostile, trap, answer, once) == "", "nothing is raised"
+        (it,) = found
+        assert sum(map(len, it.lines)) < 4 * PART_BYTES, answer.name
+        assert_plain("\n".join(it.lines) + it.problem)
+        assert "SENTINEL" not in f"{it}"
+        assert OutputSeen.from_json(json.loads(json.dumps(it.seen.to_json()))) == it.seen
+
+
+@pytest.mark.parametrize("offset", [0, 5])
+def test_who_takes_no_notice_of_ranges_or_sends_more_is_cut(hostile, conn_id, offset):
+    """The answer to all is one list, so it is the file, too."""
+    hostile.answer = listed("9" * 18)
+    seen = OutputSeen("n s 0 0", {"stdout.txt": Reading(offset, offset, offset)})
+    body = hostile.answer.body
+    it = look(conn_id, seen, is_last=False, asynchronous=False)
+    assert it.seen.files["stdout.txt"].read_to == offset + len(body)
+    hostile.answer = Answer("long", body=body[:-1] + b" " * 300_000 + b"}")
+    it = look(conn_id, seen, is_last=False, asynchronous=False)
+    assert it.seen.files["stdout.txt"].read_to == offset + PART_BYTES
