@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parser = _Parser(prog="batchext", description="Azure Batch pools with VM extensions, for Apache Airflow.")
     parser.add_argument("--version", action="version", version=f"batchext {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, module, summary in (
         ("demo", demo, "run the example DAG through Airflow on the emulator, and watch it"),
         ("up", up, "run Airflow with its web page on the emulator, with the examples, until stopped"),
@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
+    if "run" not in arguments:
+        parser.print_help(sys.stderr)
+        return parser.usage_status
     ended: int = arguments.run(arguments)
     return ended
 

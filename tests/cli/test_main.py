@@ -17,6 +17,13 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"batchext {__version__}\n"
 
 
+def test_without_a_command_it_says_which_there_are(capsys):
+    assert main([]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "run the example DAG" in told.err
+
+
 @pytest.mark.parametrize("command", ["demo", "up", "emulator", "validate", "docs"])
 def test_help_explains_each_command(capsys, command):
     with pytest.raises(SystemExit) as end:
@@ -28,7 +35,6 @@ def test_help_explains_each_command(capsys, command):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "required: COMMAND"),
         (["nonsense"], "invalid choice: 'nonsense'"),
         (["demo", "--nodes", "x"], "invalid int value"),
     ],
