@@ -31,16 +31,15 @@ class Concealed:
     serialized before the operator exists. ::
 
         AzureBatchCreatePoolOperator.partial(...).expand(pool_document=[conceal(document), ...])
+
+    :param value: the secret, or a template or a reference that gives it.
+    :param shown: what is shown instead: of a text that is secret in parts, all but those.
+    :param is_document: whether it is the text of a document, and stays one when it is rendered.
     """
 
     template_fields = ("value",)
 
     def __init__(self, value: object, *, shown: str = _SHOWN, is_document: bool = False) -> None:
-        """Conceal a value.
-
-        :param shown: what is shown instead: of a text that is secret in parts, all but those.
-        :param is_document: whether it is the text of a document, and stays one when it is rendered.
-        """
         self.text_fields = self.template_fields if is_document else ()
         #: Whether the secret itself was given, not a template or a reference; rendering does not change it.
         self.is_literal = any(literal_leaves(value))
@@ -72,6 +71,8 @@ def conceal(document: Any) -> Any:
     A model of the SDK becomes its body. A text that is itself a document (it begins with ``{`` or ``[``, or
     has several lines) is concealed as a whole: what is secret in it shows only once it is rendered. Anything
     else (a template, an XComArg, a path) is returned as it is.
+
+    :param document: of a pool, or anything else that a template field may hold.
     """
     document = plain(document)
     return Concealed(document, is_document=True) if is_inline(document) else rewritten(document, _concealed)

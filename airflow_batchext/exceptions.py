@@ -109,6 +109,7 @@ class PoolDocumentError(BatchextError):
 class ServiceError(BatchextError):
     """Azure refused a request, failed to answer it, or could not be reached.
 
+    :param message: what was asked, what was answered, and what helps.
     :param status: HTTP status, or None where there was no answer.
     :param code: the service's error code (``PoolNotFound``), or "".
     :param retry_after: seconds after which the service wants to be asked again, or None.
@@ -170,6 +171,7 @@ class GateTimeoutError(BatchextError, AirflowSensorTimeout):
 class NodeRepairError(BatchextError):
     """Nodes could not be repaired; the text says which, why, and what was tried.
 
+    :param message: that text.
     :param report: what was done to which node, as plain JSON.
     """
 
@@ -181,6 +183,7 @@ class NodeRepairError(BatchextError):
 class PoolConflictError(BatchextError):
     """The pool that exists is not one to do this with: it differs, is busy, scales itself, or was lost.
 
+    :param message: what was found, and what helps.
     :param differences: in which places it differs, if that is the reason.
     """
 
@@ -208,6 +211,7 @@ class DeletionTimeoutError(PoolTimeoutError):
 class TaskFailedError(BatchextError):
     """A Batch task failed; the text says with what, why and where.
 
+    :param message: that text.
     :param exit_code: of its command, or None where that did not run to its end.
     """
 

@@ -31,7 +31,8 @@ _SECTION = "\n```{{toctree}}\n:caption: {caption}\n:hidden:\n:titlesonly:\n\n{pa
 _API = """# Classes and functions
 
 What users import, with every parameter, those too that a class hands on to one above it. What Airflow's own
-base classes take, Airflow's documentation tells.
+base classes take, and the methods that Airflow alone calls, are in Airflow's documentation. The fixture
+`azure_batch` for pytest is described in [Test your DAGs](../testing.md).
 
 ```{{toctree}}
 :maxdepth: 2
@@ -39,28 +40,18 @@ base classes take, Airflow's documentation tells.
 {pages}
 ```
 """
-#: Modules of which everything is for users, and functions for them that no page of ours names.
-_WHOLE = ("airflow_batchext.exceptions", "airflow_batchext.pool_builder")
-_MORE = {f"airflow_batchext.secret_references.from_{name}" for name in ("connection", "environment")}
-_COMMANDS = (
-    "demo",
-    "up",
-    "docs",
-    "emulator",
-    "validate",
-    "convert",
-    "export",
-    "status",
-    "diagnose",
-    "selftest",
-)
-#: What Airflow's own classes have is in Airflow's documentation.
-_AIRFLOWS = ",".join(
-    (
-        *("BaseOperator", "BaseSensorOperator", "BaseTrigger", "BaseEventTrigger", "BaseHook"),
-        *("BaseNotifier", "BaseOperatorLink", "BaseModel"),
-    )
-)
+#: Modules of which everything is for users, and what is for them beside the names that our pages have.
+_WHOLE = tuple(f"airflow_batchext.{name}" for name in ("diagnosis", "exceptions", "pool_builder"))
+_MORE = {
+    *(f"airflow_batchext.secret_references.from_{name}" for name in ("connection", "environment")),
+    *(f"airflow_batchext.concealment.{name}" for name in ("Concealed", "conceal")),
+    *(f"airflow_batchext.ephemeral.{name}" for name in ("EphemeralPool", "run_pool_id")),
+    "airflow_batchext.hooks.health.aread_health",
+}
+#: Classes whose methods Airflow calls, and nobody else: their parameters are what a user has to know.
+_CALLED_BY_AIRFLOW = ("BaseOperator", "BaseTrigger", "BaseNotifier", "BaseOperatorLink")
+#: What comes from these has its own documentation.
+_OF_OTHERS = "BaseHook,BaseModel"
 
 
 def source_address() -> str:
@@ -83,7 +74,7 @@ def lay_out(to: Path) -> None:
             shutil.copy(file, target)
     (to / "index.md").write_text(rewritten(ROOT / "README.md") + "".join(_contents()), "utf-8")
     (to / "examples.md").write_text(_examples(), "utf-8")
-    (to / "commands.md").write_text(_commands(), "utf-8")
+    (to / "commands.md").write_text(commands(), "utf-8")
     (to / "api").mkdir()
     reference = _reference()
     for room, text in reference.items():
@@ -103,7 +94,7 @@ def rewritten(page: Path) -> str:
         if path in ("README.md", "docs/README.md"):
             return f"[{words}](index.md{part})"
         if path.endswith(".md"):
-            return f"[{words}]({name}{part})"
+            return f"[{_title(path) if words in (target, name) else words}]({name}{part})"
         if path == "dags" or path.startswith("dags/"):
             dag = f"#{name.removesuffix('.py')}" if name.endswith(".py") else ""
             return f"[{words}](examples.md{dag})"
@@ -111,6 +102,11 @@ def rewritten(page: Path) -> str:
         return f"[{words}]({address}/{path}{part})" if address else words
 
     return _LINK.sub(link, page.read_text("utf-8"))
+
+
+def _title(path: str) -> str:
+    """What a page calls itself: on the site nobody knows the names of files."""
+    return (ROOT / path).read_text("utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def _below(page: Path, target: str) -> str:
@@ -143,17 +139,22 @@ def _examples() -> str:
     return "".join(parts)
 
 
-def _commands() -> str:
+def commands() -> str:
     """What each command says of itself."""
+    every = _help()
+    parts = [f"# Commands\n\nWhat `batchext --help` says, and each command with it.\n\n```text\n{every}```\n"]
+    names = re.findall(r"^    ([a-z]+) ", every, re.MULTILINE)
+    parts += [f"\n## batchext {name}\n\n```text\n{_help(name)}```\n" for name in names]
+    return "".join(parts)
+
+
+def _help(*command: str) -> str:
     from airflow_batchext.cli.main import main
 
-    parts = ["# Commands\n\nWhat `batchext COMMAND --help` says.\n"]
-    for name in _COMMANDS:
-        said = io.StringIO()
-        with redirect_stdout(said), suppress(SystemExit):
-            main([name, "--help"])
-        parts.append(f"\n## batchext {name}\n\n```text\n{said.getvalue()}```\n")
-    return "".join(parts)
+    said = io.StringIO()
+    with redirect_stdout(said), suppress(SystemExit):
+        main([*command, "--help"])
+    return said.getvalue()
 
 
 def rooms() -> dict[str, list[str]]:
@@ -171,13 +172,11 @@ def rooms() -> dict[str, list[str]]:
 
 
 def _members(module: Any, name: str) -> list[str]:
-    """The classes and functions that a module defines, all of which are for users."""
-    return [
+    """What a module names as for everybody, or the classes that it defines."""
+    return getattr(module, "__all__", None) or [
         member
         for member, value in vars(module).items()
-        if not member.startswith("_")
-        and (inspect.isclass(value) or inspect.isfunction(value))
-        and value.__module__ == name
+        if not member.startswith("_") and inspect.isclass(value) and value.__module__ == name
     ]
 
 
@@ -186,19 +185,36 @@ def _reference() -> dict[str, str]:
 
     written = {}
     for room, names in rooms().items():
-        parts = [f"# {room}\n\nOf `airflow_batchext.{room}`.\n"]
+        homes = {name.rpartition(".")[0] for name in names}
+        parts = [f"# {room}\n"]
+        if len(homes) == 1:
+            parts.append(f"\nTo be imported from `{names[0].rpartition('.')[0]}`.\n")
         for name in names:
             value = thing(name)
-            kind = "autofunction" if inspect.isfunction(value) else "autodata"
+            is_function = inspect.isfunction(inspect.unwrap(value)) if callable(value) else False
+            kind = "autofunction" if is_function else "autodata"
             options = ""
             if inspect.isclass(value):
                 kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
-                options = f":members:\n:inherited-members: {_AIRFLOWS}\n"
+                options = f":members:\n:inherited-members: {_OF_OTHERS}\n"
+                options = "" if is_called_by_airflow(value) else options
                 options = ":show-inheritance:\n" if kind == "autoexception" else options
-            parts.append(f"\n## {name.rpartition('.')[2]}\n\n```{{eval-rst}}\n")
+            home, _, member = name.rpartition(".")
+            parts.append(f"\n## {member}\n\n")
+            if len(homes) > 1:
+                parts.append(f"```python\nfrom {home} import {member}\n```\n\n")
+            parts.append("```{eval-rst}\n")
             parts.append(f".. {kind}:: {name}\n{_indented(options)}```\n")
         written[room] = "".join(parts)
     return written
+
+
+def is_called_by_airflow(kind: type) -> bool:
+    """Whether users only construct it."""
+    return any(
+        base.__name__ in _CALLED_BY_AIRFLOW and base.__module__.startswith("airflow.")
+        for base in kind.__mro__
+    )
 
 
 def _indented(text: str) -> str:

@@ -25,7 +25,7 @@ COULD_NOT: Final = 3
 #: Exit status by what a gate would do.
 STATUS: Final = {"open": 0, "fail": 1, "wait": 2}
 EXIT_STATUS: Final = (
-    "exit status: 0 every extension on every node has succeeded, 1 something failed, 2 not ready yet, "
+    "exit status: 0 every extension on every node has succeeded, 1 something failed, 2 not ready yet,\n"
     "3 it could not be told"
 )
 

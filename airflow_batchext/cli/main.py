@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         subparser = commands.add_parser(name, help=summary)
         subparser.usage_status = getattr(module, "COULD_NOT", 2)
         module.add_arguments(subparser)
+        if "\n" not in (said := subparser.description or ""):  # argparse leaves it as it is beside examples
+            subparser.description = textwrap.fill(said, 100)
         subparser.set_defaults(run=module.run)
     arguments = parser.parse_args(argv)
     if "run" not in arguments:

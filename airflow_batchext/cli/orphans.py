@@ -26,7 +26,8 @@ examples:
 
 It asks the database of Airflow whether a run has ended: call it where `airflow` commands work.
 
-exit status: 0 nothing is left, or all of it is being deleted; 1 something is left; 3 it could not be told
+exit status: 0 nothing is left, or all of it is being deleted; 1 something is left;
+3 it could not be told
 """
 _LIVE: Final = ("queued", "running")
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 #: For so long an extension may be on its way without anything being wrong with it.
 STUCK_SECONDS: Final = 600.0
 
-#: What each means stands at the head of ``causes.yaml``.
 Certainty = Literal["told", "elsewhere", "plausible"]
+"""``told``: the service says so itself. ``elsewhere``: reported of ordinary machines, or of the service
+that the extension asks. ``plausible``: it follows from the rules."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,10 @@ MOST_FACTS: Final = 50
 class NodeLogs:
     """Where the Batch service logs of a node were uploaded to, or why they were not.
 
+    :param node_id: the node.
     :param folder: in the container, without any signature.
+    :param files: how many it uploads.
+    :param problem: why not, "" where it does.
     """
 
     node_id: str
@@ -38,6 +41,9 @@ class NodeLogs:
 
 
 def not_ready(diagnosis: Diagnosis) -> list[NodeHealth]:
-    """The nodes that are not ready, the failed ones first."""
+    """The nodes that are not ready, the failed ones first.
+
+    :param diagnosis: of their pool.
+    """
     health = diagnosis.health
     return [*health.nodes_in(Phase.FAILED), *health.nodes_in(Phase.PENDING)]

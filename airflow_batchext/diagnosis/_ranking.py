@@ -38,7 +38,11 @@ def known_causes() -> tuple[Cause, ...]:
 
 @dataclass(frozen=True, slots=True)
 class FoundCause:
-    """A known cause and the places where it shows."""
+    """A known cause and the places where it shows.
+
+    :param cause: the cause.
+    :param hits: each place, at least one.
+    """
 
     cause: Cause
     hits: tuple[Hit, ...]
@@ -67,6 +71,7 @@ class FoundCause:
 class Diagnosis:
     """What a snapshot comes to.
 
+    :param health: the snapshot.
     :param found_causes: known causes, the likeliest first.
     :param unexplained: what is not ready and has none of them, in the gate's words.
     """
@@ -201,7 +206,10 @@ def _is_about(sentence: str, extension: str) -> bool:
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """A diagnosis as plain JSON, without the snapshot."""
+    """A diagnosis as plain JSON, without the snapshot.
+
+    :param diagnosis: of a pool, as ``diagnose`` makes it.
+    """
     return {
         "pool_id": diagnosis.health.id,
         "outcome": diagnosis.health.outcome,

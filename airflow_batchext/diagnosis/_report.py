@@ -29,7 +29,11 @@ _MARKUP: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~])")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A diagnosis with what belongs to it."""
+    """A diagnosis with what belongs to it: ``to_json``, ``to_html`` and ``to_markdown`` write it.
+
+    :param diagnosis: of a pool, as ``diagnose`` makes it.
+    :param logs: what became of the logs of its nodes, where they were asked for.
+    """
 
     diagnosis: Diagnosis
     logs: tuple[NodeLogs, ...] = ()

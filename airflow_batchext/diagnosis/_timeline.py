@@ -18,14 +18,21 @@ _FEW = 3
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at a time of the service's (``2026-01-31T12:00:00.1234567Z``)."""
+    """Something that happened.
+
+    :param time: the service's, as it writes it (``2026-01-31T12:00:00.1234567Z``).
+    :param what: in a line.
+    """
 
     time: str
     what: str
 
 
 def timeline(health: PoolHealth) -> list[Event]:
-    """What happened to a pool and its nodes, the earliest first; what has no time is left out."""
+    """What happened to a pool and its nodes, the earliest first; what has no time is left out.
+
+    :param health: the snapshot that tells it.
+    """
     return sorted((event for event in _events(health) if event.time), key=lambda event: event.time)
 
 

@@ -10,10 +10,32 @@ the operators cannot agree with itself here.
 from __future__ import annotations
 
 from airflow_batchext.emulator.account.clock import Clock
-from airflow_batchext.emulator.scenario import ExtensionScenario, PoolScenario, Scenario, Timings
+from airflow_batchext.emulator.scenario import (
+    AccountSettings,
+    Answers,
+    ExtensionScenario,
+    PoolScenario,
+    Scenario,
+    SignInSettings,
+    StartTaskScenario,
+    TaskScenario,
+    Timings,
+)
 from airflow_batchext.emulator.server import Emulator
 
-__all__ = ["Clock", "Emulator", "ExtensionScenario", "PoolScenario", "Scenario", "Timings"]
+__all__ = [
+    "AccountSettings",
+    "Answers",
+    "Clock",
+    "Emulator",
+    "ExtensionScenario",
+    "PoolScenario",
+    "Scenario",
+    "SignInSettings",
+    "StartTaskScenario",
+    "TaskScenario",
+    "Timings",
+]
 
 # They say where users import them from.
 for _name in __all__:

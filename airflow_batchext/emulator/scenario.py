@@ -99,7 +99,13 @@ class _OfNodes(Model):
     """``first``: only the first boot of a node, so that a reboot helps. ``later``: only after that."""
 
     def matches(self, pool: str, index: int, node_id: str, boot: int) -> bool:
-        """Whether this rule is about that boot of that node."""
+        """Whether this rule is about that boot of that node.
+
+        :param pool: the pool's name.
+        :param index: the node's place in the order of allocation; 0 is the first.
+        :param node_id: the node.
+        :param boot: the number of the boot; 0 is the first.
+        """
         node = str(self.node)
         is_node = index == int(node) if node.isdecimal() else like(node_id, node)
         return is_node and _is_turn(self.boots, boot) and like(pool, self.pool)
@@ -118,6 +124,7 @@ class ExtensionScenario(_OfNodes):
     code: str | None = None
     """For ``fail``: a whole status code, or the part after ``ProvisioningState/failed/``."""
     message: str | None = None
+    """What the extension says then."""
     upgrade_after: Seconds | None = None
     """For ``succeed``: seconds from the success until an automatic upgrade sends it back to ``updating``."""
     upgrade_seconds: Seconds = 60.0
@@ -139,7 +146,10 @@ class ExtensionScenario(_OfNodes):
         return self
 
     def covers(self, extension: str) -> bool:
-        """Whether this rule is about that extension."""
+        """Whether this rule is about that extension.
+
+        :param extension: its name in the pool.
+        """
         if extension == SYSTEM_EXTENSION:
             return self.extension.casefold() == SYSTEM_EXTENSION.casefold()
         return like(extension, self.extension)
@@ -160,8 +170,11 @@ class ResizeError(Model):
     """
 
     code: str = "AllocationFailed"
+    """Of the error."""
     message: str = "Desired number of dedicated nodes could not be allocated"
+    """Its text; of a code that is known, by default that of the service."""
     values: dict[str, str] = Field(default_factory=dict)
+    """Its details."""
 
     @model_validator(mode="before")
     @classmethod
@@ -198,17 +211,24 @@ class PoolScenario(Model):
         return self
 
     def covers(self, pool: str) -> bool:
-        """Whether this rule is about that pool."""
+        """Whether this rule is about that pool.
+
+        :param pool: the pool's name.
+        """
         return like(pool, self.pool)
 
 
 class TaskFailure(Model):
-    """Why a task fails beside its command, as the service words it; ``values`` are its details."""
+    """Why a task fails beside its command, as the service words it."""
 
     code: str
+    """Of the failure, such as ``DiskFull``."""
     message: str = ""
+    """Its text."""
     values: dict[str, str] = Field(default_factory=dict)
+    """Its details."""
     category: Literal["UserError", "ServerError"] = "UserError"
+    """Whose fault it is."""
 
 
 class StartTaskScenario(_OfNodes):
@@ -248,7 +268,12 @@ class TaskScenario(Model):
     """It writes both again each time so many seconds have passed; without it, once, at its start."""
 
     def matches(self, job: str, task: str, attempt: int) -> bool:
-        """Whether this rule is about that attempt (0 is the first) of that task."""
+        """Whether this rule is about that attempt of that task.
+
+        :param job: the job.
+        :param task: the task.
+        :param attempt: the number of the attempt; 0 is the first.
+        """
         return _is_turn(self.attempts, attempt) and like(job, self.job) and like(task, self.task)
 
 
@@ -281,19 +306,31 @@ class Scenario(Model):
     """Everything that will happen, in the order in which rules are tried."""
 
     timings: Timings = Field(default_factory=Timings)
+    """How long things take."""
     extensions: list[ExtensionScenario] = Field(default_factory=list)
+    """What becomes of extensions."""
     pools: list[PoolScenario] = Field(default_factory=list)
+    """What becomes of resizes, and of pools."""
     start_tasks: list[StartTaskScenario] = Field(default_factory=list)
+    """How start tasks run."""
     tasks: list[TaskScenario] = Field(default_factory=list)
+    """How tasks run."""
     answers: Answers = Field(default_factory=Answers)
+    """What is answered where nobody knows how the service does."""
     account: AccountSettings = Field(default_factory=AccountSettings)
+    """How the account is set."""
     sign_in: SignInSettings = Field(default_factory=SignInSettings)
+    """How the sign-in is set."""
     faults: list[AnyFault] = Field(default_factory=list)
-    """Of single requests."""
+    """What becomes of single requests: delays, errors, answers that do not come."""
 
     @classmethod
     def load(cls, source: str | Path | Mapping[str, Any]) -> Scenario:
-        """Read a scenario from a JSON or YAML file or from a mapping; ValueError in one line if it is bad."""
+        """Read a scenario.
+
+        :param source: a JSON or YAML file, or a mapping.
+        :raises ValueError: in one line, if it is none.
+        """
         if isinstance(source, Mapping):
             data: Any = dict(source)
         else:
@@ -305,7 +342,14 @@ class Scenario(Model):
             raise ValueError(f"the scenario{where} is not valid: {in_one_line(problem)}") from None
 
     def extension_run(self, pool: str, index: int, node_id: str, extension: str, boot: int) -> ExtensionRun:
-        """What an extension will do in one boot of a node."""
+        """What an extension will do in one boot of a node.
+
+        :param pool: the pool's name.
+        :param index: the node's place in the order of allocation; 0 is the first.
+        :param node_id: the node.
+        :param extension: its name in the pool.
+        :param boot: the number of the boot; 0 is the first.
+        """
         for rule in self.extensions:
             if rule.covers(extension) and rule.matches(pool, index, node_id, boot):
                 seconds = self.timings.extension if rule.after is None else rule.after
@@ -316,7 +360,13 @@ class Scenario(Model):
         return ExtensionRun(seconds=self.timings.extension)
 
     def start_task_run(self, pool: str, index: int, node_id: str, boot: int) -> Run:
-        """How an attempt of the start task goes in one boot of a node."""
+        """How an attempt of the start task goes in one boot of a node.
+
+        :param pool: the pool's name.
+        :param index: the node's place in the order of allocation; 0 is the first.
+        :param node_id: the node.
+        :param boot: the number of the boot; 0 is the first.
+        """
         rules = (rule for rule in self.start_tasks if rule.matches(pool, index, node_id, boot))
         rule = next(rules, None)
         run = _run(rule, self.timings.start_task)
@@ -325,7 +375,12 @@ class Scenario(Model):
         return Run(seconds=run.seconds, exit_code=1, failure=rule.failure)
 
     def task_run(self, job: str, task: str, attempt: int) -> Run:
-        """How an attempt of a task goes."""
+        """How an attempt of a task goes.
+
+        :param job: the job.
+        :param task: the task.
+        :param attempt: the number of the attempt; 0 is the first.
+        """
         rules = (rule for rule in self.tasks if rule.matches(job, task, attempt))
         rule = next(rules, None)
         run = _run(rule, self.timings.task)
@@ -340,7 +395,10 @@ class Scenario(Model):
         return run.model_copy(update=more)
 
     def resize_rule(self, pool: str) -> PoolScenario | None:
-        """The rule for the resizes of a pool, if there is one."""
+        """The rule for the resizes of a pool, if there is one.
+
+        :param pool: the pool's name.
+        """
         return next((rule for rule in self.pools if rule.covers(pool)), None)
 
 

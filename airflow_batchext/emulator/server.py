@@ -146,7 +146,9 @@ class Emulator:
         """Begin anew, as if just started: no pools, no faults, no requests, and the time is now.
 
         Addresses, certificates, identities and keys are those of the start: clients need not be made again.
-        RuntimeError if the emulator keeps its state in a file.
+
+        :param scenario: what will happen from now on; without one, everything succeeds.
+        :raises RuntimeError: if the emulator keeps its state in a file.
         """
         if self._state is not None:
             raise RuntimeError("an emulator that keeps its state in a file cannot be reset")

@@ -19,6 +19,8 @@ SCHEMA_VERSION = 1
 class Fault:
     """An error that the service tells of a pool, a node or a start task.
 
+    :param code: the service's, such as ``AllocationTimedout``.
+    :param message: its text, without secrets.
     :param details: what it says besides, as pairs of name and value.
     :param unfolded: of a resize: all of it in a line, with the provider's own error and with advice.
     """
@@ -31,7 +33,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One status or sub-status of an extension, as it was sent. ``time`` is "" where there was none."""
+    """One status or sub-status of an extension, as it was sent.
+
+    :param code: such as ``ProvisioningState/succeeded``.
+    :param level: ``Info``, ``Warning`` or ``Error``, or the service's number for it, as text.
+    :param display: the short form (``displayStatus``).
+    :param message: what the extension says, without secrets.
+    :param time: when it said so, "" where that was not told.
+    """
 
     code: str
     level: str
@@ -44,9 +53,14 @@ class Status:
 class ExtensionAsked:
     """One extension as the pool's document asks for it. Protected settings are not known, nor asked for.
 
+    :param name: its name in the pool.
+    :param publisher: who publishes it.
+    :param type: what the publisher calls it.
+    :param version: that is asked for (``typeHandlerVersion``).
     :param settings: with what looks secret hidden; parsed where they came as text.
     :param settings_as_text: whether they came as text.
     :param after: the extensions that it has to wait for.
+    :param upgrades_itself: whether Azure may upgrade it on nodes that are up (``enableAutomaticUpgrade``).
     """
 
     name: str
@@ -63,10 +77,18 @@ class ExtensionAsked:
 class ExtensionHealth:
     """One extension on one node.
 
+    :param name: its name in the pool, or ``batchNodeExtension``, which is Batch's own.
+    :param phase: how far it is: ``succeeded``, ``pending`` or ``failed``, by the rules of the gate.
     :param code: the code that decided the phase, as the service spelt it.
     :param message: what the extension says, redacted, in all its lines: not safe for a log line as it is.
+    :param publisher: who publishes it, as the node says.
+    :param type: what the publisher calls it.
+    :param version: as the node says.
     :param expected: whether the gate waits for it; Batch's own extension it does not wait for.
     :param time: of the status that decided, where the service says so.
+    :param statuses: of its ``instanceView``, as they were sent.
+    :param substatuses: of its ``instanceView``, too.
+    :param settings: with what looks secret hidden.
     """
 
     name: str
@@ -89,6 +111,10 @@ class StartTaskHealth:
 
     :param state: ``running`` or ``completed``.
     :param result: ``success`` or ``failure``, "" while it runs.
+    :param exit_code: of its command; None where that has not ended, or did not begin.
+    :param retries: how often it was tried again; None where the service did not say.
+    :param started: when it last began.
+    :param ended: when it ended, "" while it runs.
     :param failure: why it failed, if it did.
     """
 
@@ -105,10 +131,16 @@ class StartTaskHealth:
 class NodeHealth:
     """One node, its extensions, and what the gate makes of them.
 
+    :param id: such as ``tvmps_…_d``.
     :param state: in lower case, "" where the service said none.
+    :param state_since: when it came into that state.
+    :param allocated: when the pool got it.
+    :param last_boot: when it last booted, "" where it has not yet.
     :param dedicated: whether it is no low-priority or Spot node; None where the service did not say.
     :param scheduling: ``enabled`` or ``disabled``, "" where the service did not say.
     :param running_tasks: how many tasks run on it; None where the service did not say.
+    :param errors: what the service says is wrong with it.
+    :param start_task: how its start task stands; None where the pool has none, or it has not begun.
     :param extensions: as read; empty where they were not.
     :param unread: why its extensions could not be read, "" where they were, or where nobody asks a node
         for them that has no machine now (``batch.data_plane.VOID_STATES``) or is leaving.
@@ -151,7 +183,11 @@ class NodeHealth:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many nodes, and since when the one has been so that has been so for longest ("" if not known)."""
+    """How many nodes are so far, and since when.
+
+    :param nodes: how many.
+    :param since: since when the one that has been so for longest; "" if not known.
+    """
 
     nodes: int
     since: str = ""
@@ -162,6 +198,9 @@ class Totals:
     """The nodes of a pool by how far they are.
 
     :param wanted: how many the pool (or the rule) wants; None where that is not known.
+    :param ready: those on which all is as the gate wants it.
+    :param pending: those on which something is still waited for.
+    :param failed: those that the gate calls failed.
     :param unread: of the pending ones, how many could not be read.
     """
 
@@ -178,6 +217,7 @@ class PoolHealth:
 
     Times are the service's texts (``2026-01-31T12:00:00.1234567Z``), "" where it said none.
 
+    :param id: the pool's name.
     :param taken_at: when it was read, by the service's clock, in seconds since the epoch.
     :param outcome: what the gate would do: ``open``, ``wait`` or ``fail``.
     :param summary: how far it is and what it waits for, in one line, in the gate's words.
@@ -185,13 +225,31 @@ class PoolHealth:
     :param unread: why pool or node list could not be read at all, "" if they were. What is missing then is
         empty, not known to be nothing.
     :param refused: whether that was for want of permission.
+    :param state: of the pool: ``active`` or ``deleting``.
+    :param state_since: when it came into that state.
+    :param created: when it was created.
+    :param allocation_state: ``steady``, ``resizing`` or ``stopping``.
+    :param allocation_since: when it came into that state.
+    :param target_dedicated: how many dedicated nodes it is to have; None where the service did not say.
+    :param target_low_priority: how many low-priority or Spot nodes it is to have.
+    :param current_dedicated: how many dedicated nodes it has.
+    :param current_low_priority: how many low-priority or Spot nodes it has.
+    :param resize_timeout: how long Azure tries to get its nodes, as ISO 8601 writes it (``PT15M``).
+    :param vm_size: of its machines.
+    :param image: ``publisher``, ``offer``, ``sku``, ``version``, or ``virtualMachineImageId`` of one's own.
+    :param node_agent: the SKU of the agent on its nodes.
+    :param secure_boot: whether the pool asks for it; None where it does not say.
+    :param subnet: the resource id of the subnet that its nodes are in, "" where not said.
+    :param public_addresses: how nodes get public IP addresses (``batchmanaged``, …), "" where not said.
+    :param identities: the pool's managed identities: client id ("" if not told) by resource id.
+    :param autoscale: whether a formula says how many nodes it has.
+    :param autoscale_error: why the formula could not be evaluated the last time.
+    :param resize_errors: why the last resize did not bring all nodes.
     :param expected: the extensions that the gate waits for.
     :param extensions: as the pool asks for them.
-    :param identities: the pool's managed identities: client id ("" if not told) by resource id.
-    :param image: ``publisher``, ``offer``, ``sku``, ``version``, or ``id``.
-    :param secure_boot: whether the pool asks for it; None where it does not say.
-    :param public_addresses: how nodes get public IP addresses (``batchmanaged``, …), "" where not said.
-    :param autoscale_error: why the formula could not be evaluated the last time.
+    :param totals: its nodes by how far they are.
+    :param nodes: as the service listed them.
+    :param schema_version: of the JSON: it rises when a member changes its meaning or goes.
     """
 
     id: str
@@ -228,15 +286,24 @@ class PoolHealth:
     schema_version: int = SCHEMA_VERSION
 
     def node(self, node_id: str) -> NodeHealth | None:
-        """The node of that id, or None."""
+        """The node of that id, or None.
+
+        :param node_id: such as ``tvmps_…_d``.
+        """
         return next((node for node in self.nodes if node.id == node_id), None)
 
     def nodes_in(self, phase: Phase) -> list[NodeHealth]:
-        """The nodes that are so far, as the service listed them; none that leaves."""
+        """The nodes that are so far, as the service listed them; none that leaves.
+
+        :param phase: ``succeeded``, ``pending`` or ``failed``.
+        """
         return [node for node in self.nodes if node.phase is phase and not node.leaving]
 
     def asked(self, name: str) -> ExtensionAsked | None:
-        """The extension of that name as the pool asks for it, or None."""
+        """The extension of that name as the pool asks for it, or None.
+
+        :param name: in any case.
+        """
         return next((item for item in self.extensions if item.name.lower() == name.lower()), None)
 
     def failing_first(self) -> list[NodeHealth]:

@@ -236,8 +236,9 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         return note
 
     def run(self, call: Call[Result]) -> Result:
-        """Send what a call asks for until it comes to its result.
+        """Send what a call asks for until it comes to its result; the other methods do it for you.
 
+        :param call: what to ask, as the modules of requests beside this one write it.
         :raises ServiceError: what Azure refuses, unless the call makes something else of it.
         """
         answers: Answers = {
@@ -249,7 +250,10 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
             return drive(call, lambda asked: answers.get(type(asked), self._send)(asked))
 
     async def arun(self, call: Call[Result]) -> Result:
-        """``run`` on the async client."""
+        """``run`` on the async client.
+
+        :param call: as for ``run``.
+        """
         answers: Answers = {
             AtOnce: self._arun_at_once,
             ReadConnection: self._aread_connection,
@@ -318,7 +322,10 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
         raise NotImplementedError
 
     def hurried(self, seconds: float) -> Self:
-        """Another hook, on the same connection, that repeats nothing and waits for so long at most."""
+        """Another hook, on the same connection, that repeats nothing and waits for so long at most.
+
+        :param seconds: how long a request of it may take.
+        """
         hook = self._on_same_connection(type(self), 0)
         hook._connection = self.connection.hurried(seconds)
         return hook

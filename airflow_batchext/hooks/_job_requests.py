@@ -14,6 +14,7 @@ WRITE_ACTION = "Microsoft.Batch/batchAccounts/jobs/write"
 def get_job(job_id: str, *, select: Sequence[str] | None = None) -> Request[Body]:
     """Read a job (``Jobs_GetJob``).
 
+    :param job_id: the job.
     :param select: members to ask for; None means all.
     :raises NotFoundError: if there is none.
     """
@@ -32,6 +33,7 @@ def list_jobs(prefix: str = "", *, select: Sequence[str] | None = None) -> Flow[
 def create_job(job_id: str, body: Mapping[str, Any]) -> Request[str]:
     """Make a job (``Jobs_CreateJob``).
 
+    :param job_id: the job.
     :param body: all of it but its id.
     :raises ConflictError: if there is one of that id, or the account has too many.
     """
@@ -42,13 +44,19 @@ def end_job_with_its_tasks(job_id: str) -> Request[str]:
     """Have a job end as soon as all of its tasks have ended (``Jobs_UpdateJob``).
 
     One that has no tasks yet would end at once.
+
+    :param job_id: the job.
     """
     body = {"onAllTasksComplete": "terminatejob"}
     return _change(f"have job {job_id} end with its tasks", "PATCH", body, "jobs", job_id)
 
 
 def terminate_job(job_id: str, reason: str) -> Request[str]:
-    """End a job, and what runs of it (``Jobs_TerminateJob``)."""
+    """End a job, and what runs of it (``Jobs_TerminateJob``).
+
+    :param job_id: the job.
+    :param reason: why, as the job shows it then (``terminateReason``).
+    """
     body = {"terminateReason": reason}
     return _change(f"end job {job_id}", "POST", body, "jobs", job_id, "terminate")
 
@@ -56,6 +64,8 @@ def terminate_job(job_id: str, reason: str) -> Request[str]:
 def create_task(job_id: str, task_id: str, body: Mapping[str, Any]) -> Request[str]:
     """Add a task to a job (``Tasks_CreateTask``).
 
+    :param job_id: the job.
+    :param task_id: the task.
     :param body: all of it but its id.
     :raises NotFoundError: if there is no such job.
     :raises ConflictError: if the job has a task of that id, or takes none any more.
@@ -67,6 +77,8 @@ def create_task(job_id: str, task_id: str, body: Mapping[str, Any]) -> Request[s
 def get_task(job_id: str, task_id: str, *, select: Sequence[str] | None = None) -> Request[Body]:
     """Read a task (``Tasks_GetTask``).
 
+    :param job_id: the job.
+    :param task_id: the task.
     :param select: members to ask for; None means all.
     :raises NotFoundError: if there is none, or no such job.
     """
@@ -77,6 +89,7 @@ def get_task(job_id: str, task_id: str, *, select: Sequence[str] | None = None) 
 def list_tasks(job_id: str, prefix: str = "", *, select: Sequence[str] | None = None) -> Flow[list[Body]]:
     """List the tasks of a job, over all pages (``Tasks_ListTasks``).
 
+    :param job_id: the job.
     :param prefix: how their ids begin.
     :param select: members to ask for; None means all.
     :raises NotFoundError: if there is no such job.
@@ -87,6 +100,8 @@ def list_tasks(job_id: str, prefix: str = "", *, select: Sequence[str] | None = 
 def terminate_task(job_id: str, task_id: str) -> Request[str]:
     """End a task (``Tasks_TerminateTask``).
 
+    :param job_id: the job.
+    :param task_id: the task.
     :raises NotFoundError: if there is none.
     :raises ConflictError: if it has ended already.
     """
@@ -97,6 +112,8 @@ def terminate_task(job_id: str, task_id: str) -> Request[str]:
 def delete_task(job_id: str, task_id: str) -> Request[str]:
     """Delete a task with its files (``Tasks_DeleteTask``); what runs of it is ended.
 
+    :param job_id: the job.
+    :param task_id: the task.
     :raises NotFoundError: if there is none.
     """
     does = f"delete task {task_id} of job {job_id}"
@@ -108,6 +125,8 @@ def list_task_files(job_id: str, task_id: str) -> Flow[list[Body]]:
 
     The node is asked.
 
+    :param job_id: the job.
+    :param task_id: the task.
     :raises NotFoundError: if there is no such task, or its node is gone.
     :raises ConflictError: if the task has not begun, or the node cannot say.
     """
@@ -118,6 +137,9 @@ def list_task_files(job_id: str, task_id: str) -> Flow[list[Body]]:
 def read_task_file(job_id: str, task_id: str, file_path: str, *, start: int, length: int) -> Request[bytes]:
     """Read a part of a file of a task (``Tasks_DownloadTaskFile``); the node is asked.
 
+    :param job_id: the job.
+    :param task_id: the task.
+    :param file_path: such as ``stdout.txt`` or ``wd/out.json``.
     :param start: the number of its first byte.
     :param length: bytes; no more are taken, whatever is sent.
     :raises NotFoundError: if there is none, or its node is gone.

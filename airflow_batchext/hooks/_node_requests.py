@@ -15,6 +15,7 @@ WRITE_ACTION = "Microsoft.Batch/batchAccounts/pools/write"
 def get_pool(pool_id: str, *, select: Sequence[str] | None = None) -> Request[Body]:
     """Read a pool (``Pools_GetPool``).
 
+    :param pool_id: the pool's name.
     :param select: members to ask for; None means all.
     :raises NotFoundError: if there is none.
     """
@@ -24,13 +25,18 @@ def get_pool(pool_id: str, *, select: Sequence[str] | None = None) -> Request[Bo
 def list_nodes(pool_id: str, *, select: Sequence[str] | None = None) -> Flow[list[Body]]:
     """List all nodes of a pool, over all pages (``Nodes_ListNodes``).
 
+    :param pool_id: the pool's name.
     :param select: members to ask for; None means all.
     """
     return pages(_page(f"list nodes of pool {pool_id}", "pools", pool_id, "nodes", select=select))
 
 
 def list_node_extensions(pool_id: str, node_id: str) -> Flow[list[Body]]:
-    """List the extensions of a node (``Nodes_ListNodeExtensions``), Batch's own among them."""
+    """List the extensions of a node (``Nodes_ListNodeExtensions``), Batch's own among them.
+
+    :param pool_id: the pool's name.
+    :param node_id: the node, such as ``tvmps_…_d``.
+    """
     does = f"list extensions of node {node_id} of pool {pool_id}"
     return pages(_page(does, "pools", pool_id, "nodes", node_id, "extensions"))
 
@@ -38,6 +44,9 @@ def list_node_extensions(pool_id: str, node_id: str) -> Flow[list[Body]]:
 def get_node_extension(pool_id: str, node_id: str, extension_name: str) -> Request[Body]:
     """Read one extension of a node (``Nodes_GetNodeExtension``).
 
+    :param pool_id: the pool's name.
+    :param node_id: the node, such as ``tvmps_…_d``.
+    :param extension_name: its name in the pool.
     :raises NotFoundError: if there is none of that name, or none yet.
     """
     does = f"read extension {extension_name} of node {node_id} of pool {pool_id}"

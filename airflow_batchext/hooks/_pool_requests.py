@@ -74,6 +74,7 @@ def create_pool(pool_id: str, body: Mapping[str, Any], *, secrets: Collection[st
 def get_pool(pool_id: str) -> Flow[Body]:
     """Read a pool (``Pool_Get``).
 
+    :param pool_id: the pool's name.
     :raises NotFoundError: if there is none.
     """
     url = yield from account_path("pools", pool_id)
@@ -82,7 +83,10 @@ def get_pool(pool_id: str) -> Flow[Body]:
 
 
 def delete_pool(pool_id: str) -> Flow[None]:
-    """Ask for a pool's deletion (``Pool_Delete``) and do not wait; it may be going, or gone, already."""
+    """Ask for a pool's deletion (``Pool_Delete``) and do not wait; it may be going, or gone, already.
+
+    :param pool_id: the pool's name.
+    """
     url = yield from account_path("pools", pool_id)
     try:
         yield _request(f"delete pool {pool_id}", "DELETE", url, lambda response: None, expected=_DELETED)
@@ -98,6 +102,7 @@ def update_pool(
 ) -> Flow[Body]:
     """Change members of a pool (``Pool_Update``); those that are not given stay as they are.
 
+    :param pool_id: the pool's name.
     :param body: the request's body: ``properties`` with whole members.
     :param etag: only if the pool is still the one that was read with this ETag.
     :param secrets: values in the body that must not show in an error.
@@ -112,7 +117,10 @@ def update_pool(
 
 
 def stop_resize(pool_id: str) -> Flow[Body]:
-    """Stop a resize (``Pool_StopResize``): the pool keeps the nodes that it has by now."""
+    """Stop a resize (``Pool_StopResize``): the pool keeps the nodes that it has by now.
+
+    :param pool_id: the pool's name.
+    """
     url = yield from account_path("pools", pool_id, "stopResize")
     body: Body = yield _request(f"stop the resize of pool {pool_id}", "POST", url, _POOL)
     return body

@@ -71,7 +71,14 @@ async def aread_health(
     rules: Rules | None = None,
     only: Collection[str] | None = None,
 ) -> PoolHealth:
-    """``read_health`` on the hook's async client."""
+    """``read_health`` on the hook's async client.
+
+    :param hook: signed in to the account; it is left open.
+    :param pool_id: the pool, which need not exist.
+    :param rules: of the gate by which its nodes are judged; by default those of a gate without parameters.
+    :param only: read the extensions of these nodes alone; the others are said not to have been read.
+    :raises ConnectionFieldsError: if the connection cannot be used; nothing that Azure says raises.
+    """
     return await hook.arun(_read_health(pool_id, rules, only, hook.service_time))
 
 

@@ -70,24 +70,27 @@ class Image(Checked):
 UBUNTU_24_04 = Image(
     publisher="canonical", offer="ubuntu-24_04-lts", sku="server", node_agent="batch.node.ubuntu 24.04"
 )
-"""Of the second generation: some old sizes cannot start it."""
+"""Ubuntu 24.04, of the second generation: some old sizes cannot start it."""
 UBUNTU_22_04 = Image(
     publisher="canonical",
     offer="0001-com-ubuntu-server-jammy",
     sku="22_04-lts",
     node_agent="batch.node.ubuntu 22.04",
 )
+"""Ubuntu 22.04."""
 UBUNTU_22_04_HPC = Image(
     publisher="microsoft-dsvm", offer="ubuntu-hpc", sku="2204", node_agent="batch.node.ubuntu 22.04"
 )
-"""With GPU drivers, MPI and a container runtime."""
+"""Ubuntu 22.04 with GPU drivers, MPI and a container runtime."""
 ALMALINUX_9 = Image(publisher="almalinux", offer="almalinux", sku="9-gen1", node_agent="batch.node.el 9")
+"""AlmaLinux 9."""
 WINDOWS_SERVER_2022 = Image(
     publisher="microsoftwindowsserver",
     offer="windowsserver",
     sku="2022-datacenter",
     node_agent="batch.node.windows amd64",
 )
+"""Windows Server 2022."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +127,10 @@ class Extension(Checked):
     }
 
     def body(self, image: Image) -> dict[str, Any]:
-        """The extension as it stands in the document of a pool with this image."""
+        """The extension as it stands in the document of a pool with this image.
+
+        :param image: what the pool's nodes run.
+        """
         body: dict[str, Any] = {
             "name": self.name,
             "publisher": self.publisher,
@@ -179,7 +185,10 @@ class KeyVaultExtension(Checked):
     }
 
     def body(self, image: Image) -> dict[str, Any]:
-        """The extension as it stands in the document of a pool with this image."""
+        """The extension as it stands in the document of a pool with this image.
+
+        :param image: what the pool's nodes run.
+        """
         system = image.operating_system
         type_, version = self._TYPES[system]
         secrets: dict[str, Any] = {
@@ -230,7 +239,10 @@ class AzureMonitorAgentExtension(Checked):
     }
 
     def body(self, image: Image) -> dict[str, Any]:
-        """The extension as it stands in the document of a pool with this image."""
+        """The extension as it stands in the document of a pool with this image.
+
+        :param image: what the pool's nodes run.
+        """
         identity = {"identifier-name": "mi_res_id", "identifier-value": self.identity}
         return Extension(
             name=self.name,
@@ -273,6 +285,7 @@ class GpuDriverExtension(Checked):
     def body(self, image: Image) -> dict[str, Any]:
         """The extension as it stands in the document of a pool with this image.
 
+        :param image: what the pool's nodes run.
         :raises ParameterError: if there is no such driver for the image's operating system.
         """
         found = self._TYPES.get((self.vendor, image.operating_system))
@@ -291,3 +304,4 @@ class GpuDriverExtension(Checked):
 
 
 AnyExtension = Extension | KeyVaultExtension | AzureMonitorAgentExtension | GpuDriverExtension
+"""Any of the extensions of this module."""

@@ -94,6 +94,7 @@ class RepairPolicy:
     def from_json(cls, given: Mapping[str, Any]) -> RepairPolicy:
         """The policy with these members; what is left out has its default.
 
+        :param given: members of a policy by name, as ``to_json`` writes them.
         :raises ParameterError: if one of them is unknown or cannot be used; the text says which.
         """
         known = [item.name for item in fields(cls)]
@@ -103,7 +104,10 @@ class RepairPolicy:
         return cls(**given)
 
     def most_at_once(self, nodes: int) -> int:
-        """How many nodes of a pool of so many may be under repair at the same time; at least one."""
+        """How many nodes of a pool may be under repair at the same time; at least one.
+
+        :param nodes: how many the pool has.
+        """
         # 1 is a number of nodes, 1.0 the whole pool.
         is_share = self.at_once < 1 or (isinstance(self.at_once, float) and self.at_once == 1)
         most = int(self.at_once * nodes) if is_share else int(self.at_once)

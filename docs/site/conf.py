@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from docutils import nodes
+from sphinx.pycode import ModuleAnalyzer
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -31,9 +34,10 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["fieldlist"]
 # A page may begin below a heading of another level, where it continues what another page includes.
 suppress_warnings = ["myst.header"]
-pygments_style = "friendly"
+pygments_style = "default"
 pygments_dark_style = "github-dark"
 highlight_language = "none"
+smartquotes_action = "De"  # quotes stay as they are: an empty text is ""
 copybutton_exclude = ".linenos, .gp, .go"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -43,15 +47,49 @@ python_maximum_signature_line_length = 80
 
 
 def setup(app: Sphinx) -> None:
-    """Let signatures tell what passes through ``**kwargs``, and docstrings say it once."""
+    """Let signatures tell what passes through ``**kwargs``, docstrings say it once, and tables be read."""
     app.connect("autodoc-process-signature", _whole_signature)
     app.connect("autodoc-process-docstring", _inherited_parameters)
+    app.connect("autodoc-process-docstring", _what_stands_elsewhere)
     app.connect("autodoc-skip-member", _not_ours)
+    app.connect("doctree-read", _readable_columns)
+    app.connect("html-page-context", _readable_cells)
+
+
+#: How wide a column is at least (site.css), by the characters of its longest cell.
+_WIDTHS = ((240, "longest"), (90, "long"), (40, "middle"), (16, "short"))
+_TOKEN = re.compile(r'(?<=<span class="pre">)[^<]{17,}(?=</span>)')
+#: After which characters of a name or an address a line may end, and before which.
+_END = re.compile(r"(?<=[_/.,=:])(?=\w)|(?<=[a-z])(?=[A-Z])|(?<=\w)(?=[?&{])")
+
+
+def _readable_columns(app: Sphinx, doctree: nodes.document) -> None:
+    """Say of each column how long its texts are, so that none is squeezed to a word a line."""
+    for table in doctree.findall(nodes.table):
+        rows = [list(row.findall(nodes.entry)) for row in table.findall(nodes.row)]
+        for column in zip(*rows, strict=False):
+            longest = max(len(cell.astext()) for cell in column)
+            width = next((name for least, name in _WIDTHS if longest >= least), None)
+            for cell in column if width else ():
+                cell["classes"].append(width)
+        table["classes"] += ["many"] * (len(rows[0]) > 4) + ["few"] * (len(rows[0]) < 3)
+
+
+def _readable_cells(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Let long names in cells end a line at a word of theirs; there is no picture for the browser's tab."""
+
+    def parted(cell: re.Match[str]) -> str:
+        return _TOKEN.sub(lambda token: _END.sub("<wbr>", token[0]), cell[0])
+
+    context["body"] = re.sub(r"<td\b.*?</td>", parted, context.get("body", ""), flags=re.DOTALL)
+    context["metatags"] = context.get("metatags", "") + '<link rel="icon" href="data:,">'
 
 
 def _not_ours(app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
     """Leave out what Airflow or pydantic documents: methods that none of our classes defines."""
-    if name == "checks":
+    if name in ("checks", "model_config"):
         return True  # how parameters are checked, for those who change the code
     defined = getattr(thing, "fget", None) or getattr(thing, "__func__", thing)
     if inspect.isfunction(defined) and not defined.__module__.startswith("airflow_batchext"):
@@ -96,8 +134,30 @@ def _whole_signature(
             for parameter in inspect.signature(thing).parameters.values()
         ]
     else:
-        told = [p.replace(annotation=p.empty) for p in parameters(thing).values()]
+        told = [p.replace(annotation=p.empty, default=_shown(p.default)) for p in parameters(thing).values()]
     return str(inspect.Signature(told)), None
+
+
+def _what_stands_elsewhere(
+    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Say of an async method whose twin it is; take what is said of a value from where it is made."""
+    home, _, member = name.rpartition(".")
+    if what == "method" and member.startswith("a"):
+        owner = getattr(sys.modules[home.rpartition(".")[0]], home.rpartition(".")[2])
+        twin = getattr(owner, member[1:], None)
+        if inspect.iscoroutinefunction(thing) and twin and inspect.getdoc(twin) == inspect.getdoc(thing):
+            lines[:] = [f"``{member[1:]}`` on the async client, with the same parameters."]
+    elif what == "data":
+        lines[:] = _told_of(home, "", member) or lines
+
+
+def _told_of(package: str, owner: str, member: str) -> list[str]:
+    """The text below a variable or a field, which may be made in any module of the package."""
+    for module in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        if told := ModuleAnalyzer.for_module(module).find_attr_docs().get((owner, member)):
+            return [line for line in told if line]
+    return []
 
 
 class _Shown(str):
@@ -116,7 +176,7 @@ def _inherited_parameters(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
 ) -> None:
     """Add what base classes of ours say of parameters that the class's own docstring leaves out."""
-    if what != "class" or not inspect.isclass(thing):
+    if what not in ("class", "exception") or not inspect.isclass(thing):
         return
     told = set(re.findall(r"^:param (?:\w+ )?(\w+):", "\n".join(lines), re.MULTILINE))
     for above in _ours(thing):
@@ -125,6 +185,11 @@ def _inherited_parameters(
             if field[1] not in told:
                 told.add(field[1])
                 lines.extend(["", *field[0].splitlines()])
+    for field in getattr(thing, "model_fields", ()):  # of a model: what stands below each
+        for kind in thing.__mro__:
+            if text := _told_of(name.rpartition(".")[0], kind.__qualname__, field):
+                lines.extend(["", f":param {field}: {text[0]}", *(f"    {line}" for line in text[1:])])
+                break
     rest = [n for n, p in parameters(thing).items() if p.kind is p.VAR_KEYWORD]
     if rest and rest[0] not in told:
         base = next((k for k in thing.__mro__ if not k.__module__.startswith("airflow_batchext")), object)

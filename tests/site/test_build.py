@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,19 +16,6 @@ from tools import pages
 
 pytestmark = [pytest.mark.docs, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
-
-
-def build(to: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tools.pages", str(to)]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    ended = build(folder)
-    assert (ended.returncode, ended.stderr) == (0, ""), "not one warning"
-    return folder / "html"
 
 
 class _Page(HTMLParser):
@@ -119,3 +104,10 @@ def test_a_mistake_ends_the_build(mistake: str, tmp_path: Path):
     assert pages.strictly(tmp_path / "pages", tmp_path / "html") != 0
     (tmp_path / "pages" / "index.md").write_text("# T\n\n```{toctree}\ngate\n```\n\n[x](gate.md)\n")
     assert pages.strictly(tmp_path / "pages", tmp_path / "html") == 0
+
+
+def test_every_command_is_there_with_lines_that_can_be_read(html: Path):
+    text = (html / "commands.html").read_text("utf-8")
+    for command in ("demo", "validate", "orphans", "selftest"):
+        assert f'id="batchext-{command}"' in text
+    assert [line for line in pages.commands().splitlines() if len(line) > 115] == []

@@ -33,7 +33,8 @@ _EPILOG: Final = """\
 It creates one pool of one small node with the Azure Monitor agent, walks through what can be done with
 it, and deletes it, however it ends. The report names neither your account nor any secret.
 
-exit status: 0 no difference, 1 differences, 2 it could not be run, or no pool be created, 130 interrupted
+exit status: 0 no difference, 1 differences, 2 it could not be run, or no pool be created,
+130 interrupted
 """
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,7 @@ AccountCheck = Callable[[str, Mapping[str, Any]], "list[Finding]"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its options."""
-    parser.description = textwrap.fill(_DESCRIPTION, 100)
+    parser.description = _DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES
     parser.add_argument("files", nargs="+", metavar="FILE", help="JSON or YAML file, or - for standard input")

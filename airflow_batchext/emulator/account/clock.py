@@ -53,6 +53,7 @@ class Clock:
     def advance(self, seconds: float) -> datetime:
         """Jump ahead and return the new time.
 
+        :param seconds: simulated seconds, zero or more.
         :raises ValueError: if time would go back, or beyond the year 8999, or if more would become due
             meanwhile than can be caught up with.
         """
@@ -64,7 +65,10 @@ class Clock:
         return self.step(seconds)
 
     def step(self, seconds: float) -> datetime:
-        """``advance`` by so little that nothing becomes due."""
+        """``advance`` by so little that nothing becomes due.
+
+        :param seconds: simulated seconds.
+        """
         with self._lock:
             if seconds > (self._most - self._advanced).total_seconds():
                 raise ValueError(f"advance({seconds:g}) goes beyond the year 8999")

@@ -102,10 +102,13 @@ class AccountSettings(Model):
     account_quota: int = Field(default=3, ge=0)
     """How many accounts a subscription may have in a region. A choice."""
     pool_quota: int = Field(default=100, ge=0)
+    """How many pools the account may have."""
     active_job_quota: int = Field(default=300, ge=0)
     """How many jobs may be active (or disabled, or about to end) at once; completed ones do not count."""
     dedicated_core_quota: int = Field(default=20_000, ge=0)
+    """How many cores the dedicated nodes of all pools may have."""
     low_priority_core_quota: int = Field(default=20_000, ge=0)
+    """The same of low-priority nodes."""
     permissions: Permissions | None = None
     """What tokens may do; without it, everything."""
     throttling: bool = False
