@@ -403,7 +403,10 @@ IN_A_FUNCTION = "def planted():\n    {}\n"
         (
             "emulator/account/job_records.py",
             "import airflow_batchext.emulator.account.scheduling",
-            "emulator.account.job_records <-> emulator.account.scheduling: a circle",
+            (
+                "emulator.account.inventory <-> emulator.account.job_records <-> emulator.account.runs <-> "
+                "emulator.account.scheduling: a circle"
+            ),
         ),
         (
             "secrets/names.py",

@@ -90,6 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="keep pools, nodes, jobs, the clock and the credentials in this file, and go on from it",
     )
+    parser.add_argument(
+        "--run-tasks",
+        metavar="DIR",
+        help="really run the command lines of tasks, as processes of this machine, in folders below DIR: "
+        "whoever can sign a request can then run commands as you (Linux, loopback only)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -106,11 +112,14 @@ def run(args: argparse.Namespace) -> int:
             scenario,
             seed=args.seed,
             state=args.state,
+            run_tasks=args.run_tasks,
         )
     except ValueError as problem:
         return _refuse(str(problem))
     if not is_loopback(args.host):
         _say(f"warning: {args.host} is not a loopback address; others on the network can reach the emulator")
+    if args.run_tasks:
+        _say(f"warning: tasks are really run, as you, in {args.run_tasks}")
     told_to_stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, frame: told_to_stop.set())

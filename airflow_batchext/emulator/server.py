@@ -23,6 +23,7 @@ from airflow_batchext.emulator.faults import Faults
 from airflow_batchext.emulator.login.sign_in import SignIn
 from airflow_batchext.emulator.login.tokens import Tokens
 from airflow_batchext.emulator.management.plane import ManagementPlane
+from airflow_batchext.emulator.running.runs import LocalRuns, check
 from airflow_batchext.emulator.scenario import Scenario
 from airflow_batchext.emulator.serving import certificates
 from airflow_batchext.emulator.serving.application import Application, Endpoints, RecordedRequest
@@ -80,6 +81,9 @@ class Emulator:
     :param scenario: what fails or hangs, and how long things take.
     :param seed: the same one and the same requests give the same ids of nodes and the same faults.
     :param state: a file to go on from, and to keep everything in; by default all is forgotten at the end.
+    :param run_tasks: a folder in which the command lines of tasks are really run, as processes of this
+        machine; by default nothing is run, and the scenario says how tasks end. Whoever can sign a request
+        can then run commands as the user of this process, so ``host`` has to be a loopback address.
     :raises ValueError: if an argument is none that can be used, or the file cannot be gone on from.
     """
 
@@ -92,6 +96,7 @@ class Emulator:
         scenario: Scenario | None = None,
         seed: int = 0,
         state: str | Path | None = None,
+        run_tasks: str | Path | None = None,
     ) -> None:
         for name, value, kinds, wanted in (
             ("host", host, str, "the name or address to listen on"),
@@ -101,10 +106,15 @@ class Emulator:
             ("scenario", scenario, (Scenario, type(None)), "a Scenario; Scenario.model_validate makes one"),
             ("seed", seed, int, "a whole number"),
             ("state", state, (str, Path, type(None)), "the path of a file"),
+            ("run_tasks", run_tasks, (str, Path, type(None)), "the path of a folder"),
         ):
             is_port = wanted != _PORT or (isinstance(value, int) and 0 <= value <= 65535)
             if isinstance(value, bool) or not isinstance(value, kinds) or not is_port:
                 raise ValueError(f"{name} is {str(value)[:60]!r}, but it has to be {wanted}")
+        self._tasks = None
+        if run_tasks is not None:
+            self._tasks = check(run_tasks, time_scale, is_local=is_loopback(host))
+        self._running: LocalRuns | None = None
         self._state = StateFile(state) if state is not None else None
         self._seed, self._time_scale = seed, time_scale
         identities = self._state.identities if self._state else None
@@ -153,9 +163,12 @@ class Emulator:
         if self._state is not None:
             raise RuntimeError("an emulator that keeps its state in a file cannot be reset")
         before = self.account
+        self._end_tasks()
         self.tokens.identities = self._first_identities
         self._begin(scenario or Scenario())
         self.account.subscription_id, self.account.keys = before.subscription_id, dict(self._first_keys)
+        if self._serving is not None:
+            self._begin_tasks()
 
     @property
     def info(self) -> Info:
@@ -194,6 +207,7 @@ class Emulator:
             self._info = self._describe(sockets, files.ca_bundle, credentials)
             if self._state is not None:
                 self._state.start(self.account, self.tokens.identities)
+            self._begin_tasks()
             serving = ServingThread(self._answer, [(sockets[0], files), (sockets[1], None)])
             serving.start()
             self._serving = serving
@@ -208,6 +222,7 @@ class Emulator:
         """Close the sockets and the connections, and remove the files. Calling it again does no harm."""
         if self._serving is not None:
             self._serving.stop()
+        self._end_tasks()
         if self._state is not None:
             self._state.stop()
         if self._folder is not None:
@@ -223,6 +238,17 @@ class Emulator:
         self.stop()
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    def _begin_tasks(self) -> None:
+        self.account.jobs.requeue_lost()
+        if self._tasks is not None:
+            self._running = LocalRuns(self.account, self._tasks, lambda: self.info.batch_endpoint)
+            self.account.runs = self._running
+
+    def _end_tasks(self) -> None:
+        if self._running is not None:
+            self._running.close()
+        self._running = None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._application(scope, receive, send)

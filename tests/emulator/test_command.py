@@ -132,6 +132,20 @@ def test_a_host_that_is_not_of_this_machine_is_one_line() -> None:
     assert said.splitlines()[-1].startswith("batchext emulator: error: cannot listen on 192.0.2.1")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux runs tasks")
+def test_really_running_tasks_is_told_and_only_on_loopback(tmp_path: Path) -> None:
+    said = refused("--run-tasks", str(tmp_path), "--host", "0.0.0.0")
+    assert said.count("\n") == 1
+    assert "whoever can sign a request" in said
+    with subprocess.Popen(
+        command("--run-tasks", str(tmp_path)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert json.loads(running.stdout.readline())["account"] == "batchext"
+        running.terminate()
+        assert f"warning: tasks are really run, as you, in {tmp_path}" in running.communicate()[1]
+
+
 def test_an_open_host_is_a_warning() -> None:
     """Here it does not listen there, as tests open nothing to others: that it would is what counts."""
     with process("--host", "0.0.0.0", program=LISTENS_ON_LOOPBACK + PROGRAM) as running:

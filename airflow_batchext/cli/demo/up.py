@@ -86,6 +86,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what fails, hangs and how long things take, as in batchext emulator",
     )
+    parser.add_argument(
+        "--run-tasks",
+        action="store_true",
+        help="really run the command lines of Batch tasks, as you, on this machine (Linux); otherwise the "
+        "scenario says how they end",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -119,10 +125,16 @@ def _run(arguments: argparse.Namespace, told_to_stop: threading.Event) -> None:
     with _lock(home) as lock:
         try:
             emulator = Emulator(
-                time_scale=arguments.time_scale, scenario=scenario, state=home / "azure-batch.json"
+                time_scale=arguments.time_scale,
+                scenario=scenario,
+                state=home / "azure-batch.json",
+                run_tasks=home / "tasks" if arguments.run_tasks else None,
             )
         except ValueError as problem:
-            raise _RefusedError(f"{problem}. Without that file the emulated account begins anew.") from None
+            advice = (
+                "" if "run_tasks" in str(problem) else " Without that file the emulated account begins anew."
+            )
+            raise _RefusedError(f"{problem}.{advice}") from None
         with emulator, served(home / "reports") as reports:
             airflow_variables = airflow_environment(home, dags) | {
                 "AIRFLOW_VAR_BATCHEXT_REPORTS": (home / "reports").as_uri(),
@@ -259,12 +271,16 @@ def _check(airflow: Standalone) -> None:
 
 def _block(airflow: Standalone, home: Path, dags: Path, shell: Path, arguments: argparse.Namespace) -> str:
     first = "" if arguments.dags else _FIRST.format(url=airflow.url)
+    tasks = (
+        f"really run, as you, in {home / 'tasks'}" if arguments.run_tasks else "pretended (see --run-tasks)"
+    )
     return f"""
   open        {airflow.url}
   user        admin
   password    {airflow.password()}
   DAGs        {dags}
   account     emulated; its pools live {arguments.time_scale:g} times as fast as the clock on the wall
+  Batch tasks {tasks}
   connection  azure_batchext_default leads there; see it, and test it, under Admin, Connections
   terminal    . {shlex.quote(str(shell))} && airflow dags list
   logs        {home / "logs"} (of tasks), {airflow.log} (Airflow's own)

@@ -16,6 +16,7 @@ from airflow_batchext.emulator.account import lifecycle
 from airflow_batchext.emulator.account.extensions import ExtensionNow, extensions_at
 from airflow_batchext.emulator.account.lifecycle import NodeNow, NodeState, States
 from airflow_batchext.emulator.account.pools import Node, Pool, VisibleNode, waits_for_certificates
+from airflow_batchext.emulator.account.runs import SimulatedRuns
 from airflow_batchext.emulator.account.work import occupied
 from airflow_batchext.emulator.scenario import SYSTEM_EXTENSION, ExtensionRun, Scenario
 from airflow_batchext.emulator.wire.errors import refusal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_batchext.emulator.account.clock import Clock
+    from airflow_batchext.emulator.account.runs import Runs
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -63,6 +65,7 @@ class Inventory:
         self.clock = clock
         self.scenario = scenario
         self.lock = threading.RLock()
+        self.runs: Runs = SimulatedRuns(lambda: self.scenario)
         self._seed = seed
         self._pools: dict[str, Pool] = {}
         self._last_stamp = clock.now() - _MICROSECOND

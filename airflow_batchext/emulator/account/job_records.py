@@ -19,7 +19,7 @@ OUT_OF_TIME, ALL_DONE = "MaxWallClockTimeExpiry", "AllTasksCompleted"
 """Why jobs end by themselves."""
 KILLED = 137
 """The exit code of what a system of Linux has killed."""
-ACTIVE, RUNNING, COMPLETED = "active", "running", "completed"
+ACTIVE, RUNNING, COMPLETED, DISABLING = "active", "running", "completed", "disabling"
 ENDED_BY_USER = Failure("TaskEnded", "Task Was Ended by User Request")
 BAD_EXIT = Failure(
     "FailureExitCode",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_batchext.emulator.account.job_records import (
     ACTIVE,
     COMPLETED,
+    DISABLING,
     RUNNING,
     Job,
     Task,
@@ -107,7 +108,7 @@ class Jobs(Scheduler):
         """Keep the tasks of a job from running. ``option`` is what becomes of those that run."""
         with self._changing(job, is_open=True) as (found, now):
             found.modified = self._account.stamp()
-            found.moments = [*until(found.moments, now), (found.modified, "disabling")]
+            found.moments = [*until(found.moments, now), (found.modified, DISABLING)]
             running = [task for task in found.tasks.values() if not (task.is_waiting or task.is_completed)]
             end = found.modified
             if option == "wait":

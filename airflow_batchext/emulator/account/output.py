@@ -1,10 +1,12 @@
-"""The files of a task: what its scenario says, as far as it is written at a time.
+"""The files of a task: what its scenario says, as far as it is written at a time, or what is in its folder.
 
-Whatever the length, nothing is made but the part that is asked for.
+Whatever the length, nothing is made or read but the part that is asked for.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 STDOUT, STDERR, WORKING = "stdout.txt", "stderr.txt", "wd"
+#: So many files of a folder are shown; what more a command has written is not.
+MOST_FILES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class Output:
     stderr: str = ""
     files: tuple[tuple[str, str], ...] = ()
     every: float | None = None
+    folder: str | None = None
+    """Where the files are, if its command line is really run."""
 
 
 SILENT = Output()
@@ -56,8 +62,33 @@ class TaskFile:
         return (self.text * copies)[start - shift : end - shift]
 
 
-def files_of(output: Output, start: datetime, end: datetime | None, now: datetime) -> Iterator[TaskFile]:
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file or a folder that a command has written.
+
+    :param place: where it is on this machine.
+    """
+
+    path: str
+    place: str
+    size: int = 0
+    is_folder: bool = False
+
+    def part(self, start: int, end: int) -> bytes:
+        """Its bytes from ``start`` until before ``end``, as far as they are there."""
+        with suppress(OSError), open(os.open(self.place, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            file.seek(start)
+            return file.read(max(0, min(end, self.size) - start))
+        return b""
+
+
+def files_of(
+    output: Output, start: datetime, end: datetime | None, now: datetime
+) -> Iterator[TaskFile | KeptFile]:
     """Yield the files of a run that has begun, as they are now."""
+    if output.folder is not None:
+        yield from _kept(output.folder)
+        return
     is_over = end is not None and end <= now
     seconds = ((end if end is not None and is_over else now) - start).total_seconds()
     times = 1 if output.every is None else int(seconds // output.every) + 1
@@ -67,3 +98,21 @@ def files_of(output: Output, start: datetime, end: datetime | None, now: datetim
     if is_over:
         for path, text in sorted(output.files):
             yield TaskFile(path, text.encode())
+
+
+def _kept(folder: str) -> Iterator[KeptFile]:
+    """Yield what is in a folder, by path; a link is not followed, nor shown."""
+    found: list[KeptFile] = []
+    for place, folders, names in os.walk(folder):
+        inside = os.path.relpath(place, folder)
+        for name in (*folders, *names):
+            whole = os.path.join(place, name)
+            path = name if inside == "." else f"{inside}/{name}"
+            with suppress(OSError):
+                if os.path.isdir(whole) and not os.path.islink(whole):
+                    found.append(KeptFile(path, whole, is_folder=True))
+                elif os.path.isfile(whole) and not os.path.islink(whole):
+                    found.append(KeptFile(path, whole, os.stat(whole).st_size))
+        if len(found) >= MOST_FILES:
+            break
+    yield from sorted(found[:MOST_FILES], key=lambda file: file.path)

@@ -17,8 +17,8 @@ from airflow_batchext.emulator.account.job_records import (
     ALL_DONE,
     BAD_EXIT,
     COMPLETED,
+    DISABLING,
     ENDED_BY_USER,
-    KILLED,
     OUT_OF_TIME,
     RUNNING,
     Job,
@@ -26,9 +26,8 @@ from airflow_batchext.emulator.account.job_records import (
     state_at,
     until,
 )
-from airflow_batchext.emulator.account.lifecycle import NodeState, States, failure_from
-from airflow_batchext.emulator.account.output import Output
-from airflow_batchext.emulator.account.work import TaskRun, takes_tasks
+from airflow_batchext.emulator.account.lifecycle import NodeState, States
+from airflow_batchext.emulator.account.work import takes_tasks
 from airflow_batchext.emulator.scenario import seconds
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from airflow_batchext.emulator.account.inventory import Inventory
     from airflow_batchext.emulator.account.pools import Node, Pool
-    from airflow_batchext.emulator.scenario import Run
+    from airflow_batchext.emulator.account.work import TaskRun
     from airflow_batchext.emulator.wire.http import Json
 
 # How long a job takes to see that it has nothing left to do, where that takes long.
@@ -166,30 +165,51 @@ class Scheduler:
         return all(_is_satisfied(job, needed) for needed in _dependencies(task.document))
 
     def _assign(self, pool: Pool, task: Task, nodes: list[Node], now: datetime) -> None:
-        scenario = self._account.scenario
-        planned = scenario.task_run(task.job.id, task.id, task.retries)
-        start = now + seconds(scenario.timings.scheduling)
-        failure = failure_from(planned.failure)
-        exit_code = planned.exit_code
-        end = None if exit_code is None and failure is None else start + seconds(planned.seconds)
-        if task.limit is not None and (end is None or end > start + task.limit):
-            ended = scenario.answers.task_beyond_its_time == "TaskEnded"
-            exit_code, failure = (None, ENDED_BY_USER) if ended else (KILLED, BAD_EXIT)
-            end = start + task.limit
-        slots = task.document["requiredSlots"]
-        run = TaskRun(task.job.id, task.id, slots, now, start, end, exit_code, failure, _output(planned))
+        run = self._account.runs.plan(task, pool, nodes[0], now)
         for node in nodes:
             node.work = replace(node.work, runs=(*node.work.runs, run))
         task.run, task.nodes, task.pool = run, nodes, pool.name
-        task.moments.append((start, RUNNING))
+        task.moments.append((run.start, RUNNING))
         self._waiting.pop((task.job.id, task.id), None)
         self._assigned += 1
-        if end is not None:
-            heapq.heappush(self._ends, (end, self._assigned, task, run))
+        if run.end is not None:
+            heapq.heappush(self._ends, (run.end, self._assigned, task, run))
+        self._account.runs.begin(run)
 
     # --- how tasks and jobs end ----------------------------------------------------------------------------
 
+    def end_run(self, run: TaskRun, exit_code: int) -> None:
+        """Take note that a run whose end nobody knew has ended by itself."""
+        with self._account.lock:
+            self._account.pools()
+            job = self._jobs.get(run.job.casefold())
+            task = job.tasks.get(run.task.casefold()) if job else None
+            if job is None or task is None or task.run != run or task.is_completed or task.is_waiting:
+                return
+            now = self._account.now()
+            task.run = ended = replace(run, end=now, exit_code=exit_code, failure=None)
+            for node in task.nodes:
+                runs = tuple(ended if other == run else other for other in node.work.runs)
+                node.work = replace(node.work, runs=runs)
+            self._ended(task, ended, now)
+            if job.goal == DISABLING and all(
+                each.is_waiting or each.is_completed for each in job.tasks.values()
+            ):
+                job.moments.append((now, "disabled"))
+            self._touch(now)
+
+    def requeue_lost(self) -> None:
+        """Let tasks wait again whose processes were those of an emulator that has ended."""
+        with self._account.lock:
+            now = self._account.now()
+            for task in [task for job in self._jobs.values() for task in job.tasks.values()]:
+                is_open = not (task.is_waiting or task.is_completed)
+                if is_open and task.run is not None and task.run.output.folder is not None:
+                    self._cut(task, now, is_terminated=False)
+            self._touch(now)
+
     def _ended(self, task: Task, run: TaskRun, at: datetime) -> None:
+        self._account.runs.stop(run)
         for node in task.nodes:
             node.work = node.work.finished(run, at)
         most: int = task.document["constraints"]["maxTaskRetryCount"]
@@ -212,6 +232,7 @@ class Scheduler:
     def _take_from_nodes(self, task: Task, now: datetime) -> TaskRun | None:
         run = task.run if not task.is_waiting else None
         if run is not None:
+            self._account.runs.stop(run)
             for node in task.nodes:
                 node.work = node.work.without((run,), now)
         return run
@@ -317,10 +338,6 @@ def _open_nodes(pool: Pool, now: datetime) -> Iterator[Node]:
         state = states.of(node.history)
         if state is not None and takes_tasks(state, node.work):
             yield node
-
-
-def _output(run: Run) -> Output:
-    return Output(run.stdout, run.stderr, tuple(run.files.items()), run.output_every)
 
 
 def _dependencies(document: Json) -> Iterator[str]:

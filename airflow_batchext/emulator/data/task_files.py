@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_batchext.emulator.account.account import Account
     from airflow_batchext.emulator.account.job_records import Job, Task
-    from airflow_batchext.emulator.account.output import TaskFile
+    from airflow_batchext.emulator.account.output import KeptFile, TaskFile
     from airflow_batchext.emulator.account.work import TaskRun
 
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
@@ -93,7 +93,7 @@ class TaskFileOperations:
             raise refusal("TaskFilesCleanedup")
         return job, task, run
 
-    def _file(self, call: Call) -> tuple[TaskRun, TaskFile]:
+    def _file(self, call: Call) -> tuple[TaskRun, TaskFile | KeptFile]:
         _, _, run = self._run(call)
         files = files_of(run.output, run.start, run.end, self._account.now())
         file = next((file for file in files if file.path == call.params["file"]), None)
@@ -101,7 +101,7 @@ class TaskFileOperations:
             raise refusal("FileNotFound")
         return run, file
 
-    def _headers(self, call: Call, run: TaskRun, file: TaskFile, size: int) -> dict[str, str]:
+    def _headers(self, call: Call, run: TaskRun, file: TaskFile | KeptFile, size: int) -> dict[str, str]:
         return {
             "Content-Type": _TYPE,
             "Content-Length": str(size),
@@ -116,7 +116,7 @@ class TaskFileOperations:
         now = self._account.now()
         return now if run.end is None or now < run.end else run.end
 
-    def _body(self, call: Call, job: Job, task: Task, run: TaskRun, file: TaskFile) -> Json:
+    def _body(self, call: Call, job: Job, task: Task, run: TaskRun, file: TaskFile | KeptFile) -> Json:
         url = f"{call.base}/jobs/{job.id}/tasks/{task.id}/files/{file.path}"
         body: Json = {"name": file.path, "url": url, "isDirectory": file.is_folder}
         if not file.is_folder:

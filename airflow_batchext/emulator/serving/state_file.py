@@ -42,7 +42,7 @@ from airflow_batchext.emulator.serving import snapshot
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 4
+_FORMAT = 5
 KINDS: Mapping[str, type] = {
     "account": Account,
     "boot": Boot,
@@ -168,4 +168,4 @@ class StateFile:
 
 
 def _outside(account: Account) -> dict[str, object]:
-    return {"clock": account.clock, "lock": account.lock, "scenario": account.scenario}
+    return {"clock": account.clock, "lock": account.lock, "scenario": account.scenario, "runs": account.runs}

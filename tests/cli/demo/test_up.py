@@ -243,6 +243,7 @@ def test_a_port_that_is_taken_is_said_at_once(home: Path, capsys):
         (["--dags", "/no/such"], "--dags /no/such: there is no such folder."),
         (["--home", "/dev/null/x"], "--home /dev/null/x cannot be used: Not a directory."),
         (["--scenario", "/no/such.yaml"], "/no/such.yaml"),
+        (["--run-tasks", "--time-scale", "0.5"], "time_scale has to be 1 or more."),
     ],
 )
 def test_what_cannot_be_run_is_one_line(home: Path, capsys, arguments: list[str], said: str):
