@@ -199,6 +199,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "proxy.example,arm.corp.example:8443",
                         "default": "",
                     },
+                    "status_page": {
+                        "description": "Whether tasks that wait keep what they see, each as an XCom of its "
+                        "own, and Airflow's web page shows it live under Browse, Batch pools.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "False",
+                        "default": "True",
+                    },
                     "metrics_pool_id": {
                         "description": "Whether the package's metrics carry the pool's id as a tag. Only for "
                         "a backend that knows tags, and pools whose ids are few: each is a time series.",

@@ -126,6 +126,11 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
                     mask_secret(secret)
         return self._connection
 
+    @property
+    def known_connection(self) -> BatchConnection | None:
+        """The connection's fields, if they have been fetched."""
+        return self._connection
+
     async def aconnection(self) -> BatchConnection:
         """The connection's fields, fetched without blocking the event loop.
 

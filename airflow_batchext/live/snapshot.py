@@ -7,6 +7,7 @@ anything, as users can edit XComs.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -43,9 +44,11 @@ MOST_CELLS, MOST_FIELDS = 5_000, 20
 MOST_NODES, MOST_SAID = 100, 5
 MOST_REASONS, MOST_CHANGES, MOST_POINTS, MOST_STEPS, MOST_CAUSES, MOST_LINKS = 20, 50, 200, 50, 4, 5
 LONGEST_NAME, LONGEST_TEXT, LONGEST_URL = 200, 500, 2_000
-#: So many characters, at most, are said of all nodes together.
+#: So many characters, at most, are said of all nodes together, but for the first of them.
 MOST_DETAIL: Final = 60_000
 
+#: So many characters of JSON it has at most.
+LARGEST: Final = 250_000
 # How a text ends that was cut.
 _LONGEST_END: Final = 40
 _LATEST, _MOST = 10**11, 10**7
@@ -67,67 +70,69 @@ def to_json(snapshot: Snapshot) -> dict[str, Any]:
     _note(capped, "reasons", MOST_REASONS, len(snapshot.reasons))
     steps = snapshot.repair.steps if snapshot.repair else ()
     _note(capped, "steps of the repair", MOST_STEPS, len(steps))
-    return {
-        "version": VERSION,
-        "kind": snapshot.kind,
-        "pool": name(snapshot.pool),
-        "connection": name(snapshot.connection),
-        "account": name(snapshot.account),
-        "mode": snapshot.mode,
-        "rules": _text(snapshot.rules),
-        "started": moment(snapshot.started),
-        "deadline": moment(snapshot.deadline),
-        "interval": moment(snapshot.interval),
-        "looked": moment(snapshot.looked),
-        "next_look": moment(snapshot.next_look),
-        "stale_at": moment(snapshot.stale_at),
-        "outcome": snapshot.outcome,
-        "summary": _text(snapshot.summary),
-        "reasons": _texts(snapshot.reasons, MOST_REASONS),
-        "extensions": [name(one) for one in snapshot.extensions[:MOST_FIELDS]],
-        "counts": {
-            "wanted": picture.counts.wanted,
-            "ready": picture.counts.ready,
-            "pending": picture.counts.pending,
-            "failed": picture.counts.failed,
-            "unread": picture.counts.unread,
-        },
-        "fields": [
-            {"name": name(field.name), "cells": field.cells[:MOST_CELLS]}
-            for field in picture.fields[: MOST_FIELDS + 1]
-        ],
-        "ages": list(picture.ages[:MOST_CELLS]),
-        "nodes": nodes,
-        "history": [
-            {"at": moment(each.at), "text": _text(each.text)} for each in snapshot.history[-MOST_CHANGES:]
-        ],
-        "points": [
-            [round(each.at), each.ready, each.failed] for each in thinned(snapshot.points, MOST_POINTS)
-        ],
-        "repair": None
-        if snapshot.repair is None
-        else {
-            "text": _text(snapshot.repair.text),
-            "steps": [
-                {
-                    "node": name(each.node),
-                    "step": name(each.step),
-                    "why": _text(each.why),
-                    "result": name(each.result),
-                }
-                for each in steps[-MOST_STEPS:]
+    return _fitting(
+        {
+            "version": VERSION,
+            "kind": snapshot.kind,
+            "pool": name(snapshot.pool),
+            "connection": name(snapshot.connection),
+            "account": name(snapshot.account),
+            "mode": snapshot.mode,
+            "rules": _text(snapshot.rules),
+            "started": moment(snapshot.started),
+            "deadline": moment(snapshot.deadline),
+            "interval": moment(snapshot.interval),
+            "looked": moment(snapshot.looked),
+            "next_look": moment(snapshot.next_look),
+            "stale_at": moment(snapshot.stale_at),
+            "outcome": snapshot.outcome,
+            "summary": _text(snapshot.summary),
+            "reasons": _texts(snapshot.reasons, MOST_REASONS),
+            "extensions": [name(one) for one in snapshot.extensions[:MOST_FIELDS]],
+            "counts": {
+                "wanted": picture.counts.wanted,
+                "ready": picture.counts.ready,
+                "pending": picture.counts.pending,
+                "failed": picture.counts.failed,
+                "unread": picture.counts.unread,
+            },
+            "fields": [
+                {"name": name(field.name), "cells": field.cells[:MOST_CELLS]}
+                for field in picture.fields[: MOST_FIELDS + 1]
             ],
-            "notes": _texts(snapshot.repair.notes, MOST_REASONS),
-        },
-        "causes": [one_line(each, 2 * LONGEST_TEXT) for each in snapshot.causes[:MOST_CAUSES]],
-        "more": _text(snapshot.more),
-        "links": [
-            {"name": name(each.name), "url": each.url}
-            for each in snapshot.links[:MOST_LINKS]
-            if is_link(each.url)
-        ],
-        "capped": _texts(capped, MOST_REASONS),
-    }
+            "ages": list(picture.ages[:MOST_CELLS]),
+            "nodes": nodes,
+            "history": [
+                {"at": moment(each.at), "text": _text(each.text)} for each in snapshot.history[-MOST_CHANGES:]
+            ],
+            "points": [
+                [round(each.at), each.ready, each.failed] for each in thinned(snapshot.points, MOST_POINTS)
+            ],
+            "repair": None
+            if snapshot.repair is None
+            else {
+                "text": _text(snapshot.repair.text),
+                "steps": [
+                    {
+                        "node": name(each.node),
+                        "step": name(each.step),
+                        "why": _text(each.why),
+                        "result": name(each.result),
+                    }
+                    for each in steps[-MOST_STEPS:]
+                ],
+                "notes": _texts(snapshot.repair.notes, MOST_REASONS),
+            },
+            "causes": [one_line(each, 2 * LONGEST_TEXT) for each in snapshot.causes[:MOST_CAUSES]],
+            "more": _text(snapshot.more),
+            "links": [
+                {"name": name(each.name), "url": each.url}
+                for each in snapshot.links[:MOST_LINKS]
+                if is_link(each.url)
+            ],
+            "capped": [name(each) for each in capped[:MOST_FIELDS]],
+        }
+    )
 
 
 def read_snapshot(value: object) -> Snapshot | None:
@@ -342,12 +347,24 @@ def _nodes(nodes: Iterable[NodeSaid]) -> list[dict[str, Any]]:
                 for each in node.extensions[:MOST_FIELDS]
             ],
         }
-        size += sum(map(len, shown["says"]))
-        size += sum(len(each["code"]) + len(each["message"]) for each in shown["extensions"])
+        size += len(shown["id"]) + sum(map(len, shown["says"]))
+        size += sum(len(text) for each in shown["extensions"] for text in each.values())
         if size > MOST_DETAIL and kept:
             break
         kept.append(shown)
     return kept
+
+
+def _fitting(body: dict[str, Any]) -> dict[str, Any]:
+    """The same, without what makes it too long: texts whose every character takes many bytes."""
+    for member in ("nodes", "history", "repair", "reasons", "causes", "links", "fields", "extensions"):
+        if len(json.dumps(body)) <= LARGEST:
+            break
+        body |= {
+            member: None if member == "repair" else [],
+            "capped": [*body["capped"], f"{member}: all of it"],
+        }
+    return body
 
 
 def _not_ready(picture: Picture) -> int:

@@ -46,6 +46,11 @@ class RepairingGate:
         return self.watch.pool_id
 
     @property
+    def progress(self) -> Progress | None:
+        """How far the repair is; None where nothing is being repaired."""
+        return self._progress
+
+    @property
     def pool_created(self) -> str | None:
         """The ``creationTime`` of the pool on which the gate was set, once it is known."""
         return self.watch.pool_created

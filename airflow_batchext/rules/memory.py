@@ -71,6 +71,11 @@ class Memory:
     def __iter__(self) -> Iterator[str]:
         return iter(self._seen)
 
+    @property
+    def seen(self) -> Mapping[str, Seen]:
+        """What is known of each node, by its id."""
+        return self._seen
+
     def clear(self) -> None:
         """Forget all: it is another pool."""
         self._seen = {}

@@ -19,6 +19,28 @@ def without_causes(text: str) -> str:
     return text.partition(LIKELIEST)[0].partition(THE_REST)[0]
 
 
+def causes_in(text: str) -> tuple[tuple[str, ...], str]:
+    """The causes that follow the reasons of a failure, the likeliest first, and the command for the rest."""
+    told, _, command = text.partition(THE_REST)
+    causes = told.partition(LIKELIEST)[2]
+    return tuple(causes.split(ALSO)) if causes else (), command
+
+
+def wanted_text(pool_id: str, rules: Rules, *, repairs: bool = False) -> str:
+    """For what a gate waits, in words.
+
+    :param repairs: whether nodes are repaired before it fails.
+    """
+    names = rules.extension_names
+    listed = "every extension" if names is None else f"extension {' and '.join(names) or '(none)'}"
+    nodes = "every node" if rules.min_nodes is None else f"every node, {rules.min_nodes} at least,"
+    more = [f"{rules.max_failed_nodes} nodes may fail"] if rules.max_failed_nodes else []
+    more += [f"nodes have to be {' or '.join(sorted(rules.node_states))}"] if rules.node_states else []
+    more += ["failures are waited through"] if rules.on_failure == "wait" else []
+    more += ["nodes are repaired before it fails"] if repairs else []
+    return "; ".join([f"{listed} on {nodes} of pool {pool_id} to succeed", *more])
+
+
 def waiting_text(
     pool_id: str, rules: Rules, *, interval: float, until: float, how: str, repairs: bool = False
 ) -> str:
@@ -29,14 +51,7 @@ def waiting_text(
     :param how: where it waits, in words.
     :param repairs: whether nodes are repaired before it fails.
     """
-    names = rules.extension_names
-    listed = "every extension" if names is None else f"extension {' and '.join(names) or '(none)'}"
-    nodes = "every node" if rules.min_nodes is None else f"every node, {rules.min_nodes} at least,"
-    more = [f"{rules.max_failed_nodes} nodes may fail"] if rules.max_failed_nodes else []
-    more += [f"nodes have to be {' or '.join(sorted(rules.node_states))}"] if rules.node_states else []
-    more += ["failures are waited through"] if rules.on_failure == "wait" else []
-    more += ["nodes are repaired before it fails"] if repairs else []
-    wanted = "; ".join([f"{listed} on {nodes} of pool {pool_id} to succeed", *more])
+    wanted = wanted_text(pool_id, rules, repairs=repairs)
     end = datetime.fromtimestamp(until, tz=UTC).isoformat(sep=" ", timespec="seconds").partition("+")[0]
     return f"Waiting for {wanted}. A look every {interval:g} seconds until {end} UTC, {how}."
 

@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from airflow_batchext.batch.data_plane import VOID_STATES, Node, Phase, Pool, epoch_seconds
 from airflow_batchext.rules.gate import NodeReport, Outcome, Rules, Verdict, hopeless, judge, pool_misses
-from airflow_batchext.rules.memory import Memory
+from airflow_batchext.rules.memory import Memory, Seen
 from airflow_batchext.rules.pace import Pace
 from airflow_batchext.rules.reads import (
     Answer,
@@ -250,6 +250,10 @@ class Watch:
                 or self._memory.upgrades_itself(node.id, pool.upgrades_itself, expected)
             )
         ]
+
+    def seen(self) -> Mapping[str, Seen]:
+        """What is remembered of the nodes, by their ids."""
+        return self._memory.seen
 
     def pause(self, interval: float, verdict: Verdict) -> float:
         """How long to wait for the next look, in seconds; see ``Pace``."""

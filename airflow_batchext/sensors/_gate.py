@@ -29,6 +29,7 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.hooks._drivers.diagnosis import causes
 from airflow_batchext.hooks._drivers.gate import give_back, look
 from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.live.writer import on_worker, outcome_of, silent
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.gate import RepairingGate
@@ -38,7 +39,7 @@ from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import OwnPool
 from airflow_batchext.rules.watch import DEFAULT_NOTICE_SECONDS, Watch
 from airflow_batchext.sensors._rules import gate_repair, gate_rhythm, gate_rules
-from airflow_batchext.sensors._telling import SensorParameters, ended, how_it_waits, opened
+from airflow_batchext.sensors._telling import SensorParameters, ended, gate_snapshot, how_it_waits, opened
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._failing import reason, timed_out
 from airflow_batchext.triggers.extension import (
@@ -53,6 +54,7 @@ from airflow_batchext.triggers.extension import (
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_batchext.live.form import Snapshot
     from airflow_batchext.repair import RepairPolicy
 
 # The key in Airflow's store for the state of a task.
@@ -83,6 +85,7 @@ class Gate:
         self._ends_itself = False
         self._has_ended = False
         self._verdict: Verdict | None = None
+        self._live = silent()
 
     def _set(self, started: float) -> None:
         """Count from then on, and begin anew."""
@@ -156,8 +159,11 @@ class Gate:
             self._keep_pool_seen(context)
             self._hook.close()
 
-    def _begin(self, context: Context, started: float) -> None:
+    def _begin(self, context: Context, started: float, *, goes_on: bool = False) -> None:
         self._ends_itself = True
+        self._live = on_worker(
+            context.get("ti"), lambda: self._about(None if goes_on else started), goes_on=goes_on
+        )
         self._owner = owner_of(context.get("ti")) or f"{self.sensor.task_id} {uuid4()}"
         self._set(started)
 
@@ -189,6 +195,7 @@ class Gate:
         seen = look(self._hook, self._watch, deadline=limit, whole=is_last)
         self._turns.took(time.time() - began, was_whole=is_last)
         verdict = self._verdict = self._own.judge(seen, time.time(), is_last=is_last)
+        self._live.sees(verdict, self._watch, self._hook.known_connection)
         if verdict.summary != self._said:
             self._said = verdict.summary
             self.sensor.log.info("Pool %s: %s", self.sensor.pool_id, self._said)
@@ -198,6 +205,7 @@ class Gate:
         is_open, report = verdict.outcome is Outcome.OPEN, timed(verdict.report(), self._started)
         if is_open:
             opened(self.sensor, context, report)
+            self._live.ends("done", verdict.summary)
         # A rescheduled process remembers nothing, so each of its looks is whole, and the next would be late.
         elif self._ends_itself and (
             self._deadline.has_passed or (self._turns.is_last and (is_last or self.sensor.reschedule))
@@ -221,6 +229,7 @@ class Gate:
             return found.xcom_value
         interval = self.sensor.poke_interval
         pause = self._watch.pause(interval, self._verdict) if self._verdict else 0.0
+        self._live.waits(max(interval, pause), elsewhere=True)
         raise TaskDeferred(
             trigger=AzureBatchExtensionTrigger(
                 pool_id=self.sensor.pool_id,
@@ -252,7 +261,9 @@ class Gate:
         """What the last look, and the deadline, make of the pause that Airflow would make, in seconds."""
         pause = self._watch.pause(interval, self._verdict) if self._verdict else interval
         # Airflow fails tasks that are back too soon.
-        return self._turns.pause(max(interval, pause) if self.sensor.reschedule else pause)
+        pause = self._turns.pause(max(interval, pause) if self.sensor.reschedule else pause)
+        self._live.waits(pause, elsewhere=self.sensor.reschedule)
+        return pause
 
     def end(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
         """End as the trigger's event says; where a success is too old by now, look again, or wait on."""
@@ -267,6 +278,7 @@ class Gate:
         if status is GateStatus.TIMEOUT:
             raise self._ending(self._timed_out(text))
         self._begin(context, float(event["started"]))
+        self._live = silent()  # the trigger has told it
         with self._ends():
             if status is GateStatus.REFUSED:
                 self.on_kill()
@@ -282,7 +294,7 @@ class Gate:
         """
         if timed_out(failure):
             return self._look_for_the_last_time(context)
-        self._begin(context, time.time())
+        self._begin(context, time.time(), goes_on=True)
         with self._ends():
             self.on_kill()
             why = reason(failure, self.sensor.log)
@@ -306,7 +318,7 @@ class Gate:
         return at is not None and time.time() - float(at) + age > self._rules.max_age
 
     def _look_again(self, context: Context, event: Mapping[str, Any]) -> dict[str, object]:
-        self._begin(context, float(event["started"]))
+        self._begin(context, float(event["started"]), goes_on=True)
         self._set_on(event["report"].get("pool_created") or None)
         with self._ends():
             report: dict[str, object] = self.look_then_defer(context)
@@ -314,10 +326,14 @@ class Gate:
 
     def _look_for_the_last_time(self, context: Context) -> Any:
         # Airflow's limit comes after our own deadline.
-        self._begin(context, time.time() - self._limit.seconds)
+        self._begin(context, time.time() - self._limit.seconds, goes_on=True)
         self._set_on(self._pool_seen_before(context))
         with self._ends():
             return self.sensor.poke(context).xcom_value
+
+    def _about(self, started: float | None) -> Snapshot:
+        """What is known of it before the first look, for the live page."""
+        return gate_snapshot(self.sensor, self._rules, started, self._deadline.at)
 
     def _causes(self, limit: Deadline) -> str:
         """Why it has failed, as far as that is known, and what helps."""
@@ -348,6 +364,7 @@ class Gate:
 
     def _ending(self, error: BatchextError) -> BatchextError | AirflowSkipException:
         self._has_ended = True
+        self._live.ends(*outcome_of(error))
         return ended(self.sensor, error)
 
 

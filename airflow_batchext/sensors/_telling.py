@@ -16,15 +16,17 @@ from airflow_batchext.exceptions import (
     ParameterError,
     TriggerFailedError,
 )
+from airflow_batchext.live.form import Snapshot
 from airflow_batchext.metrics import gate_ended, gate_opened
 from airflow_batchext.rules.events import EventKind, summary
-from airflow_batchext.rules.told import waiting_text
+from airflow_batchext.rules.told import waiting_text, wanted_text
 from airflow_batchext.sensors._rules import GateParameters
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import PokeReturnValue
     from airflow.sdk import Context
 
+    from airflow_batchext.live.form import Mode
     from airflow_batchext.rules.gate import Rules
 
 _ASSETS = "azbatch://"
@@ -83,6 +85,21 @@ def how_it_waits(sensor: SensorParameters, rules: Rules, until: float) -> str:
         until=until,
         how=how,
         repairs=sensor.repair is not None,
+    )
+
+
+def gate_snapshot(sensor: SensorParameters, rules: Rules, started: float | None, until: float) -> Snapshot:
+    """What is known of a gate before its first look, for the live page."""
+    mode: Mode = "reschedule" if sensor.reschedule else "poke"
+    return Snapshot(
+        kind="gate",
+        pool=sensor.pool_id,
+        connection=sensor.azure_batchext_conn_id,
+        mode="deferrable" if sensor.deferrable or sensor.start_from_trigger else mode,
+        rules=wanted_text(sensor.pool_id, rules, repairs=sensor.repair is not None),
+        started=started,
+        deadline=until,
+        interval=sensor.poke_interval,
     )
 
 

@@ -50,7 +50,7 @@ class SharedLooks:
         # The gate's own rhythm repeats what failed; the SDK's would delay the deadline.
         self.hook = AzureBatchNodeHook(conn_id, retries=0)
         self.gauge = PoolGauge(conn_id, watch.pool_id)
-        self._watch = watch
+        self.watch = watch
         self._interval = interval
         self._turn, self._asking = asyncio.Lock(), asyncio.Lock()
         self._why: tuple[str, str] | None = None
@@ -88,17 +88,17 @@ class SharedLooks:
             ):
                 return taken.verdict
             began = time.monotonic()
-            verdict = await alook(self.hook, self._watch, deadline=deadline, whole=is_last)
+            verdict = await alook(self.hook, self.watch, deadline=deadline, whole=is_last)
             self._taken = Taken(verdict, began, is_whole=is_last)
             self.gauge.show(verdict)
             # Pools whose gates were set together need not be looked at together for ever.
-            pause = self._watch.pause(self._interval, verdict) * random.uniform(1.0, 1.1)
+            pause = self.watch.pause(self._interval, verdict) * random.uniform(1.0, 1.1)
             self._next = time.monotonic() + pause
             return verdict
 
     async def causes(self, verdict: Verdict, rules: Rules, deadline: Deadline) -> str:
         """Why the pool is not ready, for all gates that end for the same reasons (``diagnosis.acauses``)."""
-        reasons, pool_id = verdict.listed(), self._watch.pool_id
+        reasons, pool_id = verdict.listed(), self.watch.pool_id
         try:
             async with over_within(deadline.at_least(LAST_LOOK_SECONDS).left), self._asking:
                 if self._why is None or self._why[0] != reasons:

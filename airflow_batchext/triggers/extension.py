@@ -14,6 +14,9 @@ from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccess
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.links import LINK_XCOM_KEY, portal_url
+from airflow_batchext.live.form import Outcome as LiveOutcome
+from airflow_batchext.live.form import Snapshot
+from airflow_batchext.live.writer import Live, in_triggerer
 from airflow_batchext.metrics import gate_ended, gate_opened, gate_waiting
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair import RepairPolicy
@@ -22,7 +25,7 @@ from airflow_batchext.repair.status import lease_for, owner_of
 from airflow_batchext.rules.deadline import Backoff, Deadline, Limit, Turns
 from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import OwnPool
-from airflow_batchext.rules.told import waiting_text
+from airflow_batchext.rules.told import waiting_text, wanted_text
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import end_repair, shielded
 from airflow_batchext.triggers._failing import connection_text
@@ -41,6 +44,15 @@ class GateStatus(str, Enum):
     TIMEOUT = "timeout"
     REFUSED = "refused"
     """It could not look at all, which is not the pool's fault."""
+
+
+#: How the live page calls it.
+LIVE_OUTCOMES: Mapping[GateStatus, LiveOutcome] = {
+    GateStatus.OPEN: "done",
+    GateStatus.FAILED: "failed",
+    GateStatus.TIMEOUT: "timeout",
+    GateStatus.REFUSED: "refused",
+}
 
 
 def failure_text(pool_id: str, reasons: str) -> str:
@@ -140,6 +152,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         ends = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
         turns = Turns(Deadline(ends, time.time))
         own = OwnPool(self.pool_created, started)
+        live = in_triggerer(self, lambda: self._about(started, ends))
         try:
             async with SharedLooksLease(
                 conn_id=self.azure_batchext_conn_id,
@@ -153,14 +166,17 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
                 if self.ends_task:
                     self.log.info("%s", self._waiting_text(turns.deadline.at))
                 with gate_waiting():
-                    end = await self._wait(looks, turns, own)
+                    end = await self._wait(looks, turns, own, live)
                 link = portal_url(await looks.hook.aconnection(), self.pool_id)
         except BatchextError as error:
             end = GateEnd(GateStatus.REFUSED, connection_text(error, self.azure_batchext_conn_id))
+        finally:
+            live.close()
+        live.ends(LIVE_OUTCOMES[end.status], end.text)
         if not self.ends_task:
             yield end.event(started)
             return
-        event = self._task_end(end, started, ends, link)
+        event = self._task_end(end, started, ends, link, live.xcoms())
         await logged()
         yield event
 
@@ -178,7 +194,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         lease = lease_for(self.poll_interval)
         return Repair(self.pool_id, policy, owner=self.owner, keeps_journal=True, lease=lease)
 
-    async def _wait(self, looks: SharedLooks, turns: Turns, own: OwnPool) -> GateEnd:
+    async def _wait(self, looks: SharedLooks, turns: Turns, own: OwnPool, live: Live) -> GateEnd:
         since = time.monotonic()
         # A task that was deferred by a worker has looked already.
         pause = 0.0 if self.ends_task else max(self.poll_interval, (self.not_before or 0.0) - time.time())
@@ -190,6 +206,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             verdict = await looks.verdict(since, deadline=turns.limit, is_last=is_last)
             turns.took(time.time() - began, was_whole=is_last)
             verdict = own.judge(verdict, time.time(), is_last=is_last)
+            live.sees(verdict, looks.watch, looks.hook.known_connection)
             if verdict.summary != said:
                 said = verdict.summary
                 self.log.info("Pool %s: %s", self.pool_id, said)
@@ -208,6 +225,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             pause, looks_made = looks.next_look(), looks_made + 1
             if self.exponential_backoff:
                 pause = max(pause, backoff.pause(self.poll_interval, looks_made))
+            live.waits(turns.pause(max(0.0, pause)))
 
     def _waiting_text(self, until: float) -> str:
         return waiting_text(
@@ -219,12 +237,28 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
             repairs=self.repair is not None,
         )
 
-    def _task_end(self, end: GateEnd, started: float, deadline: float, link: str) -> TriggerEvent:
+    def _about(self, started: float, deadline: float) -> Snapshot:
+        """What is known of it before the first look, for the live page."""
+        rules = Rules.from_json(self.rules)
+        return Snapshot(
+            kind="gate",
+            pool=self.pool_id,
+            connection=self.azure_batchext_conn_id,
+            mode="start_from_trigger" if self.ends_task else "deferrable",
+            rules=wanted_text(self.pool_id, rules, repairs=self.repair is not None),
+            started=started,
+            deadline=deadline,
+            interval=self.poll_interval,
+        )
+
+    def _task_end(
+        self, end: GateEnd, started: float, deadline: float, link: str, live: Mapping[str, Any]
+    ) -> TriggerEvent:
         if end.status is GateStatus.OPEN:
             # No worker ends this task, so nobody else leaves the link.
             report = timed(end.report, started)
             gate_opened(self.pool_id, report["seconds"])
-            return TaskSuccessEvent(xcoms={"return_value": report, LINK_XCOM_KEY: link})
+            return TaskSuccessEvent(xcoms={"return_value": report, LINK_XCOM_KEY: link, **live})
         gate_ended(self.pool_id, timed_out=end.status is GateStatus.TIMEOUT)
         if end.status is GateStatus.TIMEOUT:
             limit = Limit(round(deadline - started, 3), self.limit)
@@ -234,4 +268,4 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         # The event that fails a task carries no message, so the reason stands in the log and in an XCom.
         self.log.error("%s", text)
         skips = self.never_fails or (self.skips and end.status is not GateStatus.REFUSED)
-        return (TaskSkippedEvent if skips else TaskFailedEvent)(xcoms={REASON_XCOM_KEY: text})
+        return (TaskSkippedEvent if skips else TaskFailedEvent)(xcoms={REASON_XCOM_KEY: text, **live})

@@ -14,6 +14,8 @@ from airflow_batchext.batch.management_plane import read_managed_pool
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.pool_wait import alook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.live.form import Snapshot
+from airflow_batchext.live.writer import Live, in_triggerer
 from airflow_batchext.rules.pool_wait import Goal, Observation, Wait, WaitStatus, pause_after
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
@@ -50,13 +52,16 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
         """Yield one event, when the wait has ended."""
         # The trigger's own rhythm repeats what failed; the SDK's would delay the deadline.
         async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=0) as hook:
+            live = in_triggerer(self, self._about)
             try:
-                observed = await self._wait(hook)
+                observed = await self._wait(hook, live)
             except BatchextError as error:
                 observed = Observation(WaitStatus.REFUSED, self._told(error))
+            finally:
+                live.close()
         yield TriggerEvent({**observed.to_json(), "memo": self.memo})
 
-    async def _wait(self, hook: AzureBatchPoolHook) -> Observation:
+    async def _wait(self, hook: AzureBatchPoolHook, live: Live) -> Observation:
         wait = Wait(Goal(self.goal), self.pool_created)
         pause, failures, said = self.poll_interval, 0, ""
         while True:
@@ -73,6 +78,18 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
                 return Observation(WaitStatus.TIMEOUT, observed.text)
             failures = failures + 1 if observed.passing else 0
             pause = pause_after(observed, failures, self.poll_interval)
+            live.sees_pool(self.pool_id, observed.text, hook.known_connection)
+            live.waits(max(0.0, min(pause, self.deadline - time.time())))
+
+    def _about(self) -> Snapshot:
+        """What is known of it before the first look, for the live page; the operator has told the rest."""
+        return Snapshot(
+            kind="delete" if self.goal == Goal.GONE.value else "resize",
+            pool=self.pool_id,
+            connection=self.azure_batchext_conn_id,
+            deadline=self.deadline,
+            interval=self.poll_interval,
+        )
 
     def _told(self, error: BatchextError) -> str:
         why = connection_text(error, self.azure_batchext_conn_id)

@@ -13,6 +13,8 @@ from airflow.triggers.base import TriggerEvent
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.gate import GIVE_BACK_SECONDS, adrive, agive_back
 from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.live.form import Snapshot
+from airflow_batchext.live.writer import Live, in_triggerer
 from airflow_batchext.repair import RepairPolicy
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.status import Stage, ended, lease_for
@@ -56,16 +58,19 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the repair has ended."""
+        live = in_triggerer(self, self._about)
         try:
             # The trigger's own rhythm repeats what failed; the SDK's would delay the deadline.
             async with AzureBatchNodeHook(self.azure_batchext_conn_id, retries=0) as hook:
-                payload = await self._repair_nodes(hook)
+                payload = await self._repair_nodes(hook, live)
         except BatchextError as error:
             text = connection_text(error, self.azure_batchext_conn_id)
             payload = {"stage": NOT_LOOKED, "text": text, "report": {}}
+        finally:
+            live.close()
         yield TriggerEvent(payload)
 
-    async def _repair_nodes(self, hook: AzureBatchNodeHook) -> dict[str, Any]:
+    async def _repair_nodes(self, hook: AzureBatchNodeHook, live: Live) -> dict[str, Any]:
         repair = self._repair()
         pause, said = max(0.0, self.not_before - time.time()), ""
         while True:
@@ -84,6 +89,18 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
                     given_back = await agive_back(hook, repair, interval=0, looks=2)
                 return ended(self.pool_id, progress, given_back=given_back)
             pause = repair.pause(self.poll_interval, progress)
+            live.sees_repair(self.pool_id, progress, hook.known_connection)
+            live.waits(max(0.0, min(pause, self.deadline - time.time())))
+
+    def _about(self) -> Snapshot:
+        """What is known of it before the first look, for the live page; the operator has told the rest."""
+        return Snapshot(
+            kind="repair",
+            pool=self.pool_id,
+            connection=self.azure_batchext_conn_id,
+            deadline=self.deadline,
+            interval=self.poll_interval,
+        )
 
     def _repair(self) -> Repair:
         repair = Repair(

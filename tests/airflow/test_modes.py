@@ -8,6 +8,7 @@ import pytest
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, PoolScenario, Scenario, Timings
 from airflow_batchext.emulator.scenario import ResizeError
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot
 from tests.airflow.dags.gate_scenarios import MODES, SCENARIOS, TIMEOUTS
 from tests.airflow.harness import Airflow, wait_until
 from tests.airflow_names import airflow_is, needs_airflow
@@ -121,6 +122,27 @@ def test_the_log_says_how_far_it_is_when_that_changes_and_only_then(airflow: Air
         assert "is preempted" in log
         assert "2 of 2 nodes ready" in log
         assert 3 <= log.count("Pool preempted: ") <= 12, "one line for each change, not for each look"
+
+
+@needs_airflow("3.3", "before, workers do not write it")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_each_mode_leaves_what_the_live_page_shows_of_it(airflow: Airflow, run: str, scenario: str):
+    state, reason = VERDICTS[scenario]
+    outcome = "done" if state == "success" else "timeout" if scenario in TIMEOUTS else "failed"
+    for mode in MODES:
+        found = read_snapshot(airflow.xcom("gate_scenarios", run, f"{scenario}-{mode}", XCOM_KEY))
+        assert found is not None, mode
+        assert (found.kind, found.pool, found.outcome) == ("gate", scenario, outcome), mode
+        assert found.mode == {"triggerer": "start_from_trigger"}.get(mode, mode)
+        assert (found.next_look, found.stale_at) == (None, None)
+        assert found.started < found.looked < found.deadline + 60
+        assert state == "success" or re.search(
+            reason.partition("still missing: ")[2] or reason, found.summary
+        )
+        if state == "success":
+            assert [field.cells for field in found.picture.fields[:2]] == ["rr", "rr"], mode
+        # A task that is rescheduled begins anew with each look.
+        assert mode == "reschedule" or len(found.history) > 1, mode
 
 
 @needs_airflow("3.3", "before, every task starts on a worker")

@@ -76,6 +76,8 @@ class CreatePoolParameters(PoolParameters, DocumentParameters, Creator, Protocol
 class CreatePool(PoolSteps[CreatePoolParameters]):
     """The steps of ``AzureBatchCreatePoolOperator``."""
 
+    kind = "create"
+
     def begin(self, context: Context) -> dict[str, Any]:
         """Check the document, then create the pool or deal with the one that exists."""
         self._read_document(context, warn=True)

@@ -23,6 +23,8 @@ class DeletePoolParameters(PoolParameters, Protocol):
 class DeletePool(PoolSteps[DeletePoolParameters]):
     """The steps of ``AzureBatchDeletePoolOperator``."""
 
+    kind = "delete"
+
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
         pool_id = self._target
         if "reached" in self._memo:

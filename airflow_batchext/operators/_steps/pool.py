@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, Protocol, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
@@ -30,6 +30,7 @@ from airflow_batchext.exceptions import (
 )
 from airflow_batchext.hooks._drivers.pool_wait import look
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.operators._steps.told import Told
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.rules.deadline import Limit, limit_of
 from airflow_batchext.rules.pool_wait import Goal, Observation, Wait, WaitStatus, pause_after
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from airflow_batchext.batch.management_plane import ManagedPool
     from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from airflow_batchext.live.form import WaitKind
 
 Memo = dict[str, Any]
 #: A clean-up comes when something has gone wrong, perhaps the service itself.
@@ -75,10 +77,14 @@ class PoolSteps(ABC, Generic[ParametersT]):
     :param operator: its parameters, rendered.
     """
 
+    #: What it does to the pool.
+    kind: ClassVar[WaitKind]
+
     def __init__(self, operator: ParametersT) -> None:
         self.operator = operator
         self.log = operator.log
         self._memo: Memo = {}
+        self._live = Told(operator, self.kind)
         self._limit: Limit = limit_of(operator.timeout, operator.execution_timeout)
         self._seen = "nothing has been seen of it yet"
 
@@ -86,7 +92,8 @@ class PoolSteps(ABC, Generic[ParametersT]):
         """Do it, step by step; return the operator's XCom."""
         self._memo = {"deadline": time.time() + self._limit.seconds}
         self._recall(context)
-        return self._seen_through(lambda: self._proceed(context))
+        with self._live.until_its_end(context):
+            return self._seen_through(lambda: self._proceed(context))
 
     def _recall(self, context: Context) -> None:
         """Put into the memo what an earlier try has left."""
@@ -100,19 +107,21 @@ class PoolSteps(ABC, Generic[ParametersT]):
             self._arrive(Observation(WaitStatus(event["course"]), str(event["text"])))
             return self._proceed(context)
 
-        return self._seen_through(work)
+        with self._live.until_its_end(context, goes_on=True):
+            return self._seen_through(work)
 
     def give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:
         """End as the trigger has failed: clean up as after any failure, and say why.
 
         :raises TriggerFailedError: always, or what says which limit has ended the wait.
         """
-        self._recall_deferred(context)
-        self._clean_up()
-        pool, why = f"Pool {self._target}", reason(failure, self.log)
-        if timed_out(failure):
-            raise self._timeout_kind(f"{pool} was waited for in vain within {self._limit}: {why}")
-        raise TriggerFailedError(f"{pool} could not be waited for: {why}")
+        with self._live.until_its_end(context, goes_on=True):
+            self._recall_deferred(context)
+            self._clean_up()
+            pool, why = f"Pool {self._target}", reason(failure, self.log)
+            if timed_out(failure):
+                raise self._timeout_kind(f"{pool} was waited for in vain within {self._limit}: {why}")
+            raise TriggerFailedError(f"{pool} could not be waited for: {why}")
 
     def _seen_through(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Do it, and clean up if it fails, also where Airflow's alarm rings in the middle: it rings once."""
@@ -173,6 +182,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
                     observed = look(hook, self._target, step)
                 self._seen = observed.text
                 if self.operator.deferrable and observed.status is WaitStatus.WAITING:
+                    self._tell(hook, observed, self.operator.poll_interval, elsewhere=True)
                     raise self._deferral(context, step)
                 self._arrive(self._wait(hook, step, observed))
 
@@ -185,10 +195,25 @@ class PoolSteps(ABC, Generic[ParametersT]):
             if self._left <= 0:
                 return Observation(WaitStatus.TIMEOUT, observed.text)
             failures = failures + 1 if observed.passing else 0
-            self._pause(pause_after(observed, failures, self.operator.poll_interval))
+            pause = pause_after(observed, failures, self.operator.poll_interval)
+            self._tell(hook, observed, pause)
+            self._pause(pause)
             with look_within(self._left):
                 observed = look(hook, self._target, wait)
         return observed
+
+    def _tell(
+        self, hook: AzureBatchPoolHook, observed: Observation, pause: float, *, elsewhere: bool = False
+    ) -> None:
+        self._live.waits(
+            self._target,
+            observed.text,
+            hook.known_connection,
+            pause=max(0.0, min(pause, self._left)),
+            deadline=self._memo["deadline"],
+            limit=self._limit,
+            elsewhere=elsewhere,
+        )
 
     def _deferral(self, context: Context, wait: Wait) -> TaskDeferred:
         on_killed = self._on_killed_while(wait)

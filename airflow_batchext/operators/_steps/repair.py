@@ -20,6 +20,7 @@ from airflow_batchext.hooks._drivers.diagnosis import causes
 from airflow_batchext.hooks._drivers.gate import drive, give_back
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.operators._steps.pool import PoolParameters
+from airflow_batchext.operators._steps.told import Told
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.repair.controller import Repair
 from airflow_batchext.repair.policy import check_repair_policy
@@ -58,11 +59,16 @@ class RepairNodes:
         self._owner = ""
         self._limit = limit_of(operator.timeout, operator.execution_timeout)
         self._said = ""
+        self._live = Told(operator, "repair")
 
     def begin(self, context: Context) -> dict[str, Any]:
         """Repair; return the operator's XCom."""
         self._owner = owner_of(context.get("ti")) or f"{self.operator.task_id} {uuid4()}"
         repair = self._repair = self._new_repair()
+        with self._live.until_its_end(context):
+            return self._in_time(repair)
+
+    def _in_time(self, repair: Repair) -> dict[str, Any]:
         try:
             return self._repair_nodes(repair, time.time() + self._limit.seconds)
         except AirflowTaskTimeout as alarm:
@@ -93,22 +99,34 @@ class RepairNodes:
                     given_back = self._given_back() or ""
                     return self._end(ended(repair.pool_id, progress, given_back=given_back))
                 pause = repair.pause(self.operator.poll_interval, progress)
-                if self.operator.deferrable and not self.operator.is_dry_run:
+                defers = self.operator.deferrable and not self.operator.is_dry_run
+                self._live.waits(
+                    repair.pool_id,
+                    progress,
+                    hook.known_connection,
+                    pause=max(0.0, min(pause, deadline - time.time())),
+                    deadline=deadline,
+                    limit=self._limit,
+                    elsewhere=defers,
+                )
+                if defers:
                     raise self._deferral(repair, deadline, time.time() + pause)
                 time.sleep(max(0.0, min(pause, deadline - time.time())))
 
     def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """End as the trigger's event says; return the operator's XCom."""
-        if event["stage"] == NOT_LOOKED:
-            self._give_up(context, str(event["text"]))
-        return self._end(event)
+        with self._live.until_its_end(context, goes_on=True):
+            if event["stage"] == NOT_LOOKED:
+                self._give_up(context, str(event["text"]))
+            return self._end(event)
 
     def give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:
         """End as the trigger has failed: put the pool's targets back, let others repair it, and say why.
 
         :raises TriggerFailedError: always, or what says which limit has ended the repair.
         """
-        self._give_up(context, reason(failure, self.log), is_late=timed_out(failure))
+        with self._live.until_its_end(context, goes_on=True):
+            self._give_up(context, reason(failure, self.log), is_late=timed_out(failure))
 
     def _give_up(self, context: Context, why: str, *, is_late: bool = False) -> NoReturn:
         self._owner = owner_of(context.get("ti"))

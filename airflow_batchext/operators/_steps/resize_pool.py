@@ -33,6 +33,8 @@ class ResizePoolParameters(PoolParameters, Protocol):
 class ResizePool(PoolSteps[ResizePoolParameters]):
     """The steps of ``AzureBatchResizePoolOperator``."""
 
+    kind = "resize"
+
     def on_kill(self) -> None:
         """Stop the resize, if it was begun here and that was wanted."""
         if not self.operator.stop_resize_on_kill or not self._memo.get("resized"):

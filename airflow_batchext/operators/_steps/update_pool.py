@@ -27,6 +27,8 @@ class UpdatePoolParameters(PoolParameters, DocumentParameters, Protocol):
 class UpdatePool(PoolSteps[UpdatePoolParameters]):
     """The steps of ``AzureBatchUpdatePoolOperator``."""
 
+    kind = "update"
+
     def _step(self, context: Context, hook: AzureBatchPoolHook) -> Wait | dict[str, Any]:
         pool_id = self._target
         source, document = resolve_document(self.operator, context)

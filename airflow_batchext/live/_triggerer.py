@@ -1,0 +1,205 @@
+"""Writes snapshots from the triggerer: beside whatever waits there, few at a time, the latest of each task.
+
+Nothing here is awaited by a look. A write that hangs is given up; it may still come through, so nothing newer
+of its task is written until it has ended, lest the older one comes last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from airflow_batchext.live.pace import PER_SECOND, Pace
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
+from airflow_batchext.live.story import continued
+
+if TYPE_CHECKING:
+    from airflow_batchext.live.form import Snapshot
+
+log = logging.getLogger(__name__)
+
+#: So many writes are under way at a time; and so many may hang before nothing more is written.
+_AT_ONCE, _MOST_HANGING = 4, 20
+_GIVEN_UP_AFTER_SECONDS = 10.0
+
+
+async def store(instance: Any, value: dict[str, Any]) -> None:
+    """Write an XCom of a task that waits in this triggerer."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    place = _place(instance)
+    if hasattr(XCom, "aset"):
+        await XCom.aset(value=value, **place)
+        return
+    # Before Airflow 3.2: the message that it sends.
+    from airflow.sdk.execution_time.comms import SetXCom
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    await SUPERVISOR_COMMS.asend(SetXCom(value=XCom.serialize_value(value, **place), **place))
+
+
+async def stored(instance: Any) -> object:
+    """The XCom that an earlier process of the task has written; None if there is none."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    return await XCom.aget_one(**_place(instance)) if hasattr(XCom, "aget_one") else None
+
+
+def _place(instance: Any) -> dict[str, Any]:
+    return {
+        "key": XCOM_KEY,
+        "dag_id": instance.dag_id,
+        "task_id": instance.task_id,
+        "run_id": instance.run_id,
+        "map_index": instance.map_index,
+    }
+
+
+class TriggererWay:
+    """How one task in the triggerer writes.
+
+    :param instance: the task instance.
+    """
+
+    def __init__(self, instance: Any) -> None:
+        self._instance = instance
+        self._queue = _queue()
+        self._pace = Pace()
+        self._make: Callable[[], Snapshot] | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._earlier: Snapshot | None = None
+        self._knows_earlier = self._is_last = False
+        self.due = float("inf")
+
+    def offer(self, make: Callable[[], Snapshot], *, changed: bool, is_last: bool = False) -> None:
+        """Write a snapshot, if it is time, soon.
+
+        :param make: makes it when it is written.
+        :param changed: whether it says anything new.
+        :param is_last: whether the task has ended: it is written whenever it was written last.
+        """
+        now = self._queue.clock()
+        due = now if is_last else self._pace.due(now, changed=changed)
+        if due is None:
+            return
+        self._make, self.due, self._is_last = make, due, is_last
+        self._queue.add(self, first=is_last)
+
+    def close(self) -> None:
+        """Write nothing more, but for what is the last."""
+        if not self._is_last:
+            self._queue.drop(self)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a write has not ended yet, given up or not."""
+        return self._writing is not None and not self._writing.done()
+
+    def write(self) -> asyncio.Task[None]:
+        """Begin to write what was offered last."""
+        make, self._make = self._make, None
+        self._pace.wrote(self._queue.clock())
+        self._writing = asyncio.create_task(self._write(make))
+        self._writing.add_done_callback(lambda _: self._queue.wake())
+        return self._writing
+
+    async def _write(self, make: Callable[[], Snapshot] | None) -> None:
+        try:
+            if make is None:
+                return
+            snapshot = make()
+            if not self._knows_earlier:
+                self._earlier = read_snapshot(await stored(self._instance))
+                self._knows_earlier = True
+            await store(self._instance, to_json(continued(snapshot, self._earlier)))
+        # Whatever Airflow, its database, or a backend for XComs of the user's own makes of it: no gate fails.
+        except Exception as error:
+            self._pace.failed(self._queue.clock())
+            log.debug("The live page was not written: %s", type(error).__name__)
+
+
+class _Queue:
+    """All that wait in one event loop, and want to write."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[TriggererWay, None] = {}
+        self._hanging: set[asyncio.Task[None]] = set()
+        self._runner: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+
+    @staticmethod
+    def clock() -> float:
+        """The event loop's time."""
+        return asyncio.get_running_loop().time()
+
+    def add(self, way: TriggererWay, *, first: bool) -> None:
+        """Let it write when it is due; the last ones before the others."""
+        if first:
+            self._waiting = {way: None, **{each: None for each in self._waiting if each is not way}}
+        else:
+            self._waiting[way] = None
+        self.wake()
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
+
+    def drop(self, way: TriggererWay) -> None:
+        """It writes nothing more."""
+        self._waiting.pop(way, None)
+
+    def wake(self) -> None:
+        """Look anew who may write."""
+        self._woken.set()
+
+    async def _run(self) -> None:
+        """Write until nobody wants to any more."""
+        under_way: set[asyncio.Task[None]] = set()
+        while self._waiting:
+            way = self._next()
+            if way is None:
+                await self._sleep()
+                continue
+            if len(under_way) >= _AT_ONCE:
+                done, under_way = await asyncio.wait(
+                    under_way, timeout=_GIVEN_UP_AFTER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    self._give_up(under_way)
+                    under_way = set()
+                continue
+            del self._waiting[way]
+            under_way.add(way.write())
+            await asyncio.sleep(1 / PER_SECOND)
+        self._give_up({task for task in under_way if not task.done()})
+
+    def _next(self) -> TriggererWay | None:
+        """Who writes next; None if nobody may now."""
+        self._hanging = {task for task in self._hanging if not task.done()}
+        if len(self._hanging) >= _MOST_HANGING:
+            return None
+        now = self.clock()
+        return next((way for way in self._waiting if way.due <= now and not way.is_writing), None)
+
+    async def _sleep(self) -> None:
+        """Until somebody may be due."""
+        self._woken.clear()
+        due = min((way.due for way in self._waiting if not way.is_writing), default=float("inf"))
+        # Of those that are due already one writes next, unless too many hang.
+        pause = due - self.clock() if due > self.clock() else float("inf")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if pause == float("inf") else pause):
+                await self._woken.wait()
+
+    def _give_up(self, tasks: set[asyncio.Task[None]]) -> None:
+        # Neither cancelled: Airflow's channel of before 3.3 would be out of step then.
+        self._hanging |= tasks
+
+
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
+
+
+def _queue() -> _Queue:
+    return _queues.setdefault(asyncio.get_running_loop(), _Queue())

@@ -1,0 +1,144 @@
+"""What is told of one wait, kept from look to look: how it is now, and what has changed.
+
+Pure: no I/O, no clock, no Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_batchext.live.form import Change, Link, Picture, Point, RepairSaid, RepairStep
+from airflow_batchext.live.pace import stale_at
+from airflow_batchext.live.snapshot import MOST_CHANGES, MOST_POINTS, thinned
+from airflow_batchext.rules.told import causes_in, without_causes
+
+if TYPE_CHECKING:
+    from airflow_batchext.live.form import Outcome, Snapshot
+    from airflow_batchext.repair.status import Progress
+
+# What two processes say of the beginning of one wait differs by what rounding makes of it.
+_SAME_SECONDS = 1.0
+
+
+class Story:
+    """One wait.
+
+    :param about: what is known of it before the first look.
+    """
+
+    def __init__(self, about: Snapshot) -> None:
+        self._now = about
+        self._draw: Callable[[], Picture] = Picture
+        self._has_changed = True
+
+    def sees(
+        self,
+        summary: str,
+        reasons: tuple[str, ...],
+        *,
+        at: float,
+        draw: Callable[[], Picture] = Picture,
+        extensions: tuple[str, ...] = (),
+        counts: tuple[int, int] | None = None,
+    ) -> None:
+        """Note what a look has come to.
+
+        :param at: when it ended.
+        :param draw: makes the picture when it is needed.
+        :param counts: how many nodes are ready, and how many have failed.
+        """
+        self._note(at, summary)
+        points = self._now.points
+        if counts is not None and (not points or (points[-1].ready, points[-1].failed) != counts):
+            points = tuple(thinned([*points, Point(float(round(at)), *counts)], MOST_POINTS))
+            self._has_changed = True
+        self._draw = draw
+        self._now = replace(
+            self._now,
+            looked=at,
+            summary=summary,
+            reasons=reasons,
+            extensions=extensions or self._now.extensions,
+            points=points,
+        )
+
+    def sees_repair(self, progress: Progress | None) -> None:
+        """Note how far a repair is; None where nothing is, or was, repaired."""
+        if progress is not None:
+            steps = tuple(
+                RepairStep(action["node"], action["step"], action["for"], action["result"])
+                for action in progress.actions
+            )
+            self._now = replace(self._now, repair=RepairSaid(progress.text, steps, progress.notes))
+
+    def knows(self, *, account: str, portal: str) -> None:
+        """Note what the connection tells."""
+        links = (Link("Pool in the Azure portal", portal),) if portal else ()
+        self._now = replace(self._now, account=account, links=links)
+
+    def waits(self, at: float, pause: float) -> bool:
+        """Note when the next look is; say whether anything has changed since this was asked last.
+
+        :param at: now.
+        :param pause: seconds until then.
+        """
+        changed, self._has_changed = self._has_changed, False
+        self._now = replace(self._now, next_look=at + pause, stale_at=stale_at(at, pause))
+        return changed
+
+    def ends(self, outcome: Outcome, text: str, at: float) -> None:
+        """Note how it has ended.
+
+        :param text: why, with the causes that are known.
+        """
+        reason = without_causes(text)
+        causes, more = causes_in(text)
+        self._note(at, reason)
+        self._now = replace(
+            self._now,
+            outcome=outcome,
+            summary=reason or self._now.summary,
+            reasons=() if outcome == "done" else self._now.reasons or (reason,),
+            causes=causes,
+            more=more,
+            next_look=None,
+            stale_at=None,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """What is known now."""
+        return replace(self._now, picture=self._draw())
+
+    def _note(self, at: float, text: str) -> None:
+        history = self._now.history
+        if text and (not history or history[-1].text != text):
+            self._now = replace(self._now, history=(*history, Change(round(at, 3), text))[-MOST_CHANGES:])
+            self._has_changed = True
+
+
+def continued(now: Snapshot, earlier: Snapshot | None) -> Snapshot:
+    """What is known now, with what an earlier process has told of the same wait.
+
+    :param now: without ``started``, what kind of wait it is is known to the earlier process alone.
+    """
+    if earlier is None or earlier.pool != now.pool:
+        return now
+    if now.started is None:
+        now = replace(now, kind=earlier.kind, rules=earlier.rules, started=earlier.started)
+    elif earlier.started is None or abs(earlier.started - now.started) > _SAME_SECONDS:
+        return now
+    points = [*earlier.points, *(point for point in now.points if point not in earlier.points)]
+    return replace(
+        now,
+        looked=earlier.looked if now.looked is None else now.looked,
+        picture=now.picture if now.picture.fields else earlier.picture,
+        reasons=now.reasons or earlier.reasons if now.outcome != "done" else (),
+        extensions=now.extensions or earlier.extensions,
+        history=tuple(dict.fromkeys((*earlier.history, *now.history)))[-MOST_CHANGES:],
+        points=tuple(thinned(points, MOST_POINTS)),
+        repair=now.repair or earlier.repair,
+        account=now.account or earlier.account,
+        links=now.links or earlier.links,
+    )

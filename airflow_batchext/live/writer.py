@@ -1,0 +1,198 @@
+"""What a task that waits tells the live page, in whatever mode: it hands over what it has just seen.
+
+It can neither fail nor delay the wait, and reads nothing of Azure. Off with ``[batchext] status_page``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowTaskTimeout, conf
+
+from airflow_batchext.exceptions import (
+    AccessRefusedError,
+    BatchextError,
+    ConnectionFieldsError,
+    GateRefusedError,
+    ParameterError,
+    PoolTimeoutError,
+    TriggerFailedError,
+)
+from airflow_batchext.links import portal_url
+from airflow_batchext.live._triggerer import TriggererWay
+from airflow_batchext.live._worker import WorkerWay, takes_threads
+from airflow_batchext.live.picture import picture_of
+from airflow_batchext.live.snapshot import XCOM_KEY, to_json
+from airflow_batchext.live.story import Story
+from airflow_batchext.repair.gate import RepairingGate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_batchext.connection import BatchConnection
+    from airflow_batchext.live.form import Outcome, Snapshot
+    from airflow_batchext.repair.status import Progress
+    from airflow_batchext.rules.gate import Verdict
+    from airflow_batchext.rules.watch import Watch
+
+log = logging.getLogger(__name__)
+
+_LATE = (AirflowTaskTimeout, AirflowSensorTimeout, PoolTimeoutError)
+_REFUSED = (AccessRefusedError, ConnectionFieldsError, GateRefusedError, ParameterError, TriggerFailedError)
+
+
+class Way(Protocol):
+    """How a task writes."""
+
+    def offer(self, make: Callable[[], Snapshot], *, changed: bool, is_last: bool = False) -> None:
+        """Write a snapshot, if it is time."""
+
+    def close(self) -> None:
+        """Write nothing more."""
+
+
+class Live:
+    """What one wait tells: it ``sees`` something, ``waits`` for the next look, and ``ends``.
+
+    :param way: makes how it is written; it returns None where it is not.
+    :param about: makes what is known of it before the first look.
+    """
+
+    def __init__(self, way: Callable[[], Way | None], about: Callable[[], Snapshot] | None = None) -> None:
+        self._way: Way | None = None
+        with self._harmless():
+            self._way = way() if conf.getboolean("batchext", "status_page", fallback=True) else None
+            if self._way is not None and about is not None:
+                self._story = Story(about())
+
+    def sees(
+        self, verdict: Verdict, watch: Watch | RepairingGate, connection: BatchConnection | None
+    ) -> None:
+        """Note what a gate's look has come to.
+
+        :param watch: that of the look.
+        :param connection: if it is known.
+        """
+        with self._harmless():
+            if self._way is None:
+                return
+            at = time.time()
+            if isinstance(watch, RepairingGate):
+                self._story.sees_repair(watch.progress)
+                watch = watch.watch
+            self._connected(connection, watch.pool_id)
+            failed = sum(bool(node.failed) for node in verdict.nodes.values())
+            self._story.sees(
+                verdict.summary,
+                verdict.reasons,
+                at=at,
+                draw=partial(picture_of, verdict, watch, at),
+                extensions=verdict.expected,
+                counts=None if verdict.unread else (verdict.ready, failed),
+            )
+
+    def sees_pool(self, pool_id: str, text: str, connection: BatchConnection | None) -> None:
+        """Note what a look at a pool has come to that is waited for."""
+        with self._harmless():
+            if self._way is not None:
+                self._connected(connection, pool_id)
+                self._story.sees(text, (text,), at=time.time())
+
+    def sees_repair(self, pool_id: str, progress: Progress, connection: BatchConnection | None) -> None:
+        """Note how far a repair is."""
+        with self._harmless():
+            if self._way is not None:
+                self._story.sees_repair(progress)
+                self.sees_pool(pool_id, progress.text, connection)
+
+    def waits(self, pause: float, *, elsewhere: bool = False) -> None:
+        """Tell what was seen, if it is time.
+
+        :param pause: seconds until the next look.
+        :param elsewhere: whether another process makes it.
+        """
+        with self._harmless():
+            if self._way is not None:
+                changed = self._story.waits(time.time(), pause)
+                self._way.offer(self._story.snapshot, changed=changed, is_last=elsewhere)
+
+    def ends(self, outcome: Outcome, text: str) -> None:
+        """Tell how it has ended.
+
+        :param text: why, with the causes that are known.
+        """
+        with self._harmless():
+            if self._way is not None:
+                self._story.ends(outcome, text, time.time())
+                snapshot = self._story.snapshot()
+                self._way.offer(lambda: snapshot, changed=True, is_last=True)
+
+    def xcoms(self) -> Mapping[str, Any]:
+        """The XCom itself, for the event of a task that ends in the triggerer."""
+        with self._harmless():
+            if self._way is not None:
+                return {XCOM_KEY: to_json(self._story.snapshot())}
+        return {}
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        with self._harmless():
+            if self._way is not None:
+                self._way.close()
+
+    def _connected(self, connection: BatchConnection | None, pool_id: str) -> None:
+        if connection is None:
+            return
+        account = connection.account_name or urlsplit(connection.account_url).hostname or ""
+        self._story.knows(account=account, portal=portal_url(connection, pool_id))
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """Whatever goes wrong within, the wait goes on, and tells nothing more."""
+        try:
+            yield
+        # A fault of ours in what is told is none of the gate.
+        except Exception as error:
+            self._way = None
+            log.warning("Nothing more is told to the live page: %s", type(error).__name__, exc_info=True)
+
+
+def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
+    """How a task has ended that ended with this error, or with none, and why."""
+    if error is None:
+        return "done", ""
+    # Of others nobody knows what their texts hold.
+    text = str(error) if isinstance(error, BatchextError) else type(error).__name__
+    if isinstance(error, _LATE):
+        return "timeout", text
+    return "refused" if isinstance(error, _REFUSED) else "failed", text
+
+
+def in_triggerer(trigger: Any, about: Callable[[], Snapshot]) -> Live:
+    """What the task of a trigger tells; nothing where it has none, as in ``dag.test()``."""
+    instance = getattr(trigger, "task_instance", None)
+    return Live(lambda: None if instance is None else TriggererWay(instance), about)
+
+
+def silent() -> Live:
+    """Who tells nothing."""
+    return Live(lambda: None)
+
+
+def on_worker(instance: Any, about: Callable[[], Snapshot], *, goes_on: bool = False) -> Live:
+    """What a task on a worker tells.
+
+    :param instance: the task instance; None in a unit test.
+    :param goes_on: whether an earlier process of this try has told something.
+    """
+
+    def way() -> Way | None:
+        return None if instance is None or not takes_threads() else WorkerWay(instance, goes_on=goes_on)
+
+    return Live(way, about)

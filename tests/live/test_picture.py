@@ -1,0 +1,88 @@
+"""The page's picture is the report's: of the same pool both show the same of each node and extension."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from airflow_batchext.diagnosis import _picture
+from airflow_batchext.hooks._drivers.gate import look
+from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.live.form import LETTERS
+from airflow_batchext.live.picture import draw, picture_of
+from airflow_batchext.rules.watch import Watch
+from tests.diagnosis.faults import FAULTS, produce
+
+NAME_OF = {letter: kind for kind, letter in LETTERS.items()}
+
+
+def watched(pool_id):
+    """A whole look at a pool, and what is remembered of it."""
+    watch = Watch(pool_id, notice_seconds=0.0)
+    with AzureBatchNodeHook() as hook:
+        return watch, look(hook, watch, whole=True)
+
+
+@pytest.mark.parametrize("cause", FAULTS)
+def test_of_each_known_trouble_both_show_the_same(azure, cause):
+    health = produce(azure, FAULTS[cause], 3)
+    watch, verdict = watched(health.id)
+    picture = draw(verdict, watch.seen(), time.time())
+    report = _picture.fields(health) if not health.unread else []
+    if not picture.fields:
+        # A gate that fails for the pool itself has read no nodes.
+        assert not verdict.nodes
+        return
+    page = {
+        field.name or "nodes": {kind: field.cells.count(letter) for letter, kind in NAME_OF.items()}
+        for field in picture.fields
+    }
+    assert page == {field.name: dict.fromkeys(NAME_OF.values(), 0) | dict(field.counts) for field in report}
+    # And node by node, of those that are told in detail.
+    for node in picture.nodes:
+        there = health.node(node.id)
+        assert there is not None
+        assert node.kind == _picture._of_node(there).kind
+        assert {each.name: each.kind for each in node.extensions} == {
+            field.name: _picture._of_extension(health, there, field.name).kind for field in report[1:]
+        }
+
+
+def test_the_fields_have_the_worst_first_and_the_details_in_their_order(azure):
+    azure.create(6)
+    account = azure.emulator.account
+    account.set_extension(azure.pool_id, 4, "secretext", outcome="fail", code="7", message="no vault")
+    account.preempt_node(azure.pool_id, 2)
+    watch, verdict = watched(azure.pool_id)
+    at = time.time()
+    picture = draw(verdict, watch.seen(), at)
+    assert picture.fields[0].cells == "fvrrrr"
+    assert next(field.cells for field in picture.fields if field.name == "secretext") == "fvrrrr"
+    assert [node.kind for node in picture.nodes] == ["failed", "void"]
+    assert (picture.counts.ready, picture.counts.pending, picture.counts.failed) == (4, 1, 1)
+    failed, void = picture.nodes
+    assert (failed.extensions[0].code, failed.extensions[0].message) == (
+        "ProvisioningState/failed/7",
+        "no vault",
+    )
+    assert picture.ages[1] is None
+    assert void.read is None
+    assert at - 60 < failed.read <= at
+    assert failed.since <= at + 1
+
+
+def test_one_look_is_drawn_once_for_all_that_share_it(azure):
+    azure.create(2)
+    watch, verdict = watched(azure.pool_id)
+    first = picture_of(verdict, watch, 1.0)
+    assert picture_of(verdict, watch, 1.0) is first
+    assert picture_of(verdict, watch, 2.0) is not first
+    assert picture_of(replace(verdict), watch, 1.0) is not first
+
+
+def test_of_what_is_not_known_there_is_no_picture(azure):
+    watch, verdict = watched("no-such-pool")
+    picture = picture_of(verdict, watch, 1.0)
+    assert picture.fields == picture.nodes == picture.ages == ()

@@ -1,0 +1,138 @@
+"""What a wait tells of itself over its looks, and over the processes that make them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from airflow_batchext.live.form import Change, Counts, Field, Link, Picture, Point, RepairSaid, Snapshot
+from airflow_batchext.live.snapshot import MOST_CHANGES, MOST_POINTS
+from airflow_batchext.live.story import Story, continued
+from airflow_batchext.rules.told import ALSO, LIKELIEST, THE_REST
+
+ABOUT = Snapshot("gate", "p", started=1_000.0)
+
+
+def sees(story: Story, at: float, summary: str, ready: int = 0, failed: int = 0) -> bool:
+    story.sees(summary, (summary,), at=at, counts=(ready, failed))
+    return story.waits(at, 30.0)
+
+
+def test_only_what_is_new_is_a_change():
+    story = Story(ABOUT)
+    assert sees(story, 1_000.0, "resizing")
+    assert not sees(story, 1_030.0, "resizing")
+    assert sees(story, 1_060.0, "1 of 3", 1)
+    assert not sees(story, 1_090.0, "1 of 3", 1)
+    assert sees(story, 1_120.0, "1 of 3", 1, failed=1), "though it reads the same"
+    found = story.snapshot()
+    assert found.history == (Change(1_000.0, "resizing"), Change(1_060.0, "1 of 3"))
+    assert found.points == (Point(1_000.0, 0), Point(1_060.0, 1), Point(1_120.0, 1, 1))
+    assert (found.looked, found.next_look, found.summary) == (1_120.0, 1_150.0, "1 of 3")
+
+
+def test_what_is_kept_has_an_end():
+    story = Story(ABOUT)
+    for number in range(1_000):
+        sees(story, 1_000.0 + number, f"{number} of 1000", number)
+    found = story.snapshot()
+    assert [change.text for change in found.history] == [
+        f"{number} of 1000" for number in range(1_000 - MOST_CHANGES, 1_000)
+    ]
+    assert len(found.points) <= MOST_POINTS
+    assert found.points[-1] == Point(1_999.0, 999)
+    assert [point.at for point in found.points] == sorted(point.at for point in found.points)
+    assert found.points[0].ready < 300, "of the beginning, too"
+
+
+def test_the_picture_is_drawn_when_it_is_needed():
+    drawn = []
+
+    def draw() -> Picture:
+        drawn.append(1)
+        return Picture(Counts(ready=3))
+
+    story = Story(ABOUT)
+    for number in range(10):
+        story.sees("x", (), at=float(number), draw=draw)
+        story.waits(float(number), 1.0)
+    assert drawn == []
+    assert story.snapshot().picture.counts.ready == 3
+
+
+def test_an_end_has_its_causes_apart_and_no_next_look():
+    story = Story(ABOUT)
+    sees(story, 1_000.0, "1 of 2; node n failed")
+    text = f"node n failed{LIKELIEST}This. Do so.{ALSO}Or that. Do this.{THE_REST}batchext diagnose p"
+    story.ends("failed", text, 1_010.0)
+    found = story.snapshot()
+    assert (found.outcome, found.summary, found.next_look, found.stale_at) == (
+        "failed",
+        "node n failed",
+        None,
+        None,
+    )
+    assert found.reasons == ("1 of 2; node n failed",)
+    assert found.causes == ("This. Do so.", "Or that. Do this.")
+    assert found.more == "batchext diagnose p"
+    assert found.history[-1] == Change(1_010.0, "node n failed")
+
+
+def test_who_ends_before_any_look_says_why():
+    story = Story(ABOUT)
+    story.ends("refused", "no such connection", 1_001.0)
+    found = story.snapshot()
+    assert (found.summary, found.reasons, found.looked) == (
+        "no such connection",
+        ("no such connection",),
+        None,
+    )
+
+
+EARLIER = replace(
+    ABOUT,
+    looked=1_030.0,
+    rules="all of it",
+    picture=Picture(Counts(2, 1), (Field("", "pr"),), (1, 2)),
+    history=(Change(1_000.0, "a"), Change(1_030.0, "b")),
+    points=(Point(1_000.0, 0), Point(1_030.0, 1)),
+    repair=RepairSaid("rebooted"),
+    account="contoso",
+    links=(Link("x", "https://host.example/"),),
+)
+
+
+def test_the_next_process_goes_on_with_what_was_told():
+    now = replace(
+        ABOUT,
+        looked=1_060.0,
+        history=(Change(1_030.0, "b"), Change(1_060.0, "c")),
+        points=(Point(1_060.0, 2),),
+    )
+    found = continued(now, EARLIER)
+    assert [change.text for change in found.history] == ["a", "b", "c"]
+    assert [point.ready for point in found.points] == [0, 1, 2]
+    assert found.looked == 1_060.0
+    assert (found.picture, found.repair, found.account, found.links) == (
+        EARLIER.picture,
+        EARLIER.repair,
+        "contoso",
+        EARLIER.links,
+    )
+
+
+def test_who_does_not_know_the_beginning_takes_it_over():
+    now = Snapshot("resize", "p", outcome="failed", summary="trigger gone", reasons=("trigger gone",))
+    found = continued(now, EARLIER)
+    assert (found.kind, found.rules, found.started, found.outcome) == ("gate", "all of it", 1_000.0, "failed")
+    assert found.reasons == ("trigger gone",)
+
+
+def test_what_is_of_another_wait_is_left():
+    for other in (
+        None,
+        replace(EARLIER, pool="q"),
+        replace(EARLIER, started=500.0),
+        replace(EARLIER, started=None),
+    ):
+        assert continued(ABOUT, other) == ABOUT
+    assert continued(replace(ABOUT, started=1_000.4), EARLIER).history == EARLIER.history
