@@ -92,14 +92,16 @@ def rewritten(page: Path) -> str:
         if picture or (path.startswith("docs/") and path.endswith(".json")):
             return f"{picture}[{words}]({path.removeprefix('docs/')})"
         if path in ("README.md", "docs/README.md"):
-            return f"[{words}](index.md{part})"
+            return f"[{'the first page' if words == target else words}](index.md{part})"
         if path.endswith(".md"):
-            return f"[{_title(path) if words in (target, name) else words}]({name}{part})"
+            return f"[{_title(path) if words in (target, name, f'docs/{name}') else words}]({name}{part})"
         if path == "dags" or path.startswith("dags/"):
             dag = f"#{name.removesuffix('.py')}" if name.endswith(".py") else ""
             return f"[{words}](examples.md{dag})"
         address = source_address()
-        return f"[{words}]({address}/{path}{part})" if address else words
+        if address:
+            return f"[{words}]({address}/{path}{part})"
+        return words if " " in words or words.startswith("`") else f"`{words}`"
 
     return _LINK.sub(link, page.read_text("utf-8"))
 

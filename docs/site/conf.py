@@ -20,6 +20,7 @@ from airflow_batchext import __version__
 
 project = "airflow-batchext"
 author = "the airflow-batchext contributors"
+copyright = author  # noqa: A001 - Sphinx calls it so
 release = version = __version__
 html_title = f"airflow-batchext {__version__}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
@@ -37,7 +38,7 @@ suppress_warnings = ["myst.header"]
 pygments_style = "default"
 pygments_dark_style = "github-dark"
 highlight_language = "none"
-smartquotes_action = "De"  # quotes stay as they are: an empty text is ""
+smartquotes = False  # an empty text is "", and an option has two hyphens
 copybutton_exclude = ".linenos, .gp, .go"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -53,14 +54,17 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _what_stands_elsewhere)
     app.connect("autodoc-skip-member", _not_ours)
     app.connect("doctree-read", _readable_columns)
-    app.connect("html-page-context", _readable_cells)
+    app.connect("html-page-context", _readable_names)
 
 
 #: How wide a column is at least (site.css), by the characters of its longest cell.
 _WIDTHS = ((240, "longest"), (90, "long"), (40, "middle"), (16, "short"))
-_TOKEN = re.compile(r'(?<=<span class="pre">)[^<]{17,}(?=</span>)')
-#: After which characters of a name or an address a line may end, and before which.
-_END = re.compile(r"(?<=[_/.,=:])(?=\w)|(?<=[a-z])(?=[A-Z])|(?<=\w)(?=[?&{])")
+_TOKEN = re.compile(r'(?<=<span class="pre">)[^<]+(?=</span>)')
+#: Where tokens stand that are parted: cells and signatures are narrow, code in a sentence has the whole line.
+_NARROW = re.compile(r'<td\b.*?</td>|<dt class="sig.*?</dt>|<code\b.*?</code>', re.DOTALL)
+#: After and before which characters of a name or an address a line may end; in a short one at hyphens alone.
+_END = re.compile(r"(?<=[_/.,=:-])(?=\w)|(?<=[a-z])(?=[A-Z])|(?<=\w)(?=[?&{])")
+_HYPHEN = re.compile(r"(?<=\w-)(?=\w)")
 
 
 def _readable_columns(app: Sphinx, doctree: nodes.document) -> None:
@@ -75,15 +79,25 @@ def _readable_columns(app: Sphinx, doctree: nodes.document) -> None:
         table["classes"] += ["many"] * (len(rows[0]) > 4) + ["few"] * (len(rows[0]) < 3)
 
 
-def _readable_cells(
+def _readable_names(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Let long names in cells end a line at a word of theirs; there is no picture for the browser's tab."""
+    """Let long names end a line at a word of theirs; there is no picture for the browser's tab."""
 
-    def parted(cell: re.Match[str]) -> str:
-        return _TOKEN.sub(lambda token: _END.sub("<wbr>", token[0]), cell[0])
+    def parted(found: re.Match[str]) -> str:
+        least = 33 if found[0].startswith("<code") else 17
 
-    context["body"] = re.sub(r"<td\b.*?</td>", parted, context.get("body", ""), flags=re.DOTALL)
+        def part(token: re.Match[str]) -> str:
+            ends = _END if len(token[0]) > 20 else _HYPHEN
+            return ends.sub("<wbr>", token[0]) if len(token[0]) >= least else token[0]
+
+        return _TOKEN.sub(part, found[0])
+
+    body = _NARROW.sub(parted, context.get("body", ""))
+    if page.startswith("api/"):
+        body = re.sub(r"(?<=<h2>)\w+", lambda name: _END.sub("<wbr>", name[0]), body)
+        body = re.sub(r"(</strong>|</a>) -- ", "\\1 \N{EN DASH} ", body)
+    context["body"] = body
     context["metatags"] = context.get("metatags", "") + '<link rel="icon" href="data:,">'
 
 
@@ -125,16 +139,16 @@ def parameters(kind: type) -> dict[str, inspect.Parameter]:
 def _whole_signature(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, result: str | None
 ) -> tuple[str, str | None] | None:
+    if what in ("function", "method") and "<" in (signature or ""):
+        shown = [p for p in inspect.signature(thing).parameters.values() if p.name not in ("self", "cls")]
+        return str(inspect.Signature([_plain(p) for p in shown])), None
     if what != "class" or not signature:
         return None
     if not any(base.__module__.startswith("airflow.") for base in thing.__mro__):
         # A dataclass's or a model's: what can be given, without the internal forms of defaults and types.
-        told = [
-            parameter.replace(annotation=parameter.empty, default=_shown(parameter.default))
-            for parameter in inspect.signature(thing).parameters.values()
-        ]
+        told = [_plain(parameter) for parameter in inspect.signature(thing).parameters.values()]
     else:
-        told = [p.replace(annotation=p.empty, default=_shown(p.default)) for p in parameters(thing).values()]
+        told = [_plain(parameter) for parameter in parameters(thing).values()]
     return str(inspect.Signature(told)), None
 
 
@@ -167,9 +181,11 @@ class _Shown(str):
         return str(self)
 
 
-def _shown(default: Any) -> Any:
-    plain = default is inspect.Parameter.empty or isinstance(default, str | int | float | tuple | None)
-    return default if plain else _Shown("…")
+def _plain(parameter: inspect.Parameter) -> inspect.Parameter:
+    """A parameter without its annotation, and with a default that can be written."""
+    default = parameter.default
+    is_plain = default is parameter.empty or isinstance(default, str | int | float | tuple | None)
+    return parameter.replace(annotation=parameter.empty, default=default if is_plain else _Shown("…"))
 
 
 def _inherited_parameters(
