@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docutils import nodes
-from sphinx.pycode import ModuleAnalyzer
-
 if TYPE_CHECKING:
+    from docutils import nodes
     from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -69,6 +70,8 @@ _HYPHEN = re.compile(r"(?<=\w-)(?=\w)")
 
 def _readable_columns(app: Sphinx, doctree: nodes.document) -> None:
     """Say of each column how long its texts are, so that none is squeezed to a word a line."""
+    from docutils import nodes
+
     for table in doctree.findall(nodes.table):
         rows = [list(row.findall(nodes.entry)) for row in table.findall(nodes.row)]
         for column in zip(*rows, strict=False):
@@ -169,9 +172,24 @@ def _what_stands_elsewhere(
 def _told_of(package: str, owner: str, member: str) -> list[str]:
     """The text below a variable or a field, which may be made in any module of the package."""
     for module in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
-        if told := ModuleAnalyzer.for_module(module).find_attr_docs().get((owner, member)):
-            return [line for line in told if line]
+        if told := _texts(module).get((owner, member)):
+            return inspect.cleandoc(told).splitlines()
     return []
+
+
+@cache
+def _texts(module: str) -> dict[tuple[str, str], str]:
+    """The texts below the variables of a module, and below the fields of its classes."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    found = {}
+    for owner in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
+        for made, text in pairwise(owner.body):
+            targets = made.targets if isinstance(made, ast.Assign) else [getattr(made, "target", None)]
+            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found |= {
+                    (getattr(owner, "name", ""), getattr(t, "id", "")): text.value.value for t in targets
+                }
+    return found
 
 
 class _Shown(str):
