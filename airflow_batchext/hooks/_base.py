@@ -285,6 +285,8 @@ class BatchHook(BaseHook, Generic[SyncClient, AsyncClient]):
 
     def _run_at_once(self, asked: AtOnce) -> list[Any]:
         self.get_conn()  # made here, not by several threads at once
+        if len(asked.calls) == 1:
+            return [self.run(asked.calls[0])]
         with ThreadPoolExecutor(max(1, len(asked.calls))) as threads:
             # Each thread gets the deadline.
             contexts = [copy_context() for _ in asked.calls]

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Collection
 from http.client import HTTPResponse
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import ServiceResponseError, ServiceResponseTimeoutError
@@ -14,6 +15,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from airflow_batchext.connection import origin_of
 from airflow_batchext.transport._answers import MOST_BYTES
 from airflow_batchext.transport._deadline import seconds_left
 from airflow_batchext.transport._rules import Rules, check_sleep, too_large
@@ -35,9 +37,19 @@ class GuardedTransport(RequestsTransport):  # type: ignore[misc]
     def __init__(self, origins: Collection[Origin], **options: Any) -> None:
         super().__init__(**options)
         self._rules = Rules(origins)
+        self._origins = origins
+        self._around: dict[Origin, dict[str, Any]] = {}
+        self._opening = Lock()
 
     def _init_session(self, session: Any) -> None:
         super()._init_session(session)
+        self._around = {
+            origin: session.merge_environment_settings(str(origin), {}, None, None, None)
+            for origin in self._origins
+        }
+        # It would look for proxies again at each request, which takes a tenth of the request's time, and put
+        # what a .netrc says into the place of our signature.
+        session.trust_env = False
         for adapter in session.adapters.values():
             _keep_deadlines(adapter)
 
@@ -54,6 +66,12 @@ class GuardedTransport(RequestsTransport):  # type: ignore[misc]
         options.setdefault("read_timeout", self.connection_config.read_timeout)
         is_streamed = options.pop("stream", False)
         self._rules.admit(request, options)
+        with self._opening:
+            self.open()
+        around = self._around[origin_of(request.url)]
+        if self.connection_config.verify is True:
+            options.setdefault("connection_verify", around["verify"])
+        proxies = {**around["proxies"], **(proxies or {})}
         response = super().send(request, proxies=proxies, stream=True, **options)
         if is_streamed:
             return response

@@ -7,6 +7,7 @@ for it (a federated token, such as Kubernetes puts into a file). The emulator ma
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt
@@ -52,8 +53,8 @@ class Registration:
     def __init__(self, client_id: str) -> None:
         """Make a certificate and a trusted issuer."""
         self._client_id = client_id
-        self._client_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._issuer_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._client_key = rsa_key("client")
+        self._issuer_key = ec.generate_private_key(ec.SECP256R1())
         public_key = self._client_key.public_key()
         self._certificate = certificate_builder(_CLIENT, _CLIENT, public_key).sign(
             self._client_key, hashes.SHA256()
@@ -81,7 +82,7 @@ class Registration:
         """A token of the trusted issuer for the application."""
         now = utc_now()
         claims = {"iss": _ISSUER, "sub": _SUBJECT, "aud": _EXCHANGE, "iat": now, "exp": now + lifetime}
-        return jwt.encode({**claims, **changes}, self._issuer_key, algorithm="RS256")
+        return jwt.encode({**claims, **changes}, self._issuer_key, algorithm="ES256")
 
     def verify(
         self, assertion: str, audiences: Collection[str], *, certificate_expired: bool = False
@@ -111,7 +112,7 @@ class Registration:
                     f"Thumbprint of key used by client: '{str(thumbprint)[:100]}']"
                 )
                 raise AssertionProblem(700027, message)
-        _check_signature(assertion, self._client_key)
+        _check_signature(assertion, self._client_key, "RS256", "PS256")
         if {claims.get("iss"), claims.get("sub")} != {self._client_id}:
             message = "Client assertion application identifier doesn't match 'client_id' parameter."
             raise AssertionProblem(700021, message)
@@ -129,15 +130,26 @@ class Registration:
                     f"'{str(claims.get(claim))[:200]}'."
                 )
                 raise AssertionProblem(numbers[what], message)
-        _check_signature(assertion, self._issuer_key)
+        _check_signature(assertion, self._issuer_key, "ES256")
 
 
-def _check_signature(assertion: str, key: rsa.RSAPrivateKey) -> None:
+@cache
+def rsa_key(purpose: str) -> rsa.RSAPrivateKey:
+    """The key of this process for a purpose. It takes longer to make one than to start all the rest.
+
+    What two emulators sign with one key is told apart by its issuer, or by the thumbprint of its certificate.
+    """
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _check_signature(
+    assertion: str, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, *algorithms: str
+) -> None:
     try:
         jwt.decode(
             assertion,
             key.public_key(),
-            algorithms=["RS256", "PS256"],
+            algorithms=list(algorithms),
             options={"verify_aud": False, "require": ["exp"]},
         )
     except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError):

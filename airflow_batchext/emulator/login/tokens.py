@@ -14,9 +14,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from airflow_batchext.emulator.login.assertions import Registration
+from airflow_batchext.emulator.login.assertions import Registration, rsa_key
 from airflow_batchext.emulator.scenarios.answers import SignInSettings
 from airflow_batchext.emulator.wire.http import Json, utc_now
 
@@ -39,6 +38,8 @@ _AUDIENCES = {
     },
 }
 """By cloud, what each plane is called in tokens."""
+_REMEMBERED = 256
+"""Tokens whose signature is known to be right."""
 
 
 class TokenError(Exception):
@@ -77,8 +78,9 @@ class Tokens:
         self.settings = settings
         self.registration = Registration(self.identities.client_id)
         self.lifetime = lifetime
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = rsa_key("tokens")
         self._key_id = secrets.token_urlsafe(20)
+        self._verified: dict[str, Json] = {}
 
     def rotate_secret(self) -> str:
         """Give the application another secret, and return it; the old one is wrong from now on."""
@@ -92,17 +94,7 @@ class Tokens:
 
     def verify(self, token: str, resource: str) -> Json:
         """Accept a token for that resource and return its claims, or raise TokenError."""
-        try:
-            claims: Json = jwt.decode(
-                token,
-                self._key.public_key(),
-                algorithms=["RS256"],
-                options={"verify_aud": False, "require": ["exp", "aud"]},
-            )
-        except jwt.ExpiredSignatureError:
-            raise TokenError("expired", "The access token has expired.") from None
-        except jwt.InvalidTokenError:
-            raise TokenError("invalid", "The access token is invalid.") from None
+        claims = self._claims(token)
         audience = str(claims["aud"])
         accepted = _AUDIENCES[self.settings().cloud][resource]
         if audience.rstrip("/") not in accepted:
@@ -113,13 +105,40 @@ class Tokens:
             )
         return claims
 
+    def _claims(self, token: str) -> Json:
+        """What a token of our own says. Its signature is checked when it first comes: that takes longer than
+        most answers, and a client sends one token with all of its requests.
+        """
+        claims = self._verified.get(token)
+        if claims is None or claims["exp"] <= utc_now().timestamp():
+            try:
+                claims = jwt.decode(
+                    token,
+                    self._key.public_key(),
+                    algorithms=["RS256"],
+                    issuer=self._issuer,
+                    options={"verify_aud": False, "require": ["exp", "aud"]},
+                )
+            except jwt.ExpiredSignatureError:
+                raise TokenError("expired", "The access token has expired.") from None
+            except jwt.InvalidTokenError:
+                raise TokenError("invalid", "The access token is invalid.") from None
+            if len(self._verified) >= _REMEMBERED:
+                self._verified.clear()
+            self._verified[token] = claims
+        return claims
+
+    @property
+    def _issuer(self) -> str:
+        return f"https://sts.windows.net/{self.identities.tenant_id}/"
+
     def issue(self, audience: str, lifetime: int | None = None, client_id: str | None = None) -> str:
         """A signed token for an audience. A negative lifetime gives one that has expired."""
         now, who = utc_now(), client_id or self.identities.client_id
         object_id = str(uuid.uuid5(uuid.UUID(self.identities.tenant_id), who))
         claims = {
             "aud": audience,
-            "iss": f"https://sts.windows.net/{self.identities.tenant_id}/",
+            "iss": self._issuer,
             "iat": now,
             "nbf": now - timedelta(minutes=5),
             "exp": now + timedelta(seconds=self.lifetime() if lifetime is None else lifetime),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
@@ -86,7 +86,7 @@ class Call:
         """The decoded path."""
         return unquote(self.raw_path)
 
-    @property
+    @cached_property
     def query(self) -> dict[str, str]:
         """The decoded query; of a key that is given twice, the first."""
         pairs = parse_qsl(self.raw_query, keep_blank_values=True)

@@ -24,6 +24,7 @@ from azure.identity.aio import CertificateCredential as AsyncCertificateCredenti
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 from azure.identity.aio import WorkloadIdentityCredential as AsyncWorkloadIdentityCredential
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from airflow_batchext.emulator import Emulator
 from airflow_batchext.emulator.login.tokens import BATCH
@@ -92,10 +93,9 @@ def test_a_certificate_that_is_not_registered_is_refused(emulator: Emulator) -> 
             credential.get_token(BATCH_SCOPE)
 
 
-def own_assertion(emulator: Emulator, key_of: Emulator | None = None, **changes: Any) -> str:
+def own_assertion(emulator: Emulator, key: Any = None, **changes: Any) -> str:
     info = emulator.info
-    pem = Path((key_of or emulator).info.client_certificate).read_bytes()
-    key: Any = serialization.load_pem_private_key(pem, None)
+    key = key or serialization.load_pem_private_key(Path(info.client_certificate).read_bytes(), None)
     claims = {
         "aud": f"{info.authority}/{info.tenant_id}/oauth2/v2.0/token",
         "iss": info.client_id,
@@ -128,8 +128,8 @@ def test_assertions_of_a_certificate(emulator: Emulator, changes: dict[str, Any]
 
 
 def test_a_signature_of_another_key_is_refused(emulator: Emulator) -> None:
-    with Emulator() as other:
-        forged = own_assertion(emulator, key_of=other)
+    another = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    forged = own_assertion(emulator, another)
     answer = ask(emulator, client_secret="", client_assertion=forged, client_assertion_type=ASSERTION)
     assert answer.json()["error_codes"] == [700027]
 
