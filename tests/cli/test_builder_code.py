@@ -19,6 +19,7 @@ from airflow_batchext.pool_builder import (
     KeyVaultExtension,
     pool_document,
 )
+from tests.examples import examples
 from tests.pool_spec.bodies import BODIES, WHOLE_BODIES
 from tests.pool_spec.documents import GOOD, IDENTITY, with_change
 
@@ -52,7 +53,7 @@ def check(body: dict[str, Any]) -> None:
 
 
 @given(BODIES | WHOLE_BODIES, st.none() | st.text(max_size=8))
-@settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(200), suppress_health_check=list(HealthCheck))
 def test_any_document_is_built_again(body, name):
     check(body if name is None else body | {"name": name})
 
@@ -63,7 +64,7 @@ TEXTS = st.text(max_size=12) | st.sampled_from(
 
 
 @given(TEXTS, TEXTS)
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_any_text_is_written_as_it_is(line, value):
     body = with_change("properties.startTask", {"commandLine": line})
     body["properties"]["metadata"] = [{"name": "a", "value": value}]

@@ -16,6 +16,7 @@ from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.pool_spec import PoolDocument, parse_pools
 from airflow_batchext.pool_spec._sdk_schema import check_pool
 from tests.conftest import document
+from tests.examples import examples
 from tests.pool_spec.bodies import BODIES, WHOLE_BODIES
 from tests.pool_spec.documents import GOOD, with_change
 
@@ -50,7 +51,7 @@ BRACKETS = st.sampled_from(
 
 
 @given(WHOLE_BODIES | BODIES, BRACKETS, BRACKETS)
-@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(100), suppress_health_check=list(HealthCheck))
 def test_a_document_comes_back_from_a_template(body, name, value):
     body = {**body, "name": "p", "tags": {name: value, "a": [value]}}
     text, lost = converted([PoolDocument(body)], "template")

@@ -17,6 +17,7 @@ from airflow_batchext.connection import BatchConnection, account_endpoint_url, o
 from airflow_batchext.exceptions import ConnectionFieldsError
 from tests.connection.test_connection import FULL, KEY
 from tests.connection.test_connection import given as stored
+from tests.examples import examples
 
 GOOD = "acct.westeurope.batch.azure.com"
 ODD = st.text(
@@ -49,7 +50,7 @@ def readings(url: str) -> set[tuple[str, str, int]]:
     }
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(texts())
 @example(f"https://{GOOD}:443/p?q=1")
 @example("http://[::1]:8080")
@@ -127,7 +128,7 @@ def test_in_a_known_cloud_nothing_but_its_hosts_is_asked(host, cloud):
         connection.require_own_host(account_endpoint_url(host.format(where)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(texts(), st.sampled_from(list(CLOUDS.values())))
 def test_no_text_leads_out_of_a_known_cloud(url, cloud):
     connection = BatchConnection(conn_id="c", cloud=cloud)

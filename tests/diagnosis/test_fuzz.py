@@ -13,6 +13,7 @@ from airflow_batchext.health import from_json, pool_health, to_json
 from airflow_batchext.rules.reads import Problem, ProblemKind
 from tests.diagnosis.pools import HOSTILE, NOW
 from tests.diagnosis.test_report import Elements
+from tests.examples import examples
 
 TEXTS = st.sampled_from(
     [
@@ -84,7 +85,7 @@ POOLS = bodies(
 UNREAD = st.builds(Problem, st.sampled_from(ProblemKind), TEXTS)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     POOLS | UNREAD, st.lists(NODES, max_size=4) | UNREAD, st.lists(st.lists(EXTENSIONS, max_size=3) | UNREAD)
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,13 +25,14 @@ JSON = st.recursive(
 _UNIQUE = {"name", "lun", "priority", "registryServer", "id", "ipTagType"}
 
 
-def _any_case(word: str) -> st.SearchStrategy[str]:
-    return st.sampled_from([word, word.lower(), word.upper()])
+def _in_any_case(words: Iterable[str]) -> st.SearchStrategy[str]:
+    return st.sampled_from([form for word in sorted(words) for form in (word, word.lower(), word.upper())])
 
 
+# No strategy is made while another one draws, as by ``flatmap``: that takes longer than the draw.
 def _duration() -> st.SearchStrategy[str]:
-    minutes = st.integers(5, 600)
-    return minutes.flatmap(lambda m: st.sampled_from([f"PT{m}M", f"PT{m * 60}S", f"PT0H{m:02}M00S"]))
+    forms = [lambda m: f"PT{m}M", lambda m: f"PT{m * 60}S", lambda m: f"PT0H{m:02}M00S"]
+    return st.builds(lambda form, minutes: form(minutes), st.sampled_from(forms), st.integers(5, 600))
 
 
 def _leaf(kind: str) -> st.SearchStrategy[Any]:
@@ -48,7 +50,7 @@ def _value(member: Member, name: str) -> st.SearchStrategy[Any]:
     if isinstance(member, Leaf):
         return _leaf("duration" if member.kind == "span" else member.kind)
     if isinstance(member, Enum):
-        return st.sampled_from(sorted(member.words)).flatmap(_any_case)
+        return _in_any_case(member.words)
     if isinstance(member, Many):
         return st.lists(_value(member.of, name), max_size=3).map(_told_apart)
     return _object(member)
@@ -122,14 +124,14 @@ def _bodies() -> st.SearchStrategy[dict[str, Any]]:
     schema = MANAGEMENT_POOL.members["properties"]
     assert isinstance(schema, Object)
     machine = schema.members["deploymentConfiguration"].members["virtualMachineConfiguration"]  # type: ignore[union-attr]
-    properties = _object(schema).flatmap(
-        lambda found: _object(machine).map(  # type: ignore[arg-type]
-            lambda made: {
-                **found,
-                "vmSize": "Standard_D2s_v3",
-                "deploymentConfiguration": {"virtualMachineConfiguration": made},
-            }
-        )
+    properties = st.builds(
+        lambda found, made: {
+            **found,
+            "vmSize": "Standard_D2s_v3",
+            "deploymentConfiguration": {"virtualMachineConfiguration": made},
+        },
+        _object(schema),
+        _object(machine),  # type: ignore[arg-type]
     )
     tags = st.dictionaries(WORD, WORD, max_size=2)
     return st.tuples(properties, _IMAGE, st.none() | _SCALE, st.none() | _IDENTITY, tags).map(_finished)

@@ -17,11 +17,12 @@ from airflow_batchext.emulator.documents.pool import read_management
 from airflow_batchext.emulator.wire.errors import RefusedError
 from airflow_batchext.pool_spec import pools_in, request_body
 from airflow_batchext.pool_spec._sdk_schema import check_pool
+from tests.examples import examples
 from tests.pool_spec.bodies import BODIES
 from tests.pool_spec.documents import ABSENT, GOOD, paths_of, with_change
 from tests.pool_spec.test_corpus import CASES, changed
 
-SLOW = settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+SLOW = settings(deadline=None, max_examples=examples(200), suppress_health_check=list(HealthCheck))
 
 #: What the emulator refuses and the check only warns of, each with the reason.
 LISTED = {

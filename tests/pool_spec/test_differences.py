@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_batchext.pool_spec import Remedy, find_differences, request_body, updates
 from tests.conftest import document
+from tests.examples import examples
 from tests.pool_spec.bodies import BODIES, read_back
 from tests.pool_spec.documents import MACHINE, steps, value_at, with_change
 from tests.secrets.kinds import SECRET, values
@@ -23,8 +24,8 @@ EXAMPLES = Path(
     os.environ.get("BATCHEXT_EXAMPLES", Path(__file__).parents[3] / "shared" / "azure-batch" / "examples")
 )
 RECORDINGS = EXAMPLES.parent / "recordings"
-QUICK = settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
-SLOW = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+QUICK = settings(deadline=None, max_examples=examples(50), suppress_health_check=list(HealthCheck))
+SLOW = settings(deadline=None, max_examples=examples(150), suppress_health_check=list(HealthCheck))
 FIXED = "properties.scaleSettings.fixedScale"
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from airflow_batchext.emulator.account.autoscale_syntax import FormulaSyntaxError, parse
 from airflow_batchext.pool_spec._check_formula import FUNCTIONS, INTERVALS, METHODS, READ_ONLY, check_formula
 from airflow_batchext.pool_spec._formula import FormulaError, read_formula
+from tests.examples import examples
 
 NAMES = st.sampled_from(["$x", "limit", "$TargetDedicatedNodes", "$PendingTasks", "TimeInterval_Minute"])
 NUMBERS = st.integers(0, 99).map(str) | st.sampled_from(["1.5", "2e3", "180"])
@@ -48,7 +49,7 @@ def broken(draw: st.DrawFn) -> str:
 @given(FORMULAS | broken() | st.text(max_size=20))
 @example("\x1f")
 @example("$x = \u0663")  # a digit, but none of ours
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=examples(600))
 def test_both_readers_take_the_same_formulas(formula):
     taken = {}
     for name, read, refusal in (("ours", read_formula, FormulaError), ("theirs", parse, FormulaSyntaxError)):

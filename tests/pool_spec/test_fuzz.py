@@ -24,6 +24,7 @@ from airflow_batchext.pool_spec import (
 )
 from airflow_batchext.pool_spec._sdk_schema import check_pool
 from airflow_batchext.secrets.redact import redact
+from tests.examples import examples
 from tests.pool_spec.documents import ANYTHING, GOOD, SENTINEL, paths_of, with_change
 
 #: Of the processor, not of the wall: what else the machine does is not counted.
@@ -122,13 +123,15 @@ def read_and_check(text: str, source: str) -> None:
 
 
 @given(st.text() | mutated(), SOURCES)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_any_text_is_read_and_checked_or_refused(text, source):
     read_and_check(text, source)
 
 
 @given(st.binary(max_size=400) | mutated().map(lambda text: text.encode("utf-8", "surrogatepass")))
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_validate_ends_well_on_any_file(tmp_path, capsys, content):
     file = tmp_path / "pool.yaml"
     file.write_bytes(content)
@@ -142,7 +145,7 @@ def test_validate_ends_well_on_any_file(tmp_path, capsys, content):
 
 
 @given(st.sampled_from(paths_of(GOOD)), ANYTHING)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 def test_a_wrong_value_at_any_place_of_a_document_is_told_or_taken(path, value):
     document = with_change(path, value)
     before = copy.deepcopy(document)
@@ -182,7 +185,9 @@ def test_every_wrong_type_at_every_place_is_taken_or_told(path):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_a_secret_is_never_printed_whatever_is_wrong_around_it(tmp_path, capsys, data):
     document: Any = copy.deepcopy(GOOD)
     machine = document["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]

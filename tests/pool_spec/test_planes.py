@@ -17,6 +17,7 @@ from airflow_batchext.pool_spec._planes import (
     without_read_only,
 )
 from airflow_batchext.pool_spec._sdk_schema import check_pool, data_plane_schema, pool_schema
+from tests.examples import examples
 from tests.pool_spec.bodies import BODIES, WHOLE_BODIES, read_back
 from tests.pool_spec.documents import GOOD, IDENTITY
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_batchext.pool_spec._schema import Schema
 
 ARM, DATA = pool_schema(), data_plane_schema()
-SLOW = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+SLOW = settings(deadline=None, max_examples=examples(150), suppress_health_check=list(HealthCheck))
 
 
 def without(body: dict[str, Any], lost: list[tuple[str, str]]) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def without(body: dict[str, Any], lost: list[tuple[str, str]]) -> dict[str, Any]
 def fold(value: Any) -> Any:
     """A value in which words in another case are the same, and empty objects nothing."""
     if isinstance(value, dict):
-        return {key: fold(item) for key, item in value.items() if fold(item) not in ({}, None)}
+        return {key: found for key, item in value.items() if (found := fold(item)) not in ({}, None)}
     if isinstance(value, list):
         return [fold(item) for item in value]
     return value.casefold() if isinstance(value, str) else value

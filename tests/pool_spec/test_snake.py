@@ -16,6 +16,7 @@ from airflow_batchext.loose_json.sdk_models import plain
 from airflow_batchext.pool_spec import parse_pools, pools_in
 from airflow_batchext.pool_spec._planes import to_data_plane
 from airflow_batchext.pool_spec._sdk_schema import check_pool, data_plane_schema, pool_schema
+from tests.examples import examples
 from tests.pool_spec.bodies import WHOLE_BODIES
 from tests.pool_spec.documents import GOOD, IDENTITY
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_batchext.pool_spec._schema import Schema, Shape
 
 ARM, DATA = pool_schema(), data_plane_schema()
-SLOW = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+SLOW = settings(deadline=None, max_examples=examples(60), suppress_health_check=list(HealthCheck))
 
 
 def snake(value: Any, shape: Shape, schema: Schema, models: types.ModuleType) -> Any:

@@ -17,11 +17,12 @@ from airflow_batchext.emulator.wire.errors import RefusedError
 from airflow_batchext.pool_spec import Finding, PoolDocument, parse_pools, request_body
 from airflow_batchext.pool_spec._planes import to_data_plane
 from airflow_batchext.pool_spec._sdk_schema import check_pool, data_plane_schema, pool_schema
+from tests.examples import examples
 from tests.pool_spec.documents import ABSENT, paths_of, steps, value_at, with_change
 from tests.pool_spec.test_snake import as_dict
 from tests.pool_spec.valid import VALID
 
-SLOW = settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
+SLOW = settings(deadline=None, max_examples=examples(80), suppress_health_check=list(HealthCheck))
 ARM, DATA = pool_schema(), data_plane_schema()
 TYPE = "Microsoft.Batch/batchAccounts/pools"
 #: Members below which a text, or anything, may stand.

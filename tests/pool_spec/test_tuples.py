@@ -22,6 +22,7 @@ from airflow_batchext.pool_spec._sdk_schema import check_pool
 from airflow_batchext.secret_references import from_environment, look_up_secrets
 from airflow_batchext.secrets.redact import redact
 from airflow_batchext.secrets.references import literal_leaves, only_references, with_stand_ins
+from tests.examples import examples
 from tests.pool_spec.bodies import BODIES
 from tests.pool_spec.documents import DOCUMENTS, EXTENSION, with_change
 from tests.secrets.kinds import SECRET, values
@@ -32,7 +33,7 @@ PLACES = st.sampled_from(
 )
 WITH_SECRETS = st.builds(with_change, PLACES, SECRETS | st.just([from_environment("PATH")]))
 ANY = WITH_SECRETS | DOCUMENTS | BODIES
-QUICK = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+QUICK = settings(deadline=None, max_examples=examples(100), suppress_health_check=list(HealthCheck))
 
 
 def with_tuples(value: Any, choose: Any) -> Any:

@@ -36,18 +36,15 @@ WINDOWS = [
 ]
 SIZES = st.sampled_from(["STANDARD_D2S_V5", "Standard_D4s_v3", "standard_e8ds_v5", "STANDARD_F4S_V2"])
 MINUTES = st.integers(5, 600)
-DURATIONS = MINUTES.flatmap(
-    lambda m: st.sampled_from(
-        [
-            f"PT{m}M",
-            f"PT{m * 60}S",
-            f"PT{m // 60}H{m % 60}M",
-            f"P0DT{m}M",
-            f"P0Y0M0DT0H{m}M0S",
-            f"PT{m * 60}.0S",
-        ]
-    )
-)
+_FORMS_OF_DURATIONS = [
+    lambda m: f"PT{m}M",
+    lambda m: f"PT{m * 60}S",
+    lambda m: f"PT{m // 60}H{m % 60}M",
+    lambda m: f"P0DT{m}M",
+    lambda m: f"P0Y0M0DT0H{m}M0S",
+    lambda m: f"PT{m * 60}.0S",
+]
+DURATIONS = st.builds(lambda form, minutes: form(minutes), st.sampled_from(_FORMS_OF_DURATIONS), MINUTES)
 FORMULAS = st.sampled_from(
     [
         "$TargetDedicatedNodes = 1;",

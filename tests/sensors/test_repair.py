@@ -27,7 +27,7 @@ MODES = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable", "st
 
 
 def gate(azure, **change):
-    given = {"repair": {}, "poke_interval": 5, "timeout": 7200, **change}
+    given = {"repair": {}, "poke_interval": 30, "timeout": 7200, **change}
     return AzureBatchExtensionSensor(task_id="gate", pool_id=azure.pool_id, **given)
 
 
