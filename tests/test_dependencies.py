@@ -6,6 +6,8 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import metadata, packages_distributions
 from pathlib import Path
 
@@ -52,7 +54,12 @@ def _distribution(module: str) -> str:
     ):
         if module == prefix or module.startswith(f"{prefix}."):
             return name
-    return SAME.get(name := packages_distributions()[top][0].lower(), name)
+    return SAME.get(name := _installed()[top][0].lower(), name)
+
+
+@cache  # it reads what every distribution says of itself
+def _installed() -> Mapping[str, list[str]]:
+    return packages_distributions()
 
 
 def test_what_is_imported_is_declared_and_the_other_way_round():
