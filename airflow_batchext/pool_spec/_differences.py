@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
 
@@ -120,7 +121,7 @@ class _Place:
         part = self.part and known in ("properties", "tags")
         is_value = name == "value" and self.known.endswith(".environmentSettings[]")
         return _Place(
-            shown=at(self.shown, redact_text(name) if isinstance(name, str) else name),
+            shown=at(self.shown, _shown_name(name) if isinstance(name, str) else name),
             known=known,
             part=part,
             verbatim=self.verbatim or name in VERBATIM,
@@ -133,6 +134,11 @@ class _Place:
     def item(self, key: object) -> _Place:
         shown = f"{self.shown}[{_one_line(redact_text(str(key)))}]"
         return replace(self, shown=shown, known=f"{self.known}[]", part=False, told=False)
+
+
+@lru_cache(maxsize=1024)
+def _shown_name(name: str) -> str:
+    return redact_text(name)
 
 
 def _compared(asked: Any, existing: Any, here: _Place) -> Iterator[Difference]:

@@ -232,15 +232,15 @@ def test_the_time_grows_with_the_length_and_no_faster(kind, monkeypatch):
     short = unit * (30_000 // len(unit))
 
     def took(text):
-        times = []
-        for _ in range(3):
-            start = time.process_time()
-            redact_text(text)
-            times.append(time.process_time() - start)
-        return min(times)
+        start = time.process_time()
+        redact_text(text)
+        return time.process_time() - start
 
     least = 0.002  # of less the clock says nothing
-    assert took(short * 4) / max(took(short), least) < 10
+    times = [(took(short), took(short * 4))]
+    while len(times) < 3 and min(long for _, long in times) >= 10 * max(least, min(times)[0]):
+        times.append((took(short), took(short * 4)))
+    assert min(long for _, long in times) < 10 * max(least, min(times)[0])
 
 
 def test_a_text_is_cut_before_it_is_looked_at_and_no_secret_in_two():

@@ -53,7 +53,7 @@ class Gate:
         trigger = AzureBatchExtensionTrigger(
             pool_id=azure.pool_id,
             azure_batchext_conn_id="official",
-            poll_interval=0.05,
+            poll_interval=0.1,
             deadline=self.began + self.seconds,
             started=self.began,
             rules=self.rules,
