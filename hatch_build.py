@@ -73,8 +73,16 @@ def readme(text: str, documentation: str, source: str, tag: str) -> str:
             address = f"{documentation.rstrip('/')}/{name}.html{part}"
         else:
             address = f"{source.rstrip('/')}/blob/{tag}/{path}{part}" if source else ""
+        if page and words == path:  # a file's name says nothing on the index
+            name = "" if page[1] == "README" else f" {page[1]}"
+            words = title(path) if address else f"`batchext docs{name}`"
         if address:
             return f"{picture}[{words}]({address})"
         return "" if picture else words
 
     return re.sub(r"\n{3,}", "\n\n", _LINK.sub(whole, text))
+
+
+def title(path: str) -> str:
+    """What a page calls itself."""
+    return (Path(__file__).parent / path).read_text("utf-8").partition("\n")[0].removeprefix("# ")

@@ -122,12 +122,18 @@ def test_the_readme_on_the_index_leads_nowhere_into_the_tree(built):
         ("[s](SECURITY.md)", f"[s]({SITE}/SECURITY.html)"),
         ("[l](LICENSE)", f"[l]({SOURCE}/blob/v1/LICENSE)"),
         ("[d](dags/pools)", f"[d]({SOURCE}/blob/v1/dags/pools)"),
+        ("[docs/gate.md](docs/gate.md)", f"[The gate]({SITE}/gate.html)"),
         ("![p](docs/demo.svg)", f"![p]({SITE}/_images/demo.svg)"),
         ("[x](https://x.example/a.md) [here](#part)", "[x](https://x.example/a.md) [here](#part)"),
     ],
 )
 def test_a_link_of_the_readme_goes_to_the_site_or_the_source(written: str, shown: str):
     assert hatch_build.readme(written, SITE, f"{SOURCE}/", "v1") == shown
+
+
+def test_without_a_site_the_readme_says_how_a_page_is_shown():
+    text = "[docs/gate.md](docs/gate.md), [x](docs/gate.md), [docs/README.md](docs/README.md)"
+    assert hatch_build.readme(text, "", "", "v1") == "`batchext docs gate`, x, `batchext docs`"
 
 
 def test_a_release_that_names_its_addresses_has_them_everywhere(tmp_path: Path):

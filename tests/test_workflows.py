@@ -115,3 +115,10 @@ def test_before_a_commit_the_same_is_done_as_by_make_lint():
 def test_what_keeps_a_tag_from_being_released_is_said(tag: str, changelog: str, pyproject: str, said: str):
     found = "\n".join(release.problems(tag, "1.2.3", changelog, pyproject))
     assert said in found if said else not found
+
+
+def test_a_page_that_a_release_makes_untrue_is_named():
+    assert list(release.outdated("README.md", "It is not on\nPyPI yet.")) == [
+        "README.md says that it is not on PyPI yet"
+    ]
+    assert list(release.outdated("README.md", "pip install airflow-batchext")) == []

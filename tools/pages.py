@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_batchext import __version__, documentation
-from hatch_build import ROOT_PAGES
+from hatch_build import ROOT_PAGES, title
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -94,7 +94,7 @@ def rewritten(page: Path) -> str:
         if path in ("README.md", "docs/README.md"):
             return f"[{'the first page' if words == target else words}](index.md{part})"
         if path.endswith(".md"):
-            return f"[{_title(path) if words in (target, name, f'docs/{name}') else words}]({name}{part})"
+            return f"[{title(path) if words in (target, name, f'docs/{name}') else words}]({name}{part})"
         if path == "dags" or path.startswith("dags/"):
             dag = f"#{name.removesuffix('.py')}" if name.endswith(".py") else ""
             return f"[{words}](examples.md{dag})"
@@ -104,11 +104,6 @@ def rewritten(page: Path) -> str:
         return words if " " in words or words.startswith("`") else f"`{words}`"
 
     return _LINK.sub(link, page.read_text("utf-8"))
-
-
-def _title(path: str) -> str:
-    """What a page calls itself: on the site nobody knows the names of files."""
-    return (ROOT / path).read_text("utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def _below(page: Path, target: str) -> str:

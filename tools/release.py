@@ -2,7 +2,8 @@
 
     python -m tools.release TAG
 
-The tag is the version, the changelog has the version with its date, and the addresses are there.
+The tag is the version, the changelog has the version with its date, the addresses are there, and no page
+says that there is no release.
 """
 
 from __future__ import annotations
@@ -36,10 +37,22 @@ def problems(tag: str, version: str, changelog: str, pyproject: str) -> Iterator
             yield f"{name} in {where} is {address!r}, but it has to be an address (docs/publishing.md)"
 
 
+def outdated(page: str, text: str) -> Iterator[str]:
+    """What a page says that a release makes untrue.
+
+    :param page: its name.
+    :param text: its text.
+    """
+    if re.search(r"not\s+on\s+PyPI\s+yet", text):
+        yield f"{page} says that it is not on PyPI yet"
+
+
 def main(tag: str) -> int:
     """Say what is not so; return 1 if anything is."""
     texts = ((ROOT / name).read_text("utf-8") for name in ("CHANGELOG.md", "pyproject.toml"))
     found = list(problems(tag, __version__, *texts))
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        found += outdated(page.relative_to(ROOT).as_posix(), page.read_text("utf-8"))
     for problem in found:
         print(problem, file=sys.stderr)
     return 1 if found else 0
