@@ -160,7 +160,7 @@ class Live:
         # A fault of ours in what is told is none of the gate.
         except Exception as error:
             self._way = None
-            log.warning("Nothing more is told to the live page: %s", type(error).__name__, exc_info=True)
+            log.warning("Nothing more is told to the live page: %s", type(error).__name__)
 
 
 def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
