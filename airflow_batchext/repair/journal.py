@@ -207,18 +207,18 @@ def _read(body: dict[str, Any]) -> Journal:
     if body["v"] != _VERSION:
         raise JournalError
     targets = body.get("targets")
-    failures = [one_line(str(told), _NOTE_CHARACTERS) for told in body.get("failures", ())[:_MOST_RECORDS]]
-    owners = [str(owner)[:_OWNER_DIGITS] for owner in body.get("owners", ())[:_MOST_RECORDS]]
+    failures = [one_line(_text(told), _NOTE_CHARACTERS) for told in body.get("failures", ())[:_MOST_RECORDS]]
+    owners = [_text(owner)[:_OWNER_DIGITS] for owner in body.get("owners", ())[:_MOST_RECORDS]]
     return Journal(
-        by=str(body.get("by", ""))[:_NAME_CHARACTERS],
-        by_name=one_line(str(body.get("for", "")), _NAME_CHARACTERS),
+        by=_text(body.get("by", ""))[:_NAME_CHARACTERS],
+        by_name=one_line(_text(body.get("for", "")), _NAME_CHARACTERS),
         until=_whole(body.get("until", 0), _LATEST),
         targets=None if targets is None else _targets(targets),
         lowered=tuple(_targets(item) for item in body.get("lowered", ())[:_MOST_RECORDS]),
         records=[_read_record(item, failures, owners) for item in body.get("records", ())[:_MOST_RECORDS]],
         rounds=_whole(body.get("rounds", 0), _MOST_ROUNDS),
         is_over=bool(body.get("over", True)),
-        notes=[one_line(str(note), _NOTE_CHARACTERS) for note in body.get("notes", ())[:_MOST_NOTES]],
+        notes=[one_line(_text(note), _NOTE_CHARACTERS) for note in body.get("notes", ())[:_MOST_NOTES]],
     )
 
 
@@ -243,6 +243,12 @@ def _read_record(item: list[Any], failures: list[str], owners: list[str]) -> Rec
 def _targets(item: Any) -> Nodes:
     dedicated, low_priority = item
     return _whole(dedicated, _MOST_NODES), _whole(low_priority, _MOST_NODES)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise JournalError
+    return value
 
 
 def _whole(value: Any, most: int) -> int:

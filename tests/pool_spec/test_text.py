@@ -46,7 +46,7 @@ def test_texts_that_are_read(text, expected):
         ("[1]", "p.json", 1, 1, "a list"),
         ("just words", "p.yaml", 1, 1, "a string"),
         ("null", "p.json", 1, 1, "empty"),
-        ('{"a": 1,}', "p.json", 1, 9, "not valid JSON"),
+        ('{"a": 1,}', "p.json", 1, 0, "not valid JSON"),
         ("a: 1", "P.JSON", 1, 1, "not valid JSON"),
         ('{\n  "a": 1\n  "b": 2\n}', "p.json", 3, 3, "delimiter"),
         ("{a: [1}", "p.yaml", 1, 2, "not valid JSON"),
