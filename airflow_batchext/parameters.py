@@ -151,6 +151,53 @@ def check_count(name: str, value: object, least: int = 0) -> int:
     )
 
 
+_MOST_TASKS = 10_000
+_TASK_MEMBERS = ("id", "command_line", "environment", "task_document")
+_TASK_ID = re.compile(r"[A-Za-z0-9_]{1,16}")
+
+
+def check_tasks(name: str, value: object) -> Sequence[Any]:
+    """Many tasks: command lines, or dicts with a ``command_line`` and more; what is in them is not shown.
+
+    :raises ParameterError: if it is anything else.
+    """
+    if not isinstance(value, (list, tuple)):
+        raise wrong(f"{name} is a {type(value).__name__}, but it has to be a list of command lines or dicts.")
+    if len(value) > _MOST_TASKS:
+        raise wrong(
+            f"{name} has {len(value):,} tasks, but there can be {_MOST_TASKS:,}: use several operators."
+        )
+    ids: set[str] = set()
+    for number, item in enumerate(value):
+        place = f"{name}[{number}]"
+        if not isinstance(item, Mapping):
+            check_text(place, item)
+            continue
+        for member in item:
+            if member not in _TASK_MEMBERS:
+                raise wrong(f"{place} has {_shown(member)}, but it can have: {', '.join(_TASK_MEMBERS)}.")
+        check_text(f"{place}: command_line", item.get("command_line"))
+        optional(check_mapping)(f"{place}: environment", item.get("environment"))
+        optional(check_mapping)(f"{place}: task_document", item.get("task_document"))
+        given = item.get("id")
+        if given is not None and not (isinstance(given, str) and _TASK_ID.fullmatch(given)):
+            raise refused(
+                f"{place}: id", given, ", but it has to be 1 to 16 letters, digits and underscores."
+            )
+    for number, item in enumerate(value):
+        task_id = item_id(number, item).lower()
+        if task_id in ids:
+            raise wrong(f"{name}[{number}] has the id of another one, {task_id!r}.")
+        ids.add(task_id)
+    return value
+
+
+def item_id(number: int, item: object) -> str:
+    """The id of one of many tasks: the one that it was given, or one of its number."""
+    given = item.get("id") if isinstance(item, Mapping) else None
+    return str(given) if given is not None else f"n{number:05d}"
+
+
 def check_exit_codes(name: str, value: object) -> tuple[int, ...]:
     """Exit codes, from one or a list of them; none for None.
 

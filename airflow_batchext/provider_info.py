@@ -140,6 +140,7 @@ def get_provider_info() -> dict[str, Any]:
             _modules(
                 *("triggers.extension", "triggers.pool", "triggers.repair", "triggers.events"),
                 "triggers.task",
+                "triggers.tasks",
             )
         ],
         "asset-uris": [

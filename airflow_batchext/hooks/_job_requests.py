@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow_batchext.hooks._requests import DATA, Body, Flow, Request, etag_of, page_of, pages, path, shaped
@@ -74,6 +75,24 @@ def create_task(job_id: str, task_id: str, body: Mapping[str, Any]) -> Request[s
     return _change(does, "POST", {"id": task_id, **body}, "jobs", job_id, "tasks")
 
 
+def create_tasks(job_id: str, bodies: Sequence[Mapping[str, Any]]) -> Request[Body]:
+    """Add up to 100 tasks to a job (``Tasks_CreateTaskCollection``); the answer says of each what came of it.
+
+    :param bodies: of the tasks, with their ids.
+    :raises NotFoundError: if there is no such job.
+    :raises ConflictError: if the job takes no tasks any more.
+    """
+    return Request(
+        DATA,
+        f"add {len(bodies)} tasks to job {job_id}",
+        "POST",
+        path("jobs", job_id, "addtaskcollection"),
+        page_of,
+        body={"value": list(bodies)},
+        needs=WRITE_ACTION,
+    )
+
+
 def get_task(job_id: str, task_id: str, *, select: Sequence[str] | None = None) -> Request[Body]:
     """Read a task (``Tasks_GetTask``).
 
@@ -86,15 +105,22 @@ def get_task(job_id: str, task_id: str, *, select: Sequence[str] | None = None) 
     return _read(does, "jobs", job_id, "tasks", task_id, select=select)
 
 
-def list_tasks(job_id: str, prefix: str = "", *, select: Sequence[str] | None = None) -> Flow[list[Body]]:
+def list_tasks(
+    job_id: str, prefix: str = "", *, since: str = "", select: Sequence[str] | None = None
+) -> Flow[list[Body]]:
     """List the tasks of a job, over all pages (``Tasks_ListTasks``).
 
     :param job_id: the job.
     :param prefix: how their ids begin.
+    :param since: those alone whose state has changed since then, a time as the service writes it.
     :param select: members to ask for; None means all.
     :raises NotFoundError: if there is no such job.
     """
-    return pages(_page(f"list tasks of job {job_id}", "jobs", job_id, "tasks", prefix=prefix, select=select))
+    first = _page(f"list tasks of job {job_id}", "jobs", job_id, "tasks", prefix=prefix, select=select)
+    if since:
+        tests = [first.query.get("$filter", ""), f"stateTransitionTime ge DateTime'{since}'"]
+        first = replace(first, query={**first.query, "$filter": " and ".join(filter(None, tests))})
+    return pages(first)
 
 
 def terminate_task(job_id: str, task_id: str) -> Request[str]:

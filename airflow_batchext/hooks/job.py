@@ -21,6 +21,7 @@ class AzureBatchJobHook(AzureBatchNodeHook):
     end_job_with_its_tasks, aend_job_with_its_tasks = both(requests.end_job_with_its_tasks)
     terminate_job, aterminate_job = both(requests.terminate_job)
     create_task, acreate_task = both(requests.create_task)
+    create_tasks, acreate_tasks = both(requests.create_tasks)
     get_task, aget_task = both(requests.get_task)
     list_tasks, alist_tasks = both(requests.list_tasks)
     terminate_task, aterminate_task = both(requests.terminate_task)

@@ -16,14 +16,16 @@ from airflow_batchext.parameters import (
     check_mapping,
     check_pause,
     check_pool_id,
+    check_tasks,
     check_text,
     one_of,
     optional,
     settle,
+    wrong,
 )
 
 if TYPE_CHECKING:
-    from airflow_batchext.operators._steps.task import RunTask
+    from airflow_batchext.operators._steps.work import WorkSteps
 
 DEFAULT_WORK_TIMEOUT_SECONDS = 24 * 60 * 60
 DEFAULT_LOGS_INTERVAL_SECONDS = 60
@@ -45,12 +47,21 @@ class AzureBatchTaskOperator(PoolOperator):
 
     Where it waits in the triggerer, all that wait in one job look at it together.
 
+    With ``tasks=`` it is one Airflow task that runs many Batch tasks: they are submitted by the hundred and
+    waited for together, in one trigger. A retry runs only what has failed.
+
     Its XCom, also under the key ``batch_task`` when it has failed: ``pool_id, job_id, batch_task_id, result,
-    exit_code, failure, node_id, started, ended, seconds, retries, requeues``.
+    exit_code, failure, node_id, started, ended, seconds, retries, requeues``; with ``tasks=``
+    ``pool_id, job_ids, tasks, succeeded, failed, failures``, the first 20 of these by the ids of the tasks.
 
     :param pool_id: the pool (templated). Nothing is asked of it here: put a gate before it.
     :param command_line: what to run (templated). No shell reads it: for pipes, ``$VARIABLES`` and the like,
         write ``/bin/sh -c '…'``.
+    :param tasks: many command lines instead of one (templated), each a Batch task of its own: texts, or dicts
+        with ``command_line`` and, where wanted, ``id`` (of the DAG's author: 1 to 16 letters, digits and
+        underscores), ``environment`` and ``task_document``, which are added to those of the operator. Up to
+        10,000. A retry runs those alone that have failed; ``tasks`` has to be the same then.
+    :param max_failed: how many of ``tasks`` may fail before the task does.
     :param environment: environment variables, by name (templated); ``AIRFLOW_CTX_DAG_ID``, ``…_RUN_ID``,
         ``…_TASK_ID``, ``…_MAP_INDEX`` and ``…_TRY_NUMBER`` are added. A secret is refused: Azure shows them
         to every reader of the account.
@@ -79,6 +90,7 @@ class AzureBatchTaskOperator(PoolOperator):
     template_fields: Sequence[str] = (
         "pool_id",
         "command_line",
+        "tasks",
         "environment",
         "task_document",
         "job_id",
@@ -86,12 +98,15 @@ class AzureBatchTaskOperator(PoolOperator):
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "command_line": "bash",
+        "tasks": "json",
         "environment": "json",
         "task_document": "json",
     }
     checks: ClassVar[Mapping[str, Check]] = {
         **PoolOperator.checks,
-        "command_line": check_text,
+        "command_line": optional(check_text),
+        "tasks": optional(check_tasks),
+        "max_failed": check_count,
         "environment": optional(check_mapping),
         "task_document": optional(check_mapping),
         "job_id": optional(lambda name, value: check_pool_id(value, name, "job")),
@@ -104,7 +119,9 @@ class AzureBatchTaskOperator(PoolOperator):
         self,
         *,
         pool_id: str,
-        command_line: str,
+        command_line: str | None = None,
+        tasks: Sequence[str | Mapping[str, Any]] | None = None,
+        max_failed: int = 0,
         environment: Mapping[str, Any] | None = None,
         task_document: Mapping[str, Any] | None = None,
         job_id: str | None = None,
@@ -119,7 +136,11 @@ class AzureBatchTaskOperator(PoolOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(pool_id=pool_id, timeout=timeout, **kwargs)
+        if (command_line is None) is (tasks is None):
+            raise wrong("Give command_line, or tasks for many: one of them.")
         self.command_line = command_line
+        self.tasks = tasks
+        self.max_failed = max_failed
         self.environment = environment
         self.task_document = task_document
         self.job_id = job_id
@@ -142,6 +163,15 @@ class AzureBatchTaskOperator(PoolOperator):
         self._environment = conceal(environment) if isinstance(environment, Mapping) else environment
 
     @property
+    def tasks(self) -> Any:
+        """The tasks as given or rendered, with what looks like a secret concealed."""
+        return self._tasks
+
+    @tasks.setter
+    def tasks(self, tasks: Any) -> None:
+        self._tasks = list(map(_concealed, tasks)) if isinstance(tasks, (list, tuple)) else tasks
+
+    @property
     def task_document(self) -> Any:
         """The members as given or rendered, with what looks like a secret concealed."""
         return self._task_document
@@ -156,7 +186,18 @@ class AzureBatchTaskOperator(PoolOperator):
 
         return pool_lineage(self)
 
-    def _new_steps(self) -> RunTask:
+    def _new_steps(self) -> WorkSteps:
         from airflow_batchext.operators._steps.task import RunTask
+        from airflow_batchext.operators._steps.tasks import RunTasks
 
-        return RunTask(self)
+        return RunTask(self) if self.tasks is None else RunTasks(self)
+
+
+def _concealed(item: Any) -> Any:
+    """One of many tasks, with what looks like a secret in its environment and document concealed."""
+    if not isinstance(item, Mapping):
+        return item
+    return {
+        name: conceal(value) if isinstance(value, Mapping) and name != "command_line" else value
+        for name, value in item.items()
+    }

@@ -85,10 +85,17 @@ class Choice:
     attempt: Attempt | None = None
 
 
-def attempts_of(key: str, job: JobSeen, tasks: Iterable[TaskSeen]) -> list[Attempt]:
-    """The attempts under a key among the tasks of a job."""
+def attempts_of(key: str, job: JobSeen, tasks: Iterable[TaskSeen], *, is_many: bool = False) -> list[Attempt]:
+    """The attempts under a key among the tasks of a job.
+
+    :param is_many: those under keys that begin with it, too.
+    """
     found = ((task, read_attempt_id(task.id)) for task in tasks)
-    return [Attempt(job, task, told) for task, told in found if told is not None and told.key == key]
+    return [
+        Attempt(job, task, told)
+        for task, told in found
+        if told is not None and (told.key == key or (is_many and told.key.startswith(f"{key}-")))
+    ]
 
 
 def choose(life: str, attempts: Sequence[Attempt]) -> Choice:

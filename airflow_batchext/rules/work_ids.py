@@ -7,8 +7,8 @@ and nothing runs twice. Azure takes 64 letters, digits, hyphens and underscores,
 **job**    ``DAG-TASK-HASH-N``: one for a task of a DAG run, with all of its map indexes. DAG and
            TASK are there for people; HASH is of their whole names, of the run, the pool and the
            deployment. N counts on where Batch takes no more tasks into the job.
-**task**   ``KEY-LIFE-tTRY``: KEY is the map index, LIFE is what stays equal over automatic retries
-           and no longer.
+**task**   ``KEY-LIFE-tTRY``: KEY is the map index, of several tasks with the id of each behind it,
+           LIFE is what stays equal over automatic retries and no longer.
 =========  =====================================================================================
 
 **What a life is**, seen in Airflow 3.1.8 and 3.3.2 (``tests/airflow/test_tries.py``): ``max_tries`` of a
@@ -29,7 +29,9 @@ from hashlib import sha256
 
 _LONGEST_DAG, _LONGEST_TASK = 20, 16
 _HASH_DIGITS, _RUN_DIGITS = 16, 8
-_TASK_ID = re.compile(r"(?P<key>([0-9a-f]{16}-)?(x|m[0-9]+))-(?P<life>[0-9a-f]+m[0-9]+)-t(?P<number>[0-9]+)")
+_TASK_ID = re.compile(
+    r"(?P<key>([0-9a-f]{16}-)?(x|m[0-9]+)(-[A-Za-z0-9_]{1,16})?)-(?P<life>[0-9a-f]+m[0-9]+)-t(?P<number>[0-9]+)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Output of a Batch task, from a hostile service: nothing is raised, and lines are fit for a log."""
+"""Work on a pool meets a hostile service: it ends in time, with our errors, and what is shown is plain."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 from airflow_batchext.batch.task_output import PART_BYTES, OutputSeen, Reading
 from airflow_batchext.batch.work import TaskSeen
 from airflow_batchext.hooks._drivers.task_output import read_output
+from airflow_batchext.hooks._drivers.work import Place, Work, end_attempts, look_at_job, submit
+from airflow_batchext.hooks._drivers.work_items import ItemsPlace, ItemsWatch, add_tasks, end_items
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.transport import within
 from tests.hostile.meeting import DEADLINE, assert_plain, check, share
@@ -27,7 +29,10 @@ LIES = [listed(length) for length in [*ODD, "9" * 18, "9" * 19, "0x10", "-1", " 
 
 
 def look(conn_id, seen, *, is_last, asynchronous):
-    call = read_output("j-1", TASK, seen, is_last=is_last)
+    return ask(conn_id, read_output("j-1", TASK, seen, is_last=is_last), asynchronous=asynchronous)
+
+
+def ask(conn_id, call, *, asynchronous):
     if not asynchronous:
         with AzureBatchJobHook(conn_id) as hook, within(DEADLINE):
             return hook.run(call)
@@ -69,3 +74,51 @@ def test_who_takes_no_notice_of_ranges_or_sends_more_is_cut(hostile, conn_id, of
     hostile.answer = Answer("long", body=body[:-1] + b" " * 300_000 + b"}")
     it = look(conn_id, seen, is_last=False, asynchronous=False)
     assert it.seen.files["stdout.txt"].read_to == offset + PART_BYTES
+
+
+LIFE = "0123abcdm2"
+ONE = Work("b", "x", LIFE, f"x-{LIFE}-t1", {"commandLine": "x"}, {"poolInfo": {"poolId": "p"}})
+MANY = Work("b", "x", LIFE, "", {}, {"poolInfo": {"poolId": "p"}}, is_many=True)
+BODIES = [{"id": f"x-n{number}-{LIFE}-t1", "commandLine": "x"} for number in range(250)]
+CALLS = {
+    "submit": lambda: submit(ONE, is_first=False),
+    "end": lambda: end_attempts(ONE),
+    "look": lambda: look_at_job(Place("b-1", "p", "x"), whole=True),
+    "add many": lambda: add_tasks(MANY, "b-1", BODIES),
+    "end many": lambda: end_items(MANY, is_alone=False),
+    "look at many": lambda: ItemsWatch(ItemsPlace(("b-1", "b-2"), "p", "x"), LIFE, 3).look(is_last=True),
+}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("name", CALLS)
+def test_each_step_ends_in_time_with_our_own_errors(hostile, trap, family, conn_id, name, asynchronous):
+    results = {
+        "value": [{"taskId": BODIES[0]["id"], "status": LOUD, "error": {"code": LOUD, "message": LOUD}}]
+    }
+    loud = Answer("results", body=json.dumps(results).encode())
+    for answer in [loud, *share(family, "work", name, asynchronous)]:
+        found = []
+        check(
+            hostile,
+            trap,
+            answer,
+            lambda found=found: found.append(ask(conn_id, CALLS[name](), asynchronous=asynchronous)),
+        )
+        for it in found:
+            for text in (getattr(it, "problem", ""), getattr(it, "refused", ""), getattr(it, "why", "")):
+                assert_plain(text)
+                assert len(text) < 6000
+
+
+def test_tasks_that_are_none_of_ours_do_not_count(hostile, conn_id):
+    """A list of loud and odd tasks: of ours there is none."""
+    items = [{"id": LOUD, "state": LOUD}, {"id": 5}, {"id": f"x-n1-{LIFE}-t1", "state": LOUD}, {}]
+    hostile.answer = Answer(
+        "tasks", body=json.dumps({"value": items, "id": "b-1", "state": "active"}).encode()
+    )
+    watch = ItemsWatch(ItemsPlace(("b-1",), "p", "x"), LIFE, 2)
+    stage, text = watch.take(ask(conn_id, watch.look(is_last=False), asynchronous=False))
+    assert stage == ""
+    assert text.startswith("of 2 tasks 1 ")
+    assert_plain(text)

@@ -66,7 +66,8 @@ SAID = {
     ),
     "AzureBatchTaskOperator": Said(
         "pool_id, job_id, batch_task_id, result, exit_code, failure, node_id, started, ended, seconds, "
-        "retries, requeues; where it fails, under `batch_task`",
+        "retries, requeues; with `tasks` pool_id, job_ids, tasks, succeeded, failed, skipped, failures; "
+        "where it fails, under `batch_task`",
         "waits for the Batch task that runs, takes its success, or runs it again where it failed; a clear "
         "ends it first",
         "`on_kill`: ends the Batch task, or leaves it",

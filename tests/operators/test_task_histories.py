@@ -1,4 +1,4 @@
-"""Random histories of one task instance: its workers die at any request, it is cleared, others meddle.
+"""Random histories of a task instance, of one task or several: workers die at any request, others meddle.
 
 Whatever happens, the account's own books say: never are two attempts of it live at once, no success without a
 success of Azure Batch in the same life, and in the end nothing of it is left running.
@@ -68,6 +68,8 @@ HISTORIES = st.fixed_dictionaries(
         "ends_by_itself": st.sampled_from(["at once", "late", "never"]),
     }
 )
+ONE, SEVERAL = {"command_line": "/bin/true"}, {"tasks": ["/bin/true", "/bin/true 1", "/bin/true 2"]}
+WORK = st.sampled_from([ONE, SEVERAL])
 
 
 class WorkerLostError(BaseException):
@@ -110,7 +112,8 @@ class World:
         try:
             return original(hook, request)
         finally:
-            assert len(self.live()) <= 1, f"two at once: {self.live()}"
+            keys = [one.key for one in map(read_attempt_id, self.live()) if one]
+            assert len(keys) == len(set(keys)), f"two at once: {self.live()}"
             if dies == (number, True):
                 raise WorkerLostError
 
@@ -146,6 +149,15 @@ class World:
 
     def succeeded(self, told: dict[str, Any], max_tries: int) -> None:
         """What a success has to be true of."""
+        if "tasks" in told:
+            ended = {
+                found.key
+                for _, task in self.attempts()
+                if (found := read_attempt_id(task.id)) and found.life.endswith(f"m{max_tries}")
+                if (task.is_completed, task.failure, task.exit_code) == (True, None, 0)
+            }
+            assert len(ended) == told["tasks"] == told["succeeded"]
+            return
         (task,) = [
             task
             for job, task in self.attempts()
@@ -162,13 +174,13 @@ class World:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(history=HISTORIES)
-def test_it_runs_once_and_its_result_is_true(azure: Any, monkeypatch: Any, history: Any) -> None:
-    for outcome in play(azure, monkeypatch, history):
+@given(history=HISTORIES, work=WORK)
+def test_it_runs_once_and_its_result_is_true(azure: Any, monkeypatch: Any, history: Any, work: Any) -> None:
+    for outcome in play(azure, monkeypatch, history, work):
         event(f"a try ended with {outcome}")
 
 
-def play(azure: Any, monkeypatch: Any, history: dict[str, Any]) -> list[str]:
+def play(azure: Any, monkeypatch: Any, history: dict[str, Any], work: dict[str, Any]) -> list[str]:
     """Play a history, and look all the while; how each try ended."""
     outcomes = []
     azure.emulator.faults.clear()
@@ -189,7 +201,7 @@ def play(azure: Any, monkeypatch: Any, history: dict[str, Any]) -> list[str]:
             if one is last:
                 azure.emulator.faults.clear()
             task = AzureBatchTaskOperator(
-                task_id="work", pool_id=azure.pool_id, command_line="/bin/true", poll_interval=5
+                task_id="work", pool_id=azure.pool_id, poll_interval=5, logs_interval=0.001, **work
             )
             outcome = "success"
             try:
@@ -215,9 +227,12 @@ def play(azure: Any, monkeypatch: Any, history: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("number", range(12))
 @pytest.mark.parametrize("performed", [False, True])
-def test_a_worker_may_die_at_any_request(azure: Any, monkeypatch: Any, number: int, performed: bool) -> None:
+@pytest.mark.parametrize("work", [ONE, SEVERAL], ids=["one", "several"])
+def test_a_worker_may_die_at_any_request(
+    azure: Any, monkeypatch: Any, number: int, performed: bool, work: Any
+) -> None:
     one = {"dies": (number, performed), "cleared": False, "exit_code": 0, "seconds": 200, "happenings": []}
     history = {"tries": [one], "faults": [], "ends_by_itself": "at once"}
-    outcomes = play(azure, monkeypatch, history)
+    outcomes = play(azure, monkeypatch, history, work)
     assert outcomes[-1] == "success"
     assert ("lost" in outcomes) is (len(outcomes) > 1)

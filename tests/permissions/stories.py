@@ -40,6 +40,7 @@ from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
 from airflow_batchext.triggers.task import AzureBatchTaskTrigger
+from airflow_batchext.triggers.tasks import AzureBatchTasksTrigger
 from tests.conftest import Azure, document
 
 ACCOUNT = "Microsoft.Batch/batchAccounts"
@@ -241,10 +242,11 @@ def _repairing_gate(azure: Azure) -> Any:
             raise
 
 
-def _work(azure: Azure) -> Any:
+def _work(azure: Azure, seconds: float = 0.1, **what: Any) -> Any:
     """The emulator's time stands still: it submits, waits, and ends what it has submitted."""
+    given = what or {"command_line": "/bin/true"}
     task = AzureBatchTaskOperator(
-        task_id="t", pool_id=azure.pool_id, command_line="/bin/true", timeout=0.1, poll_interval=0.05
+        task_id="t", pool_id=azure.pool_id, timeout=seconds, poll_interval=0.01, **given
     )
     try:
         return task.execute({})
@@ -256,7 +258,8 @@ def _submitted(azure: Azure) -> None:
     azure.create()
     with AzureBatchJobHook() as hook:
         hook.create_job("j-1", {"poolInfo": {"poolId": azure.pool_id}, "onAllTasksComplete": "noaction"})
-        hook.create_task("j-1", "t", {"commandLine": "/bin/true"})
+        for task_id in ("t", "x-n00000-0m0-t1"):
+            hook.create_task("j-1", task_id, {"commandLine": "/bin/true"})
         hook.end_job_with_its_tasks("j-1")
 
 
@@ -269,6 +272,24 @@ def _task_trigger(azure: Azure) -> Any:
             azure_batchext_conn_id="azure_batchext_default",
             poll_interval=0.01,
             deadline=time.time(),
+        )
+    )
+    if event["stage"] != "timeout":
+        raise AssertionError(event["text"])
+
+
+def _tasks_trigger(azure: Azure) -> Any:
+    event = _first(
+        AzureBatchTasksTrigger(
+            pool_id=azure.pool_id,
+            job_ids=["j-1"],
+            key="x",
+            life="0m0",
+            count=1,
+            base="j",
+            azure_batchext_conn_id="azure_batchext_default",
+            poll_interval=0.01,
+            deadline=time.time() + 0.6,
         )
     )
     if event["stage"] != "timeout":
@@ -319,6 +340,13 @@ STORIES = [
     Story("AzureBatchRepairTrigger", "repairs nodes", (LOOK_UP, READ, WRITE), _repair_trigger, _ill),
     Story("AzureBatchExtensionSensor", "repairs nodes", (LOOK_UP, READ, WRITE), _repairing_gate, _ill),
     Story("AzureBatchTaskOperator", "runs work", (LOOK_UP, READ, JOBS_READ, JOBS_WRITE), _work),
+    Story(
+        "AzureBatchTaskOperator",
+        "runs work of many tasks",
+        (LOOK_UP, READ, JOBS_READ, JOBS_WRITE),
+        lambda azure: _work(azure, 0.6, tasks=["/bin/true"] * 2),
+    ),
+    Story("AzureBatchTasksTrigger", "waits for work", (LOOK_UP, READ, JOBS_READ), _tasks_trigger, _submitted),
     Story("AzureBatchTaskTrigger", "waits for work", (LOOK_UP, READ, JOBS_READ), _task_trigger, _submitted),
     Story("AzureBatchPoolEventTrigger", "watches a pool", (LOOK_UP, READ), _watcher),
     Story("AzureBatchExtensionTrigger", "holds the gate", (LOOK_UP, READ), _gate_trigger),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Batch takes no more tasks into jobs that have ended; so many may have ended while we were about it.
 _MOST_JOBS = 50
-_ENDED = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
+ENDED = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
 _QUOTA = "ActiveJobAndScheduleQuotaReached"
 _POOL_MEMBERS = (
     *("id", "state", "creationTime", "allocationState", "allocationStateTransitionTime", "resizeErrors"),
@@ -49,6 +49,7 @@ class Work:
     :param attempt_id: the id of the Batch task that this try makes.
     :param task: the body of the task but for its id.
     :param job: the body of the job but for its id.
+    :param is_many: whether it is many tasks, whose keys begin with ``key``.
     """
 
     base: str
@@ -58,6 +59,7 @@ class Work:
     task: Mapping[str, Any]
     job: Mapping[str, Any]
     is_users: bool = False
+    is_many: bool = False
 
     def job_id(self, number: int) -> str:
         """The id of its job of that number, from 1 on."""
@@ -91,7 +93,7 @@ def submit(work: Work, *, is_first: bool) -> Flow[Placed | NotYet]:
     """
     number = 1
     if not is_first:
-        attempts, last, is_open = yield from _attempts(work)
+        attempts, last, is_open = yield from read_attempts(work)
         choice = choose(work.life, attempts)
         for attempt in choice.to_end:
             yield from end_task(attempt.job.id, attempt.task.id)
@@ -109,8 +111,8 @@ def submit(work: Work, *, is_first: bool) -> Flow[Placed | NotYet]:
     raise ConflictError(f"Could not add task {work.attempt_id}: job {work.job_id(each)} takes no more tasks")
 
 
-def _attempts(work: Work) -> Flow[tuple[list[Attempt], int, bool]]:
-    """All attempts; the number of the last job, and whether it takes tasks."""
+def read_attempts(work: Work) -> Flow[tuple[list[Attempt], int, bool]]:
+    """All attempts under its key; the number of the last job, and whether it takes tasks."""
     found: list[Attempt] = []
     last, is_open = 0, True
     if work.is_users:
@@ -128,7 +130,7 @@ def _attempts(work: Work) -> Flow[tuple[list[Attempt], int, bool]]:
             tasks = yield from jobs.list_tasks(job.id, f"{work.key}-", select=TASK_MEMBERS)
         except NotFoundError:
             continue
-        found += attempts_of(work.key, job, map(read_task, tasks))
+        found += attempts_of(work.key, job, map(read_task, tasks), is_many=work.is_many)
         if number >= last:
             last, is_open = number, job.takes_tasks
     return found, last, is_open
@@ -140,37 +142,45 @@ def _place(work: Work, job_id: str) -> Flow[Placed | NotYet | None]:
         try:
             yield from jobs.create_task(job_id, work.attempt_id, work.task)
         except NotFoundError:
-            try:
-                yield from jobs.create_job(job_id, work.job)
-            except ConflictError as refusal:
-                if refusal.code == _QUOTA:
-                    return NotYet(refusal.reason)
-                if refusal.code != "JobExists":  # somebody else was as quick
-                    raise
+            if (not_yet := (yield from make_job(job_id, work.job))) is not None:
+                return not_yet
             yield from jobs.create_task(job_id, work.attempt_id, work.task)
             if not work.is_users:
                 # Not before it has a task: without one it would end at once.
-                yield from _end_with_its_tasks(job_id)
+                yield from have_it_end(job_id)
     except ConflictError as refusal:
         if refusal.code == "TaskExists":
             # By this very try: the answer was lost, and the request repeated.
             return Placed(job_id, work.attempt_id, "attached")
-        if refusal.code in _ENDED and not work.is_users:
+        if refusal.code in ENDED and not work.is_users:
             return None
         raise
     return Placed(job_id, work.attempt_id, "submitted")
 
 
-def _end_with_its_tasks(job_id: str) -> Flow[None]:
+def make_job(job_id: str, body: Mapping[str, Any]) -> Flow[NotYet | None]:
+    """Make a job, unless somebody else was as quick; why it was not made, where that may pass."""
+    try:
+        yield from jobs.create_job(job_id, body)
+    except ConflictError as refusal:
+        if refusal.code == _QUOTA:
+            return NotYet(refusal.reason)
+        if refusal.code != "JobExists":
+            raise
+    return None
+
+
+def have_it_end(job_id: str) -> Flow[None]:
+    """Have a job end with its tasks; where that does not succeed, a look at the job does it later."""
     try:
         yield from jobs.end_job_with_its_tasks(job_id)
     except ServiceError:
-        return  # a look at the job does it later
+        return
 
 
 def end_attempts(work: Work) -> Flow[int]:
     """End all that has not ended under the key, of whatever life; how many there were."""
-    attempts, _, _ = yield from _attempts(work)
+    attempts, _, _ = yield from read_attempts(work)
     ended = 0
     for attempt in attempts:
         if not attempt.task.is_completed:
@@ -215,7 +225,7 @@ def end_task(job_id: str, task_id: str) -> Flow[bool]:
     except NotFoundError:
         return False
     except ConflictError as refusal:
-        if refusal.code in {"TaskCompleted", *_ENDED}:
+        if refusal.code in {"TaskCompleted", *ENDED}:
             return False
         raise
     return True
@@ -251,22 +261,27 @@ def _at_job(place: Place, whole: bool) -> Flow[TasksSeen]:
 def _with_job(place: Place, tasks: dict[str, TaskSeen], whole: bool) -> Flow[TasksSeen]:
     if not whole or all(task.is_completed for task in tasks.values()):
         return TasksSeen(tasks)
-    pool_id = place.pool_id
     try:
         job = read_job((yield from jobs.get_job(place.job_id, select=JOB_MEMBERS)))
     except NotFoundError:
         return TasksSeen(is_gone=f"job {place.job_id} does not exist any more")
     if job.takes_tasks and not job.ends_by_itself and not place.is_users:
-        yield from _end_with_its_tasks(place.job_id)
+        yield from have_it_end(place.job_id)
     if not any(task.state == "active" for task in tasks.values()):
         return TasksSeen(tasks, job)
+    is_gone, why = yield from look_at_pool(place.pool_id)
+    return TasksSeen(tasks, job, is_gone=is_gone, why=why)
+
+
+def look_at_pool(pool_id: str) -> Flow[tuple[str, str]]:
+    """That a pool is not there any more, or else why nothing starts there; in words."""
     try:
         body, nodes = yield AtOnce(
             [pools.get_pool(pool_id, select=_POOL_MEMBERS), pools.list_nodes(pool_id, select=_NODE_MEMBERS)]
         )
     except NotFoundError:
-        return TasksSeen(tasks, job, is_gone=f"pool {pool_id} does not exist any more")
+        return f"pool {pool_id} does not exist any more", ""
     pool = read_pool(body)
     if pool.state == "deleting":
-        return TasksSeen(tasks, job, is_gone=f"pool {pool_id} is being deleted")
-    return TasksSeen(tasks, job, why=why_nothing_starts(pool, map(read_node, nodes)))
+        return f"pool {pool_id} is being deleted", ""
+    return "", why_nothing_starts(pool, map(read_node, nodes))

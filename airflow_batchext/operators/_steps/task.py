@@ -29,7 +29,7 @@ from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.operators._steps.task_document import job_document, task_document
 from airflow_batchext.operators._steps.task_output import OutputLog
 from airflow_batchext.operators._steps.work import WorkSteps
-from airflow_batchext.parameters import check_pool_id
+from airflow_batchext.parameters import check_pool_id, check_text
 from airflow_batchext.rules.work import Stage, Standing, pause_after, stands
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
@@ -237,7 +237,7 @@ class RunTask(WorkSteps):
             life=instance.life,
             attempt_id=instance.attempt_id(key),
             task=task_document(
-                command_line=self.operator.command_line,
+                command_line=check_text("command_line", self.operator.command_line),
                 environment=reveal(self.operator.environment or {}),
                 more=reveal(self.operator.task_document or {}),
                 instance=instance,

@@ -41,7 +41,8 @@ class TaskParameters(Protocol):
 
     task_id: str
     pool_id: str | None
-    command_line: str
+    command_line: str | None
+    max_failed: int
     job_id: str | None
     max_retries: int
     skip_on_exit_code: tuple[int, ...]
@@ -55,6 +56,10 @@ class TaskParameters(Protocol):
     timeout: float
     execution_timeout: timedelta | None
     deferrable: bool
+
+    @property
+    def tasks(self) -> Any:
+        """Many tasks, as a list of texts and dicts; or None."""
 
     @property
     def environment(self) -> Any:

@@ -1,0 +1,332 @@
+"""Run many command lines on a pool in one Airflow task: submit what does not run yet, wait, tell its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
+
+from airflow_batchext.batch.data_plane import one_line
+from airflow_batchext.concealment import reveal
+from airflow_batchext.exceptions import (
+    AccessRefusedError,
+    ConflictError,
+    ParameterError,
+    TaskFailedError,
+    TaskLostError,
+    UnavailableError,
+)
+from airflow_batchext.hooks._drivers.work import NotYet, Work, have_it_end, read_attempts
+from airflow_batchext.hooks._drivers.work_items import (
+    AT_ONCE,
+    PER_REQUEST,
+    SETTLED,
+    ItemsPlace,
+    ItemsWatch,
+    add_tasks,
+    end_attempts_of,
+    end_items,
+)
+from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.operators._steps.task_document import job_document, task_document
+from airflow_batchext.operators._steps.task_output import OutputLog
+from airflow_batchext.operators._steps.work import WorkSteps
+from airflow_batchext.parameters import check_pool_id, item_id, wrong
+from airflow_batchext.rules.work import Stage, pause_after
+from airflow_batchext.rules.work_items import Choice, choose_items
+from airflow_batchext.transport import look_within
+from airflow_batchext.triggers._base import deferral_limit
+from airflow_batchext.triggers.tasks import AzureBatchTasksTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_batchext.hooks._requests import Call, Result
+    from airflow_batchext.operators._steps.work import TaskParameters
+    from airflow_batchext.rules.work import Attempt, Standing
+
+#: Of failures so many are told in the error, in the XCom, and with the end of what they wrote in the log.
+_TOLD, _IN_XCOM, _LOGGED = 5, 20, 10
+_LATE_LOOKS = 3
+_MOST_JOBS = 50
+
+
+class RunTasks(WorkSteps):
+    """The steps of ``AzureBatchTaskOperator`` with many tasks.
+
+    :param operator: its parameters, rendered.
+    """
+
+    def __init__(self, operator: TaskParameters) -> None:
+        super().__init__(operator)
+        self._work: Work | None = None
+        self._bodies: dict[str, dict[str, Any]] = {}
+        self._number = 0
+        self._is_alone = False
+        self._said = ""
+
+    def _proceed(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
+        items = {item_id(number, item): item for number, item in enumerate(self.operator.tasks)}
+        if not items:
+            raise AirflowSkipException("There are no tasks to run")
+        self._memo.setdefault("job_ids", [])
+        work = self._work = self._prepared(context, items)
+        looks = 0
+        with AzureBatchJobHook(self.operator.azure_batchext_conn_id) as hook:
+            if event is not None:
+                self._judge(str(event["stage"]), str(event["text"]))
+            while True:
+                choice, last = self._choice(context, hook, work, items)
+                self._check_alive()
+                if choice.to_end:
+                    self._say(f"{len(choice.to_end)} Batch tasks of before are ended first")
+                    alone = self._is_alone and not choice.live
+                    self._ask(hook, partial(end_attempts_of, choice.to_end, is_alone=alone))
+                    self._pause(self.operator.poll_interval)
+                elif choice.to_submit:
+                    self._submit(hook, work, choice.to_submit, last)
+                    self._wait(hook, work, choice)
+                elif choice.live:
+                    self._wait(hook, work, choice)
+                elif choice.missing and looks < _LATE_LOOKS:
+                    looks += 1
+                    self._pause(self.operator.poll_interval)
+                else:
+                    return self._ended(context, hook, choice)
+
+    # --- step by step --------------------------------------------------------------------------------------
+
+    def _prepared(self, context: Context, items: Mapping[str, Any]) -> Work:
+        """What is to run; each task is looked through for what cannot be used before any is submitted."""
+        operator, instance = self.operator, self._instance(context)
+        pool_id, users = check_pool_id(operator.pool_id), operator.job_id
+        key = instance.key(pool_id, is_shared=users is not None)
+        environment, more = reveal(operator.environment or {}), reveal(operator.task_document or {})
+        self._number = instance.try_number
+        self._is_alone = users is None and instance.map_index < 0
+        for number, (name, item) in enumerate(items.items()):
+            given = item if isinstance(item, Mapping) else {"command_line": item}
+            try:
+                body = task_document(
+                    command_line=given["command_line"],
+                    environment={**environment, **reveal(given.get("environment") or {})},
+                    more={**more, **reveal(given.get("task_document") or {})},
+                    instance=instance,
+                    max_retries=operator.max_retries,
+                    seconds=self._left,
+                )
+            except ParameterError as error:
+                raise wrong(f"tasks[{number}]: {error}") from None
+            self._bodies[name] = {"id": instance.attempt_id(f"{key}-{name}"), **body}
+        return Work(
+            base=users or instance.job_base(pool_id),
+            key=key,
+            life=instance.life,
+            attempt_id="",
+            task={},
+            job=job_document(pool_id),
+            is_users=users is not None,
+            is_many=True,
+        )
+
+    def _choice(
+        self, context: Context, hook: AzureBatchJobHook, work: Work, items: Mapping[str, Any]
+    ) -> tuple[Choice, int]:
+        """What to do with each task; and the number of the job to which to add."""
+        is_submitted = bool(self._memo.get("submitted"))
+        if self._is_first(context) and not is_submitted:
+            return Choice(to_submit=tuple(items)), 1
+        attempts, last, is_open = self._ask(hook, partial(read_attempts, work))
+        choice = choose_items(work.key, work.life, self._number, items, attempts, submitted=is_submitted)
+        if not is_submitted and (choice.ended or choice.live):
+            self._say(f"{len(choice.ended)} tasks had ended already, {len(choice.live)} run already")
+        return choice, max(1, last if is_open else last + 1)
+
+    def _submit(self, hook: AzureBatchJobHook, work: Work, names: Sequence[str], number: int) -> None:
+        bodies: list[Any] = [self._bodies[name] for name in names]
+        most = number + (1 if work.is_users else _MOST_JOBS)
+        failures = 0
+        while bodies:
+            job_id, some = work.job_id(number), bodies[: AT_ONCE * PER_REQUEST]
+            if job_id not in self._memo["job_ids"]:
+                self._memo["job_ids"].append(job_id)
+            left, why = self._ask(hook, partial(add_tasks, work, job_id, some))
+            self._check_alive()
+            bodies = [*left, *bodies[len(some) :]]
+            failures = 0 if len(left) < len(some) else failures + 1
+            if isinstance(why, NotYet):
+                self._say(f"{len(bodies):,} tasks are not submitted yet: {why.text}")
+                self._check_time(f"{len(bodies):,} tasks were not submitted: {why.text}")
+                self._pause(pause_after(failures, self.operator.poll_interval))
+            elif left:
+                number += 1
+                if number >= most:
+                    raise ConflictError(f"Could not add {len(bodies):,} tasks: job {job_id} takes no more")
+        if not work.is_users:
+            for job_id in self._memo["job_ids"]:
+                self._ask(hook, partial(have_it_end, job_id))
+        self._memo["submitted"] = True
+        self._say(f"{len(names):,} tasks submitted to job {', '.join(self._memo['job_ids'])}")
+
+    def _wait(self, hook: AzureBatchJobHook, work: Work, choice: Choice) -> None:
+        """Wait until none of them goes on.
+
+        :raises TaskDeferred: if that is done in the triggerer.
+        """
+        operator = self.operator
+        jobs = dict.fromkeys([*self._memo["job_ids"], *(one.job.id for one in choice.live.values())])
+        self._memo |= {"job_ids": list(jobs), "submitted": True}
+        count = len(choice.live) + len(choice.to_submit)
+        if operator.deferrable and self._left > 0:
+            raise TaskDeferred(
+                trigger=AzureBatchTasksTrigger(
+                    pool_id=check_pool_id(operator.pool_id),
+                    job_ids=list(jobs),
+                    key=work.key,
+                    life=work.life,
+                    count=count,
+                    base=work.base,
+                    azure_batchext_conn_id=operator.azure_batchext_conn_id,
+                    poll_interval=operator.poll_interval,
+                    deadline=self._memo["deadline"],
+                    is_users_job=work.is_users,
+                    is_alone=self._is_alone,
+                    on_killed=operator.on_killed,
+                    memo=self._memo,
+                ),
+                method_name="execute_complete",
+                timeout=deferral_limit(self._memo["deadline"], self._limit),
+            )
+        place = ItemsPlace(tuple(jobs), check_pool_id(operator.pool_id), work.key, work.is_users)
+        watch, failures = ItemsWatch(place, work.life, count), 0
+        while True:
+            is_last = self._left <= 0
+            with look_within(self._left):
+                look = hook.run(watch.look(is_last=is_last))
+            stage, text = watch.take(look)
+            self._say(text)
+            if stage or is_last:
+                self._judge(stage or Stage.TIMEOUT.value, text)
+                return
+            failures = failures + 1 if look.problem else 0
+            self._pause(pause_after(failures, operator.poll_interval, look.retry_after))
+
+    def _judge(self, stage: str, text: str) -> None:
+        """Raise what a wait has come to, unless all have ended."""
+        match stage:
+            case Stage.TIMEOUT.value:
+                self._end("as its time was up")
+                raise self._late(f"{self._name} had not ended within {self._limit}: {text}")
+            case Stage.REFUSED.value:
+                raise AccessRefusedError(f"{self._name}: {text}")
+            case Stage.LOST.value:
+                self._end("as it cannot run any more")
+                raise TaskLostError(f"{self._name} are lost: {text}")
+            case other if other != SETTLED:
+                # A trigger of a later version may say what this one does not know.
+                raise TaskLostError(f"{self._name}: the trigger said {stage[:40]!r}, which is not known here")
+
+    # --- how it ended --------------------------------------------------------------------------------------
+
+    def _ended(self, context: Context, hook: AzureBatchJobHook, choice: Choice) -> dict[str, Any]:
+        operator = self.operator
+        failed = {name: end for name, end in choice.ended.items() if end[1].stage is not Stage.SUCCEEDED}
+        skipped = {
+            name
+            for name, (attempt, _) in failed.items()
+            if attempt.task.exit_code in operator.skip_on_exit_code
+        }
+        count, lost = len(self._bodies), len(choice.missing)
+        succeeded, bad = count - len(failed) - lost, len(failed) - len(skipped) + lost
+        told = {
+            "pool_id": operator.pool_id,
+            "job_ids": sorted({attempt.job.id for attempt, _ in choice.ended.values()}),
+            "tasks": count,
+            "succeeded": succeeded,
+            "failed": bad,
+            "skipped": len(skipped),
+            "failures": [_failure(name, *end) for name, end in list(failed.items())[:_IN_XCOM]],
+        }
+        worst = {name: end for name, end in failed.items() if name not in skipped}
+        self._show(hook, worst)
+        self._check_alive()
+        if bad <= operator.max_failed and (succeeded or not skipped):
+            return told
+        self._push(context, told)
+        named = [f"{name}: {how.text}" for name, (_, how) in (worst or failed).items()]
+        named += [f"{name}: it was deleted, or its job was" for name in choice.missing]
+        more = f"; and {len(named) - _TOLD} more" if len(named) > _TOLD else ""
+        text = f"{len(named):,} of {self._name} failed: {one_line('; '.join(named[:_TOLD]), 2000)}{more}"
+        codes = {attempt.task.exit_code for attempt, _ in worst.values()}
+        if bad <= operator.max_failed:
+            raise AirflowSkipException(text)
+        if codes & set(operator.fail_on_exit_code):
+            raise AirflowFailException(text)
+        raise TaskFailedError(text, next(iter(codes)) if len(codes) == 1 else None)
+
+    def _show(self, hook: AzureBatchJobHook, failed: Mapping[str, tuple[Attempt, Standing]]) -> None:
+        """The end of what the first of those that failed have written."""
+        if self.operator.logs == "none":
+            return
+        for name, (attempt, how) in list(failed.items())[:_LOGGED]:
+            self._check_alive()
+            self.log.info("Task %s failed: %s", name, how.text)
+            output = OutputLog(self.log, "end", self.operator.logs_interval)
+            output.finish(hook, attempt.job.id, attempt.task, self._left)
+        if len(failed) > _LOGGED:
+            self.log.info("Of %d more that failed nothing is shown", len(failed) - _LOGGED)
+
+    # --- helpers -------------------------------------------------------------------------------------------
+
+    @property
+    def _is_submitted(self) -> bool:
+        return self._work is not None
+
+    @property
+    def _name(self) -> str:
+        return f"{len(self._bodies):,} Batch tasks on pool {self.operator.pool_id}"
+
+    def _ending(self) -> Call[int]:
+        if self._work is None:
+            raise TaskLostError("Nothing was submitted")
+        return end_items(self._work, is_alone=self._is_alone)
+
+    def _ending_attempts(self, context: Context) -> Call[int]:
+        return end_items(self._prepared(context, {}), is_alone=self._is_alone)
+
+    def _ask(self, hook: AzureBatchJobHook, call: Callable[[], Call[Result]]) -> Result:
+        """Ask until there is an answer, or time is up."""
+        failures = 0
+        while True:
+            try:
+                with look_within(self._left):
+                    return hook.run(call())
+            except UnavailableError as error:
+                self._say(f"Not yet: {error.reason}")
+                self._check_time(error.reason)
+                self._pause(pause_after(failures, self.operator.poll_interval, error.retry_after))
+                failures += 1
+
+    def _check_time(self, why: str) -> None:
+        if self._left <= 0:
+            self._end("as its time was up")
+            raise self._late(f"{self._name} had not ended within {self._limit}: {why}")
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self.log.info("%s", text)
+
+
+def _failure(name: str, attempt: Attempt, how: Standing) -> dict[str, Any]:
+    task = attempt.task
+    return {
+        "id": name,
+        "job_id": attempt.job.id,
+        "batch_task_id": task.id,
+        "exit_code": task.exit_code,
+        "failure": how.text,
+        "node_id": task.node_id,
+    }
