@@ -174,6 +174,7 @@ class _Queue:
             under_way.add(way.write())
             await asyncio.sleep(1 / PER_SECOND)
         self._give_up({task for task in under_way if not task.done()})
+        self._runner = None
 
     def _next(self) -> TriggererWay | None:
         """Who writes next; None if nobody may now."""

@@ -7,11 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.live.form import Picture
 from airflow_batchext.live.pace import Pace
 from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
 from airflow_batchext.live.story import continued
+from airflow_batchext.loose_json.values import as_mapping
 
 if TYPE_CHECKING:
     from airflow_batchext.live.form import Snapshot
@@ -45,16 +48,17 @@ class WorkerWay:
 
     :param instance: the task instance.
     :param goes_on: whether an earlier process of this try has written already.
+    :param memory: Airflow's store for the state of the task, where XComs do not outlive this process.
     """
 
-    def __init__(self, instance: Any, *, goes_on: bool = False) -> None:
-        self._instance = instance
+    def __init__(self, instance: Any, *, goes_on: bool = False, memory: Any = None) -> None:
+        self._instance, self._memory = instance, memory
         self._pace = Pace()
         self._lock = threading.Lock()
         self._next: Snapshot | None = None
         self._thread: threading.Thread | None = None
         self._earlier: Snapshot | None = None
-        self._knows_earlier = not goes_on
+        self._knows_earlier = not goes_on and memory is None
 
     def offer(self, make: Callable[[], Snapshot], *, changed: bool, is_last: bool = False) -> None:
         """Write a snapshot, if it is time; what is last is waited for, ``LAST_SECONDS`` at most.
@@ -96,13 +100,25 @@ class WorkerWay:
     def _write(self, snapshot: Snapshot) -> None:
         try:
             if not self._knows_earlier:
-                self._earlier = read_snapshot(stored(self._instance))
+                self._earlier = read_snapshot(self._recalled())
                 self._knows_earlier = True
-            store(self._instance, to_json(continued(snapshot, self._earlier)))
+            told = continued(snapshot, self._earlier, is_same=True)
+            store(self._instance, to_json(told))
+            if self._memory is not None:
+                # The next look has a picture of its own.
+                value = to_json(replace(told, picture=Picture(), reasons=()))
+                self._memory.set(XCOM_KEY, {"try_number": self._instance.try_number, "value": value})
         # Whatever Airflow, or a backend for XComs of the user's own, makes of it: no gate fails.
         except Exception as error:
             self._pace.failed(time.monotonic())
             log.debug("The live page was not written: %s", type(error).__name__)
+
+    def _recalled(self) -> object:
+        """What an earlier process of this try has told; Airflow's store outlives the try."""
+        if self._memory is None:
+            return stored(self._instance)
+        kept = as_mapping(self._memory.get(XCOM_KEY))
+        return kept.get("value") if kept.get("try_number") == self._instance.try_number else None
 
 
 def takes_threads() -> bool:

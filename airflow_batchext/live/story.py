@@ -118,26 +118,33 @@ class Story:
             self._has_changed = True
 
 
-def continued(now: Snapshot, earlier: Snapshot | None) -> Snapshot:
+def continued(now: Snapshot, earlier: Snapshot | None, *, is_same: bool = False) -> Snapshot:
     """What is known now, with what an earlier process has told of the same wait.
 
     :param now: without ``started``, what kind of wait it is is known to the earlier process alone.
+    :param is_same: whether it is known to be the same wait; else that is told by its beginning.
     """
     if earlier is None or earlier.pool != now.pool:
         return now
-    if now.started is None:
-        now = replace(now, kind=earlier.kind, rules=earlier.rules, started=earlier.started)
+    if now.started is None or is_same:
+        started = earlier.started or now.started
+        now = replace(now, kind=earlier.kind, rules=earlier.rules, started=started)
     elif earlier.started is None or abs(earlier.started - now.started) > _SAME_SECONDS:
         return now
-    points = [*earlier.points, *(point for point in now.points if point not in earlier.points)]
+    # What this process has found as the earlier one had left it is no change.
+    changes, points = list(now.history), list(now.points)
+    if changes and earlier.history and changes[0].text == earlier.history[-1].text:
+        del changes[0]
+    if points and earlier.points and replace(points[0], at=earlier.points[-1].at) == earlier.points[-1]:
+        del points[0]
     return replace(
         now,
         looked=earlier.looked if now.looked is None else now.looked,
         picture=now.picture if now.picture.fields else earlier.picture,
         reasons=now.reasons or earlier.reasons if now.outcome != "done" else (),
         extensions=now.extensions or earlier.extensions,
-        history=tuple(dict.fromkeys((*earlier.history, *now.history)))[-MOST_CHANGES:],
-        points=tuple(thinned(points, MOST_POINTS)),
+        history=(*earlier.history, *changes)[-MOST_CHANGES:],
+        points=tuple(thinned([*earlier.points, *points], MOST_POINTS)),
         repair=now.repair or earlier.repair,
         account=now.account or earlier.account,
         links=now.links or earlier.links,

@@ -185,14 +185,19 @@ def silent() -> Live:
     return Live(lambda: None)
 
 
-def on_worker(instance: Any, about: Callable[[], Snapshot], *, goes_on: bool = False) -> Live:
+def on_worker(
+    instance: Any, about: Callable[[], Snapshot], *, goes_on: bool = False, memory: Any = None
+) -> Live:
     """What a task on a worker tells.
 
     :param instance: the task instance; None in a unit test.
     :param goes_on: whether an earlier process of this try has told something.
+    :param memory: Airflow's store for the state of the task, where each process begins with no XComs.
     """
 
     def way() -> Way | None:
-        return None if instance is None or not takes_threads() else WorkerWay(instance, goes_on=goes_on)
+        if instance is None or not takes_threads():
+            return None
+        return WorkerWay(instance, goes_on=goes_on, memory=memory)
 
     return Live(way, about)

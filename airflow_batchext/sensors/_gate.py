@@ -162,7 +162,10 @@ class Gate:
     def _begin(self, context: Context, started: float, *, goes_on: bool = False) -> None:
         self._ends_itself = True
         self._live = on_worker(
-            context.get("ti"), lambda: self._about(None if goes_on else started), goes_on=goes_on
+            context.get("ti"),
+            lambda: self._about(None if goes_on else started),
+            goes_on=goes_on,
+            memory=context.get("task_state_store") if self.sensor.reschedule else None,
         )
         self._owner = owner_of(context.get("ti")) or f"{self.sensor.task_id} {uuid4()}"
         self._set(started)

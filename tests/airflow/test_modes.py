@@ -141,8 +141,7 @@ def test_each_mode_leaves_what_the_live_page_shows_of_it(airflow: Airflow, run: 
         )
         if state == "success":
             assert [field.cells for field in found.picture.fields[:2]] == ["rr", "rr"], mode
-        # A task that is rescheduled begins anew with each look.
-        assert mode == "reschedule" or len(found.history) > 1, mode
+        assert len(found.history) > 1, mode
 
 
 @needs_airflow("3.3", "before, every task starts on a worker")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -80,11 +81,19 @@ def poke(azure: Any, monkeypatch: Any, pauses: Pauses, **change: Any) -> Any:
     return gate.execute(context())
 
 
+class Store(dict[str, Any]):
+    """Airflow's store for the state of a task: what it keeps is JSON."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = json.loads(json.dumps(value))
+
+
 def reschedule(azure: Any, monkeypatch: Any, pauses: Pauses, **change: Any) -> Any:
+    store = Store()
     while True:
         gate = sensor(azure, mode="reschedule", **change)
         try:
-            return gate.execute(context())
+            return gate.execute({**context(), "task_state_store": store})
         except AirflowRescheduleException:
             pauses.pause()
 

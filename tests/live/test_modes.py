@@ -12,8 +12,11 @@ from airflow_batchext.emulator import ExtensionScenario, Scenario
 from airflow_batchext.exceptions import GateFailedError
 from airflow_batchext.live import _triggerer, _worker
 from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot
+from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from tests.live.conftest import INSTANCE
 from tests.live.modes import GATES, LOOKS, OPERATORS, Pauses, quietly
 from tests.repair.conftest import fails
+from tests.waiting import until
 
 BREAKS = ExtensionScenario(
     extension="secretext", outcome="fail", node=0, code="7", message="could not get lock"
@@ -68,9 +71,9 @@ def test_a_gate_shows_how_it_waits_and_that_it_has_opened(azure, monkeypatch, xc
     assert None not in last.picture.ages
     assert last.extensions == ("secretext",)
     assert last.points[-1].ready == 2
-    if mode != "reschedule":  # which forgets
-        assert next(change.text for change in last.history) == first.summary
-        assert last.started == first.started
+    assert next(change.text for change in last.history) == first.summary
+    assert len({change.text for change in last.history}) == len(last.history) >= 2
+    assert last.started == first.started
 
 
 @pytest.mark.parametrize("mode", GATES)
@@ -155,6 +158,37 @@ def test_nothing_is_read_or_done_for_it(azure, monkeypatch, xcoms, name):
     monkeypatch.setenv("AIRFLOW__BATCHEXT__STATUS_PAGE", "False")
     assert play() == shown
     assert len(xcoms.values) == written
+
+
+@pytest.mark.parametrize("mode", GATES)
+def test_who_cannot_look_says_so(azure, monkeypatch, xcoms, mode):
+    """A connection that cannot be used: there is no look, and the page says why all the same."""
+    azure.connect("azure_batchext_default", {"conn_type": "azure_batchext"})
+    quietly(lambda: GATES[mode](azure, monkeypatch, Pauses(lambda: None)))
+    last = xcoms.last
+    assert (last.outcome, last.looked) == ("refused", None)
+    assert "lacks subscription_id" in last.summary
+
+
+async def test_a_trigger_that_is_moved_writes_nothing_more(azure, monkeypatch, xcoms):
+    azure.create(2, ready=False)
+    gate = AzureBatchExtensionTrigger(
+        pool_id=azure.pool_id,
+        azure_batchext_conn_id="official",
+        poll_interval=0.05,
+        deadline=time.time() + 600,
+        started=time.time(),
+    )
+    gate.task_instance = INSTANCE
+    waiting = asyncio.create_task(anext(gate.run()))
+    await until(lambda: xcoms.values)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await asyncio.sleep(0.05)
+    written = len(xcoms.values)
+    await asyncio.sleep(0.3)
+    assert len(xcoms.values) == written
+    assert xcoms.last.outcome == "waiting"
 
 
 async def fails_at_once(*_):
