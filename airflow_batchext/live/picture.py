@@ -21,8 +21,22 @@ if TYPE_CHECKING:
     from airflow_batchext.rules.memory import Seen
     from airflow_batchext.rules.watch import Watch
 
-# Gates that share a watch share its picture: all of them are told the same look.
+# Gates that share a watch are told the same look, at different moments: it was made when the first one was.
+_looked: WeakKeyDictionary[Watch, tuple[Verdict, float]] = WeakKeyDictionary()
+# And they share its picture.
 _drawn: WeakKeyDictionary[Watch, tuple[Verdict, float, Picture]] = WeakKeyDictionary()
+
+
+def looked_at(verdict: Verdict, watch: Watch, now: float) -> float:
+    """When a look ended, by the clock of the machine that waits.
+
+    :param verdict: what it came to.
+    :param watch: that of the look.
+    """
+    known = _looked.get(watch)
+    if known is None or known[0] is not verdict:
+        known = _looked[watch] = verdict, now
+    return known[1]
 
 
 def picture_of(verdict: Verdict, watch: Watch, looked: float) -> Picture:

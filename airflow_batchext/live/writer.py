@@ -27,7 +27,7 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.links import portal_url
 from airflow_batchext.live._triggerer import TriggererWay
 from airflow_batchext.live._worker import WorkerWay, takes_threads
-from airflow_batchext.live.picture import picture_of
+from airflow_batchext.live.picture import looked_at, picture_of
 from airflow_batchext.live.snapshot import XCOM_KEY, to_json
 from airflow_batchext.live.story import Story
 from airflow_batchext.repair.gate import RepairingGate
@@ -66,6 +66,7 @@ class Live:
 
     def __init__(self, way: Callable[[], Way | None], about: Callable[[], Snapshot] | None = None) -> None:
         self._way: Way | None = None
+        self._connection: BatchConnection | None = None
         with self._harmless():
             self._way = way() if conf.getboolean("batchext", "status_page", fallback=True) else None
             if self._way is not None and about is not None:
@@ -82,10 +83,10 @@ class Live:
         with self._harmless():
             if self._way is None:
                 return
-            at = time.time()
             if isinstance(watch, RepairingGate):
                 self._story.sees_repair(watch.progress)
                 watch = watch.watch
+            at = looked_at(verdict, watch, time.time())
             self._connected(connection, watch.pool_id)
             failed = sum(bool(node.failed) for node in verdict.nodes.values())
             self._story.sees(
@@ -147,8 +148,9 @@ class Live:
                 self._way.close()
 
     def _connected(self, connection: BatchConnection | None, pool_id: str) -> None:
-        if connection is None:
+        if connection is None or connection is self._connection:
             return
+        self._connection = connection
         account = connection.account_name or urlsplit(connection.account_url).hostname or ""
         self._story.knows(account=account, portal=portal_url(connection, pool_id))
 

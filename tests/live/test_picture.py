@@ -11,7 +11,7 @@ from airflow_batchext.diagnosis import _picture
 from airflow_batchext.hooks._drivers.gate import look
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.live.form import LETTERS
-from airflow_batchext.live.picture import draw, picture_of
+from airflow_batchext.live.picture import draw, looked_at, picture_of
 from airflow_batchext.rules.watch import Watch
 from tests.diagnosis.faults import FAULTS, produce
 
@@ -80,6 +80,13 @@ def test_one_look_is_drawn_once_for_all_that_share_it(azure):
     assert picture_of(verdict, watch, 1.0) is first
     assert picture_of(verdict, watch, 2.0) is not first
     assert picture_of(replace(verdict), watch, 1.0) is not first
+
+
+def test_a_look_was_made_when_the_first_one_was_told(azure):
+    azure.create(2)
+    watch, verdict = watched(azure.pool_id)
+    assert [looked_at(verdict, watch, now) for now in (5.0, 30.0)] == [5.0, 5.0]
+    assert looked_at(replace(verdict), watch, 40.0) == 40.0, "another one"
 
 
 def test_of_what_is_not_known_there_is_no_picture(azure):
