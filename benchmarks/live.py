@@ -1,8 +1,9 @@
 """What the live page costs in the triggerer: gates that tell it what they see, beside the same that do not.
 
-As in *triggerer*: gates that wait on pools of ten nodes, of which one hangs; each looks every 30 seconds. Both run at the same time, each in a process of its own, against one emulator. What is written
-goes the whole way through Airflow's SDK to the bytes that its triggerer is sent; Airflow and its database are
-not there: a write keeps them busy for 15 to 30 milliseconds (seen with SQLite), in processes of their own.
+As in *triggerer*: gates that wait on pools of ten nodes, of which one hangs; each looks every 30 seconds.
+Both run at the same time, each in a process of its own, against one emulator. What is written goes the whole
+way through Airflow's SDK to the bytes that its triggerer is sent; Airflow and its database are not there: a
+write keeps them busy for 15 to 30 milliseconds (seen with SQLite), in processes of their own.
 """
 
 from __future__ import annotations
