@@ -31,6 +31,7 @@ class Story:
     def __init__(self, about: Snapshot) -> None:
         self._now = about
         self._draw: Callable[[], Picture] = Picture
+        self._drawn_at = 0.0
         self._has_changed = True
 
     def sees(
@@ -39,22 +40,24 @@ class Story:
         reasons: tuple[str, ...],
         *,
         at: float,
-        draw: Callable[[], Picture] = Picture,
+        draw: Callable[[], Picture] | None = None,
         extensions: tuple[str, ...] = (),
         counts: tuple[int, int] | None = None,
     ) -> None:
         """Note what a look has come to.
 
         :param at: when it ended.
-        :param draw: makes the picture when it is needed.
-        :param counts: how many nodes are ready, and how many have failed.
+        :param draw: makes the picture when it is needed; None where nothing is known of nodes: then the
+            last one holds, and grows older.
+        :param counts: how many nodes are ready, and how many have failed; None where that is not known.
         """
         self._note(at, summary)
         points = self._now.points
         if counts is not None and (not points or (points[-1].ready, points[-1].failed) != counts):
             points = tuple(thinned([*points, Point(float(round(at)), *counts)], MOST_POINTS))
             self._has_changed = True
-        self._draw = draw
+        if draw is not None:
+            self._draw, self._drawn_at = draw, at
         self._now = replace(
             self._now,
             looked=at,
@@ -109,7 +112,10 @@ class Story:
 
     def snapshot(self) -> Snapshot:
         """What is known now."""
-        return replace(self._now, picture=self._draw())
+        picture, late = self._draw(), round((self._now.looked or 0.0) - self._drawn_at)
+        if late > 0 and picture.ages:
+            picture = replace(picture, ages=tuple(age if age is None else age + late for age in picture.ages))
+        return replace(self._now, picture=picture)
 
     def _note(self, at: float, text: str) -> None:
         history = self._now.history

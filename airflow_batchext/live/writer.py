@@ -89,13 +89,15 @@ class Live:
             at = looked_at(verdict, watch, time.time())
             self._connected(connection, watch.pool_id)
             failed = sum(bool(node.failed) for node in verdict.nodes.values())
+            # Who could not read the nodes, or needed not to, says nothing of them.
+            knows = bool(verdict.nodes) or verdict.needed is not None
             self._story.sees(
                 verdict.summary,
                 verdict.reasons,
                 at=at,
-                draw=partial(picture_of, verdict, watch, at),
+                draw=partial(picture_of, verdict, watch, at) if knows else None,
                 extensions=verdict.expected,
-                counts=None if verdict.unread else (verdict.ready, failed),
+                counts=(verdict.ready, failed) if knows else None,
             )
 
     def sees_pool(self, pool_id: str, text: str, connection: BatchConnection | None) -> None:

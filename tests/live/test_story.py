@@ -59,6 +59,17 @@ def test_the_picture_is_drawn_when_it_is_needed():
     assert story.snapshot().picture.counts.ready == 3
 
 
+def test_while_nothing_is_read_the_last_picture_holds_and_grows_older():
+    story = Story(ABOUT)
+    drawn = Picture(Counts(2, 1), (Field("", "pr"),), (None, 5))
+    story.sees("1 of 2", (), at=1_000.0, draw=lambda: drawn, counts=(1, 0))
+    story.sees("the pool could not be read", (), at=1_090.0)
+    found = story.snapshot()
+    assert found.picture == replace(drawn, ages=(None, 95))
+    assert found.points == (Point(1_000.0, 1),), "nothing was counted"
+    assert found.looked == 1_090.0
+
+
 def test_an_end_has_its_causes_apart_and_no_next_look():
     story = Story(ABOUT)
     sees(story, 1_000.0, "1 of 2; node n failed")
