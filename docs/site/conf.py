@@ -64,7 +64,7 @@ _TOKEN = re.compile(r'(?<=<span class="pre">)[^<]+(?=</span>)')
 #: Where tokens stand that are parted: cells and signatures are narrow, code in a sentence has the whole line.
 _NARROW = re.compile(r'<td\b.*?</td>|<dt class="sig.*?</dt>|<code\b.*?</code>', re.DOTALL)
 #: After and before which characters of a name or an address a line may end; in a short one at hyphens alone.
-_END = re.compile(r"(?<=[_/.,=:-])(?=\w)|(?<=[a-z])(?=[A-Z])|(?<=\w)(?=[?&{])")
+_END = re.compile(r"(?<=[_/.,=:-])(?=\w)|(?<=[a-z])(?=[A-Z])|(?<=\w)(?=[?{]|&amp;)")
 _HYPHEN = re.compile(r"(?<=\w-)(?=\w)")
 
 

@@ -25,6 +25,7 @@ class Said(NamedTuple):
     left: str
 
 
+EACH = "a list, for each extension: "
 READS = Said("", "reads again", NOTHING, NOTHING)
 REPAIRED = "the journal of the repair in the pool's metadata; a reboot that was asked for goes on"
 SAID = {
@@ -55,7 +56,7 @@ SAID = {
         "pool_id, deleted", "waits for the deletion that is under way", NOTHING, "the deletion, which goes on"
     ),
     "AzureBatchGetExtensionOperator": READS._replace(
-        xcom="a list, for each extension: pool_id, node_id, name, instance_name, publisher, type, version, "
+        xcom=f"{EACH}pool_id, node_id, name, instance_name, publisher, type, version, "
         "provisioning_state, statuses, sub_statuses, settings"
     ),
     "AzureBatchRepairNodesOperator": Said(
@@ -66,7 +67,8 @@ SAID = {
     ),
     "AzureBatchTaskOperator": Said(
         "pool_id, job_id, batch_task_id, result, exit_code, failure, node_id, started, ended, seconds, "
-        "retries, requeues; with `tasks` pool_id, job_ids, tasks, succeeded, failed, skipped, failures; "
+        "retries, requeues; with `tasks`: `pool_id`, `job_ids`, `tasks`, `succeeded`, `failed`, `skipped`, "
+        "`failures`; "
         "where it fails, under `batch_task`",
         "waits for the Batch task that runs, takes its success, or runs it again where it failed; a clear "
         "ends it first",
@@ -128,7 +130,10 @@ def row(name: str, kind: Any, said: Said) -> str:
         deferrable = "yes; `start_from_trigger`: without a worker"
     fields = ", ".join(f"`{field}`" for field in kind.template_fields)
     links = ", ".join(link.name for link in kind.operator_extra_links)
-    return f"| {' | '.join((f'`{name}`', deferrable, fields, said.xcom, links, *said[1:]))} |"
+    members, more, when = said.xcom.removeprefix(EACH).partition(";")
+    xcom = ", ".join(f"`{member}`" for member in members.split(", ")) + more + when
+    xcom = EACH + xcom if said.xcom.startswith(EACH) else xcom
+    return f"| {' | '.join((f'`{name}`', deferrable, fields, xcom, links, *said[1:]))} |"
 
 
 def page() -> str:

@@ -12,7 +12,7 @@ from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.operators._steps import repair
 from airflow_batchext.operators._steps.pool import PoolSteps
 from airflow_batchext.sensors._gate import Gate
-from tests.operators.table import NOTHING, PAGE, SAID, page
+from tests.operators.table import EACH, NOTHING, PAGE, SAID, page
 from tests.test_contexts import TASKS, WAITS, task
 
 
@@ -35,7 +35,7 @@ def test_its_xcom_has_the_members_that_the_table_names(azure, name):
     azure.create(nodes=2)
     returned = task(name, azure).execute({})
     (first, *_) = returned if isinstance(returned, list) else [returned]
-    said = SAID[name].xcom.removeprefix("a list, for each extension: ").partition(";")[0]
+    said = SAID[name].xcom.removeprefix(EACH).partition(";")[0]
     assert list(first) == said.split(", ")
 
 
