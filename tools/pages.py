@@ -91,6 +91,8 @@ def rewritten(page: Path) -> str:
         name = path.rpartition("/")[2]
         if picture or (path.startswith("docs/") and path.endswith(".json")):
             return f"{picture}[{words}]({path.removeprefix('docs/')})"
+        if page.name == "README.md" and words == target == "docs/README.md":
+            return "in the menu"
         if path in ("README.md", "docs/README.md"):
             return f"[{'the first page' if words == target else words}](index.md{part})"
         if path.endswith(".md"):
@@ -101,7 +103,7 @@ def rewritten(page: Path) -> str:
         address = source_address()
         if address:
             return f"[{words}]({address}/{path}{part})"
-        return words if " " in words or words.startswith("`") else f"`{words}`"
+        return f"`{words}`" if path.endswith(words) else words
 
     return _LINK.sub(link, page.read_text("utf-8"))
 

@@ -63,9 +63,9 @@ _WIDTHS = ((240, "longest"), (90, "long"), (40, "middle"), (16, "short"))
 _TOKEN = re.compile(r'(?<=<span class="pre">)[^<]+(?=</span>)')
 #: Where tokens stand that are parted: cells and signatures are narrow, code in a sentence has the whole line.
 _NARROW = re.compile(r'<td\b.*?</td>|<dt class="sig.*?</dt>|<code\b.*?</code>', re.DOTALL)
-#: After and before which characters of a name or an address a line may end; in a short one at hyphens alone.
-_END = re.compile(r"(?<=[_/.,=:-])(?=\w)|(?<=[a-z])(?=[A-Z])|(?<=\w)(?=[?{]|&amp;)")
-_HYPHEN = re.compile(r"(?<=\w-)(?=\w)")
+#: Where a line may end in a name or an address; and in a long word of one.
+_BETWEEN = re.compile(r"(?<=[_/.,=:])(?=\w)|(?<=\w-)(?=\w)|(?<=\w)(?=[?{]|&amp;)")
+_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def _readable_columns(app: Sphinx, doctree: nodes.document) -> None:
@@ -82,23 +82,26 @@ def _readable_columns(app: Sphinx, doctree: nodes.document) -> None:
         table["classes"] += ["many"] * (len(rows[0]) > 4) + ["few"] * (len(rows[0]) < 3)
 
 
+def _with_ends(token: str, longest: int) -> str:
+    """A name with the places where a line may end, if it is longer than that (or at hyphens than 16)."""
+    if len(token) <= (16 if "-" in token else longest):
+        return token
+    words = _BETWEEN.split(token)
+    return "<wbr>".join(_WITHIN.sub("<wbr>", word) if len(word) > longest else word for word in words)
+
+
 def _readable_names(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Let long names end a line at a word of theirs; there is no picture for the browser's tab."""
 
     def parted(found: re.Match[str]) -> str:
-        least = 33 if found[0].startswith("<code") else 17
-
-        def part(token: re.Match[str]) -> str:
-            ends = _END if len(token[0]) > 20 else _HYPHEN
-            return ends.sub("<wbr>", token[0]) if len(token[0]) >= least else token[0]
-
-        return _TOKEN.sub(part, found[0])
+        longest = 32 if found[0].startswith("<code") else 23
+        return _TOKEN.sub(lambda token: _with_ends(token[0], longest), found[0])
 
     body = _NARROW.sub(parted, context.get("body", ""))
     if page.startswith("api/"):
-        body = re.sub(r"(?<=<h2>)\w+", lambda name: _END.sub("<wbr>", name[0]), body)
+        body = re.sub(r"(?<=<h2>)\w+", lambda name: _with_ends(name[0], 15), body)
         body = re.sub(r"(</strong>|</a>) -- ", "\\1 \N{EN DASH} ", body)
     context["body"] = body
     context["metatags"] = context.get("metatags", "") + '<link rel="icon" href="data:,">'
