@@ -196,6 +196,8 @@ def _reference() -> dict[str, str]:
             if inspect.isclass(value):
                 kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
                 options = f":members:\n:inherited-members: {_OF_OTHERS}\n"
+                if fields := getattr(value, "model_fields", ()):  # they are its parameters
+                    options += f":exclude-members: {','.join(fields)}\n"
                 options = "" if is_called_by_airflow(value) else options
                 options = ":show-inheritance:\n" if kind == "autoexception" else options
             home, _, member = name.rpartition(".")
