@@ -135,6 +135,24 @@ def test_every_parameter_of_a_class_is_told_those_too_that_it_hands_on(name: str
     assert wanted - told(lines) == set()
 
 
+METHODS = [
+    (name, member)
+    for name in CLASSES
+    if not pages.is_called_by_airflow(thing(name)) and not issubclass(thing(name), BaseException)
+    for member in dir(thing(name))
+    if not member.startswith("_") and member != "checks"
+    if getattr(getattr(thing(name), member), "__module__", "").startswith("airflow_batchext")
+    if inspect.isroutine(getattr(thing(name), member))
+]
+
+
+@pytest.mark.parametrize(("name", "member"), METHODS)
+def test_every_parameter_of_a_method_is_told(name: str, member: str):
+    method = getattr(thing(name), member)
+    wanted = set(inspect.signature(method).parameters) - {"self"}
+    assert wanted - told((inspect.getdoc(method) or "").splitlines()) == set()
+
+
 def test_what_passes_through_is_found():
     """As operators hand most of what all of them take to a base class."""
     create = thing("airflow_batchext.operators.pool.AzureBatchCreatePoolOperator")

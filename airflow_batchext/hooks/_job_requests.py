@@ -78,6 +78,7 @@ def create_task(job_id: str, task_id: str, body: Mapping[str, Any]) -> Request[s
 def create_tasks(job_id: str, bodies: Sequence[Mapping[str, Any]]) -> Request[Body]:
     """Add up to 100 tasks to a job (``Tasks_CreateTaskCollection``); the answer says of each what came of it.
 
+    :param job_id: the job.
     :param bodies: of the tasks, with their ids.
     :raises NotFoundError: if there is no such job.
     :raises ConflictError: if the job takes no tasks any more.
