@@ -25,6 +25,7 @@ sensor for these alone. ::
     │   └── DeletionTimeoutError  it was still there
     ├── TaskFailedError           a Batch task failed, or somebody ended it
     ├── TaskLostError             a Batch task was deleted, or its job or pool was, before it had ended
+    ├── TaskResultError           a Batch task succeeded, but the result that was asked for cannot be had
     ├── TaskTimeoutError          a Batch task had not ended at the deadline; it was ended then
     └── TriggerFailedError        the triggerer could not wait: not because of the pool
 """
@@ -218,6 +219,10 @@ class TaskFailedError(BatchextError):
     def __init__(self, message: str, exit_code: int | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class TaskResultError(BatchextError):
+    """A Batch task succeeded, but its result, which was asked for, cannot be had; the text says why."""
 
 
 class TaskLostError(BatchextError):

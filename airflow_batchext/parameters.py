@@ -192,6 +192,21 @@ def check_tasks(name: str, value: object) -> Sequence[Any]:
     return value
 
 
+_FILE_OF_TASK = re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^\x00-\x1f\x7f\\]{1,500}")
+
+
+def check_result(name: str, value: object) -> str:
+    """What of a Batch task's output is its result: "last_line", "json", or a path such as "wd/out.json".
+
+    :raises ParameterError: if it is anything else.
+    """
+    if isinstance(value, str) and (
+        value in ("last_line", "json") or ("/" in value and _FILE_OF_TASK.fullmatch(value))
+    ):
+        return value
+    raise refused(name, value, ', but it has to be "last_line", "json", or a file as in "wd/out.json".')
+
+
 def item_id(number: int, item: object) -> str:
     """The id of one of many tasks: the one that it was given, or one of its number."""
     given = item.get("id") if isinstance(item, Mapping) else None

@@ -16,6 +16,7 @@ from airflow_batchext.parameters import (
     check_mapping,
     check_pause,
     check_pool_id,
+    check_result,
     check_tasks,
     check_text,
     one_of,
@@ -62,6 +63,9 @@ class AzureBatchTaskOperator(PoolOperator):
         underscores), ``environment`` and ``task_document``, which are added to those of the operator. Up to
         10,000. A retry runs those alone that have failed; ``tasks`` has to be the same then.
     :param max_failed: how many of ``tasks`` may fail before the task does.
+    :param result: what the XCom holds as ``value``: the "last_line" of stdout, that line read as "json", or a
+        file in the task's folder, as "wd/out.json" (read as JSON where it is called so). Up to 64 KiB, and
+        no secret; where it cannot be read, the task fails though the Batch task has succeeded.
     :param environment: environment variables, by name (templated); ``AIRFLOW_CTX_DAG_ID``, ``…_RUN_ID``,
         ``…_TASK_ID``, ``…_MAP_INDEX`` and ``…_TRY_NUMBER`` are added. A secret is refused: Azure shows them
         to every reader of the account.
@@ -107,6 +111,7 @@ class AzureBatchTaskOperator(PoolOperator):
         "command_line": optional(check_text),
         "tasks": optional(check_tasks),
         "max_failed": check_count,
+        "result": optional(check_result),
         "environment": optional(check_mapping),
         "task_document": optional(check_mapping),
         "job_id": optional(lambda name, value: check_pool_id(value, name, "job")),
@@ -122,6 +127,7 @@ class AzureBatchTaskOperator(PoolOperator):
         command_line: str | None = None,
         tasks: Sequence[str | Mapping[str, Any]] | None = None,
         max_failed: int = 0,
+        result: str | None = None,
         environment: Mapping[str, Any] | None = None,
         task_document: Mapping[str, Any] | None = None,
         job_id: str | None = None,
@@ -140,7 +146,10 @@ class AzureBatchTaskOperator(PoolOperator):
             raise wrong("Give command_line, or tasks for many: one of them.")
         self.command_line = command_line
         self.tasks = tasks
+        if tasks is not None and result is not None:
+            raise wrong("result is for command_line: of many tasks none is read.")
         self.max_failed = max_failed
+        self.result = result
         self.environment = environment
         self.task_document = task_document
         self.job_id = job_id

@@ -25,6 +25,8 @@ TASKS = [
     {"job": "*-no_retry-*", "exit_code": 5},
     {"job": "*-marked*", "exit_code": None},
     {"job": "*-cleared-*", "task": "*-t1", "exit_code": None},
+    {"job": "*-many-*", "task": "x-n00002-*-t1", "exit_code": 3},
+    {"job": "*-succeeds-*", "after": 600, "stdout": "tick\n7\n", "output_every": 20},
     {"after": 60},
 ]
 
@@ -127,6 +129,7 @@ def test_the_states_are_those_of_the_work(run: Run):
         "marked": "failed",
         "marked_in_worker": "failed",
         "lost": "success",
+        "many": "success",
     }
 
 
@@ -171,4 +174,20 @@ def test_the_log_says_where_it_ran(run: Run):
     (name,) = run.attempts("succeeds")
     assert f"Batch task {name}: submitted to job {DAG_ID}-succeeds-" in log
     told = run.airflow.xcom(DAG_ID, run.run_id, "succeeds")
-    assert (told["batch_task_id"], told["result"], told["seconds"]) == (name, "succeeded", 60)
+    assert (told["batch_task_id"], told["result"], told["seconds"]) == (name, "succeeded", 600)
+    assert told["value"] == 7
+
+
+def test_what_it_writes_is_in_the_log_while_it_runs_and_each_line_once(run: Run):
+    log = run.airflow.log(DAG_ID, run.run_id, "succeeds")
+    assert log.count("out| tick") == 31
+    assert log.count("Output of its run on node") == 1
+    before = log.partition(": succeeded")[0]
+    assert before.count("out| tick") >= 1, "while it ran, from the triggerer"
+
+
+def test_of_many_in_one_a_retry_runs_those_alone_that_failed(run: Run):
+    names = [name.partition("-")[2].partition("-")[0] + name[-3:] for name in run.attempts("many")]
+    assert sorted(names) == ["n00000-t1", "n00001-t1", "n00002-t1", "n00002-t2", "n00003-t1"]
+    told = run.airflow.xcom(DAG_ID, run.run_id, "many")
+    assert (told["tasks"], told["succeeded"]) == (4, 4)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_batchext.batch.task_output import PART_BYTES, OutputSeen, Reading
 from airflow_batchext.batch.work import TaskSeen
-from airflow_batchext.hooks._drivers.task_output import read_output
+from airflow_batchext.hooks._drivers.task_output import read_output, read_value
 from airflow_batchext.hooks._drivers.work import Place, Work, end_attempts, look_at_job, submit
 from airflow_batchext.hooks._drivers.work_items import ItemsPlace, ItemsWatch, add_tasks, end_items
 from airflow_batchext.hooks.job import AzureBatchJobHook
@@ -77,12 +78,23 @@ def test_who_takes_no_notice_of_ranges_or_sends_more_is_cut(hostile, conn_id, of
 
 
 LIFE = "0123abcdm2"
+
+
+def as_problem(call):
+    """What is no result is told in words that the operator shows."""
+    try:
+        return (yield from call)
+    except ValueError as error:
+        return SimpleNamespace(problem=str(error))
+
+
 ONE = Work("b", "x", LIFE, f"x-{LIFE}-t1", {"commandLine": "x"}, {"poolInfo": {"poolId": "p"}})
 MANY = Work("b", "x", LIFE, "", {}, {"poolInfo": {"poolId": "p"}}, is_many=True)
 BODIES = [{"id": f"x-n{number}-{LIFE}-t1", "commandLine": "x"} for number in range(250)]
 CALLS = {
     "submit": lambda: submit(ONE, is_first=False),
     "end": lambda: end_attempts(ONE),
+    "value": lambda: as_problem(read_value("j", "t", "json")),
     "look": lambda: look_at_job(Place("b-1", "p", "x"), whole=True),
     "add many": lambda: add_tasks(MANY, "b-1", BODIES),
     "end many": lambda: end_items(MANY, is_alone=False),

@@ -10,7 +10,8 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_batchext.batch.task_output import PART_BYTES
 from airflow_batchext.emulator.faults import read_fault
-from airflow_batchext.exceptions import TaskTimeoutError
+from airflow_batchext.exceptions import ParameterError, TaskResultError, TaskTimeoutError
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.rules.task_output import END_BYTES, MOST_LIVE_BYTES
 from tests.operators.conftest import go_on, run
 from tests.operators.test_task import MODES, books, context, left_alone, scenario, work
@@ -205,3 +206,52 @@ def test_output_that_nobody_wants_is_not_asked_for(azure, pauses):
     azure.create(1)
     run(azure, work(azure, logs="none"), deferrable=False, context=context())
     assert not azure.reads("/files/")
+
+
+# --- results ----------------------------------------------------------------------------------
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("result", "rule", "wanted"),
+    [
+        ("last_line", {"stdout": "a\nb\n"}, "b"),
+        ("json", {"stdout": 'x\n{"frames": 3}\n'}, {"frames": 3}),
+        ("json", {"stdout": "x" * 999 + "\n", "output_every": 1, "after": 600}, None),
+        ("wd/out.json", {"files": {"wd/out.json": "[1, 2]"}}, [1, 2]),
+        ("wd/a b/ü.txt", {"files": {"wd/a b/ü.txt": "text"}}, "text"),
+        ("wd/none.txt", {}, None),
+        ("wd/long.txt", {"files": {"wd/long.txt": "x" * 65_537}}, None),
+        ("wd/most.txt", {"files": {"wd/most.txt": "x" * 65_536}}, "x" * 65_536),
+    ],
+)
+def test_a_result_that_was_asked_for_is_in_the_xcom(azure, pauses, deferrable, result, rule, wanted):
+    azure.create(1)
+    scenario(azure, rule)
+    task, told = work(azure, result=result, logs="none"), context()
+    if wanted is None:
+        with pytest.raises(TaskResultError, match=r"succeeded, but its result .* outputFiles"):
+            run(azure, task, deferrable=deferrable, context=told)
+        assert told["ti"].pushed["batch_task"]["result"] == "succeeded"
+    else:
+        assert run(azure, task, deferrable=deferrable, context=told)["value"] == wanted
+
+
+def test_a_node_that_is_busy_is_asked_for_the_result_again(azure, pauses):
+    azure.create(1)
+    scenario(azure, {"stdout": "7\n"})
+    azure.emulator.faults.add(
+        read_fault({"action": "error", "status": 409, "code": "NodeNotReady", "path": "*/files*", "count": 2})
+    )
+    assert work(azure, result="json", logs="none").execute(context())["value"] == 7
+
+
+@pytest.mark.parametrize("result", ["", "yes", "/etc/passwd", "../x", "wd/../../x", "wd/\n", 5, "a\\b/c"])
+def test_what_is_no_result_is_refused(azure, result):
+    with pytest.raises(ParameterError, match="result"):
+        work(azure, result=result)
+
+
+def test_of_many_none_is_read():
+    with pytest.raises(ParameterError, match="result is for command_line"):
+        AzureBatchTaskOperator(task_id="t", pool_id="p", tasks=["x"], result="json")

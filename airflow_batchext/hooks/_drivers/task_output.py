@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.batch.task_output import OutputSeen, Reading, file_sizes, take
+from airflow_batchext.batch.task_result import AS_JSON, LAST_LINE, MOST_BYTES, read_result
 from airflow_batchext.exceptions import BatchextError, ServiceError
 from airflow_batchext.hooks import _job_requests as jobs
 from airflow_batchext.hooks._requests import Aside
@@ -73,3 +74,21 @@ def read_output(
         problem = error.reason if isinstance(error, ServiceError) else str(error)
         retry_after = error.retry_after if isinstance(error, ServiceError) else None
     return OutputLook(tuple(lines), OutputSeen(seen.run, files), problem, retry_after)
+
+
+def read_value(job_id: str, task_id: str, kind: str) -> Flow[Any]:
+    """The result that a task has written; ``kind`` as ``batch.task_result.read_result`` has it.
+
+    :raises ServiceError: if it cannot be read: there is none, its node is gone or cannot answer.
+    :raises ValueError: if it is not one.
+    """
+    start, name = 0, kind
+    if kind in (LAST_LINE, AS_JSON):
+        name = FILES[0][0]
+        size = file_sizes((yield from jobs.list_task_files(job_id, task_id))).get(name, 0)
+        if not size:
+            raise ValueError("it has written nothing")
+        start = max(0, size - MOST_BYTES)
+    data = yield from jobs.read_task_file(job_id, task_id, name, start=start, length=MOST_BYTES + 1)
+    is_cut = bool(start) or len(data) > MOST_BYTES
+    return (yield from Aside(partial(read_result, kind, data[:MOST_BYTES], is_cut=is_cut)))

@@ -14,7 +14,16 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_batchext.batch.work import TaskSeen
 from airflow_batchext.concealment import reveal
-from airflow_batchext.exceptions import AccessRefusedError, TaskFailedError, TaskLostError, UnavailableError
+from airflow_batchext.exceptions import (
+    AccessRefusedError,
+    BatchextError,
+    ConflictError,
+    TaskFailedError,
+    TaskLostError,
+    TaskResultError,
+    UnavailableError,
+)
+from airflow_batchext.hooks._drivers.task_output import read_value
 from airflow_batchext.hooks._drivers.work import (
     NotYet,
     Place,
@@ -31,7 +40,7 @@ from airflow_batchext.operators._steps.task_output import OutputLog
 from airflow_batchext.operators._steps.work import WorkSteps
 from airflow_batchext.parameters import check_pool_id, check_text
 from airflow_batchext.rules.work import Stage, Standing, pause_after, stands
-from airflow_batchext.transport import look_within
+from airflow_batchext.transport import look_within, within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
 from airflow_batchext.triggers.task import AzureBatchTaskTrigger
@@ -47,6 +56,8 @@ if TYPE_CHECKING:
 _EVERY = 4
 #: For so long is the output read of what was ended.
 _LATE_SECONDS = 10.0
+#: For so long is a result asked for, and how long after each time that the node could not say, in seconds.
+_RESULT_SECONDS, _RESULT_PAUSES = 30.0, (5.0, 15.0)
 
 
 class RunTask(WorkSteps):
@@ -176,6 +187,8 @@ class RunTask(WorkSteps):
         if found.stage in (Stage.SUCCEEDED, Stage.FAILED):
             self._output.finish(hook, placed.job_id, found.task, self._left)
             self._check_alive()
+        if found.stage is Stage.SUCCEEDED and self.operator.result is not None:
+            told |= {"value": self._value(context, hook, told)}
         if found.stage is Stage.SUCCEEDED:
             return told
         self._push(context, told)
@@ -196,6 +209,26 @@ class RunTask(WorkSteps):
         if exit_code is not None and exit_code in self.operator.fail_on_exit_code:
             raise AirflowFailException(text)
         raise TaskFailedError(text, exit_code)
+
+    def _value(self, context: Context, hook: AzureBatchJobHook, told: Mapping[str, Any]) -> Any:
+        """The result that it has written; a node that is busy for a moment is asked again."""
+        placed, kind = self._batch_task, str(self.operator.result)
+        for pause in (*_RESULT_PAUSES, None):
+            try:
+                with within(_RESULT_SECONDS):
+                    return hook.run(read_value(placed.job_id, placed.task_id, kind))
+            except (ConflictError, UnavailableError) as error:
+                why = error.reason
+            except (BatchextError, ValueError) as error:
+                why = str(error)
+                break
+            if pause is not None and self._left > pause:
+                self._pause(pause)
+        self._push(context, told)
+        raise TaskResultError(
+            f"{self._name} succeeded, but its result ({kind}) cannot be had: {why}. What has to outlive the "
+            "node is best uploaded: outputFiles in task_document."
+        )
 
     @property
     def _is_submitted(self) -> bool:

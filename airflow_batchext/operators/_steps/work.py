@@ -16,6 +16,7 @@ from airflow_batchext.exceptions import (
     ExecutionTimeoutError,
     TaskFailedError,
     TaskLostError,
+    TaskResultError,
     TaskTimeoutError,
     TriggerFailedError,
 )
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 XCOM_KEY = "batch_task"
 _CLEAN_UP_SECONDS = 60.0
+#: What makes a skip, with ``soft_fail``.
+_SOFT = (TaskFailedError, TaskResultError, TaskTimeoutError, TaskLostError, ExecutionTimeoutError)
 
 
 class TaskParameters(Protocol):
@@ -49,6 +52,7 @@ class TaskParameters(Protocol):
     fail_on_exit_code: tuple[int, ...]
     soft_fail: bool
     on_killed: Literal["terminate", "leave"]
+    result: str | None
     logs: Logs
     logs_interval: float
     azure_batchext_conn_id: str
@@ -148,7 +152,7 @@ class WorkSteps(ABC):
     def _softly(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
         try:
             return self._proceed(context, event)
-        except (TaskFailedError, TaskTimeoutError, TaskLostError, ExecutionTimeoutError) as error:
+        except _SOFT as error:
             if self.operator.soft_fail:
                 raise AirflowSkipException(str(error)) from None
             raise
