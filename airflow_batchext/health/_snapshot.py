@@ -143,7 +143,7 @@ class NodeHealth:
     :param start_task: how its start task stands; None where the pool has none, or it has not begun.
     :param extensions: as read; empty where they were not.
     :param unread: why its extensions could not be read, "" where they were, or where nobody asks a node
-        for them that has no machine now (``batch.data_plane.VOID_STATES``) or is leaving.
+        for them that has no machine now (one that is preempted, say) or is leaving.
     :param failed: why the gate calls it failed, in the gate's words; empty if it does not.
     :param missing: what the gate still waits for on it, in the gate's words.
     """

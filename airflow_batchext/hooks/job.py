@@ -12,9 +12,10 @@ class AzureBatchJobHook(AzureBatchNodeHook):
 
     Bodies go in and come out as plain dicts in the shape of the REST API. Every method raises
     ``ServiceError`` or one of its subclasses for what Azure refuses, and ``ConnectionFieldsError`` if the
-    connection lacks what the call needs. The methods are the functions of ``hooks._job_requests``, run.
+    connection lacks what the call needs.
     """
 
+    # Each is a function of ``_job_requests``, run.
     get_job, aget_job = both(requests.get_job)
     list_jobs, alist_jobs = both(requests.list_jobs)
     create_job, acreate_job = both(requests.create_job)

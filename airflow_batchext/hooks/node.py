@@ -38,7 +38,6 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
     ``.settings`` of those raises where the service sends a string, and silently rewrites the model where
     it sends an object. Every method raises ``ServiceError`` or one of its subclasses for what Azure
     refuses, and ``ConnectionFieldsError`` if the connection lacks what the call needs.
-    The methods are the functions of ``hooks._node_requests``, run.
     """
 
     plane = DATA
@@ -101,6 +100,7 @@ class AzureBatchNodeHook(BatchHook["BatchClient", "AsyncBatchClient"]):
         await amask([key])
         return key
 
+    # Each is a function of ``_node_requests``, run.
     get_pool, aget_pool = both(requests.get_pool)
     list_nodes, alist_nodes = both(requests.list_nodes)
     list_node_extensions, alist_node_extensions = both(requests.list_node_extensions)

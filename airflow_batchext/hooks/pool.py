@@ -23,7 +23,7 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
 
     Bodies go in and come out as plain dicts in the shape of the REST API. Every method raises
     ``ServiceError`` or one of its subclasses for what Azure refuses, and ``ConnectionFieldsError`` if the
-    connection lacks what the call needs. The methods are the functions of ``hooks._pool_requests``, run.
+    connection lacks what the call needs.
     """
 
     plane = MANAGEMENT
@@ -47,6 +47,7 @@ class AzureBatchPoolHook(BatchHook["BatchManagementClient", "AsyncBatchManagemen
         options = await self._aclient_options(connection, where, signing, clock)
         return BatchManagementClient(credential, **place, **options)
 
+    # Each is a function of ``_pool_requests``, run.
     create_pool, acreate_pool = both(requests.create_pool)
     get_pool, aget_pool = both(requests.get_pool)
     delete_pool, adelete_pool = both(requests.delete_pool)

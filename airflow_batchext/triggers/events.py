@@ -56,12 +56,12 @@ _LONGEST_PAUSE = 300.0
 
 @dataclass(kw_only=True, eq=False)
 class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
-    """Looks at a pool for ever, and fires an event for each thing that happens to it (``rules.events``).
+    """Looks at a pool for ever, and fires an event for each thing that happens to it.
 
     For the ``AssetWatcher`` of an asset: ``assets.watched_pool_asset`` makes both. All watchers that ask the
     same of a pool with the same interval look at it together, whichever events they are after.
 
-    The payload is what ``rules.events.PoolEvent.payload`` makes: ``event``, ``pool_id``, ``pool_created``,
+    The payload has ``event``, ``pool_id``, ``pool_created``,
     ``at``, ``extensions``, ``nodes_ready``, ``nodes_wanted``, and of what concerns single nodes ``nodes``,
     ``nodes_concerned`` and ``reasons``. It is delivered at least once: a triggerer that is killed within
     seconds of an event may tell it again.
