@@ -48,6 +48,14 @@ _HINT: Final = re.compile(
     r"|AKIA|ASIA|AIza|k_(?:live|test)_|npm_|pypi-|SG\.|(?<![\w-])-[puaw]|-user|curl|pass",
     re.IGNORECASE,
 )
+#: The same for a text of ASCII in lower case, in which words are found fifty times as fast as by a pattern.
+_HINTS: Final = (
+    *("secret", "pwd", "token", "sig", "sas", "authorization", "cookie", "key", "conn", "prot", "setting"),
+    *("://", "eyj", "bearer", "basic", "negotiate", "code=", "code%3d", "q~", "ghp_", "gho_", "ghu_", "ghs_"),
+    *("ghr_", "github_", "glpat-", "xox", "assertion", "==", "akia", "asia", "aiza", "k_live_", "k_test_"),
+    *("npm_", "pypi-", "sg.", "-user", "curl", "pass"),
+)
+_SHORT_OPTION: Final = re.compile(r"(?<![\w-])-[puaw]")
 
 
 def squash(key: str) -> str:
@@ -80,7 +88,11 @@ def sounds_secret(key: object) -> bool:
 
 def may_hold_secret(text: str) -> bool:
     """Whether it is worth looking for secrets in a text: a quick look that passes over most texts."""
-    return _HINT.search(plain(text)) is not None
+    text = plain(text)
+    if not text.isascii():  # where letters have forms that are their like without being their lower case
+        return _HINT.search(text) is not None
+    text = text.lower()
+    return any(hint in text for hint in _HINTS) or ("-" in text and _SHORT_OPTION.search(text) is not None)
 
 
 def _read(name: str) -> str:

@@ -245,7 +245,7 @@ def test_the_time_grows_with_the_length_and_no_faster(kind, monkeypatch):
 
 def test_a_text_is_cut_before_it_is_looked_at_and_no_secret_in_two():
     url = f"https://user:{SECRET}@host/ "
-    for shift in range(60):
+    for shift in range(len(url)):
         shown = redact_text("x" * shift + " " + url * 4000)
         assert len(shown) < LONGEST_TEXT + 100
         assert SECRET[:3] not in shown

@@ -17,6 +17,7 @@ import pytest
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.conftest import document
+from tests.examples import examples
 from tests.waiting import until
 
 NODES = 4
@@ -85,7 +86,7 @@ class Truth:
         return "waits" if "hang" in self.says.values() else "open"
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(examples(72) // 3))
 async def test_each_gate_ends_as_is_right_by_its_own_rules(azure, seed):
     random, truth = Random(seed), Truth()
     machine = document()["properties"]["deploymentConfiguration"]["virtualMachineConfiguration"]

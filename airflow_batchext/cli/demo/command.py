@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 POOL_ID = "batchext-demo"
 DOCUMENT = "pools/keyvault_ubuntu.json"
-TIME_SCALE = 60.0
+TIME_SCALE = 100.0
 POLL_SECONDS = 0.5
 _GIVE_UP_AFTER_SECONDS = 300
 

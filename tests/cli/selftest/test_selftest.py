@@ -130,7 +130,8 @@ def test_other_times_are_found_and_become_a_patch():
 )
 def test_each_kind_of_fault_is_found_where_it_is(fault, kind, what):
     count = 3 if fault.get("action") else 1000
-    found = report(walk_emulator(BODY, scenario(faults=[{"action": "edit", "count": count, **fault}])))
+    faults = [{"action": "edit", "count": count, **fault}]
+    found = report(walk_emulator(BODY, scenario(faults=faults), step=20.0))
     assert [d for d in found["differences"] if d["kind"] == kind and what in d["what"] and d["steps"]]
 
 
