@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot
 from tests.airflow.harness import Airflow, wait_until
+from tests.airflow_names import needs_airflow
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -72,3 +74,17 @@ def test_what_nothing_fixes(airflow: Airflow, service: Emulator, runs: dict[str,
     assert "no such vault" in log
     assert asked(service, "heal-never", "removenodes") == 2
     assert service.account.find("heal-never") is None
+
+
+@needs_airflow("3.3", "before, workers do not write it")
+def test_the_live_page_is_left_the_steps_of_the_repair(airflow: Airflow, runs: dict[str, Any]):
+    steps = {}
+    for pool in POOLS:
+        found = read_snapshot(airflow.xcom(DAG_ID, runs[pool], "gate", XCOM_KEY))
+        assert found is not None
+        assert found.outcome == ("failed" if pool == "heal-never" else "done")
+        assert found.repair is not None
+        steps[pool] = [step.step for step in found.repair.steps]
+    assert steps["heal-boot"] == ["reboot"]
+    assert steps["heal-machine"] == ["reboot", "replace"]
+    assert "replace" in steps["heal-never"]
