@@ -132,13 +132,18 @@ def continued(now: Snapshot, earlier: Snapshot | None, *, is_same: bool = False)
     """
     if earlier is None or earlier.pool != now.pool:
         return now
+    # A triggerer that takes over begins with what the worker had handed over.
+    is_older = now.outcome == "waiting" and (now.looked or 0.0) < (earlier.looked or 0.0)
     if now.started is None or is_same:
         started = earlier.started or now.started
         now = replace(now, kind=earlier.kind, rules=earlier.rules, started=started)
     elif earlier.started is None or abs(earlier.started - now.started) > _SAME_SECONDS:
         return now
+    if is_older:
+        return earlier
     # What this process has found as the earlier one had left it is no change.
-    changes, points = list(now.history), list(now.points)
+    changes = [change for change in now.history if change not in earlier.history]
+    points = [point for point in now.points if point not in earlier.points]
     if changes and earlier.history and changes[0].text == earlier.history[-1].text:
         del changes[0]
     if points and earlier.points and replace(points[0], at=earlier.points[-1].at) == earlier.points[-1]:

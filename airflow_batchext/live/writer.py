@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -27,8 +28,9 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.links import portal_url
 from airflow_batchext.live._triggerer import TriggererWay
 from airflow_batchext.live._worker import WorkerWay, takes_threads
+from airflow_batchext.live.form import Picture
 from airflow_batchext.live.picture import looked_at, picture_of
-from airflow_batchext.live.snapshot import XCOM_KEY, to_json
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
 from airflow_batchext.live.story import Story
 from airflow_batchext.repair.gate import RepairingGate
 
@@ -67,10 +69,10 @@ class Live:
     def __init__(self, way: Callable[[], Way | None], about: Callable[[], Snapshot] | None = None) -> None:
         self._way: Way | None = None
         self._connection: BatchConnection | None = None
+        self._story: Story | None = None
         with self._harmless():
-            self._way = way() if conf.getboolean("batchext", "status_page", fallback=True) else None
-            if self._way is not None and about is not None:
-                self._story = Story(about())
+            if about is not None and conf.getboolean("batchext", "status_page", fallback=True):
+                self._way, self._story = way(), Story(about())
 
     def sees(
         self, verdict: Verdict, watch: Watch | RepairingGate, connection: BatchConnection | None
@@ -81,13 +83,13 @@ class Live:
         :param connection: if it is known.
         """
         with self._harmless():
-            if self._way is None:
+            if self._story is None:
                 return
             if isinstance(watch, RepairingGate):
                 self._story.sees_repair(watch.progress)
                 watch = watch.watch
             at = looked_at(verdict, watch, time.time())
-            self._connected(connection, watch.pool_id)
+            self._connected(self._story, connection, watch.pool_id)
             failed = sum(bool(node.failed) for node in verdict.nodes.values())
             # Who could not read the nodes, or needed not to, says nothing of them.
             knows = bool(verdict.nodes) or verdict.needed is not None
@@ -103,14 +105,14 @@ class Live:
     def sees_pool(self, pool_id: str, text: str, connection: BatchConnection | None) -> None:
         """Note what a look at a pool has come to that is waited for."""
         with self._harmless():
-            if self._way is not None:
-                self._connected(connection, pool_id)
+            if self._story is not None:
+                self._connected(self._story, connection, pool_id)
                 self._story.sees(text, (text,), at=time.time())
 
     def sees_repair(self, pool_id: str, progress: Progress, connection: BatchConnection | None) -> None:
         """Note how far a repair is."""
         with self._harmless():
-            if self._way is not None:
+            if self._story is not None:
                 self._story.sees_repair(progress)
                 self.sees_pool(pool_id, progress.text, connection)
 
@@ -121,9 +123,28 @@ class Live:
         :param elsewhere: whether another process makes it.
         """
         with self._harmless():
-            if self._way is not None:
+            if self._story is not None and self._way is not None:
                 changed = self._story.waits(time.time(), pause)
                 self._way.offer(self._story.snapshot, changed=changed, is_last=elsewhere)
+
+    def handed_over(self, pause: float) -> dict[str, Any] | None:
+        """What was seen, for the trigger that goes on: it tells it, which spares Airflow a request.
+
+        Without the picture, which would make the trigger's row large, and soon comes anew.
+
+        :param pause: seconds until the next look.
+        """
+        with self._harmless():
+            if self._story is not None:
+                self._story.waits(time.time(), pause)
+                return to_json(replace(self._story.snapshot(), picture=Picture(), reasons=()))
+        return None
+
+    def begins(self) -> None:
+        """Tell what was handed over."""
+        with self._harmless():
+            if self._story is not None and self._way is not None:
+                self._way.offer(self._story.snapshot, changed=True)
 
     def ends(self, outcome: Outcome, text: str) -> None:
         """Tell how it has ended.
@@ -131,7 +152,7 @@ class Live:
         :param text: why, with the causes that are known.
         """
         with self._harmless():
-            if self._way is not None:
+            if self._story is not None and self._way is not None:
                 self._story.ends(outcome, text, time.time())
                 snapshot = self._story.snapshot()
                 self._way.offer(lambda: snapshot, changed=True, is_last=True)
@@ -139,7 +160,7 @@ class Live:
     def xcoms(self) -> Mapping[str, Any]:
         """The XCom itself, for the event of a task that ends in the triggerer."""
         with self._harmless():
-            if self._way is not None:
+            if self._story is not None and self._way is not None:
                 return {XCOM_KEY: to_json(self._story.snapshot())}
         return {}
 
@@ -149,12 +170,12 @@ class Live:
             if self._way is not None:
                 self._way.close()
 
-    def _connected(self, connection: BatchConnection | None, pool_id: str) -> None:
+    def _connected(self, story: Story, connection: BatchConnection | None, pool_id: str) -> None:
         if connection is None or connection is self._connection:
             return
         self._connection = connection
         account = connection.account_name or urlsplit(connection.account_url).hostname or ""
-        self._story.knows(account=account, portal=portal_url(connection, pool_id))
+        story.knows(account=account, portal=portal_url(connection, pool_id))
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:
@@ -163,7 +184,7 @@ class Live:
             yield
         # A fault of ours in what is told is none of the gate.
         except Exception as error:
-            self._way = None
+            self._way = self._story = None
             log.warning("Nothing more is told to the live page: %s", type(error).__name__)
 
 
@@ -178,10 +199,19 @@ def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
     return "refused" if isinstance(error, _REFUSED) else "failed", text
 
 
-def in_triggerer(trigger: Any, about: Callable[[], Snapshot]) -> Live:
-    """What the task of a trigger tells; nothing where it has none, as in ``dag.test()``."""
+def in_triggerer(trigger: Any, about: Callable[[], Snapshot], told: Mapping[str, Any] | None = None) -> Live:
+    """What the task of a trigger tells; nothing where it has none, as in ``dag.test()``.
+
+    :param told: what the worker has handed over.
+    """
     instance = getattr(trigger, "task_instance", None)
-    return Live(lambda: None if instance is None else TriggererWay(instance), about)
+    if instance is None:
+        return silent()
+    known = read_snapshot(told)
+    live = Live(lambda: TriggererWay(instance), about if known is None else lambda: known)
+    if known is not None:
+        live.begins()
+    return live
 
 
 def silent() -> Live:
@@ -199,9 +229,10 @@ def on_worker(
     :param memory: Airflow's store for the state of the task, where each process begins with no XComs.
     """
 
+    if instance is None:
+        return silent()
+
     def way() -> Way | None:
-        if instance is None or not takes_threads():
-            return None
-        return WorkerWay(instance, goes_on=goes_on, memory=memory)
+        return WorkerWay(instance, goes_on=goes_on, memory=memory) if takes_threads() else None
 
     return Live(way, about)

@@ -232,7 +232,6 @@ class Gate:
             return found.xcom_value
         interval = self.sensor.poke_interval
         pause = self._watch.pause(interval, self._verdict) if self._verdict else 0.0
-        self._live.waits(max(interval, pause), elsewhere=True)
         raise TaskDeferred(
             trigger=AzureBatchExtensionTrigger(
                 pool_id=self.sensor.pool_id,
@@ -245,6 +244,7 @@ class Gate:
                 owner="" if self._repair is None else self._owner,
                 pool_created=self._own.created,
                 not_before=time.time() + pause if pause > interval else None,
+                told=self._live.handed_over(max(interval, pause)),
             ),
             method_name="execute_complete",
             timeout=deferral_limit(self._deadline.at, self._limit),

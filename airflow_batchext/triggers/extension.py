@@ -124,6 +124,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     :param pool_created: the pool's ``creationTime`` when the gate was set, if it was seen.
     :param exponential_backoff: wait twice as long after each look as after the one before.
     :param max_wait: but no longer than so many seconds.
+    :param told: what the worker has told the live page, as ``live.snapshot`` writes it.
     :param not_before: when to look first, in seconds since the epoch, if the service asked to be left alone
         for longer than one interval.
     """
@@ -145,6 +146,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     not_before: float | None = None
     exponential_backoff: bool = False
     max_wait: float | None = None
+    told: dict[str, Any] | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the gate has ended."""
@@ -152,7 +154,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         ends = started + (self.timeout or 0.0) if self.deadline is None else self.deadline
         turns = Turns(Deadline(ends, time.time))
         own = OwnPool(self.pool_created, started)
-        live = in_triggerer(self, lambda: self._about(started, ends))
+        live = in_triggerer(self, lambda: self._about(started, ends), self.told)
         try:
             async with SharedLooksLease(
                 conn_id=self.azure_batchext_conn_id,

@@ -37,6 +37,7 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
     :param pool_created: ``creationTime`` of the pool that is meant; one with another is a new pool.
     :param on_killed: what to do with the pool when a user ends the task.
     :param memo: what the operator wants to know when it goes on.
+    :param told: what the worker has told the live page, as ``live.snapshot`` writes it.
     """
 
     pool_id: str
@@ -47,12 +48,13 @@ class AzureBatchPoolTrigger(DeclaredTrigger):
     pool_created: str = ""
     on_killed: Literal["nothing", "delete", "stop_resize"] = "nothing"
     memo: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, Any] | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the wait has ended."""
         # The trigger's own rhythm repeats what failed; the SDK's would delay the deadline.
         async with AzureBatchPoolHook(self.azure_batchext_conn_id, retries=0) as hook:
-            live = in_triggerer(self, self._about)
+            live = in_triggerer(self, self._about, self.told)
             try:
                 observed = await self._wait(hook, live)
             except BatchextError as error:

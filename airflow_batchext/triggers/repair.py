@@ -44,6 +44,7 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
     :param node_ids: repair exactly these nodes, whatever they are like.
     :param pool_created: the ``creationTime`` of the pool that is meant.
     :param not_before: when to look first, in seconds since the epoch.
+    :param told: what the worker has told the live page, as ``live.snapshot`` writes it.
     """
 
     pool_id: str
@@ -55,10 +56,11 @@ class AzureBatchRepairTrigger(DeclaredTrigger):
     node_ids: list[str] | None = None
     pool_created: str | None = None
     not_before: float = 0.0
+    told: dict[str, Any] | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the repair has ended."""
-        live = in_triggerer(self, self._about)
+        live = in_triggerer(self, self._about, self.told)
         try:
             # The trigger's own rhythm repeats what failed; the SDK's would delay the deadline.
             async with AzureBatchNodeHook(self.azure_batchext_conn_id, retries=0) as hook:

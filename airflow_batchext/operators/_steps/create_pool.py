@@ -297,13 +297,13 @@ class CreatePool(PoolSteps[CreatePoolParameters]):
         own = wait.goal is Goal.COMPLETE and wait.created == self._memo.get("own")
         return "delete" if self.operator.delete_on_kill and own else "nothing"
 
-    def _deferral(self, context: Context, wait: Wait) -> TaskDeferred:
+    def _deferral(self, context: Context, wait: Wait, told: dict[str, Any] | None) -> TaskDeferred:
         self._memo["pool_id"] = self._target
         push = getattr(context.get("ti"), "xcom_push", None)
         if push and self._deletes_on_failure:
             # A trigger that fails takes the memo along, and what is in a store outlives the try.
             push(key=_WAITED_FOR, value={"pool_id": self._target, "created": self._memo["own"]})
-        return super()._deferral(context, wait)
+        return super()._deferral(context, wait, told)
 
     @property
     def _deletes_on_failure(self) -> bool:

@@ -182,8 +182,8 @@ class PoolSteps(ABC, Generic[ParametersT]):
                     observed = look(hook, self._target, step)
                 self._seen = observed.text
                 if self.operator.deferrable and observed.status is WaitStatus.WAITING:
-                    self._tell(hook, observed, self.operator.poll_interval, elsewhere=True)
-                    raise self._deferral(context, step)
+                    told = self._tell(hook, observed, self.operator.poll_interval, elsewhere=True)
+                    raise self._deferral(context, step, told)
                 self._arrive(self._wait(hook, step, observed))
 
     def _wait(self, hook: AzureBatchPoolHook, wait: Wait, observed: Observation) -> Observation:
@@ -204,8 +204,8 @@ class PoolSteps(ABC, Generic[ParametersT]):
 
     def _tell(
         self, hook: AzureBatchPoolHook, observed: Observation, pause: float, *, elsewhere: bool = False
-    ) -> None:
-        self._live.waits(
+    ) -> dict[str, Any] | None:
+        return self._live.waits(
             self._target,
             observed.text,
             hook.known_connection,
@@ -215,7 +215,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
             elsewhere=elsewhere,
         )
 
-    def _deferral(self, context: Context, wait: Wait) -> TaskDeferred:
+    def _deferral(self, context: Context, wait: Wait, told: dict[str, Any] | None) -> TaskDeferred:
         on_killed = self._on_killed_while(wait)
         if on_killed != "nothing" and not TRIGGERS_ARE_TOLD:
             self.log.warning(
@@ -234,6 +234,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
                 pool_created=wait.created,
                 on_killed=on_killed,
                 memo=self._memo,
+                told=told,
             ),
             method_name="execute_complete",
             timeout=deferral_limit(self._memo["deadline"], self._limit),

@@ -100,7 +100,7 @@ class RepairNodes:
                     return self._end(ended(repair.pool_id, progress, given_back=given_back))
                 pause = repair.pause(self.operator.poll_interval, progress)
                 defers = self.operator.deferrable and not self.operator.is_dry_run
-                self._live.waits(
+                told = self._live.waits(
                     repair.pool_id,
                     progress,
                     hook.known_connection,
@@ -110,7 +110,7 @@ class RepairNodes:
                     elsewhere=defers,
                 )
                 if defers:
-                    raise self._deferral(repair, deadline, time.time() + pause)
+                    raise self._deferral(repair, deadline, time.time() + pause, told)
                 time.sleep(max(0.0, min(pause, deadline - time.time())))
 
     def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,7 +168,9 @@ class RepairNodes:
             lease=lease_for(self.operator.poll_interval),
         )
 
-    def _deferral(self, repair: Repair, deadline: float, not_before: float) -> TaskDeferred:
+    def _deferral(
+        self, repair: Repair, deadline: float, not_before: float, told: dict[str, Any] | None
+    ) -> TaskDeferred:
         return TaskDeferred(
             trigger=AzureBatchRepairTrigger(
                 pool_id=repair.pool_id,
@@ -180,6 +182,7 @@ class RepairNodes:
                 node_ids=None if repair.node_ids is None else list(repair.node_ids),
                 pool_created=repair.pool_created,
                 not_before=not_before,
+                told=told,
             ),
             method_name="execute_complete",
             timeout=deferral_limit(deadline, self._limit),

@@ -73,12 +73,13 @@ class Told:
         deadline: float,
         limit: Limit,
         elsewhere: bool = False,
-    ) -> None:
+    ) -> dict[str, Any] | None:
         """Tell what a look has come to.
 
         :param pause: seconds until the next one.
         :param deadline: when it gives up, in seconds since the epoch.
         :param elsewhere: whether the triggerer makes the next one.
+        :return: what the trigger is to tell then.
         """
         self._pool_id = pool_id
         if self._live is None:
@@ -89,7 +90,10 @@ class Told:
             self._live.sees_pool(pool_id, seen, connection)
         else:
             self._live.sees_repair(pool_id, seen, connection)
-        self._live.waits(pause, elsewhere=elsewhere)
+        if elsewhere:
+            return self._live.handed_over(pause)
+        self._live.waits(pause)
+        return None
 
     def _ends(self, error: BaseException | None) -> None:
         if self._live is None and self._goes_on:
