@@ -124,7 +124,7 @@ class WorkerWay:
 def takes_threads() -> bool:
     """Whether several threads may use the channel to Airflow at once: it has a lock for that.
 
-    Not before Airflow 3.2, nor in ``dag.test()``: nothing is written there.
+    Not in Airflow 3.1, nor in ``dag.test()``: nothing is written there.
     """
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")  # of who is not run by it, not there
     return hasattr(getattr(runner, "SUPERVISOR_COMMS", None), "_thread_lock")

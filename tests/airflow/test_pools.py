@@ -10,7 +10,6 @@ import pytest
 from airflow_batchext.emulator import Emulator, ExtensionScenario, PoolScenario, Scenario, Timings
 from airflow_batchext.emulator.documents.pool import read_management
 from airflow_batchext.emulator.scenario import ResizeError
-from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot
 from tests.airflow.dags.pool_scenarios import document
 from tests.airflow.harness import Airflow, wait_until
 from tests.airflow_names import airflow_is, needs_airflow
@@ -234,26 +233,3 @@ def test_whoever_clears_the_work_clears_the_life_of_its_pool(airflow: Airflow, r
     answer = airflow._client.post("/api/v2/dags/batch_ephemeral_pool/clearTaskInstances", json=body).json()
     cleared = {item["task_id"] for item in answer["task_instances"]}
     assert cleared == {"pool.create", "pool.gate", "pool.work.use_pool", "pool.delete"}
-
-
-@needs_airflow("3.3", "before, workers do not write it")
-@pytest.mark.parametrize(
-    ("task", "kind", "outcome"),
-    [
-        ("quota", "create", "failed"),
-        ("resize", "resize", "failed"),
-        ("going", "create", "done"),
-        ("replace", "create", "done"),
-        ("delete", "delete", "done"),
-    ],
-)
-def test_what_was_waited_for_is_left_for_the_live_page(
-    airflow: Airflow, runs: Any, task: str, kind: str, outcome: str
-):
-    found = read_snapshot(airflow.xcom(POOLS, runs[POOLS], task, XCOM_KEY))
-    assert found is not None
-    assert (found.kind, found.mode, found.outcome) == (kind, "deferrable", outcome)
-    assert found.started is not None
-    assert found.deadline is not None
-    assert found.history
-    assert found.next_look is None
