@@ -152,6 +152,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "extra-links": [
+            "airflow_batchext.links.AzureBatchLiveLink",
             "airflow_batchext.links.AzureBatchPoolLink",
             "airflow_batchext.links.AzureBatchReportLink",
         ],
@@ -207,6 +208,14 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "boolean",
                         "example": "False",
                         "default": "True",
+                    },
+                    "status_tabs": {
+                        "description": "Where that page is a tab, too, separated by commas: of dag, dag_run, "
+                        "task and task_instance. Airflow shows such a tab with every DAG, run or task.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "dag,task_instance",
+                        "default": "",
                     },
                     "metrics_pool_id": {
                         "description": "Whether the package's metrics carry the pool's id as a tag. Only for "

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from airflow_batchext.links import live_link_xcom
 from airflow_batchext.live.pace import PER_SECOND, Pace
 from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
 from airflow_batchext.live.story import continued
@@ -29,9 +30,18 @@ _GIVEN_UP_AFTER_SECONDS = 10.0
 
 async def store(instance: Any, value: dict[str, Any]) -> None:
     """Write an XCom of a task that waits in this triggerer."""
+    await _send(_place(instance), value)
+
+
+async def leave_link(instance: Any) -> None:
+    """Write the link to the live page of a task that no worker has begun: else nobody leaves it."""
+    for key, url in live_link_xcom(instance).items():
+        await _send({**_place(instance), "key": key}, url)
+
+
+async def _send(place: dict[str, Any], value: object) -> None:
     from airflow.sdk.execution_time.xcom import XCom
 
-    place = _place(instance)
     if hasattr(XCom, "aset"):
         await XCom.aset(value=value, **place)
         return
@@ -112,10 +122,13 @@ class TriggererWay:
             if make is None:
                 return
             snapshot = make()
-            if not self._knows_earlier:
+            is_first = not self._knows_earlier
+            if is_first:
                 self._earlier = read_snapshot(await stored(self._instance))
                 self._knows_earlier = True
             await store(self._instance, to_json(continued(snapshot, self._earlier)))
+            if is_first and snapshot.mode == "start_from_trigger":
+                await leave_link(self._instance)
         # Whatever Airflow, its database, or a backend for XComs of the user's own makes of it: no gate fails.
         except Exception as error:
             self._pace.failed(self._queue.clock())

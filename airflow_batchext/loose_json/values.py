@@ -48,6 +48,8 @@ def as_name(value: object) -> str:
 
 def visible(text: str) -> str:
     """A text in one line, with line ends, control characters, right-to-left marks and the like as escapes."""
+    if text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() else " " if c == "\t" else c.encode("unicode_escape").decode("ascii")
         for c in text

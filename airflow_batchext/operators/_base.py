@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout, BaseOperator
 from airflow_batchext.concealment import conceal, written
 from airflow_batchext.defaults import DEFAULT_CONN_ID, TRIGGER_FAILED
 from airflow_batchext.exceptions import ExecutionTimeoutError, ParameterError, without_insides
-from airflow_batchext.links import AzureBatchPoolLink
+from airflow_batchext.links import AzureBatchLiveLink, AzureBatchPoolLink
 from airflow_batchext.parameters import (
     Check,
     check_flag,
@@ -28,7 +28,7 @@ from airflow_batchext.secrets.references import malformed_references
 from airflow_batchext.templating import TemplatedTexts
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context
 
 DEFAULT_TIMEOUT_SECONDS = 30 * 60
 
@@ -61,7 +61,7 @@ class PoolOperator(TemplatedTexts, BaseOperator):
     """
 
     template_fields: Sequence[str] = ("pool_id", "azure_batchext_conn_id")
-    operator_extra_links = (AzureBatchPoolLink(),)
+    operator_extra_links: Sequence[BaseOperatorLink] = (AzureBatchLiveLink(), AzureBatchPoolLink())
     ui_color = "#d6e9f8"
     #: What a success makes of the pool, for OpenLineage, where it comes or goes.
     lineage_change: Literal["", "CREATE", "OVERWRITE", "DROP"] = ""

@@ -21,7 +21,7 @@ from airflow_batchext.defaults import (
     TRIGGER_FAILED,
 )
 from airflow_batchext.exceptions import without_insides
-from airflow_batchext.links import AzureBatchPoolLink
+from airflow_batchext.links import AzureBatchLiveLink, AzureBatchPoolLink
 from airflow_batchext.parameters import (
     Check,
     check_count,
@@ -105,7 +105,7 @@ class AzureBatchExtensionSensor(TemplatedTexts, BaseSensorOperator):
     template_fields: Sequence[str] = (
         *("pool_id", "azure_batchext_conn_id", "extension_names", "min_nodes", "max_failed_nodes", "repair"),
     )
-    operator_extra_links = (AzureBatchPoolLink(),)
+    operator_extra_links = (AzureBatchLiveLink(), AzureBatchPoolLink())
     ui_color = "#d6e9f8"
     #: How its parameters are checked: when it is constructed, and where they are templates, when it runs.
     checks: ClassVar[Mapping[str, Check]] = {

@@ -13,7 +13,7 @@ from uuid import uuid4
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.links import LINK_XCOM_KEY, portal_url
+from airflow_batchext.links import LINK_XCOM_KEY, live_link_xcom, portal_url
 from airflow_batchext.live.form import Outcome as LiveOutcome
 from airflow_batchext.live.form import Snapshot
 from airflow_batchext.live.writer import Live, in_triggerer
@@ -178,7 +178,9 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         if not self.ends_task:
             yield end.event(started)
             return
-        event = self._task_end(end, started, ends, link, live.xcoms())
+        # No worker ends this task, so nobody else leaves its links.
+        left = {**live.xcoms(), **live_link_xcom(getattr(self, "task_instance", None))}
+        event = self._task_end(end, started, ends, link, left)
         await logged()
         yield event
 
@@ -257,7 +259,6 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         self, end: GateEnd, started: float, deadline: float, link: str, live: Mapping[str, Any]
     ) -> TriggerEvent:
         if end.status is GateStatus.OPEN:
-            # No worker ends this task, so nobody else leaves the link.
             report = timed(end.report, started)
             gate_opened(self.pool_id, report["seconds"])
             return TaskSuccessEvent(xcoms={"return_value": report, LINK_XCOM_KEY: link, **live})

@@ -276,6 +276,7 @@ def _block(airflow: Standalone, home: Path, dags: Path, shell: Path, arguments: 
     )
     return f"""
   open        {airflow.url}
+  live        {airflow.url}/plugin/batch-pools shows what waits for a pool, node by node
   user        admin
   password    {airflow.password()}
   DAGs        {dags}

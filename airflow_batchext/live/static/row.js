@@ -1,0 +1,162 @@
+// One gate in the list: a line that says how it stands, and below it, once opened, the rest.
+
+import { airflowLink, clock, h, many, pathOf, place, span, ticks } from "./dom.js";
+
+const KINDS = {
+  gate: "Gate",
+  create: "Create pool",
+  update: "Update pool",
+  resize: "Resize pool",
+  delete: "Delete pool",
+  repair: "Repair nodes",
+  events: "Events",
+};
+
+export const keyOf = (gate) => JSON.stringify([gate.dag_id, gate.run_id, gate.task_id, gate.map_index]);
+
+/** How a gate stands: the class of its badge, and its word. */
+export function standing(gate) {
+  const { snapshot, state, group } = gate;
+  if (group === "failed") {
+    if (state === "up_for_retry") return ["failed", "Failed, is tried again"];
+    return ["failed", { timeout: "Timed out", refused: "Refused" }[snapshot?.outcome] ?? "Failed"];
+  }
+  if (group === "recent") {
+    if (state === "success") return ["ready", snapshot?.kind === "gate" ? "Open" : "Done"];
+    return ["void", { skipped: "Skipped", removed: "Removed", none: "Cleared" }[state] ?? state];
+  }
+  if (gate.nobody) return ["failed", "Nobody looks"];
+  if (snapshot && snapshot.outcome !== "waiting") return ["pending", "Is ending"];
+  if (isSilent(gate)) return ["failed", "Silent"];
+  return state === "queued" || state === "scheduled" ? ["pending", "Waits for a worker"] : ["pending", "Waits"];
+}
+
+/** Whether a task that should have looked by now has not. */
+export function isSilent(gate) {
+  const stale = gate.snapshot?.stale_at ?? null;
+  return gate.group === "waiting" && stale !== null && clock.now() > stale;
+}
+
+/** The order within a group: what needs somebody first. */
+export function before(one, other) {
+  if (one.group !== "waiting") return other.written - one.written;
+  const lost = (gate) => Boolean(gate.nobody) || isSilent(gate);
+  if (lost(one) !== lost(other)) return lost(one) ? -1 : 1;
+  return (one.snapshot?.deadline ?? Infinity) - (other.snapshot?.deadline ?? Infinity) || (keyOf(one) < keyOf(other) ? -1 : 1);
+}
+
+let numbers = 0;
+
+/** A line of the list: `element`; `update(gate)`; `open(yes)`; `fill(children)`; whether it `isOpen`. */
+export class Row {
+  constructor(gate, toggled) {
+    this.isOpen = false;
+    numbers += 1;
+    const id = `gate-${numbers}`;
+    this.line = h("div.line");
+    this.button = h("button.opener", { type: "button", "aria-expanded": "false", "aria-controls": id, onclick: () => toggled(this) });
+    this.inside = h("div.inside", { id, hidden: true });
+    this.element = h("article.gate", {}, this.line, this.inside);
+    this.update(gate);
+  }
+
+  update(gate) {
+    this.gate = gate;
+    const [kind, word] = standing(gate);
+    const told = JSON.stringify([gate, kind, word]);
+    if (told === this.told) return;
+    this.told = told;
+    this.element.dataset.kind = kind;
+    const snapshot = gate.snapshot;
+    const task = `${gate.dag_id} / ${gate.task_id}${gate.map_index >= 0 ? ` [${gate.map_index}]` : ""}`;
+    // The button itself stays, so that it keeps the focus.
+    this.button.replaceChildren(
+      h("span.badge", {}, word),
+      h("span.name", {}, snapshot?.pool ?? "Unreadable"),
+      h("span.unseen", {}, `, ${task}`)
+    );
+    place(this.line, [
+      h(
+        "div.who",
+        {},
+        h("div.head", {}, this.button),
+        h("div.dim", {}, snapshot ? `${KINDS[snapshot.kind] ?? snapshot.kind}${snapshot.account ? ` · ${snapshot.account}` : ""}` : ""),
+        h("div.task", {}, airflowLink(pathOf(gate, "task"), task)),
+        h("div.run.dim", {}, gate.run_id)
+      ),
+      h("div.how", {}, snapshot ? [bar(snapshot), says(gate, snapshot)] : h("p", {}, "What this task wrote cannot be read.")),
+      h("div.when", {}, snapshot ? when(gate, snapshot) : null),
+    ]);
+  }
+
+  open(yes) {
+    this.isOpen = yes;
+    this.inside.hidden = !yes;
+    this.button.setAttribute("aria-expanded", String(yes));
+    this.element.classList.toggle("open", yes);
+  }
+
+  fill(children) {
+    this.inside.replaceChildren(...children.flat(Infinity).filter(Boolean));
+  }
+}
+
+/** The nodes by how far they are, as a bar and in words. */
+function bar(snapshot) {
+  const { wanted, ready, pending, failed, unread } = snapshot.counts;
+  const there = ready + pending + failed;
+  const missing = Math.max(0, (wanted ?? 0) - there);
+  const parts = [
+    ["failed", failed],
+    ["pending", pending],
+    ["ready", ready],
+    ["missing", missing],
+  ].filter(([, count]) => count);
+  if (!parts.length) return h("p.counts", {}, "No nodes are known yet");
+  const words = parts.map(([kind, count]) => `${count.toLocaleString("en")} ${kind === "missing" ? "not there yet" : kind}`);
+  if (unread) words.push(`${unread.toLocaleString("en")} unread`);
+  const drawn = h("div.bar", { role: "img", "aria-label": words.join(", ") });
+  for (const [kind, count] of parts) {
+    const piece = h(`span.b-${kind}`);
+    piece.style.flexGrow = String(count);
+    drawn.append(piece);
+  }
+  const of = wanted === null ? many(there, "node") : `${wanted.toLocaleString("en")}`;
+  const rest = words.filter((word) => !word.endsWith(" ready"));
+  return [drawn, h("p.counts", {}, h("b", {}, `${ready.toLocaleString("en")} of ${of} ready`), rest.map((word) => ` · ${word}`))];
+}
+
+function says(gate, snapshot) {
+  const lines = snapshot.reasons.length ? snapshot.reasons : [snapshot.summary];
+  const more = lines.length - 1;
+  return [
+    gate.nobody && h("p.lost", {}, `${gate.nobody}: what is shown here does not change.`),
+    h("p.reason", {}, lines[0] || snapshot.summary, more > 0 ? h("span.dim", {}, ` and ${many(more, "more reason")}`) : null),
+    snapshot.extensions.length > 0 && h("p.extensions.dim", {}, snapshot.extensions.join(", ")),
+  ].filter(Boolean);
+}
+
+/** Since when, until when, and when it looks again. */
+function when(gate, snapshot) {
+  const line = (name, value) => h("div", {}, h("span.dim", {}, `${name} `), value);
+  const rows = [];
+  if (gate.group !== "waiting") {
+    const ended = gate.ended ?? gate.written;
+    rows.push(line("ended", ticks(h("span"), ended, (passed) => `${span(passed)} ago`)));
+    if (snapshot.started !== null && ended > snapshot.started) rows.push(line("took", span(ended - snapshot.started)));
+    return rows;
+  }
+  if (snapshot.started !== null) rows.push(line("waits for", ticks(h("span"), snapshot.started, span)));
+  if (snapshot.deadline !== null) {
+    const left = (passed) => (passed < 0 ? `in ${span(-passed)}` : `${span(passed)} ago`);
+    rows.push(line("deadline", ticks(h("b"), snapshot.deadline, left)));
+  }
+  if (snapshot.looked !== null) rows.push(line("as of", ticks(h("span"), snapshot.looked, (p) => `${span(p)} ago`)));
+  if (snapshot.next_look !== null && !gate.nobody) {
+    // What has not changed is written once a minute only, so a look may be over of which nobody was told.
+    const every = snapshot.interval ? `every ${span(snapshot.interval)}` : "soon";
+    const next = (passed) => (isSilent(gate) ? `${span(passed)} overdue` : passed < 0 ? `in ${span(-passed)}` : every);
+    rows.push(line("looks again", ticks(h("span"), snapshot.next_look, next)));
+  }
+  return rows;
+}

@@ -1,0 +1,256 @@
+"""What the live page shows, as it lies in Airflow's database: our XComs, beside the tasks that wrote them.
+
+One reading serves all who look, for two seconds. It asks for the tasks that wait now, by their state, and for
+our XComs of the last day; of those only the values that are not known yet. What a value says is checked by
+``read_snapshot``: everybody who may edit XComs can have written it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.jobs.job import Job
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
+from airflow.models.xcom import XComModel
+from airflow.providers.common.compat.sdk import conf
+from airflow.utils.session import create_session
+from airflow.utils.state import TaskInstanceState
+from sqlalchemy import Text, and_, case, cast, func, or_, select, tuple_
+
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+#: Seconds for which one reading serves everybody.
+KEPT_SECONDS: Final = 2.0
+#: How long a gate that has ended is shown, and how many gates are shown at most.
+RECENT: Final = timedelta(days=1)
+MOST_GATES: Final = 2_000
+#: Characters of a value; what is longer is none of ours.
+LONGEST_VALUE: Final = 400_000
+#: What only who opens a gate is shown: most of a value, and none of it is kept in memory.
+DETAIL: Final = ("fields", "ages", "nodes", "history", "points")
+_AT_ONCE: Final = 100
+
+WAITING: Final = tuple(
+    state.value
+    for state in (
+        TaskInstanceState.DEFERRED,
+        TaskInstanceState.RUNNING,
+        TaskInstanceState.UP_FOR_RESCHEDULE,
+        TaskInstanceState.QUEUED,
+        TaskInstanceState.SCHEDULED,
+        TaskInstanceState.RESTARTING,
+    )
+)
+
+#: A task instance's ``dag_id, run_id, task_id, map_index``.
+Key = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A task instance of ours, with what it knew when it last wrote.
+
+    :param nobody: why nobody looks for it, in words; "" while somebody does, or nobody has to.
+    :param head: its snapshot as JSON, of many gates without ``DETAIL``; None where the value is none of
+        ours, or was spoilt.
+    """
+
+    key: Key
+    state: str
+    try_number: int
+    ended_at: datetime | None
+    written_at: datetime
+    nobody: str
+    head: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All gates at one moment.
+
+    :param is_capped: whether there are more than ``MOST_GATES``.
+    """
+
+    read_at: datetime
+    gates: tuple[Gate, ...]
+    is_capped: bool
+
+
+class Stored:
+    """The readings of one process.
+
+    :param clock: seconds, for how long a reading is kept.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._read_at = -KEPT_SECONDS
+        self._reading: Reading | None = None
+        self._known: dict[tuple[Any, ...], dict[str, Any] | None] = {}
+
+    def now(self) -> Reading:
+        """What is in the database, at most two seconds ago."""
+        with self._lock:  # who comes meanwhile waits for the same answer
+            if self._reading is None or self._clock() - self._read_at >= KEPT_SECONDS:
+                with create_session() as session:
+                    self._reading = self._read(session)
+                self._read_at = self._clock()
+            return self._reading
+
+    def _read(self, session: Session) -> Reading:
+        now = datetime.now(UTC)
+        waiting = session.execute(_waiting().limit(MOST_GATES + 1)).all()
+        recent = session.execute(_recent(now - RECENT).limit(MOST_GATES + 1)).all()
+        rows = {_place(row): row for row in (*waiting, *recent)}
+        shown = sorted(rows.values(), key=lambda row: (row.state not in WAITING, -row.timestamp.timestamp()))
+        self._learn(session, shown[:MOST_GATES])
+        gates = tuple(
+            _gate(row, now, self._known[(*_place(row), row.timestamp)]) for row in shown[:MOST_GATES]
+        )
+        return Reading(now, gates, len(shown) > MOST_GATES)
+
+    def _learn(self, session: Session, rows: Iterable[Any]) -> None:
+        """Know the value of each row; forget those of others."""
+        wanted = {_place(row): (*_place(row), row.timestamp) for row in rows}
+        known = {version: self._known[version] for version in wanted.values() if version in self._known}
+        missing = [place for place, version in wanted.items() if version not in known]
+        for start in range(0, len(missing), _AT_ONCE):
+            for row in session.execute(_values(missing[start : start + _AT_ONCE])):
+                known[wanted[_place(row)]] = _snapshot(row.text, without=DETAIL)
+        # One that went away between the two questions has no value; it is not there at the next reading.
+        self._known = dict.fromkeys(wanted.values()) | known
+
+
+def read_gate(key: Key) -> Gate | None:
+    """One gate, however long ago it ended, with all that it knows; None if there is none."""
+    dag_id, run_id, task_id, map_index = key
+    with create_session() as session:
+        row = session.execute(
+            _columns().where(
+                XComModel.dag_id == dag_id,
+                XComModel.run_id == run_id,
+                XComModel.task_id == task_id,
+                XComModel.map_index == map_index,
+            )
+        ).first()
+        value = session.execute(_values([_place(row)])).first() if row else None
+    return None if row is None else _gate(row, datetime.now(UTC), _snapshot(value.text) if value else None)
+
+
+def _columns() -> Any:
+    return (
+        select(
+            XComModel.dag_run_id,
+            XComModel.task_id,
+            XComModel.map_index,
+            XComModel.dag_id,
+            XComModel.run_id,
+            XComModel.timestamp,
+            TaskInstance.state,
+            TaskInstance.try_number,
+            TaskInstance.end_date,
+            TaskInstance.last_heartbeat_at,
+            Trigger.created_date.label("deferred_at"),
+            Trigger.triggerer_id,
+            Job.state.label("job_state"),
+            Job.latest_heartbeat,
+        )
+        .select_from(XComModel)
+        .join(
+            TaskInstance,
+            and_(
+                TaskInstance.dag_id == XComModel.dag_id,
+                TaskInstance.task_id == XComModel.task_id,
+                TaskInstance.run_id == XComModel.run_id,
+                TaskInstance.map_index == XComModel.map_index,
+            ),
+        )
+        .outerjoin(Trigger, Trigger.id == TaskInstance.trigger_id)
+        .outerjoin(Job, Job.id == Trigger.triggerer_id)
+        .where(XComModel.key == XCOM_KEY)
+        .order_by(XComModel.timestamp.desc())
+    )
+
+
+@cache
+def _waiting() -> Any:
+    return _columns().where(TaskInstance.state.in_(WAITING))
+
+
+def _recent(since: datetime) -> Any:
+    ended = or_(TaskInstance.state.is_(None), TaskInstance.state.not_in(WAITING))
+    return _columns().where(ended, XComModel.timestamp >= since)
+
+
+def _values(places: list[tuple[int, str, int]]) -> Any:
+    text = cast(XComModel.value, Text)
+    return select(
+        XComModel.dag_run_id,
+        XComModel.task_id,
+        XComModel.map_index,
+        case((func.length(text) <= LONGEST_VALUE, text)).label("text"),
+    ).where(
+        XComModel.key == XCOM_KEY,
+        tuple_(XComModel.dag_run_id, XComModel.task_id, XComModel.map_index).in_(places),
+    )
+
+
+def _place(row: Any) -> tuple[int, str, int]:
+    return row.dag_run_id, row.task_id, row.map_index
+
+
+def _snapshot(text: str | None, without: tuple[str, ...] = ()) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text) if text else None
+        # Who edits an XCom in the web page leaves a text that is JSON.
+        value = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, Mapping):
+        return None
+    snapshot = read_snapshot({name: member for name, member in value.items() if name not in without})
+    if snapshot is None:
+        return None
+    shown = to_json(snapshot)
+    return {name: member for name, member in shown.items() if name not in without}
+
+
+def _gate(row: Any, now: datetime, head: dict[str, Any] | None) -> Gate:
+    return Gate(
+        key=(row.dag_id, row.run_id, row.task_id, row.map_index),
+        state=row.state or "none",
+        try_number=row.try_number,
+        ended_at=row.end_date,
+        written_at=row.timestamp,
+        nobody=_nobody(row, now),
+        head=head,
+    )
+
+
+def _nobody(row: Any, now: datetime) -> str:
+    """Why nobody looks; "" while somebody does, or nobody has to."""
+    if row.state == TaskInstanceState.RUNNING.value:
+        limit = conf.getint("scheduler", "task_instance_heartbeat_timeout", fallback=300)
+        dead = row.last_heartbeat_at is not None and now - row.last_heartbeat_at > timedelta(seconds=limit)
+        return "Its worker has not been heard of" if dead else ""
+    if row.state != TaskInstanceState.DEFERRED.value:
+        return ""
+    limit = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
+    patience = timedelta(seconds=limit)
+    if row.triggerer_id is None:
+        late = row.deferred_at is None or now - row.deferred_at > patience
+        return "No triggerer has taken it" if late else ""
+    alive = row.job_state == "running" and row.latest_heartbeat and now - row.latest_heartbeat <= patience
+    return "" if alive else "Its triggerer is dead"
