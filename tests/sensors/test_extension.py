@@ -14,6 +14,7 @@ from airflow_batchext.assets import batch_pool_asset
 from airflow_batchext.emulator import ExtensionScenario, PoolScenario, Scenario
 from airflow_batchext.emulator.scenario import ResizeError
 from airflow_batchext.exceptions import GateFailedError, GateTimeoutError, ParameterError
+from airflow_batchext.live.snapshot import read_snapshot
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.airflow_names import AirflowRescheduleException
@@ -231,6 +232,9 @@ def test_deferring_hands_everything_to_the_trigger(azure):
     created = azure.emulator.account.pool(azure.pool_id).created
     assert kwargs.pop("deadline") - kwargs.pop("started") == 120
     assert kwargs.pop("pool_created").startswith(created.strftime("%Y-%m-%dT%H:%M:%S"))
+    told = read_snapshot(kwargs.pop("told"))
+    assert told is not None
+    assert "is resizing" in told.summary, "what the first look has come to, for the live page"
     assert kwargs == {
         "pool_id": azure.pool_id,
         "azure_batchext_conn_id": "azure_batchext_default",
