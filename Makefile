@@ -109,9 +109,11 @@ test-clients: setup
 	@$(BIN)/python -m tests.clients.environments
 	$(BIN)/python -m pytest -m clients tests/clients
 
-# Airflow's web page in a real browser: needs Chromium (Debian: apt-get install chromium) and gets playwright.
+# Airflow's web page and the site in a real browser: needs Chromium (Debian: apt-get install chromium) and gets
+# playwright.
 test-browser:
 	@$(ENVIRONMENT) browser
+	@$(ENVIRONMENT) docs
 	$(BIN)/python -m pytest -m browser tests/browser
 
 # Airflow as on several machines: see docs/distributed.md. SEEDS="1 2 3 4 5" runs the main run with five seeds.
