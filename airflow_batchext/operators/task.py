@@ -75,6 +75,10 @@ class AzureBatchTaskOperator(PoolOperator):
         ``constraints``, …. A secret is refused here too; files are best reached by a managed identity.
     :param job_id: a job of your own to add it to (templated); it is made if it is not there, and never ended
         here. By default each run of the DAG has its own.
+    :param requires_ready: look at the pool's gate once more before anything is submitted: every extension has
+        to have succeeded on every node, as ``AzureBatchExtensionSensor`` has it by default. Where it is not
+        open, it is waited for until ``timeout``, and where it cannot open, the task fails, in its words. What
+        was submitted already is waited for in any case. Not for pools that grow with their tasks alone.
     :param max_retries: how often Azure Batch itself tries it again after an exit code other than 0.
     :param skip_on_exit_code: exit codes after which the task is skipped.
     :param fail_on_exit_code: exit codes after which the task fails, and is not tried again.
@@ -119,6 +123,7 @@ class AzureBatchTaskOperator(PoolOperator):
         "job_id": optional(lambda name, value: check_pool_id(value, name, "job")),
         "max_retries": check_count,
         "soft_fail": check_flag,
+        "requires_ready": check_flag,
         "logs": one_of("stream", "end", "none"),
     }
 
@@ -133,6 +138,7 @@ class AzureBatchTaskOperator(PoolOperator):
         environment: Mapping[str, Any] | None = None,
         task_document: Mapping[str, Any] | None = None,
         job_id: str | None = None,
+        requires_ready: bool = False,
         max_retries: int = 0,
         skip_on_exit_code: int | Sequence[int] | None = None,
         fail_on_exit_code: int | Sequence[int] | None = None,
@@ -155,6 +161,7 @@ class AzureBatchTaskOperator(PoolOperator):
         self.environment = environment
         self.task_document = task_document
         self.job_id = job_id
+        self.requires_ready = requires_ready
         self.max_retries = max_retries
         self.skip_on_exit_code = check_exit_codes("skip_on_exit_code", skip_on_exit_code)
         self.fail_on_exit_code = check_exit_codes("fail_on_exit_code", fail_on_exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -32,6 +33,7 @@ from airflow_batchext.hooks._drivers.work import (
     end_attempts,
     end_task,
     look_at_task,
+    read_attempts,
     submit,
 )
 from airflow_batchext.hooks.job import AzureBatchJobHook
@@ -39,7 +41,7 @@ from airflow_batchext.operators._steps.task_document import job_document, task_d
 from airflow_batchext.operators._steps.task_output import OutputLog
 from airflow_batchext.operators._steps.work import WorkSteps
 from airflow_batchext.parameters import check_pool_id, check_text
-from airflow_batchext.rules.work import Stage, Standing, pause_after, stands
+from airflow_batchext.rules.work import Stage, Standing, choose, pause_after, stands
 from airflow_batchext.transport import look_within, within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_batchext.hooks._requests import Call
-    from airflow_batchext.operators._steps.work import TaskParameters
+    from airflow_batchext.operators._steps.task_parameters import TaskParameters
     from airflow_batchext.rules.work import TasksSeen
 
 #: The job, and the pool where the task waits for a node, are looked at each so many looks.
@@ -82,10 +84,20 @@ class RunTask(WorkSteps):
                     return self._ended(context, hook, found)
                 if found is not None:
                     self.log.info("%s: %s; it is submitted again", self._name, found.text)
-                self._submit(hook, self._work(context), is_first=found is None and self._is_first(context))
+                work, is_first = self._work(context), found is None and self._is_first(context)
+                if is_first or not self._has_attempt(hook, work):
+                    self._pass_gate()
+                self._submit(hook, work, is_first=is_first)
                 if self.operator.deferrable and self._left > 0 and self._batch_task.how != "taken":
                     raise self._deferral()
                 found = self._wait(hook)
+
+    def _has_attempt(self, hook: AzureBatchJobHook, work: Work) -> bool:
+        """Whether there is one to go on with, for which the pool need not be ready again."""
+        if not self.operator.requires_ready:
+            return False
+        attempts, _, _ = self._ask(hook, partial(read_attempts, work))
+        return choose(work.life, attempts).attempt is not None
 
     def _found(self, event: Mapping[str, Any]) -> Standing:
         self._placed = Placed(self._memo["job_id"], self._memo["batch_task_id"], "attached")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from airflow_batchext.exceptions import (
     ParameterError,
     TaskFailedError,
     TaskLostError,
-    UnavailableError,
 )
 from airflow_batchext.hooks._drivers.work import NotYet, Work, have_it_end, read_attempts
 from airflow_batchext.hooks._drivers.work_items import (
@@ -43,8 +42,8 @@ from airflow_batchext.triggers.tasks import AzureBatchTasksTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_batchext.hooks._requests import Call, Result
-    from airflow_batchext.operators._steps.work import TaskParameters
+    from airflow_batchext.hooks._requests import Call
+    from airflow_batchext.operators._steps.task_parameters import TaskParameters
     from airflow_batchext.rules.work import Attempt, Standing
 
 #: Of failures so many are told in the error, in the XCom, and with the end of what they wrote in the log.
@@ -65,7 +64,6 @@ class RunTasks(WorkSteps):
         self._bodies: dict[str, dict[str, Any]] = {}
         self._number = 0
         self._is_alone = False
-        self._said = ""
 
     def _proceed(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
         items = {item_id(number, item): item for number, item in enumerate(self.operator.tasks)}
@@ -86,6 +84,7 @@ class RunTasks(WorkSteps):
                     self._ask(hook, partial(end_attempts_of, choice.to_end, is_alone=alone))
                     self._pause(self.operator.poll_interval)
                 elif choice.to_submit:
+                    self._pass_gate()
                     self._submit(hook, work, choice.to_submit, last)
                     self._wait(hook, work, choice)
                 elif choice.live:
@@ -295,29 +294,6 @@ class RunTasks(WorkSteps):
 
     def _ending_attempts(self, context: Context) -> Call[int]:
         return end_items(self._prepared(context, {}), is_alone=self._is_alone)
-
-    def _ask(self, hook: AzureBatchJobHook, call: Callable[[], Call[Result]]) -> Result:
-        """Ask until there is an answer, or time is up."""
-        failures = 0
-        while True:
-            try:
-                with look_within(self._left):
-                    return hook.run(call())
-            except UnavailableError as error:
-                self._say(f"Not yet: {error.reason}")
-                self._check_time(error.reason)
-                self._pause(pause_after(failures, self.operator.poll_interval, error.retry_after))
-                failures += 1
-
-    def _check_time(self, why: str) -> None:
-        if self._left <= 0:
-            self._end("as its time was up")
-            raise self._late(f"{self._name} had not ended within {self._limit}: {why}")
-
-    def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
-            self.log.info("%s", text)
 
 
 def _failure(name: str, attempt: Attempt, how: Standing) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, AirflowTaskTimeout
@@ -14,68 +13,37 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipExc
 from airflow_batchext.exceptions import (
     BatchextError,
     ExecutionTimeoutError,
+    GateFailedError,
+    GateRefusedError,
     TaskFailedError,
     TaskLostError,
     TaskResultError,
     TaskTimeoutError,
     TriggerFailedError,
+    UnavailableError,
 )
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.operators._steps.task_document import instance_of
+from airflow_batchext.operators._steps.task_gate import WorkGate, check_event, is_of_gate
 from airflow_batchext.rules.deadline import limit_of
-from airflow_batchext.transport import within
+from airflow_batchext.rules.work import pause_after
+from airflow_batchext.transport import look_within, within
 from airflow_batchext.triggers._failing import reason, timed_out
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_batchext.hooks._requests import Call
-    from airflow_batchext.operators._steps.task_output import Logs
+    from airflow_batchext.hooks._requests import Call, Result
+    from airflow_batchext.operators._steps.task_parameters import TaskParameters
     from airflow_batchext.rules.work_ids import Instance
 
 XCOM_KEY = "batch_task"
 _CLEAN_UP_SECONDS = 60.0
 #: What makes a skip, with ``soft_fail``.
-_SOFT = (TaskFailedError, TaskResultError, TaskTimeoutError, TaskLostError, ExecutionTimeoutError)
-
-
-class TaskParameters(Protocol):
-    """What the steps need of the operator; its parameters say the same."""
-
-    task_id: str
-    pool_id: str | None
-    command_line: str | None
-    max_failed: int
-    job_id: str | None
-    max_retries: int
-    skip_on_exit_code: tuple[int, ...]
-    fail_on_exit_code: tuple[int, ...]
-    soft_fail: bool
-    on_killed: Literal["terminate", "leave"]
-    result: str | None
-    logs: Logs
-    logs_interval: float
-    azure_batchext_conn_id: str
-    poll_interval: float
-    timeout: float
-    execution_timeout: timedelta | None
-    deferrable: bool
-
-    @property
-    def tasks(self) -> Any:
-        """Many tasks, as a list of texts and dicts; or None."""
-
-    @property
-    def environment(self) -> Any:
-        """The environment variables, as a dict."""
-
-    @property
-    def task_document(self) -> Any:
-        """More members of the Batch task, as a dict."""
-
-    @property
-    def log(self) -> Any:
-        """The task's log."""
+_SOFT = (
+    *(TaskFailedError, TaskResultError, TaskTimeoutError, TaskLostError),
+    *(GateFailedError, ExecutionTimeoutError),
+)
 
 
 class WorkSteps(ABC):
@@ -91,6 +59,7 @@ class WorkSteps(ABC):
         self._is_killed = False
         self._limit = limit_of(operator.timeout, operator.execution_timeout)
         self._alone = uuid4().hex
+        self._said = ""
 
     def begin(self, context: Context) -> dict[str, Any]:
         """Run it; return the operator's XCom."""
@@ -99,7 +68,10 @@ class WorkSteps(ABC):
 
     def go_on(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Go on as the trigger's event says; return the operator's XCom."""
-        self._memo = dict(event["memo"])
+        if is_of_gate(event):
+            self._memo = {"deadline": float(event["started"]) + self._limit.seconds}
+        else:
+            self._memo = dict(event["memo"])
         return self._softly(context, event)
 
     def on_kill(self) -> None:
@@ -151,9 +123,12 @@ class WorkSteps(ABC):
 
     def _softly(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
         try:
+            if event is not None and is_of_gate(event):
+                check_event(self.operator, self._limit, event, self._late)
+                self._memo["ready"], event = True, None
             return self._proceed(context, event)
         except _SOFT as error:
-            if self.operator.soft_fail:
+            if self.operator.soft_fail and not isinstance(error, GateRefusedError):
                 raise AirflowSkipException(str(error)) from None
             raise
         except AirflowTaskTimeout:
@@ -163,6 +138,12 @@ class WorkSteps(ABC):
             self._end("as its time was up")
             late = self._late(f"{self._name} had not ended within {self._limit}")
             raise (AirflowSkipException(str(late)) if self.operator.soft_fail else late) from None
+
+    def _pass_gate(self) -> None:
+        """Before anything is submitted: wait until the pool's gate is open, if that was asked for."""
+        if self.operator.requires_ready and not self._memo.get("ready"):
+            WorkGate(self.operator, self._limit, self._memo["deadline"]).wait(self._pause, self._late)
+            self._memo["ready"] = True
 
     def _instance(self, context: Context) -> Instance:
         return instance_of(context, self.operator.task_id, self._alone)
@@ -202,6 +183,31 @@ class WorkSteps(ABC):
             # Perhaps it was being submitted when the task was ended.
             self._end_killed()
             raise AirflowException("The task was ended while it ran")
+
+    def _ask(self, hook: AzureBatchJobHook, call: Callable[[], Call[Result]]) -> Result:
+        """Ask until there is an answer, or time is up."""
+        failures = 0
+        while True:
+            try:
+                with look_within(self._left):
+                    return hook.run(call())
+            except UnavailableError as error:
+                self._say(f"Not yet: {error.reason}")
+                self._check_time(error.reason)
+                self._pause(pause_after(failures, self.operator.poll_interval, error.retry_after))
+                failures += 1
+
+    def _check_time(self, why: str) -> None:
+        if self._left <= 0:
+            if self._is_submitted:
+                self._end("as its time was up")
+            work = f"The work on pool {self.operator.pool_id}"
+            raise self._late(f"{work} had not ended within {self._limit}: {why}")
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self.log.info("%s", text)
 
     def _pause(self, seconds: float) -> None:
         self._check_alive()

@@ -1,0 +1,49 @@
+"""What the steps of work on a pool need of its operator."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from airflow_batchext.operators._steps.task_output import Logs
+
+
+class TaskParameters(Protocol):
+    """Its parameters, which say the same."""
+
+    task_id: str
+    pool_id: str | None
+    command_line: str | None
+    max_failed: int
+    job_id: str | None
+    max_retries: int
+    skip_on_exit_code: tuple[int, ...]
+    fail_on_exit_code: tuple[int, ...]
+    soft_fail: bool
+    on_killed: Literal["terminate", "leave"]
+    requires_ready: bool
+    result: str | None
+    logs: Logs
+    logs_interval: float
+    azure_batchext_conn_id: str
+    poll_interval: float
+    timeout: float
+    execution_timeout: timedelta | None
+    deferrable: bool
+
+    @property
+    def tasks(self) -> Any:
+        """Many tasks, as a list of texts and dicts; or None."""
+
+    @property
+    def environment(self) -> Any:
+        """The environment variables, as a dict."""
+
+    @property
+    def task_document(self) -> Any:
+        """More members of the Batch task, as a dict."""
+
+    @property
+    def log(self) -> Any:
+        """The task's log."""
