@@ -141,9 +141,11 @@ bench: setup
 # emulator, and of the model checker; and all examples where `make test` draws a part of them.
 histories: setup
 	BATCHEXT_ALL_EXAMPLES=1 BATCHEXT_HISTORIES=10000 BATCHEXT_SDK_HISTORIES=150 BATCHEXT_REPAIR_HISTORIES=150 \
-	BATCHEXT_EMULATOR_HISTORIES=150 BATCHEXT_EXPLORER=100000 $(BIN)/python $(PYTEST) \
+	BATCHEXT_EMULATOR_HISTORIES=150 BATCHEXT_WORK_HISTORIES=150 BATCHEXT_CLAIM_HISTORIES=150 \
+	BATCHEXT_EXPLORER=100000 $(BIN)/python $(PYTEST) \
 	tests/rules/test_watch_histories.py tests/rules/test_explorer.py tests/sensors/test_histories.py \
-	tests/repair/test_histories.py tests/emulator/test_stateful.py $(shell grep -rl '^from tests.examples' tests)
+	tests/repair/test_histories.py tests/emulator/test_stateful.py tests/operators/test_task_histories.py \
+	tests/operators/test_claims.py $(shell grep -rl '^from tests.examples' tests)
 
 # A million runs of the model checker over the rules of the gate: half an hour of one processor.
 explore: setup

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -211,6 +212,28 @@ def azure(running_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Azure:
     azure.connect("azure_batchext_default", own_connection(running_emulator))
     azure.connect("official", official_connection(running_emulator))
     return azure
+
+
+@pytest.fixture(scope="session")
+def tokens_of_the_account(running_emulator: Emulator) -> dict[Any, Any]:
+    """What the process remembers of its first sign-in."""
+    return {}
+
+
+@pytest.fixture
+def signed_in(azure: Azure, tokens_of_the_account: dict[Any, Any]) -> None:
+    """As in a process that has signed in before: for tests of something else, as that takes longest."""
+    from airflow_batchext.credentials._tokens import _held
+    from airflow_batchext.hooks.node import AzureBatchNodeHook
+    from airflow_batchext.hooks.pool import AzureBatchPoolHook
+
+    if not tokens_of_the_account or any(time.time() >= h.renew_at for h in tokens_of_the_account.values()):
+        with AzureBatchPoolHook(azure.conn_id) as pools, AzureBatchNodeHook(azure.conn_id) as nodes:
+            pools.list_pools()
+            nodes.list_supported_images()
+        tokens_of_the_account |= _held
+        azure.emulator.reset()
+    _held.update(copy.deepcopy(tokens_of_the_account))
 
 
 @pytest.fixture

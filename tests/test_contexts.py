@@ -25,6 +25,8 @@ from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from tests.airflow_names import AirflowRescheduleException
 from tests.conftest import document
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 
 def public(room: Any, base: type) -> dict[str, Any]:
     """The classes of that kind that users import from a room."""

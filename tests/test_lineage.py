@@ -17,6 +17,8 @@ from airflow_batchext.provider_info import get_provider_info
 from tests.test_contexts import NEEDS, task
 from tests.test_public_names import thing
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 #: The provider is optional; where it is not there, these stand for its classes.
 IS_THERE = importlib.util.find_spec("airflow.providers.openlineage") is not None
 

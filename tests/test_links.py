@@ -33,6 +33,8 @@ from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from tests.conftest import own_connection
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 PLACE = {"subscription_id": "s", "resource_group": "g", "account_name": "a", "tenant_id": "t"}
 
 

@@ -9,6 +9,8 @@ import pytest
 from airflow_batchext.cli.main import main
 from tests.diagnosis.faults import FAULTS, produce
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 
 @pytest.fixture
 def run(capsys):

@@ -15,6 +15,8 @@ from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
 from tests.conftest import document
 from tests.operators.test_create_existing import run_task_on
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 
 @pytest.fixture
 def database(monkeypatch):

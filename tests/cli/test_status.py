@@ -15,6 +15,8 @@ from airflow_batchext.emulator import Scenario
 from airflow_batchext.health import from_json
 from tests.diagnosis.pools import hostile, sized
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 SECRET = "S3NTINEL"
 
 

@@ -30,6 +30,8 @@ from tests.diagnosis.faults import (
     with_gpu,
 )
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 IDS = [cause.id for cause in known_causes()]
 DOCUMENT = {cause.id for cause in known_causes() if cause.document}
 

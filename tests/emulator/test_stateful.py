@@ -398,7 +398,7 @@ def test_random_histories(emulator: Emulator, batch: BatchClient, management: Ba
     # What is held until a resize is over would change a pool at a moment that this model does not foresee.
     emulator.scenario = Scenario(answers=Answers(autoscale_while_resizing="refused"))
     chosen = settings(
-        max_examples=HISTORIES or 15,
+        max_examples=HISTORIES or 10,
         stateful_step_count=25,
         derandomize=not HISTORIES,
         deadline=None,

@@ -18,6 +18,8 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from tests.conftest import official_connection, own_connection
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 CONNECTIONS = ["azure_batchext_default", "official"]
 
 

@@ -18,6 +18,8 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from tests.conftest import document, own_connection
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 
 class Sync:
     """Calls a hook as a sync user does."""

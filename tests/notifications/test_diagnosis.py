@@ -21,6 +21,8 @@ from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from tests.airflow_names import CallbackTrigger
 from tests.diagnosis.faults import FAULTS, HEALTH, Fault, produce, says
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 SECRET = "S3NTINEL"
 
 

@@ -39,7 +39,7 @@ from airflow_batchext.operators.pool import (
 from tests.conftest import document
 from tests.operators.conftest import go_on
 
-COUNT = int(os.environ.get("BATCHEXT_CLAIM_HISTORIES", "40"))
+COUNT = int(os.environ.get("BATCHEXT_CLAIM_HISTORIES", "25"))
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 _numbers = itertools.count()
 

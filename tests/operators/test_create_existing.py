@@ -25,6 +25,8 @@ from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
 from tests.conftest import document, own_connection
 from tests.operators.conftest import properties, run
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 GPU = {"name": "gpu", "publisher": "Microsoft.HpcCompute", "type": "NvidiaGpuDriverLinux"}
 MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
 WAYS = pytest.mark.parametrize("on_existing", ["adopt", "fail", "update", "replace"])

@@ -11,6 +11,8 @@ from airflow_batchext.exceptions import DeletionTimeoutError
 from airflow_batchext.operators.pool import AzureBatchDeletePoolOperator
 from tests.operators.conftest import properties, run
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 
 def delete(azure, **kwargs):
     kwargs = {"poll_interval": 0.05, "timeout": 600, **kwargs}

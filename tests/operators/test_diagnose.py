@@ -15,6 +15,8 @@ from airflow_batchext.secret_references import from_environment
 from tests.airflow_names import DagSerialization
 from tests.diagnosis.faults import FAULTS, Fault, extension, produce, says
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 SECRET = "S3NTINEL"
 CONTAINER = "https://acct.blob.core.windows.net/logs"
 SIGNED = f"{CONTAINER}?sv=2022-11-02&sp=w&sig={SECRET}%3D"

@@ -13,6 +13,8 @@ from airflow_batchext.operators._steps.extension import extension_data
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
 from tests import shapes
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 
 def read(azure, **kwargs):
     task = AzureBatchGetExtensionOperator(task_id="read", pool_id=azure.pool_id, **kwargs)

@@ -21,6 +21,8 @@ from tests.repair.conftest import books as books
 from tests.repair.conftest import fails, journal, node_ids, targets
 from tests.waiting import TickingClock
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
 CONTEXT = {"ti": SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)}
 

@@ -22,6 +22,8 @@ from airflow_batchext.origin.mark import Maker, marked, read_mark
 from tests.conftest import document
 from tests.operators.test_create_existing import run_task_on
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 NAME = "AIRFLOW__BATCHEXT__DEPLOYMENT"
 
 

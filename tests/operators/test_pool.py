@@ -17,6 +17,8 @@ from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
 from tests.conftest import document, own_connection
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 EXAMPLES = Path(__file__).parent.parent.parent / "dags"
 
 

@@ -20,6 +20,8 @@ from airflow_batchext.operators.pool import AzureBatchResizePoolOperator
 from tests.conftest import document
 from tests.operators.conftest import properties, run
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
 
 

@@ -19,6 +19,8 @@ from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureB
 from airflow_batchext.secret_references import from_connection, from_environment, from_variable
 from tests.conftest import document
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 SECRET = "pa55word-SENTINEL"
 _numbers = itertools.count()
 REFERENCES = [from_environment("OF_THE_WORKER"), from_connection("vault"), from_variable("token_of_ours")]

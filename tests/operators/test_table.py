@@ -15,6 +15,8 @@ from airflow_batchext.sensors._gate import Gate
 from tests.operators.table import EACH, NOTHING, PAGE, SAID, page
 from tests.test_contexts import TASKS, WAITS, task
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 
 @pytest.fixture(autouse=True)
 def _deployment(monkeypatch):

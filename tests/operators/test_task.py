@@ -31,6 +31,8 @@ from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.rules.work_ids import Instance
 from tests.operators.conftest import go_on, run
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
 
 

@@ -24,7 +24,7 @@ from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.rules.work_ids import read_attempt_id
 from tests.operators.test_task import context
 
-COUNT = int(os.environ.get("BATCHEXT_WORK_HISTORIES", "25"))
+COUNT = int(os.environ.get("BATCHEXT_WORK_HISTORIES", "15"))
 _numbers = itertools.count()
 
 FAULTS = st.fixed_dictionaries(

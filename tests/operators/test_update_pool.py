@@ -10,6 +10,8 @@ from airflow_batchext.exceptions import NotFoundError, ParameterError, PoolConfl
 from airflow_batchext.operators.pool import AzureBatchUpdatePoolOperator
 from tests.operators.conftest import properties, run
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 METADATA = {"properties": {"metadata": [{"name": "team", "value": "a"}]}}
 MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
 

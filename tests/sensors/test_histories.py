@@ -19,7 +19,7 @@ from tests.sensors.histories.forced import forced
 from tests.sensors.histories.modes import MODES, play
 from tests.sensors.histories.world import World, WrongError
 
-HISTORIES = int(os.environ.get("BATCHEXT_SDK_HISTORIES", "24"))
+HISTORIES = int(os.environ.get("BATCHEXT_SDK_HISTORIES", "20"))
 SEED = os.environ.get("BATCHEXT_SDK_SEED")
 SEEDS = [int(SEED)] if SEED else list(range(HISTORIES))
 PLAYED: Counter[tuple[str, str]] = Counter()

@@ -13,6 +13,8 @@ from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 from tests.conftest import document, own_connection
 from tests.waiting import until
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 
 def trigger(azure, created="", seconds=30.0, goal="gone", **change):
     given = {
