@@ -16,6 +16,8 @@ from airflow_batchext.rules.task_output import END_BYTES, MOST_LIVE_BYTES
 from tests.operators.conftest import go_on, run
 from tests.operators.test_task import MODES, books, context, left_alone, scenario, work
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 SOON = 0.001
 
 

@@ -23,6 +23,8 @@ from tests.operators.conftest import go_on, run
 from tests.operators.test_task import MODES, books, context, give_a_node, left_alone, live, scenario
 from tests.operators.test_task_output import logged, output
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 LINES = ["/bin/true", "/bin/true 1", "/bin/true 2"]
 
 
