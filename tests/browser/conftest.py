@@ -35,6 +35,7 @@ def service() -> Iterator[Emulator]:
 def airflow(service: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     home = tmp_path_factory.mktemp("airflow-home")
     shutil.copytree(EXAMPLES, home / "dags")
+    shutil.copytree(Path(__file__).parent / "dags", home / "dags", dirs_exist_ok=True)
     connections = {
         "azure_batchext_default": own_connection(service),
         "azure_batch_default": official_connection(service),

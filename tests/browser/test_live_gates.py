@@ -111,3 +111,33 @@ def test_a_triggerer_that_is_killed_shows_as_nobody_looks(live: Page, airflow: A
     wait_until("somebody to look again", lambda: of(live, run_id, "gate").startswith("Waits"), 120)
     service.scenario = Scenario()
     airflow._client.patch(f"/api/v2/dags/{DAG}/dagRuns/{run_id}", json={"state": "failed"})
+
+
+def test_gates_of_every_mode_are_there_while_they_wait_and_when_they_have_opened(
+    live: Page, airflow: Airflow, service: Emulator
+):
+    modes = "gates_in_modes"
+    names = ["deferrable", "mapped [0]", "mapped [1]", "poke", "reschedule", "triggerer"]
+    service.scenario = Scenario(extensions=[ExtensionScenario(after=5000)])
+    wait_until("the DAG", lambda: airflow._client.get(f"/api/v2/dags/{modes}").status_code == 200)
+    run_id = airflow.trigger(modes)
+
+    def told(name: str) -> str:
+        rows = live.locator(ROW, has_text=run_id).filter(has_text=f"{modes} / {name}")
+        return rows.first.inner_text() if rows.count() else ""
+
+    def wait() -> bool:
+        service.clock.advance(5)
+        return all("0 of 2 ready" in told(name) for name in names)
+
+    wait_until(lambda: f"all to wait: {[told(name) for name in names]}", wait, 200)
+    # No worker has begun this one, and yet it has the link, while it waits.
+    links = airflow.get(f"dags/{modes}/dagRuns/{run_id}/taskInstances/triggerer/links")["extra_links"]
+    assert links["Live status"].startswith("batchext/?from=airflow&dag_id=gates_in_modes")
+
+    def opened() -> bool:
+        service.clock.advance(500)
+        return all(told(name).startswith("Open") for name in names)
+
+    wait_until(lambda: f"all to open: {[told(name) for name in names]}", opened, 200)
+    airflow.finish(modes, run_id, meanwhile=lambda: service.clock.advance(30))

@@ -169,7 +169,7 @@ def test_failed_ones_come_first_then_waiting_ones_then_what_has_ended(visit):
     line = page.locator(".gate", has_text="frames-eu").inner_text()
     for told in ("Waits", "Gate · renderfarm", "rendering_nightly / gate", RUN, "2 of 5 ready", "3 pending"):
         assert told in line
-    for told in (r"waits for\s+\d+ min", r"deadline\s+in 30 min", r"as of\s+\d+ s ago", r"looks again\s+"):
+    for told in (r"waits for\s+\d+ min", r"deadline\s+in \d+ min", r"as of\s+\d+ s ago", r"looks again\s+"):
         assert re.search(told, line), line
     assert "rendering_tiles / tile [1]" in page.locator(".gate", has_text="tile-1").inner_text()
     assert seen.troubles == []
@@ -437,7 +437,7 @@ def test_inside_airflow_it_wears_airflows_dress_and_moves_airflows_page(visit):
     frame.locator(".task a").first.click()
     page.wait_for_url(f"**/dags/rendering_nightly/runs/{quote(RUN, safe='')}/tasks/*")
     page.go_back()
-    page.wait_for_url("**/plugin/batch-pools/**")
+    page.wait_for_url(re.compile("plugin/batch-pools"))
     frame = framed(seen, "plugin/batch-pools")
     frame.locator(".opener").first.click()
     with page.context.expect_page() as opened:
