@@ -114,6 +114,7 @@ def test_the_plugin_may_be_named_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.airflow
+@pytest.mark.slow  # dag.test() runs in the demo, too
 def test_the_test_of_a_dag_in_the_docs(tmp_path: Path) -> None:
     dag, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)[:2]
     code = [line for line in test.splitlines() if line.strip()]
