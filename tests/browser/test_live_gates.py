@@ -27,6 +27,7 @@ ROW = ".gate"
 def live(page: Page, airflow: Airflow, service: Emulator) -> Page:
     """The page, and a clock of the service that stands still."""
     wait_until("the DAG", lambda: airflow._client.get(f"/api/v2/dags/{DAG}").status_code == 200)
+    page.goto(f"{airflow.url}/auth/token/login")
     page.goto(f"{airflow.url}/batchext/")
     page.locator(".gate, .empty").first.wait_for()
     return page

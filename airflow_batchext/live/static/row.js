@@ -26,9 +26,10 @@ export function standing(gate) {
     return ["void", { skipped: "Skipped", removed: "Removed", none: "Cleared" }[state] ?? state];
   }
   if (gate.nobody) return ["failed", "Nobody looks"];
+  // It may be about to end, or to begin anew after a clear: what it wrote is that of before, either way.
+  if (state === "queued" || state === "scheduled") return ["pending", "Waits for a worker"];
   if (snapshot && snapshot.outcome !== "waiting") return ["pending", "Is ending"];
-  if (isSilent(gate)) return ["failed", "Silent"];
-  return state === "queued" || state === "scheduled" ? ["pending", "Waits for a worker"] : ["pending", "Waits"];
+  return isSilent(gate) ? ["failed", "Silent"] : ["pending", "Waits"];
 }
 
 /** Whether a task that should have looked by now has not. */
