@@ -101,7 +101,8 @@ class Scheduler:
 
     def _wakes(self, now: datetime) -> Iterator[datetime]:
         """Yield when nodes became or become idle that tasks are waiting for, since the books were kept."""
-        for name in {task.job.pool for task in self._waiting.values()}:
+        # By jobs, not by tasks: of those there may be thousands.
+        for name in {job.pool for job in self._jobs.values()}:
             pool = self._account.known_pool(name)
             if pool is not None:
                 for history in {id(node.history): node.history for node in pool.nodes.values()}.values():
@@ -112,26 +113,25 @@ class Scheduler:
     # --- giving tasks their nodes --------------------------------------------------------------------------
 
     def _schedule(self, now: datetime) -> None:
+        free: dict[str, tuple[Pool, list[tuple[int, int, Node]]]] = {}
+        for name in {job.pool.casefold() for job in self._jobs.values()}:
+            pool = self._account.known_pool(name)
+            if pool is not None and not pool.deleted and (candidates := _candidates(pool, now)):
+                free[name] = pool, candidates
+        if not free:
+            return
+        active = {job.id for job in self._jobs.values() if state_at(job.moments, now)[0][1] == ACTIVE}
         by_pool: dict[str, list[Task]] = {}
         for task in self._waiting.values():
-            if state_at(task.job.moments, now)[0][1] == ACTIVE:
-                by_pool.setdefault(task.job.pool.casefold(), []).append(task)
+            if task.job.id in active and (name := task.job.pool.casefold()) in free:
+                by_pool.setdefault(name, []).append(task)
         for name, tasks in by_pool.items():
-            pool = self._account.known_pool(name)
-            if pool is None or pool.deleted:
-                continue
             tasks.sort(key=lambda task: (-task.job.document["priority"], task.created))
-            self._fill(pool, tasks, now)
+            self._fill(*free[name], tasks, now)
 
-    def _fill(self, pool: Pool, tasks: list[Task], now: datetime) -> None:
-        properties = pool.definition.properties
-        most: int = properties["taskSlotsPerNode"]
-        spreads = properties["taskSchedulingPolicy"]["nodeFillType"] == "Spread"
-        candidates = []
-        for place, node in enumerate(_open_nodes(pool, now)):
-            free = most - node.work.slots(now)
-            if free > 0:
-                candidates.append((-free if spreads else free, place, node))
+    def _fill(
+        self, pool: Pool, candidates: list[tuple[int, int, Node]], tasks: list[Task], now: datetime
+    ) -> None:
         heapq.heapify(candidates)
         for task in tasks:
             if not candidates:
@@ -329,6 +329,19 @@ class Scheduler:
 
     def _touch(self, at: datetime) -> None:
         self._due = at if self._due is None else min(self._due, at)
+
+
+def _candidates(pool: Pool, now: datetime) -> list[tuple[int, int, Node]]:
+    """The nodes that have free slots, with how much they are wanted, the least first, and their place."""
+    properties = pool.definition.properties
+    most: int = properties["taskSlotsPerNode"]
+    spreads = properties["taskSchedulingPolicy"]["nodeFillType"] == "Spread"
+    found = []
+    for place, node in enumerate(_open_nodes(pool, now)):
+        free = most - node.work.slots(now)
+        if free > 0:
+            found.append((-free if spreads else free, place, node))
+    return found
 
 
 def _open_nodes(pool: Pool, now: datetime) -> Iterator[Node]:
