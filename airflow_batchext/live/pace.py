@@ -10,7 +10,7 @@ from typing import Final
 #: A task writes at most so often; what happens meanwhile is in the next write.
 SHORTEST_SECONDS: Final = 10.0
 #: And at least so often while it waits: that it still looks can be told from that.
-LONGEST_SECONDS: Final = 60.0
+LONGEST_SECONDS: Final = 180.0
 #: All that wait in one triggerer together write so often at most.
 PER_SECOND: Final = 20
 #: After a write that has failed, or hangs.

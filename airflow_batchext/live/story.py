@@ -150,6 +150,7 @@ def continued(now: Snapshot, earlier: Snapshot | None, *, is_same: bool = False)
         del points[0]
     return replace(
         now,
+        deadline=earlier.deadline if now.deadline is None else now.deadline,
         looked=earlier.looked if now.looked is None else now.looked,
         picture=now.picture if now.picture.fields else earlier.picture,
         reasons=now.reasons or earlier.reasons if now.outcome != "done" else (),

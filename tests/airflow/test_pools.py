@@ -10,6 +10,7 @@ import pytest
 from airflow_batchext.emulator import Emulator, ExtensionScenario, PoolScenario, Scenario, Timings
 from airflow_batchext.emulator.documents.pool import read_management
 from airflow_batchext.emulator.scenario import ResizeError
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot
 from tests.airflow.dags.pool_scenarios import document
 from tests.airflow.harness import Airflow, wait_until
 from tests.airflow_names import airflow_is, needs_airflow
@@ -55,7 +56,7 @@ def end(airflow: Airflow, run_id: str, task_id: str) -> None:
     wait_until(f"{task_id} to be marked", marked)
 
 
-PORTAL = "Pool in the Azure portal"
+PORTAL, LIVE = "Pool in the Azure portal", "Live status"
 
 
 def links(airflow: Airflow, run_id: str, task_id: str) -> dict[str, Any]:
@@ -182,12 +183,17 @@ def test_the_link_is_there_while_the_task_is_deferred_and_after(
         "/pools/pl-linked"
     )
     assert runs["links while deferred"] == url
-    assert links(airflow, runs[POOLS], "linked") == {PORTAL: url}
-    assert links(airflow, runs[POOLS], "linked-triggerer") == {PORTAL: url}
+    for task in ("linked", "linked-triggerer"):
+        found = links(airflow, runs[POOLS], task)
+        assert found.keys() == {PORTAL, LIVE}
+        assert found[PORTAL] == url
+        assert f"task_id={task}&" in found[LIVE]
 
 
 def test_where_there_is_no_portal_there_is_no_link(airflow: Airflow, runs: Any):
-    assert links(airflow, runs[POOLS], "update") == {PORTAL: None}
+    found = links(airflow, runs[POOLS], "update")
+    assert found[PORTAL] is None
+    assert "task_id=update&" in found[LIVE]
 
 
 def test_a_pool_lives_as_long_as_its_tasks_however_they_end(airflow: Airflow, service: Emulator, runs: Any):
@@ -233,3 +239,26 @@ def test_whoever_clears_the_work_clears_the_life_of_its_pool(airflow: Airflow, r
     answer = airflow._client.post("/api/v2/dags/batch_ephemeral_pool/clearTaskInstances", json=body).json()
     cleared = {item["task_id"] for item in answer["task_instances"]}
     assert cleared == {"pool.create", "pool.gate", "pool.work.use_pool", "pool.delete"}
+
+
+@needs_airflow("3.3", "before, workers do not write it")
+@pytest.mark.parametrize(
+    ("task", "kind", "outcome"),
+    [
+        ("quota", "create", "failed"),
+        ("resize", "resize", "failed"),
+        ("going", "create", "done"),
+        ("replace", "create", "done"),
+        ("delete", "delete", "done"),
+    ],
+)
+def test_what_was_waited_for_is_left_for_the_live_page(
+    airflow: Airflow, runs: Any, task: str, kind: str, outcome: str
+):
+    found = read_snapshot(airflow.xcom(POOLS, runs[POOLS], task, XCOM_KEY))
+    assert found is not None
+    assert (found.kind, found.mode, found.outcome) == (kind, "deferrable", outcome)
+    assert found.started is not None
+    assert found.deadline is not None
+    assert found.history
+    assert found.next_look is None

@@ -131,7 +131,7 @@ def test_what_an_operator_waits_for_is_shown(azure, monkeypatch, xcoms, name):
     assert first.started <= first.looked < first.next_look < first.stale_at
     assert first.rules.startswith(f"pool {azure.pool_id} to ")
     assert last.outcome == "done"
-    assert last.started == first.started
+    assert (last.started, last.deadline) == (first.started, first.deadline)
     assert next(change.text for change in last.history) == first.summary
     assert (last.repair is not None) is (kind == "repair")
 

@@ -107,7 +107,7 @@ class PoolSteps(ABC, Generic[ParametersT]):
             self._arrive(Observation(WaitStatus(event["course"]), str(event["text"])))
             return self._proceed(context)
 
-        with self._live.until_its_end(context, goes_on=True):
+        with self._live.until_its_end(context, goes_on=True, deadline=self._memo["deadline"]):
             return self._seen_through(work)
 
     def give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:

@@ -46,16 +46,20 @@ class Told:
         self._operator, self._kind = operator, kind
         self._instance: Any = None
         self._goes_on = False
+        self._deadline: float | None = None
         self._live: Live | None = None
         self._pool_id = ""
 
     @contextmanager
-    def until_its_end(self, context: Context, *, goes_on: bool = False) -> Iterator[None]:
+    def until_its_end(
+        self, context: Context, *, goes_on: bool = False, deadline: float | None = None
+    ) -> Iterator[None]:
         """Tell how the block has ended, if anything was waited for.
 
         :param goes_on: whether an earlier process of this try has waited.
+        :param deadline: until when, in seconds since the epoch, if that is known.
         """
-        self._instance, self._goes_on = context.get("ti"), goes_on
+        self._instance, self._goes_on, self._deadline = context.get("ti"), goes_on, deadline
         try:
             yield
         except (Exception, AirflowTaskTimeout) as error:
@@ -97,7 +101,7 @@ class Told:
 
     def _ends(self, error: BaseException | None) -> None:
         if self._live is None and self._goes_on:
-            self._live = on_worker(self._instance, lambda: self._about(None, None), goes_on=True)
+            self._live = on_worker(self._instance, lambda: self._about(None, self._deadline), goes_on=True)
         if self._live is not None:
             self._live.ends(*outcome_of(error))
 
