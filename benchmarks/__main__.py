@@ -1,6 +1,6 @@
 """`make bench`: measures everything side by side, prints it, and writes it into docs/bench.md.
 
-    python -m benchmarks [gate] [sdk] [triggerer] [live] [imports] [opening] [work] [emulator]
+    python -m benchmarks [gate] [sdk] [triggerer] [live] [imports] [opening] [many] [emulator]
 
 Without names it is all of them; each replaces its own part of the page.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks import emulator, gate, imports, live, opening, sdk, triggerer, work
+from benchmarks import emulator, gate, imports, live, many, opening, sdk, triggerer
 from benchmarks.machine import machine
 
 PAGE = Path(__file__).parent.parent / "docs" / "bench.md"
@@ -26,7 +26,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "live": live.report,
     "imports": imports.report,
     "opening": opening.report,
-    "work": work.report,
+    "many": many.report,
     "emulator": emulator.report,
 }
 
