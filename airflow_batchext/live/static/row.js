@@ -154,7 +154,7 @@ function when(gate, snapshot) {
   }
   if (snapshot.looked !== null) rows.push(line("as of", ticks(h("span"), snapshot.looked, (p) => `${span(p)} ago`)));
   if (snapshot.next_look !== null && !gate.nobody) {
-    // What has not changed is written once a minute only, so a look may be over of which nobody was told.
+    // What has not changed is written every few minutes only, so a look may be over of which nobody was told.
     const every = snapshot.interval ? `every ${span(snapshot.interval)}` : "soon";
     const next = (passed) => (isSilent(gate) ? `${span(passed)} overdue` : passed < 0 ? `in ${span(-passed)}` : every);
     rows.push(line("looks again", ticks(h("span"), snapshot.next_look, next)));
