@@ -43,6 +43,7 @@ Try first, with Trigger on the page of the DAG:
   {url}/dags/batch_ephemeral_pool   a pool, its gate, work on it; two minutes
   {url}/dags/batch_pool_diagnosis   an extension fails; the task "why" says why, and links to a report
   {url}/dags/batch_pool_on_demand   a form says which pool
+  {url}/dags/batch_work             forty tasks on a pool; with --run-tasks they are really run
 """
 
 
