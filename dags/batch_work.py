@@ -1,11 +1,11 @@
 """### Forty frames, rendered on a pool that is ready
 
-The pool is created, `gate` waits until every extension on every node has succeeded, and forty Batch tasks run
-on its nodes, as many at a time as they have slots; no worker is held meanwhile. What each of them writes is in
-the log of its Airflow task. The pool is deleted however they ended.
+The pool is created, `gate` waits until every extension on every node has succeeded, and forty Batch tasks
+run on its nodes, as many at a time as they have slots; no worker is held meanwhile. What each of them writes
+is in the log of its Airflow task. The pool is deleted however they ended.
 
-With `batchext up --run-tasks` the command lines are really run, on your machine; with `batchext up` alone they
-are pretended, and write nothing. Put your own in the place of `RENDER`.
+With `batchext up --run-tasks` the command lines are really run, on your machine; with `batchext up` alone
+they are pretended, and write nothing. Put your own in the place of `RENDER`.
 """
 
 from __future__ import annotations

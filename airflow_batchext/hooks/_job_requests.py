@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_batchext.hooks._requests import DATA, Body, Flow, Request, etag_of, page_of, pages, path, shaped
+from airflow_batchext.transport import PART_OF_A_FILE
 
 READ_ACTION = "Microsoft.Batch/batchAccounts/jobs/read"
 WRITE_ACTION = "Microsoft.Batch/batchAccounts/jobs/write"
@@ -178,7 +179,7 @@ def read_task_file(job_id: str, task_id: str, file_path: str, *, start: int, len
         "GET",
         path("jobs", job_id, "tasks", task_id, "files", file_path),
         lambda response: _part(response, start, length),
-        headers={"ocp-range": f"bytes={start}-{start + length - 1}"},
+        headers={PART_OF_A_FILE: f"bytes={start}-{start + length - 1}"},
         expected=(200, 206),
         needs=READ_ACTION,
     )

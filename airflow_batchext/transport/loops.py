@@ -85,7 +85,7 @@ class AsyncGuardedTransport(AioHttpTransport):  # type: ignore[misc]
         content = b"".join(parts)
         if size > _LARGE:
             await asyncio.sleep(0)  # others have their turn before it is checked, and before it is parsed
-        response._content = self._rules.body(content, found.headers)
+        response._content = self._rules.body(request, found.status, content, found.headers)
         if size > _LARGE:
             await asyncio.sleep(0)
         response._decompress, response._decompressed_content = False, True

@@ -77,7 +77,7 @@ class GuardedTransport(RequestsTransport):  # type: ignore[misc]
             return response
         found = response.internal_response
         try:
-            body = self._rules.body(_read(found.raw), found.headers)
+            body = self._rules.body(request, found.status_code, _read(found.raw), found.headers)
         finally:
             found.close()
         found._content, found._content_consumed = body, True
