@@ -92,14 +92,17 @@ def family_of(group: int) -> list[int]:
     return found
 
 
-def pid_in(account: Account, task: str) -> int:
-    def told() -> str:
-        with suppress(Exception):
-            return account.text(task)
-        return ""
+def pid_in(account: Account, task: str, *, but: int = 0) -> int:
+    """The number that a task has written; of another run than the one that wrote ``but``."""
+    found: list[int] = []
 
-    until(lambda: told().endswith("\n"))
-    return int(told())
+    def is_told() -> bool:
+        told = _said(account, task)
+        found[:] = [int(told)] if told.endswith("\n") else []
+        return bool(found) and found[0] != but
+
+    until(is_told)
+    return found[0]
 
 
 @pytest.fixture
@@ -281,7 +284,7 @@ def test_an_emulator_that_goes_on_runs_again_what_its_processes_were_lost_of(tmp
     assert not lives(first)
     with Emulator(**options) as emulator:
         account = Account(emulator)
-        until(lambda: _said(account, "t").endswith("\n") and pid_in(account, "t") != first)
+        assert pid_in(account, "t", but=first)
         assert account.client.get_task("j", "t").execution_info.requeue_count == 1
         account.client.terminate_task("j", "t")
     with Emulator(state=tmp_path / "state.json") as emulator:
