@@ -39,6 +39,15 @@ TRIGGERS: dict[str, dict[str, Any]] = {
         "job_id": "j",
         "batch_task_id": "t",
     },
+    "tasks.AzureBatchTasksTrigger": {
+        "poll_interval": 0.02,
+        "deadline": 2e10,
+        "job_ids": ["j"],
+        "base": "j",
+        "key": "k",
+        "life": "m1",
+        "count": 2,
+    },
 }
 
 

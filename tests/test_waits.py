@@ -463,4 +463,5 @@ def test_a_connection_that_nobody_has_is_one_error(azure, instance, name, how):
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     assert len(chain) == 1
     for link in made.operator_extra_links:
-        assert link.get_link(made, ti_key=None) == "", "and Airflow logs no second one for the link"
+        if link.name != "Live status":  # asks nobody
+            assert link.get_link(made, ti_key=None) == "", "and Airflow logs no second one for the link"
