@@ -152,10 +152,21 @@ def _place(work: Work, job_id: str) -> Flow[Placed | NotYet | None]:
         if refusal.code == "TaskExists":
             # By this very try: the answer was lost, and the request repeated.
             return Placed(job_id, work.attempt_id, "attached")
-        if refusal.code in ENDED and not work.is_users:
-            return None
+        if refusal.code in ENDED:
+            found = yield from _placed_before(work, job_id)
+            if found is not None or not work.is_users:
+                return found
         raise
     return Placed(job_id, work.attempt_id, "submitted")
+
+
+def _placed_before(work: Work, job_id: str) -> Flow[Placed | None]:
+    """Where this very try has put the task, if the answer was lost and the job has ended meanwhile."""
+    try:
+        yield from jobs.get_task(job_id, work.attempt_id, select=TASK_MEMBERS)
+    except NotFoundError:
+        return None
+    return Placed(job_id, work.attempt_id, "attached")
 
 
 def make_job(job_id: str, body: Mapping[str, Any]) -> Flow[NotYet | None]:
