@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,6 +66,16 @@ def test_it_is_a_tab_where_that_is_asked_for(monkeypatch, value, tabs):
     assert [view["destination"] for view in views] == ["nav", *tabs]
     assert len({view["url_route"] for view in views}) == len(views)
     assert all(view["href"].startswith("/batchext/") for view in views)
+
+
+def test_settings_that_cannot_be_read_are_told_without_their_values(monkeypatch, caplog):
+    def get(*_, **__):
+        raise ValueError("interpolation of 'SENTINEL' failed")
+
+    monkeypatch.setattr("airflow_batchext.live.settings.conf", SimpleNamespace(get=get))
+    assert status_tabs() == []
+    assert "status_tabs cannot be read: ValueError" in caplog.text
+    assert "SENTINEL" not in caplog.text
 
 
 def test_an_application_that_cannot_be_made_does_not_keep_airflow_from_starting(monkeypatch):
