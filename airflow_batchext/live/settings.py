@@ -24,9 +24,7 @@ def status_tabs() -> list[str]:
     """Where the page is a tab, too: of ``TABS`` those that ``[batchext] status_tabs`` names."""
     try:
         named = (conf.get("batchext", "status_tabs", fallback="") or "").replace(",", " ").split()
-    except (
-        Exception
-    ) as error:  # a file of settings can be wrong in any way, and what it says may quote values
+    except Exception as error:  # a file of settings can be wrong in any way; the error may quote values
         log.warning("[batchext] status_tabs cannot be read: %s", type(error).__name__)
         return []
     unknown = sorted(set(named) - set(TABS))
