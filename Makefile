@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo up setup fast test lint types tests test-all test-slow test-oldest test-python test-pythons test-newest
 .PHONY: test-clients test-package docs test-docs dist sbom release-check
-.PHONY: test-browser test-distributed test-order audit bench histories explore mutants clean
+.PHONY: test-browser test-fab test-distributed test-order audit bench histories explore mutants clean
 
 demo:
 	@$(ENVIRONMENT) demo
@@ -115,6 +115,12 @@ test-browser:
 	@$(ENVIRONMENT) browser
 	@$(ENVIRONMENT) docs
 	$(BIN)/python -m pytest -m browser tests/browser
+
+# The live page under the auth manager of FAB, which asks for older libraries than Airflow does: in an environment
+# of its own.
+test-fab:
+	@$(ENVIRONMENT) fab
+	.venv-fab/bin/python -m pytest -m fab tests/fab
 
 # Airflow as on several machines: see docs/distributed.md. SEEDS="1 2 3 4 5" runs the main run with five seeds.
 SEEDS ?= 1

@@ -33,6 +33,12 @@ def test_every_environment_has_pins_that_are_there():
     assert {"demo", "test", "oldest", "distributed", "audit", "browser"} <= environment.environments().keys()
 
 
+def test_fabs_environment_differs_from_that_of_the_tests_where_it_has_to():
+    """FlaskAppBuilder asks for an older python-dateutil than Airflow has."""
+    base, fab = ({*(ROOT / name).read_text().split()} for name in ("constraints.txt", "constraints-fab.txt"))
+    assert {pin.partition("==")[0] for pin in base - fab} == {"python-dateutil"}
+
+
 def test_the_makefile_makes_no_environment_in_another_way():
     assert "pip install" not in MAKEFILE
     assert "venv " not in MAKEFILE.replace("its venv module", "").replace("rm -rf .venv .venv-*", "")

@@ -65,6 +65,7 @@ PARTS = (
     Part("test-package", "what is built, installed and used elsewhere"),
     Part("test-docs", "the site, strictly"),
     Part("test-clients", "old and foreign clients against the emulator"),
+    Part("test-fab", "the live page with FAB's roles"),
     Part("test-browser", "Airflow's web page in a real browser", chromium),
     Part("test-distributed", "many processes, which are killed", postgres_and_redis),
 )

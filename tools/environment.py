@@ -27,6 +27,7 @@ OLDEST_PYTHON = (3, 11)
 _CLIENTS = "tests/clients/environments"
 _DISTRIBUTED = "tests/distributed/requirements.txt"
 _BROWSER = "tests/browser/requirements.txt"
+_FAB = "apache-airflow-providers-fab"
 _PACKAGE = "tests/package/requirements.txt"
 _SITE = "docs/site/requirements.txt"
 
@@ -56,6 +57,7 @@ def environments() -> dict[str, Environment]:
         "browser": Environment(".venv", ("-e", ".[dev]", "-r", _BROWSER)),
         "docs": Environment(".venv", ("-e", ".[dev]", "-r", _SITE)),
         "oldest": Environment(".venv-oldest", ("-e", ".[dev]"), ("constraints-oldest.txt",)),
+        "fab": Environment(".venv-fab", ("-e", ".[dev]", _FAB), ("constraints-fab.txt",)),
         "python": Environment(f".venv-python{_short()}", ("-e", ".[dev]")),
         "newest": Environment(".venv-newest", ("-e", ".[dev]"), ()),
         "package": Environment(".venv", ("-e", ".[dev]", "-r", _PACKAGE)),

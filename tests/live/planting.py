@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,7 +31,7 @@ from airflow_batchext.live.form import (
     RepairStep,
     Snapshot,
 )
-from airflow_batchext.live.snapshot import XCOM_KEY
+from airflow_batchext.live.snapshot import XCOM_KEY, to_json
 
 EXTENSIONS = ("secretext", "monitor", "mount")
 _numbers = itertools.count(1)
@@ -134,6 +135,15 @@ def add_gate(
             timestamp=at,
         )
     )
+
+
+def add_gates(session: Any, *dag_ids: str) -> None:
+    """A gate of each DAG; its pool's name ends with a colon, so that none is found in another's."""
+    for dag_id in dag_ids:
+        add_dag(session, dag_id)
+        run = add_run(session, dag_id, "r")
+        value = to_json(waiting(f"pool-of-{dag_id}:", time.time()))
+        add_gate(session, dag_id, "r", run=run, value=value)
 
 
 def node_id(index: int) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_batchext.live.routes import _ASSETS, app
 from airflow_batchext.live.snapshot import to_json
-from tests.live.planting import add_dag, add_gate, add_run, failed, waiting
+from tests.live.planting import add_dag, add_gate, add_gates, add_run, failed, waiting
 
 GATE = "gate?dag_id=rendering&run_id=r&task_id=gate"
 ROUTES = ("", *_ASSETS, "gates", GATE)
@@ -26,10 +26,7 @@ READER, VIEWER, ADMIN = ("vera", "viewer"), ("vic", "viewer"), ("ann", "admin")
 @pytest.fixture
 def gates(session: Any) -> None:
     """One gate of each of two DAGs."""
-    for dag_id in ("rendering", "otto_reports"):
-        add_dag(session, dag_id)
-        run = add_run(session, dag_id, "r")
-        add_gate(session, dag_id, "r", run=run, value=to_json(waiting(f"pool-of-{dag_id}", time.time())))
+    add_gates(session, "rendering", "otto_reports")
     session.commit()
 
 
