@@ -43,8 +43,12 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-tests: setup
+tests: .venv/byte-code
 	$(BIN)/python $(PYTEST) -m "not slow"
+
+# Once in an environment: otherwise each of the processes rewrites the asserts of all tests, at the same time.
+.venv/byte-code: | setup
+	-@$(BIN)/python -m pytest --collect-only -n 0 > /dev/null && touch $@
 
 # Everything there is. Each part has a heading and a line for how it ended; what a part needs and this machine
 # has not is said, and the rest goes on. PARTS="test-slow test-oldest" runs these alone.
