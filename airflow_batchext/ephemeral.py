@@ -1,10 +1,10 @@
-"""A pool that lives exactly as long as the tasks that need it, also when they fail.
+"""A pool, or a job, that lives exactly as long as the tasks that need it, also when they fail.
 
-    with ephemeral_pool("pools/p1.yaml") as pool:
-        render(pool.pool_id) >> upload()
+    with ephemeral_pool("pools/p1.yaml") as pool, batch_job(pool) as job:
+        render(pool.pool_id, job.job_id) >> upload()
 
-It is Airflow's setup and teardown: ``create`` is the setup, ``delete`` its teardown, and between them come
-the gate and then the tasks of the ``with`` block.
+It is Airflow's setup and teardown: ``create`` is the setup, ``delete`` or ``end`` its teardown, and between
+them come the tasks of the ``with`` block, of a pool after its gate.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from hashlib import sha256
 from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
-from airflow.sdk import TaskGroup
+from airflow.sdk import TaskGroup, XComArg
 
+from airflow_batchext.operators.job import AzureBatchCreateJobOperator, AzureBatchEndJobOperator
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureBatchDeletePoolOperator
 from airflow_batchext.origin.deployment import deployment
 from airflow_batchext.parameters import check_flag, check_mapping, check_text, optional, refused, wrong
@@ -29,6 +30,7 @@ _DIGITS = 16
 _LONGEST_PREFIX = 40
 #: What the helper itself gives its tasks.
 _OURS = ("task_id", "pool_id", "pool_document")
+_OURS_OF_A_JOB = ("task_id", "pool_id", "prefix", "job_id", "job_document")
 #: In templates, what is another one in each expansion of a mapped task group.
 _OF_AN_EXPANSION = frozenset({"ti", "task_instance", "task_instance_key_str", "task"})
 
@@ -47,6 +49,22 @@ class EphemeralPool:
     create: AzureBatchCreatePoolOperator
     gate: AzureBatchExtensionSensor
     delete: AzureBatchDeletePoolOperator
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """The job's id, for the tasks that run in it, and the tasks around them.
+
+    :param job_id: an ``XComArg``: in a text it is a template.
+    :param pool_id: the pool that it is on, as it was given.
+    :param create: the setup.
+    :param end: the teardown.
+    """
+
+    job_id: Any
+    pool_id: Any
+    create: AzureBatchCreateJobOperator
+    end: AzureBatchEndJobOperator
 
 
 def run_pool_id(prefix: str, *, mapped: bool = False) -> str:
@@ -121,18 +139,11 @@ def ephemeral_pool(
     check_text("group_id", group_id)
     optional(check_flag)("mapped", mapped)
     optional(check_text)("azure_batchext_conn_id", azure_batchext_conn_id)
-    for name, more in (("create", create), ("gate", gate), ("delete", delete)):
-        optional(check_mapping)(name, more)
-        if ours := [key for key in _OURS if key in (more or {})]:
-            raise wrong(
-                f"{name} has {', '.join(ours)}, but that is the same for all tasks of ephemeral_pool."
-            )
+    _check_more("ephemeral_pool", _OURS, create=create, gate=gate, delete=delete)
     with TaskGroup(group_id) as group:
         is_mapped = _is_mapped(group, mapped, pool_id)
         if pool_id is None:
-            # As groups may be called what pools may not, and longer.
-            prefix = re.sub(r"[^A-Za-z0-9_-]", "-", group_id)[:_LONGEST_PREFIX]
-            pool_id = _run_pool_id(prefix, group.child_id("create"), is_mapped=is_mapped)
+            pool_id = _run_pool_id(_prefix(group_id), group.child_id("create"), is_mapped=is_mapped)
         _warn_of_timeout(group)
         common: dict[str, Any] = {"pool_id": pool_id}
         its_life = {"lifetime": "run", **_retries(group, create or {})}
@@ -156,6 +167,89 @@ def ephemeral_pool(
             wait >> work >> teardown
         else:
             wait >> teardown
+
+
+@contextmanager
+def batch_job(
+    pool: EphemeralPool | str,
+    *,
+    group_id: str = "job",
+    job_document: Mapping[str, Any] | None = None,
+    azure_batchext_conn_id: str | None = None,
+    create: Mapping[str, Any] | None = None,
+    end: Mapping[str, Any] | None = None,
+) -> Iterator[BatchJob]:
+    """A task group: make a job on a pool, run the tasks of the block in it, end the job.
+
+    Give ``job_id=job.job_id`` to each ``AzureBatchTaskOperator`` of the block. The job stays open between
+    them, so that none is cut off by the end of another one, and ends when all are done, however they ended,
+    with whatever may still run in it. Each run of the DAG, each task group around, and each expansion of a
+    mapped one has a job of its own.
+
+    Clearing a task of the block clears ``create`` and ``end``, too (before Airflow 3.3 that has to be done by
+    hand): it runs in the job as long as that takes tasks, else in the next one (``-2``). A task whose job
+    somebody has ended fails, as does each retry.
+
+    A job that Airflow does not come to end, as the run took longer than its ``dagrun_timeout``, Azure Batch
+    ends after seven days, or when ``maxWallClockTime`` in the ``constraints`` of ``job_document`` says so.
+    ``create`` and ``end`` are tried at least twice more, unless ``retries`` says otherwise.
+
+    :param pool: what ``ephemeral_pool`` yields, or a pool's id (templated). Nothing is asked of the pool: put
+        a gate before it.
+    :param group_id: the task group; its tasks are ``create``, ``end`` and the group ``work``.
+    :param job_document: as for ``AzureBatchCreateJobOperator``: ``priority``, ``constraints``, ….
+    :param azure_batchext_conn_id: Airflow connection to the Batch account, for both; by default that of the
+        pool, of ``default_args``, else ``azure_batchext_default``.
+    :param create: more parameters of the ``AzureBatchCreateJobOperator``.
+    :param end: more parameters of the ``AzureBatchEndJobOperator``.
+    :raises ParameterError: if a parameter cannot be used.
+    """
+    check_text("group_id", group_id)
+    optional(check_text)("azure_batchext_conn_id", azure_batchext_conn_id)
+    _check_more("batch_job", _OURS_OF_A_JOB, create=create, end=end)
+    around = pool if isinstance(pool, EphemeralPool) else None
+    with TaskGroup(group_id) as group:
+        is_mapped = next(group.iter_mapped_task_groups(), None) is not None
+        prefix = _run_pool_id(_prefix(group_id), group.child_id("create"), is_mapped=is_mapped)
+        common: dict[str, Any] = {"prefix": prefix}
+        if azure_batchext_conn_id is None and around is not None:
+            azure_batchext_conn_id = around.create.azure_batchext_conn_id
+        if azure_batchext_conn_id is not None:
+            common["azure_batchext_conn_id"] = azure_batchext_conn_id
+        pool_id: Any = pool if around is None else around.pool_id
+        setup = AzureBatchCreateJobOperator(
+            task_id="create",
+            pool_id=pool_id,
+            job_document=job_document,
+            **{**common, **_retries(group, create or {}), **(create or {})},
+        )
+        job_id: Any = XComArg(setup, key="job_id")
+        teardown = AzureBatchEndJobOperator(
+            task_id="end", job_id=job_id, **{**common, **_retries(group, end or {}), **(end or {})}
+        )
+        with TaskGroup("work") as work:
+            yield BatchJob(job_id, pool_id, setup, teardown)
+        teardown.as_teardown(setups=setup)
+        if work.children:
+            setup >> work >> teardown
+        if around is not None:
+            teardown >> around.delete
+
+
+def _check_more(of: str, ours: tuple[str, ...], **given: Mapping[str, Any] | None) -> None:
+    """Check what is given to single tasks.
+
+    :param ours: what all tasks share.
+    """
+    for name, more in given.items():
+        optional(check_mapping)(name, more)
+        if found := [key for key in ours if key in (more or {})]:
+            raise wrong(f"{name} has {', '.join(found)}, but that is the same for all tasks of {of}.")
+
+
+def _prefix(group_id: str) -> str:
+    """How an id begins: groups may be called what pools and jobs may not, and longer."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", group_id)[:_LONGEST_PREFIX]
 
 
 def _is_mapped(group: TaskGroup, mapped: bool | None, pool_id: Any) -> bool:

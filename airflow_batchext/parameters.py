@@ -29,6 +29,8 @@ _AMOUNTS = {0: "zero or more", 1: "one or more"}
 #: About 30 years: what is longer fits into no date.
 _LONGEST_SECONDS = 1e9
 LEAST_RESIZE_TIMEOUT_SECONDS = 300.0
+#: So that an id of at most 64 characters has six digits behind it, and a hyphen.
+LONGEST_JOB_PREFIX = 57
 #: So long a removal and what comes after it take: no node is replaced with less time left.
 REPLACEMENT_SECONDS = 300.0
 
@@ -99,6 +101,17 @@ def check_pool_id(pool_id: object, name: str = "pool_id", of: str = "pool") -> s
 def pool_id_of(name: str, value: object) -> str:
     """``check_pool_id`` as a check like the others."""
     return check_pool_id(value, name)
+
+
+def check_job_prefix(name: str, value: object) -> str:
+    """How the ids of jobs begin, so that a hyphen and a number have room behind it.
+
+    :raises ParameterError: if it is anything else.
+    """
+    if isinstance(value, str) and len(value) <= LONGEST_JOB_PREFIX and _POOL_ID.fullmatch(value):
+        return value
+    wanted = f", but it has 1 to {LONGEST_JOB_PREFIX} characters: letters, digits, '-' and '_'."
+    raise refused(name, value, wanted)
 
 
 def check_text(name: str, value: object) -> str:

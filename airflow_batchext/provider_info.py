@@ -130,6 +130,7 @@ def get_provider_info() -> dict[str, Any]:
                 "operators.pool",
                 "operators.extension",
                 "operators.diagnose",
+                "operators.job",
                 "operators.node",
                 "operators.orphans",
                 "operators.task",

@@ -21,7 +21,7 @@ _TEXTS = frozenset(
     {
         *("pool_id", "azure_batchext_conn_id", "compute_node_id", "extension_name", "output_uri"),
         *("output_conn_id", "report_url", "logs_identity", "logs_container", "extension_names", "node_ids"),
-        *("command_line", "job_id"),
+        *("command_line", "job_id", "prefix"),
     }
 )
 

@@ -47,10 +47,12 @@ TASKS = public(operators, BaseOperator) | public(sensors, BaseOperator)
 NOTIFIERS = public(notifications, BaseNotifier)
 #: What each needs beside the pool, on a pool that is ready.
 NEEDS: dict[str, dict[str, Any]] = {
+    "AzureBatchCreateJobOperator": {"prefix": "j"},
     "AzureBatchCreatePoolOperator": {"pool_document": document(2), "wait_for": "steady"},
     "AzureBatchDeleteOrphansOperator": {},
     "AzureBatchDeletePoolOperator": {"wait_for_deletion": False},
     "AzureBatchDiagnosePoolOperator": {},
+    "AzureBatchEndJobOperator": {"prefix": "j"},
     "AzureBatchExtensionSensor": {"outlets": [batch_pool_asset("acc", "p1")]},
     "AzureBatchGetExtensionOperator": {},
     "AzureBatchRepairNodesOperator": {},
@@ -68,10 +70,14 @@ CONTEXTS = {
 }
 
 
+#: Of which pool is not for them to say.
+NO_POOL = {"AzureBatchDeleteOrphansOperator", "AzureBatchEndJobOperator"}
+
+
 def task(name: str, azure: Any, **kwargs: Any) -> Any:
     if name == "AzureBatchTaskOperator":  # the clock stands still, and work has an end
         azure.emulator.scenario = Scenario.load({"timings": {"scheduling": 0, "task": 0}})
-    pool = {} if name == "AzureBatchDeleteOrphansOperator" else {"pool_id": azure.pool_id}
+    pool = {} if name in NO_POOL else {"pool_id": azure.pool_id}
     return TASKS[name](task_id="one", **{**pool, **NEEDS[name], **kwargs})
 
 

@@ -62,7 +62,7 @@ def _openlineage(monkeypatch):
 
 READS = {
     *("AzureBatchExtensionSensor", "AzureBatchGetExtensionOperator", "AzureBatchDiagnosePoolOperator"),
-    "AzureBatchTaskOperator",
+    *("AzureBatchTaskOperator", "AzureBatchCreateJobOperator"),
 }
 CHANGES = {"AzureBatchDeletePoolOperator": "DROP"}
 
@@ -77,8 +77,8 @@ def change(dataset: Any) -> str:
     return "" if found is None else found.lifecycleStateChange.value
 
 
-#: Of pools that it finds itself.
-TELLS_NOTHING = {"AzureBatchDeleteOrphansOperator"}
+#: Of pools that it finds itself; of jobs.
+TELLS_NOTHING = {"AzureBatchDeleteOrphansOperator", "AzureBatchEndJobOperator"}
 
 
 @pytest.mark.parametrize("name", sorted(NEEDS.keys() - TELLS_NOTHING))

@@ -28,6 +28,7 @@ from airflow_batchext.hooks.pool import AzureBatchPoolHook
 from airflow_batchext.notifications.diagnosis import AzureBatchDiagnosisNotifier
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.job import AzureBatchCreateJobOperator, AzureBatchEndJobOperator
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.orphans import AzureBatchDeleteOrphansOperator
 from airflow_batchext.operators.pool import (
@@ -56,6 +57,13 @@ def entered(**given: Any) -> Any:
         return pool
 
 
+def entered_job(**given: Any) -> Any:
+    from airflow.sdk import DAG
+
+    with DAG("d"), ephemeral.batch_job(**given) as job:
+        return job
+
+
 POOL = {"task_id": "t", "pool_id": "p"}
 BUILT = {"image": pool_builder.UBUNTU_24_04, "size": "STANDARD_D2S_V5", "dedicated": 1}
 #: What users construct, with the least that it takes.
@@ -69,6 +77,8 @@ DOORS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "get": (AzureBatchGetExtensionOperator, POOL),
     "diagnose": (AzureBatchDiagnosePoolOperator, POOL),
     "work": (AzureBatchTaskOperator, {**POOL, "command_line": "/bin/true"}),
+    "create job": (AzureBatchCreateJobOperator, {**POOL, "prefix": "j"}),
+    "end job": (AzureBatchEndJobOperator, {"task_id": "t", "job_id": "j", "prefix": "j"}),
     "gate": (AzureBatchExtensionSensor, POOL),
     "notifier": (AzureBatchDiagnosisNotifier, {}),
     "watcher": (AzureBatchPoolEventTrigger, {"pool_id": "p"}),
@@ -85,6 +95,7 @@ DOORS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "GpuDriverExtension": (pool_builder.GpuDriverExtension, {}),
     "pool_document": (pool_builder.pool_document, BUILT),
     "ephemeral_pool": (entered, {"pool_document": document(1)}),
+    "batch_job": (entered_job, {"pool": "p"}),
     "run_pool_id": (ephemeral.run_pool_id, {"prefix": "p"}),
     "from_connection": (secret_references.from_connection, {"conn_id": "c"}),
     "from_variable": (secret_references.from_variable, {"name": "n"}),
@@ -99,7 +110,8 @@ NOT_OURS = {"pool_document", "credential", "kwargs", "task_id"}
 
 def signature_of(door: str) -> Iterator[inspect.Parameter]:
     """Its parameters, and those of our own classes above it."""
-    made = ephemeral.ephemeral_pool if door == "ephemeral_pool" else DOORS[door][0]
+    helper = {"ephemeral_pool": ephemeral.ephemeral_pool, "batch_job": ephemeral.batch_job}
+    made = helper.get(door) or DOORS[door][0]
     kinds = [kind for kind in getattr(made, "__mro__", ()) if kind.__module__.startswith("airflow_batchext")]
     seen: set[str] = set()
     for each in [kind.__init__ for kind in kinds if "__init__" in vars(kind)] or [made]:

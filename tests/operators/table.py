@@ -75,6 +75,15 @@ SAID = {
         "`on_kill`: ends the Batch task, or leaves it",
         'nothing; with `on_kill="leave"` the Batch task, for the next try',
     ),
+    "AzureBatchCreateJobOperator": Said(
+        "pool_id, job_id",
+        "uses the job that an earlier try has made, unless it has ended",
+        NOTHING,
+        "the job, which takes tasks until it is ended",
+    ),
+    "AzureBatchEndJobOperator": Said(
+        "job_ids", "ends what has not ended yet", NOTHING, "what it has not come to yet"
+    ),
     "AzureBatchDiagnosePoolOperator": READS._replace(
         xcom="pool_id, outcome, summary, verdict, text, causes, unexplained, nodes, reports, node_logs",
         left="reports that are written already",

@@ -285,8 +285,9 @@ def test_the_page_has_every_operator_and_each_has_its_test():
         if name.startswith("AzureBatch") and name.endswith("Operator")
     }
     found |= {AzureBatchDiagnosePoolOperator.__name__, AzureBatchDeleteOrphansOperator.__name__}
-    # That of work is in test_task.
+    # Those of work are in test_task and test_job.
     found |= {"AzureBatchExtensionSensor", "AzureBatchTaskOperator"}
+    found |= {"AzureBatchCreateJobOperator", "AzureBatchEndJobOperator"}
     assert sorted(told) == sorted(found)
 
 

@@ -21,6 +21,7 @@ from airflow_batchext.exceptions import GateTimeoutError, TaskTimeoutError
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
+from airflow_batchext.operators.job import AzureBatchCreateJobOperator, AzureBatchEndJobOperator
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.orphans import AzureBatchDeleteOrphansOperator
 from airflow_batchext.operators.pool import (
@@ -254,6 +255,12 @@ def _work(azure: Azure, seconds: float = 0.1, **what: Any) -> Any:
         return None
 
 
+def _job(azure: Azure, ends: bool = False) -> Any:
+    if ends:
+        return AzureBatchEndJobOperator(task_id="t", job_id="j-1", prefix="j").execute({})
+    return AzureBatchCreateJobOperator(task_id="t", pool_id=azure.pool_id, prefix="k").execute({})
+
+
 def _submitted(azure: Azure) -> None:
     azure.create()
     with AzureBatchJobHook() as hook:
@@ -348,6 +355,14 @@ STORIES = [
     ),
     Story("AzureBatchTasksTrigger", "waits for work", (LOOK_UP, READ, JOBS_READ), _tasks_trigger, _submitted),
     Story("AzureBatchTaskTrigger", "waits for work", (LOOK_UP, READ, JOBS_READ), _task_trigger, _submitted),
+    Story("AzureBatchCreateJobOperator", "makes a job for work", (LOOK_UP, JOBS_READ, JOBS_WRITE), _job),
+    Story(
+        "AzureBatchEndJobOperator",
+        "ends a job of work",
+        (LOOK_UP, JOBS_READ, JOBS_WRITE),
+        lambda azure: _job(azure, ends=True),
+        _submitted,
+    ),
     Story("AzureBatchPoolEventTrigger", "watches a pool", (LOOK_UP, READ), _watcher),
     Story("AzureBatchExtensionTrigger", "holds the gate", (LOOK_UP, READ), _gate_trigger),
     Story(

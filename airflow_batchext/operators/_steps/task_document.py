@@ -91,7 +91,7 @@ def task_document(
     }
     body = {"commandLine": command_line, **more, "constraints": constraints}
     body["environmentSettings"] = [*given, *settings]
-    _refuse_secrets(body)
+    refuse_secrets({name: item for name, item in body.items() if name != _HARMLESS}, "task")
     return {**body, "environmentSettings": [*_context(instance), *given, *settings]}
 
 
@@ -114,12 +114,17 @@ def _text(name: str, value: object) -> str:
     return str(value)
 
 
-def _refuse_secrets(body: Mapping[str, Any]) -> None:
-    for path, value in find_secrets({name: item for name, item in body.items() if name != _HARMLESS}):
+def refuse_secrets(body: Mapping[str, Any], of: str) -> None:
+    """Refuse a body that everybody can read and that has a secret in it.
+
+    :param of: what it is the body of.
+    :raises ParameterError: if something in it looks like a secret.
+    """
+    for path, value in find_secrets(body):
         if isinstance(value, str) and is_stand_in(value):
             continue
         raise wrong(
-            f"{path} of the Batch task looks like a secret, and everybody who may read the account sees it. "
+            f"{path} of the Batch {of} looks like a secret, and everybody who may read the account sees it. "
             "Let the task fetch it with the pool's managed identity (identityReference for files) or from "
             "Key Vault, or let the Key Vault extension put it onto the nodes."
         )
