@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import suppress
+from threading import Barrier
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.exceptions import (
+    AccessRefusedError,
     ConflictError,
     ParameterError,
     ServiceError,
@@ -17,6 +20,9 @@ from airflow_batchext.exceptions import (
     TaskTimeoutError,
     TriggerFailedError,
 )
+from airflow_batchext.hooks._base import BatchHook
+from airflow_batchext.hooks._drivers.work import Work
+from airflow_batchext.hooks._drivers.work_items import ENDED_AT_ONCE, end_items
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.operators.task import AzureBatchTaskOperator
 from tests.operators.conftest import go_on, run
@@ -395,6 +401,60 @@ def test_who_is_ended_in_the_worker_ends_them_and_never_succeeds(azure, pauses, 
     assert (job.goal == "completed") or mapped != -1 or how == "leave"
     ended = {failure for _, failure in books(azure).values()}
     assert ended == ({None} if how == "leave" else {"TaskEnded"} if mapped != -1 else {"TaskEnded", None})
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["worker", "triggerer"])
+def test_in_a_job_with_siblings_many_are_ended_side_by_side(azure, monkeypatch, asynchronous):
+    """What waits for a node first, as it would be given one; and none of the siblings."""
+    azure.create(2)
+    scenario(azure, {"exit_code": None})
+    tasks = [f"/bin/true {number}" for number in range(150)]
+    one, _ = (left_alone(azure, work(azure, tasks), map_index=index).trigger for index in (7, 3))
+    azure.pass_time(30)
+    running = {task for (_, task), (state, _) in books(azure).items() if state == "running"}
+    asked, under_way, most = [], set(), 0
+
+    class Noting:
+        def __init__(self, request):
+            self.url = request.url
+
+        def __enter__(self):
+            nonlocal most
+            asked.append(self.url.split("/")[-2])
+            under_way.add(self.url)
+            most = max(most, len(under_way))
+
+        def __exit__(self, *exc):
+            under_way.discard(self.url)
+
+    send, asend, lanes = BatchHook._send, BatchHook._asend, Barrier(ENDED_AT_ONCE)
+
+    def sending(hook, request):
+        with Noting(request):
+            if len(asked) <= ENDED_AT_ONCE + 3 and request.url.endswith("/terminate"):
+                lanes.wait(20)
+            return send(hook, request)
+
+    async def asending(hook, request):
+        with Noting(request):
+            return await asend(hook, request)
+
+    monkeypatch.setattr(BatchHook, "_send", sending)
+    monkeypatch.setattr(BatchHook, "_asend", asending)
+    azure.emulator.faults.add(read_fault({"action": "error", "status": 403, "path": "*/m00007-n00050*"}))
+    ending = end_items(Work(one.base, one.key, one.life, "", {}, {}, is_many=True), is_alone=False)
+
+    async def in_triggerer():
+        async with AzureBatchJobHook() as hook:
+            await hook.arun(ending)
+
+    with pytest.raises(AccessRefusedError), AzureBatchJobHook() as hook:
+        asyncio.run(in_triggerer()) if asynchronous else hook.run(ending)
+    left = [task[:13] for _, task in live(azure)]
+    assert [task for task in left if task.startswith("m00007")] == ["m00007-n00050"], "one that is refused"
+    assert len(left) == 1 + len(tasks)
+    assert running <= set(asked[-2 * ENDED_AT_ONCE :])
+    assert most == ENDED_AT_ONCE
 
 
 def test_where_the_trigger_fails_the_last_try_ends_them(azure):

@@ -37,6 +37,8 @@ LONGEST = 3600.0
 #: Commands at a time; what is more waits.
 MOST_AT_ONCE = max(2, os.cpu_count() or 1)
 _PAUSE = 0.05
+#: Seconds from one time that a fault is told to the next.
+_FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 600.0
 _NOT_FOUND = "CommandProgramNotFound"
 _NOT_FOUND_TEXT = "The specified command program is not found"
 
@@ -57,6 +59,30 @@ def check(folder: str | Path, time_scale: float, *, is_local: bool) -> Path:
     except OSError as problem:
         raise ValueError(f"run_tasks: {place}: {problem.strerror}") from None
     return place
+
+
+class _Faults:
+    """Tells of a fault when it is met, and of one that stays at longer and longer intervals."""
+
+    def __init__(self) -> None:
+        self._untold, self._last, self._again, self._pause = 0, float("-inf"), float("-inf"), _FIRST_PAUSE
+
+    def tell(self, now: float) -> None:
+        """Log the exception that is being handled, unless one was told a short while ago.
+
+        :param now: by ``time.monotonic``.
+        """
+        if now - self._last > _LONGEST_PAUSE:
+            self._pause = _FIRST_PAUSE
+            self._again = now
+        self._last = now
+        if now < self._again:
+            self._untold += 1
+            return
+        more = f" ({self._untold} times more since that was told)" if self._untold else ""
+        log.exception("The tasks could not be looked after%s", more)
+        self._untold, self._again = 0, now + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
 class LocalRuns:
@@ -115,13 +141,14 @@ class LocalRuns:
     # --- the thread ----------------------------------------------------------------------------------------
 
     def _keep(self) -> None:
+        faults = _Faults()
         while not self._ending.wait(_PAUSE):
             try:
                 with self._account.lock:
                     self._account.pools()  # what has become due, as nobody may be asking
                     self._look()
             except Exception:
-                log.exception("The tasks could not be looked after")
+                faults.tell(time.monotonic())
         for process in self._processes.values():
             process.stop()
         while self._processes:

@@ -351,3 +351,29 @@ def test_files_that_are_links_are_neither_shown_nor_read(account: Account):
     for link in ("wd/link", "wd/folder", "wd/folder/hostname", "../t/stdout.txt", "/etc/hostname"):
         with pytest.raises(ResourceNotFoundError):
             account.text("t", link)
+
+
+def test_a_fault_is_survived_and_told_once(account: Account, monkeypatch: pytest.MonkeyPatch, caplog: Any):
+    def failing(local: Any) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(runs.LocalRuns, "_look", failing)
+        account.run("t", "/bin/true")
+        time.sleep(0.3)
+    assert account.ended("t").exit_code == 0
+    assert [record.getMessage() for record in caplog.records] == ["The tasks could not be looked after"]
+
+
+def test_a_fault_that_stays_is_told_at_growing_intervals(caplog: pytest.LogCaptureFixture):
+    faults, told = runs._Faults(), []
+    for now in [*(tick / 2 for tick in range(2 * 3600)), 5000.0]:
+        try:
+            raise OSError(f"no room, at {now}")
+        except OSError:
+            faults.tell(now)
+        told += [(now, record.getMessage()) for record in caplog.records]
+        caplog.clear()
+    # After a long while without any it is news.
+    assert [now for now, _ in told] == [0, 10, 30, 70, 150, 310, 630, *range(1230, 3600, 600), 5000]
+    assert told[2][1] == "The tasks could not be looked after (39 times more since that was told)"
