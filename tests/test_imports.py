@@ -415,8 +415,9 @@ IN_A_FUNCTION = "def planted():\n    {}\n"
             "emulator/account/job_records.py",
             "import airflow_batchext.emulator.account.scheduling",
             (
-                "emulator.account.inventory <-> emulator.account.job_records <-> emulator.account.runs <-> "
-                "emulator.account.scheduling: a circle"
+                "emulator.account.candidates <-> emulator.account.inventory <-> "
+                "emulator.account.job_records <-> emulator.account.preparing <-> "
+                "emulator.account.runs <-> emulator.account.scheduling: a circle"
             ),
         ),
         (

@@ -74,6 +74,8 @@ class Timings(Model):
     """From the moment a task has a node until it runs there."""
     task: Seconds = 0.5
     """How long one attempt of a task runs, where no rule says otherwise."""
+    preparation: Seconds = 0.5
+    """The same of a job's preparation task."""
     job_ending: Seconds = 0.4
     """From the termination of a job until it is ``completed``, and from its deletion until it is gone."""
     leaving: Seconds = 8.0
@@ -277,6 +279,21 @@ class TaskScenario(Model):
         return _is_turn(self.attempts, attempt) and like(job, self.job) and like(task, self.task)
 
 
+class PreparationScenario(_OfNodes):
+    """How the preparation tasks of some jobs run on some nodes. The first rule that matches wins."""
+
+    job: str = "*"
+    """Pattern of job ids (``*`` and ``?``), case-insensitive."""
+    exit_code: int | None = 0
+    """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows."""
+    failure: TaskFailure | None = None
+    """It fails before its command runs, so there is no exit code. It is not tried again."""
+    after: Seconds | None = None
+    """How long one attempt runs; without it ``timings.preparation``."""
+    attempts: Turns = "all"
+    """``first``: only the first attempt, so that a retry helps. ``later``: only after that."""
+
+
 class ExtensionRun(Model):
     """What one extension does in one boot of one node, once it may start."""
 
@@ -315,6 +332,8 @@ class Scenario(Model):
     """How start tasks run."""
     tasks: list[TaskScenario] = Field(default_factory=list)
     """How tasks run."""
+    preparations: list[PreparationScenario] = Field(default_factory=list)
+    """How the preparation tasks of jobs run."""
     answers: Answers = Field(default_factory=Answers)
     """What is answered where nobody knows how the service does."""
     account: AccountSettings = Field(default_factory=AccountSettings)
@@ -394,6 +413,25 @@ class Scenario(Model):
             more |= {"failure": rule.failure, "exit_code": rule.exit_code if has_run else None}
         return run.model_copy(update=more)
 
+    def preparation_run(self, job: str, pool: str, index: int, node_id: str, boot: int, attempt: int) -> Run:
+        """How an attempt of a job's preparation task goes in one boot of a node.
+
+        :param job: the job.
+        :param pool: the pool's name.
+        :param index: the node's place in the order of allocation; 0 is the first.
+        :param node_id: the node.
+        :param boot: the number of the boot; 0 is the first.
+        :param attempt: the number of the attempt; 0 is the first.
+        """
+        for rule in self.preparations:
+            fits = like(job, rule.job) and _is_turn(rule.attempts, attempt)
+            if fits and rule.matches(pool, index, node_id, boot):
+                run = _run(rule, self.timings.preparation)
+                if rule.failure is None:
+                    return run
+                return run.model_copy(update={"failure": rule.failure, "exit_code": None})
+        return Run(seconds=self.timings.preparation)
+
     def resize_rule(self, pool: str) -> PoolScenario | None:
         """The rule for the resizes of a pool, if there is one.
 
@@ -402,7 +440,7 @@ class Scenario(Model):
         return next((rule for rule in self.pools if rule.covers(pool)), None)
 
 
-def _run(rule: StartTaskScenario | TaskScenario | None, usual: float) -> Run:
+def _run(rule: StartTaskScenario | TaskScenario | PreparationScenario | None, usual: float) -> Run:
     if rule is None:
         return Run(seconds=usual)
     return Run(seconds=usual if rule.after is None else rule.after, exit_code=rule.exit_code)

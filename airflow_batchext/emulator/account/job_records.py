@@ -19,7 +19,8 @@ OUT_OF_TIME, ALL_DONE = "MaxWallClockTimeExpiry", "AllTasksCompleted"
 """Why jobs end by themselves."""
 KILLED = 137
 """The exit code of what a system of Linux has killed."""
-ACTIVE, RUNNING, COMPLETED, DISABLING = "active", "running", "completed", "disabling"
+ACTIVE, PREPARING, RUNNING, COMPLETED = "active", "preparing", "running", "completed"
+DISABLING = "disabling"
 ENDED_BY_USER = Failure("TaskEnded", "Task Was Ended by User Request")
 BAD_EXIT = Failure(
     "FailureExitCode",
@@ -99,6 +100,28 @@ class Task(Versioned):
 
 
 @dataclass
+class Preparation(Task):
+    """The preparation task of a job on one node, which is alone in ``nodes``: it is in no list of tasks."""
+
+    boot: int = 0
+    """In which boot of the node it was begun."""
+    is_used: bool = False
+    """Whether a task of the job has begun on the node since."""
+    release: TaskRun | None = None
+    """What the release task does there."""
+
+    @property
+    def node(self) -> Node:
+        """Where it runs."""
+        return self.nodes[0]
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether it has ended well."""
+        return self.is_completed and self.failure is None
+
+
+@dataclass
 class Job(Versioned):
     """A job."""
 
@@ -109,6 +132,8 @@ class Job(Versioned):
     moments: Moments
     tasks: dict[str, Task] = field(default_factory=dict)
     """By lower-case id."""
+    preparations: dict[str, Preparation] = field(default_factory=dict)
+    """By the id of the node: the last one of each."""
     ended: datetime | None = None
     reason: str | None = None
     gone: datetime | None = None

@@ -10,7 +10,6 @@ from airflow_batchext.emulator.account.job_records import (
     ACTIVE,
     COMPLETED,
     DISABLING,
-    RUNNING,
     Job,
     Task,
     state_at,
@@ -66,7 +65,7 @@ class Jobs(Scheduler):
                     counts["FailedTasks" if task.failure else "SucceededTasks"] += 1
                 else:
                     counts["PendingTasks"] += 1
-                    counts["RunningTasks" if state == RUNNING else "ActiveTasks"] += 1
+                    counts["ActiveTasks" if state == ACTIVE else "RunningTasks"] += 1
         return counts
 
     # --- jobs ----------------------------------------------------------------------------------------------
@@ -149,6 +148,7 @@ class Jobs(Scheduler):
             for task in found.tasks.values():
                 if not task.is_completed:
                     self._cut(task, now, is_terminated=True)
+            self._clean_up(found, now, now)
             found.moments = [*until(found.moments, now), (now, "deleting")]
             found.gone = now + seconds(self._account.scenario.timings.job_ending)
             self._leaving.append(found)
@@ -161,6 +161,9 @@ class Jobs(Scheduler):
         with self._changing(job, is_open=True) as (found, _):
             if task.casefold() in found.tasks:
                 raise refusal("TaskExists")
+            for member in ("jobPreparationTask", "jobReleaseTask"):
+                if task.casefold() == found.document.get(member, {}).get("id", "").casefold():
+                    raise refusal(f"TaskIdSameAs{member[0].upper()}{member[1:]}")
             if "dependsOn" in document and not found.document["usesTaskDependencies"]:
                 raise refusal("TaskDependenciesNotSpecifiedOnJob")
             return self._add(found, task, document, self._account.stamp())

@@ -274,6 +274,12 @@ def boots(history: History, now: datetime) -> int:
     return sum(moment.boot is not None for moment in so_far(history, now))
 
 
+def is_new_since(history: History, since: datetime, now: datetime) -> bool:
+    """Whether the system of the machine was installed anew since then, or it is another machine."""
+    fresh = (NodeState.CREATING, NodeState.REIMAGING)
+    return any(since < moment.at <= now and moment.state in fresh for moment in history)
+
+
 # --- what is, at one time ----------------------------------------------------------------------------------
 
 

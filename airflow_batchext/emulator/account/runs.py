@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_batchext.emulator.account.job_records import BAD_EXIT, ENDED_BY_USER, KILLED
+from airflow_batchext.emulator.account.job_records import BAD_EXIT, ENDED_BY_USER, KILLED, Preparation
 from airflow_batchext.emulator.account.lifecycle import failure_from
 from airflow_batchext.emulator.account.output import Output
 from airflow_batchext.emulator.account.work import TaskRun
@@ -29,6 +29,9 @@ class Runs(Protocol):
     def plan(self, task: Task, pool: Pool, node: Node, now: datetime) -> TaskRun:
         """A run that is given its node now: when it begins and, as far as that is known, how it ends."""
 
+    def release(self, preparation: Preparation, start: datetime, end: datetime) -> TaskRun:
+        """What the release task does where that preparation was, at the end of the job."""
+
     def begin(self, run: TaskRun) -> None:
         """Take note that the run has its place in the books."""
 
@@ -46,8 +49,14 @@ class SimulatedRuns:
     def plan(self, task: Task, pool: Pool, node: Node, now: datetime) -> TaskRun:
         """The run that the scenario has for this task and try."""
         scenario = self._scenario()
-        planned = scenario.task_run(task.job.id, task.id, task.retries)
-        start = now + seconds(scenario.timings.scheduling)
+        if isinstance(task, Preparation):
+            planned = scenario.preparation_run(
+                task.job.id, pool.name, node.index, node.id, task.boot, task.retries
+            )
+        else:
+            planned = scenario.task_run(task.job.id, task.id, task.retries)
+        is_again = isinstance(task, Preparation) and task.retries
+        start = now if is_again else now + seconds(scenario.timings.scheduling)
         failure = failure_from(planned.failure)
         exit_code = planned.exit_code
         end = None if exit_code is None and failure is None else start + seconds(planned.seconds)
@@ -56,13 +65,24 @@ class SimulatedRuns:
             end = start + task.limit
         output = Output(planned.stdout, planned.stderr, tuple(planned.files.items()), planned.output_every)
         slots = task.document["requiredSlots"]
-        return TaskRun(task.job.id, task.id, slots, now, start, end, exit_code, failure, output)
+        prepares = prepared_node(task)
+        return TaskRun(task.job.id, task.id, slots, now, start, end, exit_code, failure, output, prepares)
+
+    def release(self, preparation: Preparation, start: datetime, end: datetime) -> TaskRun:
+        """One that succeeds."""
+        name = preparation.job.document["jobReleaseTask"]["id"]
+        return TaskRun(preparation.job.id, name, 0, start, start, end, 0)
 
     def begin(self, run: TaskRun) -> None:
         """Nothing begins: its end is written."""
 
     def stop(self, run: TaskRun) -> None:
         """Nothing runs."""
+
+
+def prepared_node(task: Task) -> str:
+    """The node that a task prepares, if that is what it is."""
+    return task.node.id if isinstance(task, Preparation) else ""
 
 
 def beyond_its_time(scenario: Scenario) -> tuple[int | None, Failure]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from airflow_batchext.emulator.account.candidates import candidates_of, dependencies, is_satisfied
 from airflow_batchext.emulator.account.job_records import (
     ACTIVE,
     ALL_DONE,
@@ -22,16 +23,17 @@ from airflow_batchext.emulator.account.job_records import (
     OUT_OF_TIME,
     RUNNING,
     Job,
+    Preparation,
     Task,
     state_at,
     until,
 )
-from airflow_batchext.emulator.account.lifecycle import NodeState, States
-from airflow_batchext.emulator.account.work import takes_tasks
+from airflow_batchext.emulator.account.lifecycle import NodeState
+from airflow_batchext.emulator.account.preparing import Preparing, preparing_on
 from airflow_batchext.emulator.scenario import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from airflow_batchext.emulator.account.inventory import Inventory
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 _LATE = timedelta(minutes=2)
 
 
-class Scheduler:
+class Scheduler(Preparing):
     """Keeps the jobs of an account going."""
 
     def __init__(self, account: Inventory) -> None:
@@ -93,9 +95,12 @@ class Scheduler:
     def release(self, runs: Iterable[TaskRun], now: datetime, *, is_terminated: bool) -> None:
         """Take note that nodes have lost those runs."""
         for run in runs:
-            job = self._jobs.get(run.job.casefold())
-            task = job.tasks.get(run.task.casefold()) if job else None
-            if task is not None and task.run == run and not task.is_completed:
+            task = self._task_of(run)
+            if task is None or task.is_completed:
+                continue
+            if isinstance(task, Preparation):
+                self._drop(task, now)
+            else:
                 self._cut(task, now, is_terminated=is_terminated)
         self._touch(now)
 
@@ -116,7 +121,7 @@ class Scheduler:
         free: dict[str, tuple[Pool, list[tuple[int, int, Node]]]] = {}
         for name in {job.pool.casefold() for job in self._jobs.values()}:
             pool = self._account.known_pool(name)
-            if pool is not None and not pool.deleted and (candidates := _candidates(pool, now)):
+            if pool is not None and not pool.deleted and (candidates := candidates_of(pool, now)):
                 free[name] = pool, candidates
         if not free:
             return
@@ -133,10 +138,14 @@ class Scheduler:
         self, pool: Pool, candidates: list[tuple[int, int, Node]], tasks: list[Task], now: datetime
     ) -> None:
         heapq.heapify(candidates)
+        is_open: dict[str, bool] = {}
         for task in tasks:
             if not candidates:
                 return
-            if self._may_start(task):
+            job = task.job
+            if job.id not in is_open:
+                is_open[job.id] = any(self._is_open(job, node, now) for _, _, node in candidates)
+            if is_open[job.id] and self._may_start(task):
                 self._place(pool, task, candidates, now)
 
     def _place(self, pool: Pool, task: Task, candidates: list[tuple[int, int, Node]], now: datetime) -> None:
@@ -146,7 +155,8 @@ class Scheduler:
         passed: list[tuple[int, int, Node]] = []
         while candidates and len(taken) < wanted:
             candidate = heapq.heappop(candidates)
-            (taken if abs(candidate[0]) >= slots else passed).append(candidate)
+            fits = abs(candidate[0]) >= slots and self._is_open(task.job, candidate[2], now)
+            (taken if fits else passed).append(candidate)
         if len(taken) == wanted:
             self._assign(pool, task, [node for _, _, node in taken], now)
             sign = 1 if taken[0][0] > 0 else -1
@@ -162,15 +172,30 @@ class Scheduler:
             and sum(not (item.is_waiting or item.is_completed) for item in job.tasks.values()) >= most
         ):
             return False
-        return all(_is_satisfied(job, needed) for needed in _dependencies(task.document))
+        return all(is_satisfied(job, needed) for needed in dependencies(task.document))
 
     def _assign(self, pool: Pool, task: Task, nodes: list[Node], now: datetime) -> None:
-        run = self._account.runs.plan(task, pool, nodes[0], now)
-        for node in nodes:
-            node.work = replace(node.work, runs=(*node.work.runs, run))
-        task.run, task.nodes, task.pool = run, nodes, pool.name
-        task.moments.append((run.start, RUNNING))
+        task.nodes, task.pool = nodes, pool.name
         self._waiting.pop((task.job.id, task.id), None)
+        for node in nodes:
+            self._prepare(task.job, pool, node, now)
+        if all(self._is_ready(task.job, node, now) for node in nodes):
+            self._begin(pool, task, now)
+        else:
+            self._wait_on(task, now)
+
+    def _begin(self, pool: Pool, task: Task, now: datetime) -> None:
+        run = self._account.runs.plan(task, pool, task.nodes[0], now)
+        for node in task.nodes:
+            if (preparation := task.job.preparations.get(node.id)) is not None:
+                preparation.is_used = True
+        task.moments.append((run.start, RUNNING))
+        self._follow(task, run)
+
+    def _follow(self, task: Task, run: TaskRun) -> None:
+        task.run = run
+        for node in task.nodes:
+            node.work = replace(node.work, runs=(*node.work.runs, run))
         self._assigned += 1
         if run.end is not None:
             heapq.heappush(self._ends, (run.end, self._assigned, task, run))
@@ -182,9 +207,8 @@ class Scheduler:
         """Take note that a run whose end nobody knew has ended by itself."""
         with self._account.lock:
             self._account.pools()
-            job = self._jobs.get(run.job.casefold())
-            task = job.tasks.get(run.task.casefold()) if job else None
-            if job is None or task is None or task.run != run or task.is_completed or task.is_waiting:
+            task = self._task_of(run)
+            if task is None or task.is_completed or task.is_waiting:
                 return
             now = self._account.now()
             task.run = ended = replace(run, end=now, exit_code=exit_code, failure=None)
@@ -192,16 +216,16 @@ class Scheduler:
                 runs = tuple(ended if other == run else other for other in node.work.runs)
                 node.work = replace(node.work, runs=runs)
             self._ended(task, ended, now)
-            if job.goal == DISABLING and all(
-                each.is_waiting or each.is_completed for each in job.tasks.values()
-            ):
-                job.moments.append((now, "disabled"))
             self._touch(now)
 
     def requeue_lost(self) -> None:
         """Let tasks wait again whose processes were those of an emulator that has ended."""
         with self._account.lock:
             now = self._account.now()
+            for made in [made for job in self._jobs.values() for made in job.preparations.values()]:
+                if made.run is not None and made.run.output.folder is not None and not made.is_completed:
+                    self._drop(made, now)
+                    self._give_back(made, now)
             for task in [task for job in self._jobs.values() for task in job.tasks.values()]:
                 is_open = not (task.is_waiting or task.is_completed)
                 if is_open and task.run is not None and task.run.output.folder is not None:
@@ -215,13 +239,47 @@ class Scheduler:
         most: int = task.document["constraints"]["maxTaskRetryCount"]
         if run.failure is None and run.exit_code and (most < 0 or task.retries < most):
             task.retries, task.retried = task.retries + 1, at
+            if isinstance(task, Preparation):
+                self._run_preparation(task, at)
+                return
             task.moments.append((at, ACTIVE))
             self._wait(task, at)
+            self._perhaps_disabled(task.job, at)
             return
         task.ended, task.exit_code = at, run.exit_code
         task.failure = run.failure or (BAD_EXIT if run.exit_code else None)
         task.moments.append((at, COMPLETED))
-        self._after(task, at)
+        if not isinstance(task, Preparation):
+            self._after(task, at)
+        elif task.has_succeeded:
+            self._let_begin(task, at)
+        else:
+            self._give_back(task, at)
+        self._perhaps_disabled(task.job, at)
+
+    def _let_begin(self, preparation: Preparation, now: datetime) -> None:
+        """Let the tasks run that waited for a node to be prepared."""
+        job, pool = preparation.job, self._account.known_pool(preparation.pool)
+        for task in preparing_on(job, preparation.node):
+            if pool is not None and all(self._is_ready(job, node, now) for node in task.nodes):
+                self._take_from_nodes(task, now)
+                self._begin(pool, task, now)
+
+    def _give_back(self, preparation: Preparation, now: datetime) -> None:
+        """Let the tasks wait for another node for which one could not be prepared."""
+        for task in preparing_on(preparation.job, preparation.node):
+            self._take_from_nodes(task, now)
+            task.run, task.nodes = None, []
+            task.moments.append((now, ACTIVE))
+            self._wait(task, now)
+        self._touch(now)
+
+    def _perhaps_disabled(self, job: Job, now: datetime) -> None:
+        idle = job.goal == DISABLING and all(
+            task.is_waiting or task.is_completed for task in job.tasks.values()
+        )
+        if idle:
+            job.moments.append((now, "disabled"))
 
     def _leave(self, task: Task, now: datetime) -> None:
         """Give a task no node any more, also not the one that is kept for it; it stays as it is."""
@@ -311,6 +369,7 @@ class Scheduler:
                 self._leave(task, at)
             elif not task.is_completed:
                 self._cut(task, at, is_terminated=True)
+        self._clean_up(job, at, job.ended)
 
     # --- helpers -------------------------------------------------------------------------------------------
 
@@ -321,6 +380,15 @@ class Scheduler:
         self._touch(stamp)
         return made
 
+    def _task_of(self, run: TaskRun) -> Task | None:
+        """The task, or the preparation, that has that run."""
+        job = self._jobs.get(run.job.casefold())
+        if job is None:
+            return None
+        tasks: Mapping[str, Task] = job.preparations if run.prepares else job.tasks
+        task = tasks.get(run.prepares or run.task.casefold())
+        return task if task is not None and task.run == run else None
+
     def _wait(self, task: Task, now: datetime) -> None:
         if not self._waiting:
             # Nodes that became idle while nobody waited are idle now, or they are not.
@@ -329,40 +397,3 @@ class Scheduler:
 
     def _touch(self, at: datetime) -> None:
         self._due = at if self._due is None else min(self._due, at)
-
-
-def _candidates(pool: Pool, now: datetime) -> list[tuple[int, int, Node]]:
-    """The nodes that have free slots, with how much they are wanted, the least first, and their place."""
-    properties = pool.definition.properties
-    most: int = properties["taskSlotsPerNode"]
-    spreads = properties["taskSchedulingPolicy"]["nodeFillType"] == "Spread"
-    found = []
-    for place, node in enumerate(_open_nodes(pool, now)):
-        free = most - node.work.slots(now)
-        if free > 0:
-            found.append((-free if spreads else free, place, node))
-    return found
-
-
-def _open_nodes(pool: Pool, now: datetime) -> Iterator[Node]:
-    """Yield the nodes that take tasks, in the order of allocation."""
-    states = States(now)
-    for node in pool.nodes.values():
-        state = states.of(node.history)
-        if state is not None and takes_tasks(state, node.work):
-            yield node
-
-
-def _dependencies(document: Json) -> Iterator[str]:
-    depends: Json = document.get("dependsOn", {})
-    yield from depends.get("taskIds", [])
-    for numbers in depends.get("taskIdRanges", []):
-        yield from (str(number) for number in range(numbers["start"], numbers["end"] + 1))
-
-
-def _is_satisfied(job: Job, needed: str) -> bool:
-    task = job.tasks.get(needed.casefold())
-    if task is None or not task.is_completed:
-        return False
-    action: str = task.exit_options().get("dependencyAction", "satisfy" if task.failure is None else "block")
-    return action == "satisfy"

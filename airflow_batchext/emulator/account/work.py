@@ -35,6 +35,8 @@ class TaskRun:
     """Why it fails where its exit code does not tell; there may be none."""
     output: Output = SILENT
     """What it writes."""
+    prepares: str = ""
+    """The node that it prepares for a job, if that is what it does."""
 
     def holds(self, now: datetime) -> bool:
         """Whether the node is kept for it."""
@@ -86,11 +88,12 @@ class Work:
         """Note that a run has ended."""
         rest = tuple(other for other in self.runs if other != run)
         others = [other for other in rest if other.start <= now]
+        counts = not run.prepares
         return replace(
             self,
             runs=rest,
-            done=self.done + 1,
-            succeeded=self.succeeded + (run.exit_code == 0),
+            done=self.done + counts,
+            succeeded=self.succeeded + (counts and run.exit_code == 0),
             freed=now,
             busy=min(self.busy or run.start, run.start) if others else None,
         )

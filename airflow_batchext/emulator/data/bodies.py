@@ -232,7 +232,7 @@ class NodeWriter:
     def _common(self, visible: VisibleNode) -> Json:
         """Write everything in its order, with room for what tells one node from another."""
         node, now = visible.node, visible.now
-        running = node.work.running(self._now) if node.work.runs else ()
+        running = [run for run in node.work.running(self._now) if not run.prepares] if node.work.runs else []
         is_offline = now.state in _TAKE_NO_TASK or node.work.disabled is not None
         body: Json = {
             "id": "",

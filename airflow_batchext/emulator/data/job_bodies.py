@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.account.job_records import COMPLETED, Job, Moments, Task, state_at
+from airflow_batchext.emulator.account.job_records import (
+    BAD_EXIT,
+    COMPLETED,
+    PREPARING,
+    RUNNING,
+    Job,
+    Moments,
+    Preparation,
+    Task,
+    state_at,
+)
 from airflow_batchext.emulator.data.bodies import failure_info
 from airflow_batchext.emulator.documents.codec import write
 from airflow_batchext.emulator.documents.job_schema import JOB, TASK
@@ -12,6 +22,8 @@ from airflow_batchext.emulator.wire.http import Json, wire_time
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from airflow_batchext.emulator.account.work import TaskRun
 
 
 def job_body(job: Job, base: str, now: datetime) -> Json:
@@ -60,13 +72,48 @@ def task_body(job: Job, task: Task, base: str, now: datetime) -> Json:
     return body
 
 
+def preparation_body(preparation: Preparation, base: str, now: datetime) -> Json:
+    """Write how the preparation task of a job, and its release task, are on a node."""
+    node = preparation.node
+    url = f"{base}/pools/{preparation.pool}/nodes/{node.id}"
+    body: Json = {"poolId": preparation.pool, "nodeId": node.id, "nodeUrl": url}
+    if preparation.run is not None:
+        info = _node_task(preparation.run, url, is_over=preparation.is_completed)
+        info["retryCount"] = preparation.retries
+        if preparation.retried is not None:
+            info["lastRetryTime"] = wire_time(preparation.retried)
+        body["jobPreparationTaskExecutionInfo"] = info
+    released = preparation.release
+    if released is not None and released.start <= now:
+        is_over = released.end is not None and released.end <= now
+        body["jobReleaseTaskExecutionInfo"] = _node_task(released, url, is_over=is_over)
+    return body
+
+
+def _node_task(run: TaskRun, url: str, *, is_over: bool) -> Json:
+    folder = f"workitems/{run.job}/job-1/{run.task}"
+    info: Json = {"startTime": wire_time(run.start)}
+    if is_over and run.end is not None:
+        info["endTime"] = wire_time(run.end)
+    info["state"] = "completed" if is_over else "running"
+    info |= {"taskRootDirectory": folder, "taskRootDirectoryUrl": f"{url}/files/{folder}"}
+    if is_over:
+        failure = run.failure or (BAD_EXIT if run.exit_code else None)
+        if run.exit_code is not None:
+            info["exitCode"] = run.exit_code
+        if failure is not None:
+            info["failureInfo"] = failure_info(failure)
+        info["result"] = "success" if failure is None else "failure"
+    return info
+
+
 def counts_body(job: Job, now: datetime) -> tuple[dict[str, int], dict[str, int]]:
     """Count the tasks of a job by state, and the slots that they take."""
     names = ("active", "running", "completed", "succeeded", "failed")
     tasks, slots = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     for task in job.tasks.values():
         (_, state), _ = state_at(task.moments, now)
-        found = [state]
+        found = [RUNNING if state == PREPARING else state]
         if state == COMPLETED:
             found.append("failed" if task.failure else "succeeded")
         for name in found:

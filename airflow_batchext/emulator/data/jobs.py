@@ -13,7 +13,7 @@ from airflow_batchext.emulator.data.answers import (
     items_answer,
     validators,
 )
-from airflow_batchext.emulator.data.job_bodies import counts_body, job_body, task_body
+from airflow_batchext.emulator.data.job_bodies import counts_body, job_body, preparation_body, task_body
 from airflow_batchext.emulator.data.queries import check_conditions
 from airflow_batchext.emulator.documents.codec import Reader, bad
 from airflow_batchext.emulator.documents.job import (
@@ -24,7 +24,7 @@ from airflow_batchext.emulator.documents.job import (
     read_task_update,
 )
 from airflow_batchext.emulator.documents.job_schema import JOB_DISABLE, JOB_TERMINATE, TASKS
-from airflow_batchext.emulator.wire.errors import RefusedError, not_modelled, refusal
+from airflow_batchext.emulator.wire.errors import RefusedError, refusal
 from airflow_batchext.emulator.wire.http import Answer, Call, Json, Route, utc_now, wire_time
 
 if TYPE_CHECKING:
@@ -121,10 +121,13 @@ class JobOperations:
         job = self._jobs.job(call.params["job"])
         if not {"jobPreparationTask", "jobReleaseTask"} & set(job.document):
             raise refusal("JobPreparationTaskOrReleaseTaskNotSpecified")
-        if any(task.run is not None for task in job.tasks.values()):
-            raise not_modelled("the running of job preparation and job release tasks")
-        metadata = f"{call.base}/$metadata#jobpreparationandreleasetaskstatuslist"
-        return Answer(200, {"odata.metadata": metadata, "value": []}, chunked=True)
+        now = self._account.now()
+        bodies = [
+            preparation_body(made, call.base, now)
+            for _, made in sorted(job.preparations.items())
+            if made.moments and made.moments[0][0] <= now
+        ]
+        return bodies_answer(call, "jobpreparationandreleasetaskstatuslist", bodies, "nodeId")
 
     # --- tasks ---------------------------------------------------------------------------------------------
 

@@ -51,6 +51,9 @@ _FIELDS = {
         "batchSupportEndOfLife",
     },
     "poolnodecounts": {"poolId", "dedicated", "lowPriority"},
+    "jobpreparationandreleasetaskstatuslist": {
+        *("poolId", "nodeId", "nodeUrl", "jobPreparationTaskExecutionInfo", "jobReleaseTaskExecutionInfo")
+    },
 }
 _EXECUTION: dict[str, Kind] = {
     "executionInfo/startTime": "time",
@@ -96,6 +99,7 @@ _FILTERS: dict[str, dict[str, Kind]] = {
     },
     "supportedimages": {"osType": "text", "verificationType": "text", "nodeAgentSKUId": "text"},
     "poolnodecounts": {"poolId": "text"},
+    "jobpreparationandreleasetaskstatuslist": {"poolId": "text", "nodeId": "text"},
 }
 _STATES = re.compile(r"\bstate\s+(?:eq|ne)\s+'([^']*)'", re.IGNORECASE)
 _WORDS = {

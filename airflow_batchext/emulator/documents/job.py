@@ -90,6 +90,8 @@ def _job_with_defaults(document: Json) -> Json:
         constraints = _constraints(task.get("constraints", {}), filled)
         filled["jobPreparationTask"] = {**task_with_defaults(usual, task), "constraints": constraints}
     if "jobReleaseTask" in document:
+        if "jobPreparationTask" not in document:
+            raise missing("jobPreparationTask", "data")
         usual = {"id": "jobrelease", "maxWallClockTime": "PT15M", "retentionTime": _RETENTION}
         filled["jobReleaseTask"] = task_with_defaults(usual, document["jobReleaseTask"])
     return filled

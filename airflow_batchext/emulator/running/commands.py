@@ -80,13 +80,13 @@ def command_of(task: Task, pool: Pool, node: Node, root: Path, account: tuple[st
     document = task.document
     cannot = _cannot(document, pool)
     if cannot is not None:
-        return _failure(cannot)
+        return not_emulated(cannot)
     try:
         argv = tuple(shlex.split(document["commandLine"]))
     except ValueError as problem:
-        return _failure(f"a command line like this: {problem}")
+        return not_emulated(f"a command line like this: {problem}")
     if not argv:
-        return _failure("an empty command line")
+        return not_emulated("an empty command line")
     place = place_of(root, task, node)
     variables = {
         "PATH": PATH,
@@ -105,6 +105,11 @@ def command_of(task: Task, pool: Pool, node: Node, root: Path, account: tuple[st
         "AZ_BATCH_TASK_DIR": str(place.task),
         "AZ_BATCH_TASK_WORKING_DIR": str(place.working),
     }
+    preparation = task.job.preparations.get(node.id)
+    if preparation is not None and preparation is not task:
+        prepared = place_of(root, preparation, node)
+        variables["AZ_BATCH_JOB_PREP_DIR"] = str(prepared.task)
+        variables["AZ_BATCH_JOB_PREP_WORKING_DIR"] = str(prepared.working)
     settings = (
         *task.job.document.get("commonEnvironmentSettings", ()),
         *document.get("environmentSettings", ()),
@@ -112,10 +117,10 @@ def command_of(task: Task, pool: Pool, node: Node, root: Path, account: tuple[st
     for setting in settings:
         name, value = setting["name"], setting.get("value", "")
         if not name or "=" in name or "\0" in name + value:
-            return _failure("a variable of that name or value")
+            return not_emulated("a variable of that name or value")
         variables[name] = value
     if any("\0" in part for part in argv):
-        return _failure("a command line with a NUL character")
+        return not_emulated("a command line with a NUL character")
     return Command(argv, variables, place)
 
 
@@ -131,6 +136,7 @@ def _cannot(document: Json, pool: Pool) -> str | None:
     return None
 
 
-def _failure(what: str) -> Failure:
+def not_emulated(what: str) -> Failure:
+    """Why a task fails for which that would be needed."""
     message = f"The emulator really runs tasks (run_tasks), but not {what}"
     return Failure(NOT_EMULATED, message, category="UserError")

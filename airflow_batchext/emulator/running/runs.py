@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from airflow_batchext.emulator.account.lifecycle import Failure
 from airflow_batchext.emulator.account.output import Output
-from airflow_batchext.emulator.account.runs import beyond_its_time
+from airflow_batchext.emulator.account.runs import beyond_its_time, prepared_node
 from airflow_batchext.emulator.account.work import TaskRun
-from airflow_batchext.emulator.running.commands import Command, command_of, place_of
+from airflow_batchext.emulator.running.commands import Command, command_of, not_emulated, place_of
 from airflow_batchext.emulator.running.processes import Process, program_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_batchext.emulator.account.account import Account
-    from airflow_batchext.emulator.account.job_records import Task
+    from airflow_batchext.emulator.account.job_records import Preparation, Task
     from airflow_batchext.emulator.account.pools import Node, Pool
 
 log = logging.getLogger(__name__)
@@ -116,17 +116,22 @@ class LocalRuns:
         if isinstance(command, Command) and program_of(command) is None:
             details = (("Message", f"{command.argv[0][:200]} was not found"),)
             command = Failure(_NOT_FOUND, _NOT_FOUND_TEXT, details)
-        slots = task.document["requiredSlots"]
+        slots, prepares = task.document["requiredSlots"], prepared_node(task)
         if isinstance(command, Failure):
-            return TaskRun(task.job.id, task.id, slots, now, now, now, None, command)
+            return TaskRun(task.job.id, task.id, slots, now, now, now, None, command, prepares=prepares)
         output = Output(folder=str(place_of(self._folder, task, node).task))
         end = exit_code = failure = None
         if task.limit is not None:
             exit_code, failure = beyond_its_time(self._account.scenario)
             end = now + task.limit
-        run = TaskRun(task.job.id, task.id, slots, now, now, end, exit_code, failure, output)
+        run = TaskRun(task.job.id, task.id, slots, now, now, end, exit_code, failure, output, prepares)
         self._commands[run] = command
         return run
+
+    def release(self, preparation: Preparation, start: datetime, end: datetime) -> TaskRun:
+        """One that says that it is not run."""
+        name, failure = preparation.job.document["jobReleaseTask"]["id"], not_emulated("job release tasks")
+        return TaskRun(preparation.job.id, name, 0, start, start, start, None, failure)
 
     def begin(self, run: TaskRun) -> None:
         """Have it started, when there is room."""

@@ -21,7 +21,7 @@ from typing import Any
 from airflow_batchext.emulator.account.account import Account
 from airflow_batchext.emulator.account.autoscale import Evaluation
 from airflow_batchext.emulator.account.extensions import Override
-from airflow_batchext.emulator.account.job_records import Job, Task
+from airflow_batchext.emulator.account.job_records import Job, Preparation, Task
 from airflow_batchext.emulator.account.jobs import Jobs
 from airflow_batchext.emulator.account.lifecycle import (
     Boot,
@@ -42,7 +42,7 @@ from airflow_batchext.emulator.serving import snapshot
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 5
+_FORMAT = 6
 KINDS: Mapping[str, type] = {
     "account": Account,
     "boot": Boot,
@@ -59,6 +59,7 @@ KINDS: Mapping[str, type] = {
     "override": Override,
     "pool": Pool,
     "pool definition": PoolDefinition,
+    "preparation": Preparation,
     "resize": Resize,
     "resize fault": ResizeFault,
     "run": Run,

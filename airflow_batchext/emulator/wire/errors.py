@@ -93,6 +93,10 @@ _BY_STATUS = {
         ),
         "TaskFilesCleanedup": "The task files have been cleaned up from the node.",
         "TaskExists": "The specified task already exists.",
+        "TaskIdSameAsJobPreparationTask": (
+            "The id of the task is the same as that of the job preparation task."
+        ),
+        "TaskIdSameAsJobReleaseTask": "The id of the task is the same as that of the job release task.",
         "TaskCompleted": "The specified task is already in a completed state.",
         "TaskNotCompleted": (
             "The specified task is not in a completed state, and the requested operation can be "
