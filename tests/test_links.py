@@ -79,6 +79,7 @@ def test_what_is_in_it_cannot_break_out_of_it():
         AzureBatchDeletePoolOperator,
         AzureBatchRepairNodesOperator,
         AzureBatchExtensionSensor,
+        AzureBatchTaskOperator,
     ],
 )
 def test_whatever_waits_for_a_pool_has_it_and_the_live_page(kind):
@@ -88,9 +89,8 @@ def test_whatever_waits_for_a_pool_has_it_and_the_live_page(kind):
     ]
 
 
-@pytest.mark.parametrize("kind", [AzureBatchGetExtensionOperator, AzureBatchTaskOperator])
-def test_whatever_does_not_has_it_alone(kind):
-    (link,) = kind.operator_extra_links
+def test_whatever_does_not_has_it_alone():
+    (link,) = AzureBatchGetExtensionOperator.operator_extra_links
     assert (type(link), link.xcom_key) == (AzureBatchPoolLink, LINK_XCOM_KEY)
 
 

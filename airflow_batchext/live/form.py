@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 
 from airflow_batchext.rules.cells import KINDS, Kind
 
-WaitKind = Literal["gate", "create", "update", "resize", "delete", "repair", "events"]
+WaitKind = Literal["gate", "create", "update", "resize", "delete", "repair", "work", "events"]
 WAIT_KINDS: Final[tuple[str, ...]] = get_args(WaitKind)
 Mode = Literal["deferrable", "start_from_trigger", "poke", "reschedule", "worker", "watcher"]
 MODES: Final[tuple[str, ...]] = get_args(Mode)
@@ -103,7 +103,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """How many nodes were ready, and had failed, from then on."""
+    """How many nodes were ready, and had failed, from then on; of work, how many tasks had succeeded."""
 
     at: float
     ready: int
@@ -132,6 +132,23 @@ class RepairSaid:
     text: str = ""
     steps: tuple[RepairStep, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSaid:
+    """How far the Batch tasks of one operator are.
+
+    :param jobs: in which jobs of Azure Batch they are.
+    :param waiting: how many have no node yet.
+    :param running: how many have one.
+    :param failed: how many have ended, and not well.
+    """
+
+    jobs: tuple[str, ...] = ()
+    waiting: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +199,7 @@ class Snapshot:
     history: tuple[Change, ...] = ()
     points: tuple[Point, ...] = ()
     repair: RepairSaid | None = None
+    work: WorkSaid | None = None
     causes: tuple[str, ...] = ()
     more: str = ""
     links: tuple[Link, ...] = ()

@@ -31,6 +31,7 @@ from airflow_batchext.live.form import (
     RepairSaid,
     RepairStep,
     Snapshot,
+    WorkSaid,
 )
 from airflow_batchext.loose_json.values import as_mapping, as_number, as_sequence, as_text, below, visible
 from airflow_batchext.rules.cells import KINDS
@@ -43,12 +44,14 @@ VERSION: Final = 1
 MOST_CELLS, MOST_FIELDS = 5_000, 20
 MOST_NODES, MOST_SAID = 100, 5
 MOST_REASONS, MOST_CHANGES, MOST_POINTS, MOST_STEPS, MOST_CAUSES, MOST_LINKS = 20, 50, 200, 50, 4, 5
+MOST_JOBS: Final = 5
 LONGEST_NAME, LONGEST_TEXT, LONGEST_URL = 200, 500, 2_000
 #: So many characters, at most, are said of all nodes together, but for the first of them.
 MOST_DETAIL: Final = 60_000
 
 #: So many characters of JSON it has at most.
 LARGEST: Final = 250_000
+_WORK_COUNTS: Final = ("waiting", "running", "succeeded", "failed")
 # How a text ends that was cut.
 _LONGEST_END: Final = 40
 _LATEST, _MOST = 10**11, 10**7
@@ -123,6 +126,12 @@ def to_json(snapshot: Snapshot) -> dict[str, Any]:
                 ],
                 "notes": _texts(snapshot.repair.notes, MOST_REASONS),
             },
+            "work": None
+            if snapshot.work is None
+            else {
+                "jobs": [name(job) for job in snapshot.work.jobs[:MOST_JOBS]],
+                **{each: getattr(snapshot.work, each) for each in _WORK_COUNTS},
+            },
             "causes": [one_line(each, 2 * LONGEST_TEXT) for each in snapshot.causes[:MOST_CAUSES]],
             "more": _text(snapshot.more),
             "links": [
@@ -169,6 +178,7 @@ def read_snapshot(value: object) -> Snapshot | None:
         history=_each(body.get("history"), MOST_CHANGES, _read_change),
         points=_each(body.get("points"), MOST_POINTS, _read_point),
         repair=_read_repair(body.get("repair")),
+        work=_read_work(body.get("work")),
         causes=_each(body.get("causes"), MOST_CAUSES, lambda text: _read_text(text, 2 * LONGEST_TEXT)),
         more=_read_text(body.get("more")),
         links=_each(body.get("links"), MOST_LINKS, _read_link),
@@ -247,6 +257,13 @@ def _read_repair(value: object) -> RepairSaid | None:
         return None
     steps = _each(value.get("steps"), MOST_STEPS, _read_step)
     return RepairSaid(_read_text(value.get("text")), steps, _read_texts(value.get("notes"), MOST_REASONS))
+
+
+def _read_work(value: object) -> WorkSaid | None:
+    if not isinstance(value, Mapping):
+        return None
+    counts = {each: _read_count(value.get(each), 0) for each in _WORK_COUNTS}
+    return WorkSaid(_each(value.get("jobs"), MOST_JOBS, _read_name), **counts)
 
 
 def _read_step(value: object) -> RepairStep:

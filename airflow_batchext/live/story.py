@@ -15,7 +15,7 @@ from airflow_batchext.live.snapshot import MOST_CHANGES, MOST_POINTS, thinned
 from airflow_batchext.rules.told import causes_in, without_causes
 
 if TYPE_CHECKING:
-    from airflow_batchext.live.form import Outcome, Snapshot
+    from airflow_batchext.live.form import Outcome, Snapshot, WorkSaid
     from airflow_batchext.repair.status import Progress
 
 # What two processes say of the beginning of one wait differs by what rounding makes of it.
@@ -75,6 +75,11 @@ class Story:
                 for action in progress.actions
             )
             self._now = replace(self._now, repair=RepairSaid(progress.text, steps, progress.notes))
+
+    def sees_work(self, work: WorkSaid) -> None:
+        """Note how far the Batch tasks of an operator are."""
+        self._has_changed |= work != self._now.work
+        self._now = replace(self._now, work=work)
 
     def knows(self, *, account: str, portal: str) -> None:
         """Note what the connection tells."""
@@ -137,7 +142,8 @@ def continued(now: Snapshot, earlier: Snapshot | None, *, is_same: bool = False)
     if now.started is None or is_same:
         started = earlier.started or now.started
         now = replace(now, kind=earlier.kind, rules=earlier.rules, started=started)
-    elif earlier.started is None or abs(earlier.started - now.started) > _SAME_SECONDS:
+    # The work behind a gate has the gate's beginning, and is another wait.
+    elif earlier.kind != now.kind or abs((earlier.started or 0.0) - now.started) > _SAME_SECONDS:
         return now
     if is_older:
         return earlier
@@ -158,6 +164,7 @@ def continued(now: Snapshot, earlier: Snapshot | None, *, is_same: bool = False)
         history=(*earlier.history, *changes)[-MOST_CHANGES:],
         points=tuple(thinned([*earlier.points, *points], MOST_POINTS)),
         repair=now.repair or earlier.repair,
+        work=now.work or earlier.work,
         account=now.account or earlier.account,
         links=now.links or earlier.links,
     )

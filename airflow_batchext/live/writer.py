@@ -14,7 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowTaskTimeout, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    conf,
+)
 
 from airflow_batchext.exceptions import (
     AccessRefusedError,
@@ -23,6 +29,7 @@ from airflow_batchext.exceptions import (
     GateRefusedError,
     ParameterError,
     PoolTimeoutError,
+    TaskTimeoutError,
     TriggerFailedError,
 )
 from airflow_batchext.links import portal_url
@@ -38,14 +45,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_batchext.connection import BatchConnection
-    from airflow_batchext.live.form import Outcome, Snapshot
+    from airflow_batchext.live.form import Outcome, Snapshot, WorkSaid
     from airflow_batchext.repair.status import Progress
     from airflow_batchext.rules.gate import Verdict
     from airflow_batchext.rules.watch import Watch
 
 log = logging.getLogger(__name__)
 
-_LATE = (AirflowTaskTimeout, AirflowSensorTimeout, PoolTimeoutError)
+_LATE = (AirflowTaskTimeout, AirflowSensorTimeout, PoolTimeoutError, TaskTimeoutError)
 _REFUSED = (AccessRefusedError, ConnectionFieldsError, GateRefusedError, ParameterError, TriggerFailedError)
 
 
@@ -116,6 +123,18 @@ class Live:
                 self._story.sees_repair(progress)
                 self.sees_pool(pool_id, progress.text, connection)
 
+    def sees_work(self, pool_id: str, text: str, work: WorkSaid, connection: BatchConnection | None) -> None:
+        """Note how far the Batch tasks of an operator are.
+
+        :param text: the same in words, and why nothing starts.
+        """
+        with self._harmless():
+            if self._story is not None:
+                self._connected(self._story, connection, pool_id)
+                self._story.sees_work(work)
+                counts = (work.succeeded, work.failed)
+                self._story.sees(text, (text,), at=time.time(), counts=counts)
+
     def waits(self, pause: float, *, elsewhere: bool = False) -> None:
         """Tell what was seen, if it is time.
 
@@ -146,13 +165,16 @@ class Live:
             if self._story is not None and self._way is not None:
                 self._way.offer(self._story.snapshot, changed=True)
 
-    def ends(self, outcome: Outcome, text: str) -> None:
+    def ends(self, outcome: Outcome, text: str, *, work: WorkSaid | None = None) -> None:
         """Tell how it has ended.
 
         :param text: why, with the causes that are known.
+        :param work: how far the Batch tasks of an operator were then, if that is known.
         """
         with self._harmless():
             if self._story is not None and self._way is not None:
+                if work is not None:
+                    self._story.sees_work(work)
                 self._story.ends(outcome, text, time.time())
                 snapshot = self._story.snapshot()
                 self._way.offer(lambda: snapshot, changed=True, is_last=True)
@@ -188,12 +210,18 @@ class Live:
             log.warning("Nothing more is told to the live page: %s", type(error).__name__)
 
 
-def outcome_of(error: BaseException | None) -> tuple[Outcome, str]:
-    """How a task has ended that ended with this error, or with none, and why."""
+def outcome_of(error: BaseException | None, *, is_worded: bool = False) -> tuple[Outcome, str]:
+    """How a task has ended that ended with this error, or with none, and why.
+
+    :param is_worded: whether nobody but we ourselves can have raised Airflow's own errors.
+    """
     if error is None:
         return "done", ""
     # Of others nobody knows what their texts hold.
-    text = str(error) if isinstance(error, BatchextError) else type(error).__name__
+    ours = (BatchextError, AirflowFailException, AirflowSkipException) if is_worded else BatchextError
+    text = str(error) if isinstance(error, ours) else type(error).__name__
+    if is_worded and isinstance(error, AirflowSkipException):
+        return "done", text
     if isinstance(error, _LATE):
         return "timeout", text
     return "refused" if isinstance(error, _REFUSED) else "failed", text

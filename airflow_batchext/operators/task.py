@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_batchext.concealment import conceal
-from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.operators._base import PoolOperator
 from airflow_batchext.parameters import (
     Check,
@@ -96,7 +95,6 @@ class AzureBatchTaskOperator(PoolOperator):
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
     """
 
-    operator_extra_links = (AzureBatchPoolLink(),)  # what it waits for is no pool
     template_fields: Sequence[str] = (
         "pool_id",
         "command_line",

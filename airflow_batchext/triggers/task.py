@@ -14,6 +14,9 @@ from airflow.triggers.base import TriggerEvent
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.work import Place, end_task, look_at_task
 from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.live.form import Snapshot
+from airflow_batchext.live.work import single
+from airflow_batchext.live.writer import Live, in_triggerer
 from airflow_batchext.rules.work import Stage, Standing, TasksSeen, stands
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
@@ -42,6 +45,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
     :param logs_interval: seconds between two looks at what it writes, while it runs; 0: nobody looks.
     :param on_killed: what to do with the Batch task when a user ends the task.
     :param memo: what the operator wants to know when it goes on.
+    :param told: what the worker has told the live page, as ``live.snapshot`` writes it.
     """
 
     pool_id: str
@@ -55,6 +59,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
     logs_interval: float = 0.0
     on_killed: Literal["leave", "terminate"] = "leave"
     memo: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, Any] | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the wait has ended."""
@@ -66,7 +71,9 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
             looks = await stack.enter_async_context(lease)
             if self.logs_interval:
                 await stack.enter_async_context(follower.following(looks.hook))
-            found = await self._wait(looks, place, follower)
+            live = in_triggerer(self, self._about, self.told)
+            stack.callback(live.close)
+            found = await self._wait(looks, place, follower, live)
         if output.has_told:
             await logged()
         yield TriggerEvent(
@@ -79,7 +86,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
             }
         )
 
-    async def _wait(self, looks: SharedJobLooks, place: Place, follower: Follower) -> Standing:
+    async def _wait(self, looks: SharedJobLooks, place: Place, follower: Follower, live: Live) -> Standing:
         try:
             await looks.hook.aconnection()
         except BatchextError as error:
@@ -99,6 +106,9 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
                 return Standing(Stage.TIMEOUT, found.text, found.task)
             follower.see(found.task)
             pause = looks.next_look()
+            text = f"Batch task {self.batch_task_id}: {found.text}"
+            live.sees_work(self.pool_id, text, single(self.job_id, found), looks.hook.known_connection)
+            live.waits(max(0.0, min(pause, self._left)))
 
     async def _standing(self, looks: SharedJobLooks, place: Place, look: TasksSeen) -> Standing:
         is_unlisted = self.batch_task_id not in look.tasks
@@ -106,6 +116,16 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
             # A list may be older than the task: it is asked for itself, before it is called lost.
             look = await looks.run(look_at_task(place, self.batch_task_id, whole=True))
         return stands(self.batch_task_id, look)
+
+    def _about(self) -> Snapshot:
+        """What is known of it before the first look, for the live page; the operator has told the rest."""
+        return Snapshot(
+            kind="work",
+            pool=self.pool_id,
+            connection=self.azure_batchext_conn_id,
+            deadline=self.deadline,
+            interval=self.poll_interval,
+        )
 
     @property
     def _left(self) -> float:

@@ -14,6 +14,9 @@ from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.work import Work
 from airflow_batchext.hooks._drivers.work_items import ItemsLook, ItemsPlace, ItemsWatch, end_items
 from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.live.form import Snapshot
+from airflow_batchext.live.work import counted
+from airflow_batchext.live.writer import Live, in_triggerer
 from airflow_batchext.rules.work import Stage, pause_after
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
@@ -41,6 +44,7 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
     :param is_alone: whether there is nothing else in the jobs.
     :param on_killed: what to do with the Batch tasks when a user ends the task.
     :param memo: what the operator wants to know when it goes on.
+    :param told: what the worker has told the live page, as ``live.snapshot`` writes it.
     """
 
     pool_id: str
@@ -56,14 +60,19 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
     is_alone: bool = False
     on_killed: Literal["leave", "terminate"] = "leave"
     memo: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, Any] | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the wait has ended."""
         async with AzureBatchJobHook(self.azure_batchext_conn_id, retries=0) as hook:
-            stage, text = await self._wait(hook)
+            live = in_triggerer(self, self._about, self.told)
+            try:
+                stage, text = await self._wait(hook, live)
+            finally:
+                live.close()
         yield TriggerEvent({"stage": stage, "text": text, "memo": self.memo})
 
-    async def _wait(self, hook: AzureBatchJobHook) -> tuple[str, str]:
+    async def _wait(self, hook: AzureBatchJobHook, live: Live) -> tuple[str, str]:
         try:
             await hook.aconnection()
         except BatchextError as error:
@@ -86,6 +95,19 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
                 return Stage.TIMEOUT.value, text
             failures = failures + 1 if look.problem else 0
             pause = pause_after(failures, self.poll_interval, look.retry_after)
+            work = counted(self.job_ids, watch.states)
+            live.sees_work(self.pool_id, text, work, hook.known_connection)
+            live.waits(max(0.0, min(pause, self._left)))
+
+    def _about(self) -> Snapshot:
+        """What is known of it before the first look, for the live page; the operator has told the rest."""
+        return Snapshot(
+            kind="work",
+            pool=self.pool_id,
+            connection=self.azure_batchext_conn_id,
+            deadline=self.deadline,
+            interval=self.poll_interval,
+        )
 
     @property
     def _left(self) -> float:

@@ -165,7 +165,7 @@ def test_failed_ones_come_first_then_waiting_ones_then_what_has_ended(visit):
         "Waiting",
         "Ended in the last day",
     ]
-    assert page.locator("#counts").inner_text().split("\n") == ["1 failed", "5 waiting", "1 ended"]
+    assert page.locator("#counts").inner_text().split("\n") == ["1 failed", "6 waiting", "1 ended"]
     line = page.locator(".gate", has_text="frames-eu").inner_text()
     for told in ("Waits", "Gate · renderfarm", "rendering_nightly / gate", RUN, "2 of 5 ready", "3 pending"):
         assert told in line
@@ -176,6 +176,28 @@ def test_failed_ones_come_first_then_waiting_ones_then_what_has_ended(visit):
     frame = framed(seen, "plugin/batch-pools")
     picture(seen.page, "waiting")
     assert frame.locator("h1").inner_text() == "Batch pools"
+
+
+def test_work_on_a_pool_shows_how_many_tasks_are_how_far(visit):
+    seen = visit("vera")
+    page = seen.go()
+    row = page.locator(".gate", has_text="stills-eu")
+    assert "96 of 240 tasks succeeded · 3 failed · 4 running · 137 waiting" in row.inner_text()
+    assert "node" not in str(row.locator(".bar").get_attribute("aria-label"))
+    inside = seen.open("stills-eu").locator(".inside:visible")
+    text = inside.inner_text()
+    for told in (
+        "8 starting, 12 wanted",
+        "rendering_nightly-render-0f3a-1",
+        "tasks that have succeeded",
+        "to run the Batch tasks of this task",
+    ):
+        assert told in text, told
+    assert inside.locator(".field").count() == 0
+    assert not re.search(r"\b(false|true|undefined|null|NaN)\b|\[object|ready nodes", text)
+    page.set_viewport_size({"width": 360, "height": 900})
+    assert page.evaluate(_OVERFLOWING) == []
+    assert seen.troubles == []
 
 
 def test_an_opened_one_says_why_and_what_helps(visit):
@@ -299,12 +321,12 @@ def test_filters_narrow_the_list_and_stay_in_the_address(visit):
     seen = visit("vera")
     page = seen.go()
     page.locator("#dag_id").select_option("rendering_nightly")
-    assert page.locator(".gate").count() == 3
+    assert page.locator(".gate").count() == 4
     page.locator("#text").fill("grow asia")
     assert page.locator(".gate .name").all_inner_texts() == ["frames-asia"]
     page.locator("#text").fill("nowhere")
     page.get_by_role("button", name="Show all").click()
-    assert page.locator(".gate").count() == 7
+    assert page.locator(".gate").count() == 8
     page.locator("#pool").select_option("tile-1")
     page.reload()
     page.locator(".gate").first.wait_for()
@@ -313,7 +335,7 @@ def test_filters_narrow_the_list_and_stay_in_the_address(visit):
     page.locator(".inside:visible .links").wait_for()
     assert page.locator(".gate .name").all_inner_texts() == ["frames-eu"]
     page.get_by_role("button", name="Not only task gate").click()
-    assert page.locator(".gate").count() == 3
+    assert page.locator(".gate").count() == 4
 
 
 def test_two_users_see_what_is_theirs(visit):
@@ -368,7 +390,7 @@ def test_a_server_that_does_not_answer_is_said_so(visit):
     page.route("**/gates", lambda route: route.abort())
     page.get_by_role("alert").wait_for()
     assert page.get_by_role("alert").inner_text().startswith("Airflow does not answer. What is shown is")
-    assert page.locator(".gate").count() == 7
+    assert page.locator(".gate").count() == 8
 
 
 def test_nothing_is_asked_while_nobody_looks(visit):
@@ -428,7 +450,7 @@ def test_scripts_of_others_would_not_run(visit):
 def test_inside_airflow_it_wears_airflows_dress_and_moves_airflows_page(visit):
     seen = visit("ann")
     frame = framed(seen, "plugin/batch-pools?dag_id=rendering_nightly")
-    assert frame.locator(".gate").count() == 3
+    assert frame.locator(".gate").count() == 4
     page = seen.page
     page.evaluate("document.documentElement.className = 'dark'")
     frame.wait_for_function("document.documentElement.dataset.theme === 'dark'")
@@ -472,7 +494,7 @@ def test_the_link_beside_a_task_leads_into_airflow_for_those_who_may(visit, user
 def test_a_tab_where_that_was_asked_for_shows_what_belongs_there(visit):
     seen = visit("ann")
     frame = framed(seen, "dags/rendering_nightly/plugin/batch-pools-dag")
-    assert frame.locator(".gate").count() == 3
+    assert frame.locator(".gate").count() == 4
 
 
 def test_airflow_starts_with_any_settings_of_the_page(planted):

@@ -16,6 +16,7 @@ from airflow_batchext.live.form import (
     RepairSaid,
     RepairStep,
     Snapshot,
+    WorkSaid,
 )
 
 NOW = 1_795_936_000.0
@@ -178,4 +179,22 @@ RESIZING = Snapshot(
     links=(Link("Pool in the Azure portal", PORTAL.replace("-42", "-43")),),
 )
 
-SNAPSHOTS = {"gate-waiting": WAITING, "gate-failed": FAILED, "resize-waiting": RESIZING}
+WORKING = Snapshot(
+    kind="work",
+    pool="render-42",
+    connection="azure_batchext_default",
+    account="contoso",
+    rules="pool render-42 to run the Batch tasks of this task",
+    started=NOW - 600,
+    deadline=NOW + 85_800,
+    interval=30.0,
+    looked=NOW - 12,
+    next_look=NOW + 18,
+    stale_at=NOW + 258,
+    summary="of 40 tasks 12 succeeded, 1 failed, 4 running, 23 waiting for a node",
+    reasons=("of 40 tasks 12 succeeded, 1 failed, 4 running, 23 waiting for a node",),
+    points=(Point(NOW - 600, 0), Point(NOW - 12, 12, 1)),
+    work=WorkSaid(("dag-render-0123-1", "dag-render-0123-2"), 23, 4, 12, 1),
+)
+
+SNAPSHOTS = {"gate-waiting": WAITING, "gate-failed": FAILED, "resize-waiting": RESIZING, "work": WORKING}

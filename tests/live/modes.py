@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import AzureBatchDeletePoolOperator, AzureBatchResizePoolOperator
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.airflow_names import AirflowRescheduleException
@@ -142,7 +143,7 @@ def through(make: Callable[..., Any], **kwargs: Any) -> Callable[..., Any]:
         def new() -> Any:
             return make(task_id="t", pool_id=azure.pool_id, timeout=3600, poll_interval=0.05, **kwargs)
 
-        for module in ("pool", "repair"):
+        for module in ("pool", "repair", "work"):
             stand_in = SimpleNamespace(time=time.time, sleep=pauses.pause)
             monkeypatch.setattr(f"airflow_batchext.operators._steps.{module}.time", stand_in)
         operator = new()
@@ -170,6 +171,8 @@ def quietly(run: Callable[[], Any]) -> BaseException | None:
     return None
 
 
+ONE: dict[str, Any] = {"command_line": "/bin/true", "logs": "none"}
+MANY: dict[str, Any] = {"tasks": ["/bin/true"] * 5, "logs": "none"}
 RESIZE = {"target_dedicated_nodes": 4}
 OPERATORS = {
     "resize, worker": ("resize", through(AzureBatchResizePoolOperator, **RESIZE)),
@@ -178,4 +181,8 @@ OPERATORS = {
     "delete, triggerer": ("delete", through(AzureBatchDeletePoolOperator, deferrable=True)),
     "repair, worker": ("repair", through(AzureBatchRepairNodesOperator)),
     "repair, triggerer": ("repair", through(AzureBatchRepairNodesOperator, deferrable=True)),
+    "work, worker": ("work", through(AzureBatchTaskOperator, **ONE)),
+    "work, triggerer": ("work", through(AzureBatchTaskOperator, deferrable=True, **ONE)),
+    "many, worker": ("work", through(AzureBatchTaskOperator, **MANY)),
+    "many, triggerer": ("work", through(AzureBatchTaskOperator, deferrable=True, **MANY)),
 }

@@ -10,7 +10,16 @@ from typing import Any
 
 from airflow.utils.session import create_session
 
-from airflow_batchext.live.form import Change, Counts, ExtensionSaid, Field, NodeSaid, Picture, Point
+from airflow_batchext.live.form import (
+    Change,
+    Counts,
+    ExtensionSaid,
+    Field,
+    NodeSaid,
+    Picture,
+    Point,
+    WorkSaid,
+)
 from airflow_batchext.live.snapshot import to_json
 from tests.live import planting
 
@@ -50,6 +59,7 @@ def plant(session: Any) -> None:
         reasons=("The pool is resizing: 2 of 5 nodes are there.",),
     )
     add("rendering_nightly", "grow", resizing, state="up_for_reschedule")
+    add("rendering_nightly", "render", working("stills-eu", now), **alive)
     for index in range(2):
         add("rendering_tiles", "tile", waiting(f"tile-{index}"), map_index=index, **alive)
     done = waiting(
@@ -87,6 +97,30 @@ def plant(session: Any) -> None:
     add("hostile", "said", hostile, **alive)
     add("hostile", "edited", edited, **alive)
     add("hostile", "spoilt", {"version": 99, "pool": HOSTILE}, **alive)
+
+
+def working(pool: str, now: float) -> Any:
+    """What an operator knows of its many Batch tasks, of which most wait for a node."""
+    words = "of 240 tasks 96 succeeded, 3 failed, 4 running, 137 waiting for a node"
+    why = f"nodes of pool {pool}: 2 idle, 2 running, 8 starting, 12 wanted"
+    return planting.waiting(
+        pool,
+        now,
+        kind="work",
+        rules=f"pool {pool} to run the Batch tasks of this task",
+        deadline=now + 80_000,
+        stale_at=now + _LONG,
+        extensions=(),
+        picture=Picture(),
+        summary=f"{words}; {why}",
+        reasons=(f"{words}; {why}",),
+        history=(
+            Change(now - 400, "of 240 tasks 240 waiting for a node"),
+            Change(now - 7, f"{words}; {why}"),
+        ),
+        points=tuple(Point(now - 400 + 40 * step, 10 * step, step // 3) for step in range(10)),
+        work=WorkSaid(("rendering_nightly-render-0f3a-1",), waiting=137, running=4, succeeded=96, failed=3),
+    )
 
 
 def said(name: str, letter: str) -> ExtensionSaid:

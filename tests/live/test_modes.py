@@ -24,9 +24,9 @@ BREAKS = ExtensionScenario(
 
 
 def requests(azure) -> list[tuple[str, str]]:
-    """What was asked of the pool, in whatever order: nodes are asked at the same time."""
+    """What was asked of the pool and its work, in whatever order: nodes are asked at the same time."""
     made = [(request.method, request.path.partition("?")[0]) for request in azure.emulator.requests]
-    return sorted(each for each in made if "/pools/" in each[1])
+    return sorted(each for each in made if "/pools/" in each[1] or "/jobs" in each[1])
 
 
 def run_gate(azure, monkeypatch, mode, **change):
@@ -40,6 +40,8 @@ def run_operator(azure, monkeypatch, name):
     kind, run = OPERATORS[name]
     if kind == "repair":
         azure.emulator.scenario = fails({"node": 0, "boots": "first"})
+    if kind == "work":
+        azure.emulator.scenario = Scenario.load({"tasks": [{"after": 90}]})
     azure.create(3)
     azure.emulator.requests.clear()
 

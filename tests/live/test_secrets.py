@@ -89,3 +89,20 @@ def test_nor_of_what_is_answered_to_an_operator(azure, monkeypatch, xcoms):
     assert kept
     assert error is None or SAS not in str(error)
     assert leaks({"a SAS": SAS, "a password": PASSWORD, "a key": KEY}, [("XCom", b"".join(kept))]) == []
+
+
+@pytest.mark.parametrize("name", ["work, worker", "work, triggerer", "many, worker"])
+def test_nor_of_what_a_batch_task_has_failed_with(azure, monkeypatch, xcoms, name):
+    azure.create(1)
+    failure = {"category": "UserError", "code": "BlobDownloadMiscError", "message": SAID}
+    azure.emulator.scenario = Scenario.load({"tasks": [{"after": 600, "failure": failure}]})
+
+    class Passing(Pauses):
+        def pause(self, *_):
+            azure.pass_time(120)
+
+    error = quietly(lambda: OPERATORS[name][1](azure, monkeypatch, Passing(lambda: None)))
+    assert error is not None
+    kept = [json.dumps(value).encode() for value in xcoms.values]
+    assert leaks({"a SAS": SAS, "a password": PASSWORD, "a key": KEY}, [("XCom", b"".join(kept))]) == []
+    assert b"could not get lock" in kept[-1]

@@ -44,6 +44,14 @@ def test_what_is_kept_has_an_end():
     assert found.points[0].ready < 300, "of the beginning, too"
 
 
+def test_work_behind_a_gate_is_a_story_of_its_own():
+    gate = Story(ABOUT)
+    sees(gate, 1_000.0, "1 of 3", 1)
+    work = Story(replace(ABOUT, kind="work"))
+    assert sees(work, 1_060.0, "of 3 tasks 3 waiting for a node")
+    assert continued(work.snapshot(), gate.snapshot()) == work.snapshot()
+
+
 def test_the_picture_is_drawn_when_it_is_needed():
     drawn = []
 

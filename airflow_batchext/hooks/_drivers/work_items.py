@@ -198,6 +198,8 @@ class ItemsWatch:
     def __init__(self, place: ItemsPlace, life: str, count: int) -> None:
         self._place, self._count = place, count
         self._tally = Tally(place.key, life, count)
+        #: How many are in each state, as far as the looks so far have seen.
+        self.states: Mapping[str, int] = {}
         self._looks = self._without = 0
         self._are_all = True
         self._is_waiting = False
@@ -229,7 +231,7 @@ class ItemsWatch:
         for seen in look.jobs:
             self._tally.take(seen.job_id, seen.tasks, are_all=self._are_all, job=seen.job)
         states = self._tally.states()
-        text = counted_text(states)
+        text, self.states = counted_text(states), dict(states)
         self._is_waiting = bool(states["active"])
         if self._is_waiting and look.is_gone:
             return Stage.LOST.value, f"{text}; {look.is_gone}"

@@ -154,11 +154,12 @@ function facts(gate, snapshot) {
   const at = (seconds) => (seconds === null ? null : h("span", { title: inFull(seconds) }, moment(seconds)));
   const rows = [
     ["Waits for", snapshot.rules],
+    ["Job", snapshot.work?.jobs.join(", ")],
     ["How", `${MODES[snapshot.mode] ?? snapshot.mode}${snapshot.interval ? `, looks every ${span(snapshot.interval)}` : ""}`],
     ["Since", at(snapshot.started)],
     ["Until", snapshot.deadline === null ? "no deadline" : at(snapshot.deadline)],
     ["As of", snapshot.looked === null ? "it has not looked yet" : at(snapshot.looked)],
-        ["Connection", [snapshot.connection, snapshot.account].filter(Boolean).join(" · ")],
+    ["Connection", [snapshot.connection, snapshot.account].filter(Boolean).join(" · ")],
     ["Run", gate.run_id],
     ["Try", String(gate.try_number)],
     ["Left out", snapshot.capped.join("; ")],

@@ -223,7 +223,7 @@ function nothing() {
       "p",
       {},
       "Each task that waits for a Batch pool appears here when it first looks: gates, and the operators that create, " +
-        "resize, delete and repair. You see for which node it waits, since when, until when, what the node said, and " +
+        "resize, delete and repair one, or run work on it. You see for which node it waits, since when, until when, what the node said, and " +
         "what helps. What has ended stays for a day."
     ),
     h(

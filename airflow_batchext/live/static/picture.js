@@ -133,7 +133,7 @@ export function readings(snapshot) {
   return `${ages}${missing ? `; of ${many(missing, "node")} nothing was read` : ""}.`;
 }
 
-/** Ready and failed nodes over time. Between two looks nothing is known, so the line goes in steps. */
+/** Ready and failed nodes over time, or tasks that have succeeded and failed. Between two looks nothing is known, so the line goes in steps. */
 export function overTime(snapshot) {
   const points = snapshot.points;
   if (points.length < 2) return null;
@@ -141,7 +141,12 @@ export function overTime(snapshot) {
   const [high, left, bottom] = [120, 34, 18];
   const end = Math.max(points.at(-1)[0], snapshot.looked ?? 0);
   const start = points[0][0];
-  const most = Math.max(1, snapshot.counts.wanted ?? 0, ...points.map(([, ready, failed]) => Math.max(ready, failed)));
+  const work = snapshot.work;
+  const [are, good, bad] = work
+    ? ["tasks had succeeded", "tasks that have succeeded", "tasks that have failed"]
+    : ["nodes were ready", "ready nodes", "failed nodes"];
+  const all = work ? work.waiting + work.running + work.succeeded + work.failed : snapshot.counts.wanted;
+  const most = Math.max(1, all ?? 0, ...points.map(([, ready, failed]) => Math.max(ready, failed)));
   const x = (at) => left + ((wide - left - 4) * (at - start)) / Math.max(1, end - start);
   const y = (count) => 6 + (high - bottom - 6) * (1 - count / most);
   const steps = (member) => {
@@ -151,7 +156,7 @@ export function overTime(snapshot) {
   };
   const ready = steps(1);
   const hasFailed = points.some(([, , failed]) => failed);
-  const label = `From ${moment(start)} to ${moment(end)}: ${points[0][1]} to ${points.at(-1)[1]} nodes were ready`;
+  const label = `From ${moment(start)} to ${moment(end)}: ${points[0][1]} to ${points.at(-1)[1]} ${are}`;
   return h(
     "figure",
     {},
@@ -171,8 +176,8 @@ export function overTime(snapshot) {
     h(
       "figcaption.legend",
       {},
-      h("span", {}, h("i.b-ready"), "ready nodes"),
-      hasFailed ? h("span", {}, h("i.b-failed"), "failed nodes") : null
+      h("span", {}, h("i.b-ready"), good),
+      hasFailed ? h("span", {}, h("i.b-failed"), bad) : null
     )
   );
 }

@@ -9,6 +9,7 @@ const KINDS = {
   resize: "Resize pool",
   delete: "Delete pool",
   repair: "Repair nodes",
+  work: "Work",
   events: "Events",
 };
 
@@ -102,29 +103,46 @@ export class Row {
   }
 }
 
-/** The nodes by how far they are, as a bar and in words. */
+/** What is waited for by how far it is, as a bar and in words: Batch tasks, or nodes. */
 function bar(snapshot) {
+  if (snapshot.work) {
+    const { waiting, running, succeeded, failed } = snapshot.work;
+    const parts = [
+      ["failed", failed, "failed"],
+      ["pending", running, "running"],
+      ["ready", succeeded, "succeeded"],
+      ["missing", waiting, "waiting"],
+    ];
+    const all = waiting + running + succeeded + failed;
+    return drawn(parts, "No tasks are known yet", `${succeeded.toLocaleString("en")} of ${many(all, "task")} succeeded`);
+  }
+  if (snapshot.kind === "work") return h("p.counts", {}, "Nothing was submitted yet");
   const { wanted, ready, pending, failed, unread } = snapshot.counts;
   const there = ready + pending + failed;
-  const missing = Math.max(0, (wanted ?? 0) - there);
   const parts = [
-    ["failed", failed],
-    ["pending", pending],
-    ["ready", ready],
-    ["missing", missing],
-  ].filter(([, count]) => count);
-  if (!parts.length) return h("p.counts", {}, "No nodes are known yet");
-  const words = parts.map(([kind, count]) => `${count.toLocaleString("en")} ${kind === "missing" ? "not there yet" : kind}`);
-  if (unread) words.push(`${unread.toLocaleString("en")} unread`);
-  const drawn = h("div.bar", { role: "img", "aria-label": words.join(", ") });
-  for (const [kind, count] of parts) {
+    ["failed", failed, "failed"],
+    ["pending", pending, "pending"],
+    ["ready", ready, "ready"],
+    ["missing", Math.max(0, (wanted ?? 0) - there), "not there yet"],
+    ["unread", unread, "unread"],
+  ];
+  const of = wanted === null ? many(there, "node") : wanted.toLocaleString("en");
+  return drawn(parts, "No nodes are known yet", `${ready.toLocaleString("en")} of ${of} ready`);
+}
+
+/** A bar of its parts; of what is unread, and pending already, there are words alone. */
+function drawn(parts, nothing, told) {
+  const there = parts.filter(([, count]) => count);
+  if (!there.length) return h("p.counts", {}, nothing);
+  const words = there.map(([, count, word]) => `${count.toLocaleString("en")} ${word}`);
+  const element = h("div.bar", { role: "img", "aria-label": words.join(", ") });
+  for (const [kind, count] of there.filter(([kind]) => kind !== "unread")) {
     const piece = h(`span.b-${kind}`);
     piece.style.flexGrow = String(count);
-    drawn.append(piece);
+    element.append(piece);
   }
-  const of = wanted === null ? many(there, "node") : `${wanted.toLocaleString("en")}`;
-  const rest = words.filter((word) => !word.endsWith(" ready"));
-  return [drawn, h("p.counts", {}, h("b", {}, `${ready.toLocaleString("en")} of ${of} ready`), rest.map((word) => ` · ${word}`))];
+  const rest = words.filter((_, index) => there[index][0] !== "ready");
+  return [element, h("p.counts", {}, h("b", {}, told), rest.map((word) => ` · ${word}`))];
 }
 
 function says(gate, snapshot) {

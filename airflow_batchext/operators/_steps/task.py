@@ -37,6 +37,7 @@ from airflow_batchext.hooks._drivers.work import (
     submit,
 )
 from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.live.work import single
 from airflow_batchext.operators._steps.task_document import job_document, task_document
 from airflow_batchext.operators._steps.task_output import OutputLog
 from airflow_batchext.operators._steps.work import WorkSteps
@@ -86,10 +87,10 @@ class RunTask(WorkSteps):
                     self.log.info("%s: %s; it is submitted again", self._name, found.text)
                 work, is_first = self._work(context), found is None and self._is_first(context)
                 if is_first or not self._has_attempt(hook, work):
-                    self._pass_gate()
+                    self._pass_gate(context)
                 self._submit(hook, work, is_first=is_first)
                 if self.operator.deferrable and self._left > 0 and self._batch_task.how != "taken":
-                    raise self._deferral()
+                    raise self._deferral(hook)
                 found = self._wait(hook)
 
     def _has_attempt(self, hook: AzureBatchJobHook, work: Work) -> bool:
@@ -139,7 +140,9 @@ class RunTask(WorkSteps):
                 raise self._late(
                     f"Nothing was submitted to pool {self.operator.pool_id} within {self._limit}: {said}"
                 )
-            self._pause(pause_after(failures, self.operator.poll_interval, retry_after))
+            pause = pause_after(failures, self.operator.poll_interval, retry_after)
+            self._tell(hook, f"Nothing was submitted yet: {said}", pause)
+            self._pause(pause)
             failures += 1
 
     def _wait(self, hook: AzureBatchJobHook) -> Standing:
@@ -163,10 +166,16 @@ class RunTask(WorkSteps):
                 return Standing(Stage.TIMEOUT, found.text, found.task)
             self._output.follow(hook, placed.job_id, found.task)
             failures = failures + 1 if look.problem else 0
-            self._pause(pause_after(failures, self.operator.poll_interval, look.retry_after))
+            pause = pause_after(failures, self.operator.poll_interval, look.retry_after)
+            text = f"Batch task {placed.task_id}: {found.text}"
+            self._tell(hook, text, pause, single(placed.job_id, found))
+            self._pause(pause)
 
-    def _deferral(self) -> TaskDeferred:
+    def _deferral(self, hook: AzureBatchJobHook) -> TaskDeferred:
         placed, operator = self._batch_task, self.operator
+        text = f"Batch task {placed.task_id} is in job {placed.job_id}"
+        work = single(placed.job_id, Standing(Stage.WAITING, text))
+        told = self._tell(hook, text, operator.poll_interval, work, elsewhere=True)
         if operator.on_killed == "terminate" and not TRIGGERS_ARE_TOLD:
             self.log.warning(
                 "Should somebody end this task while it is deferred, the Batch task goes on: this Airflow "
@@ -185,6 +194,7 @@ class RunTask(WorkSteps):
                 logs_interval=operator.logs_interval if operator.logs == "stream" else 0.0,
                 on_killed=operator.on_killed,
                 memo=self._memo,
+                told=told,
             ),
             method_name="execute_complete",
             timeout=deferral_limit(self._memo["deadline"], self._limit),
@@ -195,6 +205,7 @@ class RunTask(WorkSteps):
     def _ended(self, context: Context, hook: AzureBatchJobHook, found: Standing) -> dict[str, Any]:
         placed, name = self._batch_task, self._name
         self._check_alive()
+        self._live.saw(single(placed.job_id, found))
         told = self._told(found)
         if found.stage in (Stage.SUCCEEDED, Stage.FAILED):
             self._output.finish(hook, placed.job_id, found.task, self._left)

@@ -10,9 +10,12 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_batchext.exceptions import GateFailedError, GateRefusedError
 from airflow_batchext.hooks._drivers.gate import look
 from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.live.form import Snapshot
+from airflow_batchext.live.writer import on_worker, outcome_of
 from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.rules.deadline import Deadline
-from airflow_batchext.rules.gate import Outcome
+from airflow_batchext.rules.gate import Outcome, Rules
+from airflow_batchext.rules.told import wanted_text
 from airflow_batchext.rules.watch import Watch
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers.extension import (
@@ -36,12 +39,14 @@ class WorkGate:
     :param operator: its parameters, rendered.
     :param limit: of the work.
     :param deadline: when that is over, in seconds since the epoch.
+    :param instance: the task instance, whose live status it tells; None in a unit test.
     """
 
-    def __init__(self, operator: TaskParameters, limit: Limit, deadline: float) -> None:
+    def __init__(self, operator: TaskParameters, limit: Limit, deadline: float, instance: Any = None) -> None:
         self._operator, self._limit = operator, limit
         self._deadline = Deadline(deadline, time.time)
         self._pool_id = check_pool_id(operator.pool_id)
+        self._live = on_worker(instance, self._about)
 
     def wait(self, pause: Callable[[float], None], late: Callable[[str], BatchextError]) -> None:
         """Wait until it is open.
@@ -51,11 +56,20 @@ class WorkGate:
         :raises GateFailedError: if it cannot open any more.
         :raises TaskDeferred: if it is to be waited for in the triggerer.
         """
+        try:
+            self._wait(pause, late)
+        except Exception as error:
+            self._live.ends(*outcome_of(error))
+            raise
+        self._live.close()
+
+    def _wait(self, pause: Callable[[float], None], late: Callable[[str], BatchextError]) -> None:
         watch, said, operator = Watch(self._pool_id), "", self._operator
         with AzureBatchNodeHook(operator.azure_batchext_conn_id, retries=0) as hook:
             while True:
                 is_last = self._deadline.has_passed
                 verdict = look(hook, watch, deadline=self._deadline.or_late(), whole=is_last)
+                self._live.sees(verdict, watch, hook.known_connection)
                 if verdict.summary != said:
                     said = verdict.summary
                     operator.log.info("Before it is submitted, pool %s: %s", self._pool_id, said)
@@ -66,11 +80,26 @@ class WorkGate:
                     raise kind(failure_text(self._pool_id, verdict.listed()))
                 if is_last:
                     raise late(timeout_text(self._pool_id, self._limit, verdict.listed()))
+                length = max(operator.poll_interval, verdict.retry_after or 0.0)
                 if operator.deferrable:
-                    raise self._deferral()
-                pause(max(operator.poll_interval, verdict.retry_after or 0.0))
+                    raise self._deferral(self._live.handed_over(length))
+                self._live.waits(length)
+                pause(length)
 
-    def _deferral(self) -> TaskDeferred:
+    def _about(self) -> Snapshot:
+        """What is known of it before the first look, for the live page."""
+        return Snapshot(
+            kind="gate",
+            pool=self._pool_id,
+            connection=self._operator.azure_batchext_conn_id,
+            mode="deferrable" if self._operator.deferrable else "worker",
+            rules=wanted_text(self._pool_id, Rules(), repairs=False),
+            started=self._deadline.at - self._limit.seconds,
+            deadline=self._deadline.at,
+            interval=self._operator.poll_interval,
+        )
+
+    def _deferral(self, told: dict[str, Any] | None) -> TaskDeferred:
         return TaskDeferred(
             trigger=AzureBatchExtensionTrigger(
                 pool_id=self._pool_id,
@@ -79,6 +108,7 @@ class WorkGate:
                 deadline=self._deadline.at,
                 # The event tells it again, and so when the work has to be over.
                 started=self._deadline.at - self._limit.seconds,
+                told=told,
             ),
             method_name="execute_complete",
             timeout=deferral_limit(self._deadline.at, self._limit),

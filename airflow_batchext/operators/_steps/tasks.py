@@ -29,12 +29,13 @@ from airflow_batchext.hooks._drivers.work_items import (
     end_items,
 )
 from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.live.work import counted
 from airflow_batchext.operators._steps.task_document import job_document, task_document
 from airflow_batchext.operators._steps.task_output import OutputLog
 from airflow_batchext.operators._steps.work import WorkSteps
 from airflow_batchext.parameters import check_pool_id, item_id, wrong
 from airflow_batchext.rules.work import Stage, pause_after
-from airflow_batchext.rules.work_items import Choice, choose_items
+from airflow_batchext.rules.work_items import Choice, choose_items, counted_text
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers.tasks import AzureBatchTasksTrigger
@@ -84,7 +85,7 @@ class RunTasks(WorkSteps):
                     self._ask(hook, partial(end_attempts_of, choice.to_end, is_alone=alone))
                     self._pause(self.operator.poll_interval)
                 elif choice.to_submit:
-                    self._pass_gate()
+                    self._pass_gate(context)
                     self._submit(hook, work, choice.to_submit, last)
                     self._wait(hook, work, choice)
                 elif choice.live:
@@ -158,7 +159,9 @@ class RunTasks(WorkSteps):
             if isinstance(why, NotYet):
                 self._say(f"{len(bodies):,} tasks are not submitted yet: {why.text}")
                 self._check_time(f"{len(bodies):,} tasks were not submitted: {why.text}")
-                self._pause(pause_after(failures, self.operator.poll_interval))
+                pause = pause_after(failures, self.operator.poll_interval)
+                self._tell(hook, f"{len(bodies):,} tasks are not submitted yet: {why.text}", pause)
+                self._pause(pause)
             elif left:
                 number += 1
                 if number >= most:
@@ -179,6 +182,10 @@ class RunTasks(WorkSteps):
         self._memo |= {"job_ids": list(jobs), "submitted": True}
         count = len(choice.live) + len(choice.to_submit)
         if operator.deferrable and self._left > 0:
+            states = {"active": count, **_ended_states(choice)}
+            told = self._tell(
+                hook, counted_text(states), operator.poll_interval, counted(jobs, states), elsewhere=True
+            )
             raise TaskDeferred(
                 trigger=AzureBatchTasksTrigger(
                     pool_id=check_pool_id(operator.pool_id),
@@ -194,6 +201,7 @@ class RunTasks(WorkSteps):
                     is_alone=self._is_alone,
                     on_killed=operator.on_killed,
                     memo=self._memo,
+                    told=told,
                 ),
                 method_name="execute_complete",
                 timeout=deferral_limit(self._memo["deadline"], self._limit),
@@ -210,7 +218,9 @@ class RunTasks(WorkSteps):
                 self._judge(stage or Stage.TIMEOUT.value, text)
                 return
             failures = failures + 1 if look.problem else 0
-            self._pause(pause_after(failures, operator.poll_interval, look.retry_after))
+            pause = pause_after(failures, operator.poll_interval, look.retry_after)
+            self._tell(hook, text, pause, counted(jobs, watch.states))
+            self._pause(pause)
 
     def _judge(self, stage: str, text: str) -> None:
         """Raise what a wait has come to, unless all have ended."""
@@ -239,6 +249,7 @@ class RunTasks(WorkSteps):
         }
         count, lost = len(self._bodies), len(choice.missing)
         succeeded, bad = count - len(failed) - lost, len(failed) - len(skipped) + lost
+        self._live.saw(counted(self._memo["job_ids"], {"succeeded": succeeded, "failed": len(failed) + lost}))
         told = {
             "pool_id": operator.pool_id,
             "job_ids": sorted({attempt.job.id for attempt, _ in choice.ended.values()}),
@@ -294,6 +305,12 @@ class RunTasks(WorkSteps):
 
     def _ending_attempts(self, context: Context) -> Call[int]:
         return end_items(self._prepared(context, {}), is_alone=self._is_alone)
+
+
+def _ended_states(choice: Choice) -> dict[str, int]:
+    """How many have succeeded, and have failed."""
+    succeeded = sum(how.stage is Stage.SUCCEEDED for _, how in choice.ended.values())
+    return {"succeeded": succeeded, "failed": len(choice.ended) - succeeded}
 
 
 def _failure(name: str, attempt: Attempt, how: Standing) -> dict[str, Any]:

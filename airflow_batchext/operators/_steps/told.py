@@ -1,4 +1,4 @@
-"""What an operator that waits for a pool tells the live page, once it waits."""
+"""What an operator that waits for a pool, or for work on it, tells the live page, once it waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_batchext.connection import BatchConnection
-    from airflow_batchext.live.form import WaitKind
+    from airflow_batchext.live.form import WaitKind, WorkSaid
     from airflow_batchext.repair.status import Progress
     from airflow_batchext.rules.deadline import Limit
 
@@ -25,6 +25,7 @@ _WANTED = {
     "create": "to be created, and to have its nodes as far as that was asked for",
     "update": "to be steady, so that it can be changed, and to be steady again",
     "resize": "to have the nodes that were asked for",
+    "work": "to run the Batch tasks of this task",
 }
 
 
@@ -49,6 +50,7 @@ class Told:
         self._deadline: float | None = None
         self._live: Live | None = None
         self._pool_id = ""
+        self._work: WorkSaid | None = None
 
     @contextmanager
     def until_its_end(
@@ -77,12 +79,14 @@ class Told:
         deadline: float,
         limit: Limit,
         elsewhere: bool = False,
+        work: WorkSaid | None = None,
     ) -> dict[str, Any] | None:
         """Tell what a look has come to.
 
         :param pause: seconds until the next one.
         :param deadline: when it gives up, in seconds since the epoch.
         :param elsewhere: whether the triggerer makes the next one.
+        :param work: how far the Batch tasks are; ``seen`` says it in words.
         :return: what the trigger is to tell then.
         """
         self._pool_id = pool_id
@@ -90,7 +94,9 @@ class Told:
             self._live = on_worker(
                 self._instance, lambda: self._about(deadline - limit.seconds, deadline), goes_on=self._goes_on
             )
-        if isinstance(seen, str):
+        if work is not None and isinstance(seen, str):
+            self._live.sees_work(pool_id, seen, work, connection)
+        elif isinstance(seen, str):
             self._live.sees_pool(pool_id, seen, connection)
         else:
             self._live.sees_repair(pool_id, seen, connection)
@@ -99,11 +105,15 @@ class Told:
         self._live.waits(pause)
         return None
 
+    def saw(self, work: WorkSaid) -> None:
+        """Note how far the Batch tasks were at the end; it is told then."""
+        self._work = work
+
     def _ends(self, error: BaseException | None) -> None:
         if self._live is None and self._goes_on:
             self._live = on_worker(self._instance, lambda: self._about(None, self._deadline), goes_on=True)
         if self._live is not None:
-            self._live.ends(*outcome_of(error))
+            self._live.ends(*outcome_of(error, is_worded=self._kind == "work"), work=self._work)
 
     def _about(self, started: float | None, deadline: float | None) -> Snapshot:
         pool_id = self._pool_id or str(getattr(self._operator, "pool_id", "") or "")

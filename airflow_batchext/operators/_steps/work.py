@@ -25,6 +25,8 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.operators._steps.task_document import instance_of
 from airflow_batchext.operators._steps.task_gate import WorkGate, check_event, is_of_gate
+from airflow_batchext.operators._steps.told import Told
+from airflow_batchext.parameters import check_pool_id
 from airflow_batchext.rules.deadline import limit_of
 from airflow_batchext.rules.work import pause_after
 from airflow_batchext.transport import look_within, within
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_batchext.hooks._requests import Call, Result
+    from airflow_batchext.live.form import WorkSaid
     from airflow_batchext.operators._steps.task_parameters import TaskParameters
     from airflow_batchext.rules.work_ids import Instance
 
@@ -60,6 +63,7 @@ class WorkSteps(ABC):
         self._limit = limit_of(operator.timeout, operator.execution_timeout)
         self._alone = uuid4().hex
         self._said = ""
+        self._live = Told(operator, "work")
 
     def begin(self, context: Context) -> dict[str, Any]:
         """Run it; return the operator's XCom."""
@@ -86,6 +90,10 @@ class WorkSteps(ABC):
         :raises TriggerFailedError: always, or what says which limit has ended the wait.
         """
         self._memo = {"deadline": time.time()}
+        with self._live.until_its_end(context, goes_on=True):
+            self._give_up(context, failure)
+
+    def _give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:
         why, instance = reason(failure, self.log), self._instance(context)
         is_late = timed_out(failure)
         if is_late or instance.try_number > instance.max_tries:
@@ -122,28 +130,58 @@ class WorkSteps(ABC):
     # --- what they share -----------------------------------------------------------------------------------
 
     def _softly(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
+        # What the gate has seen before is a story of its own.
+        goes_on = event is not None and not is_of_gate(event)
+        try:
+            with self._live.until_its_end(context, goes_on=goes_on, deadline=self._memo["deadline"]):
+                return self._in_time(context, event)
+        except _SOFT as error:
+            if self.operator.soft_fail and not isinstance(error, GateRefusedError):
+                raise AirflowSkipException(str(error)) from None
+            raise
+
+    def _in_time(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
         try:
             if event is not None and is_of_gate(event):
                 check_event(self.operator, self._limit, event, self._late)
                 self._memo["ready"], event = True, None
             return self._proceed(context, event)
-        except _SOFT as error:
-            if self.operator.soft_fail and not isinstance(error, GateRefusedError):
-                raise AirflowSkipException(str(error)) from None
-            raise
-        except AirflowTaskTimeout:
+        except AirflowTaskTimeout as alarm:
+            if isinstance(alarm, ExecutionTimeoutError):
+                raise
             self._limit = limit_of(float("inf"), self.operator.execution_timeout)
             if not self._is_submitted:
                 raise
             self._end("as its time was up")
-            late = self._late(f"{self._name} had not ended within {self._limit}")
-            raise (AirflowSkipException(str(late)) if self.operator.soft_fail else late) from None
+            raise self._late(f"{self._name} had not ended within {self._limit}") from None
 
-    def _pass_gate(self) -> None:
+    def _pass_gate(self, context: Context) -> None:
         """Before anything is submitted: wait until the pool's gate is open, if that was asked for."""
         if self.operator.requires_ready and not self._memo.get("ready"):
-            WorkGate(self.operator, self._limit, self._memo["deadline"]).wait(self._pause, self._late)
+            gate = WorkGate(self.operator, self._limit, self._memo["deadline"], context.get("ti"))
+            gate.wait(self._pause, self._late)
             self._memo["ready"] = True
+
+    def _tell(
+        self,
+        hook: AzureBatchJobHook,
+        text: str,
+        pause: float,
+        work: WorkSaid | None = None,
+        *,
+        elsewhere: bool = False,
+    ) -> dict[str, Any] | None:
+        """Tell the live page how it stands; what the trigger is to tell then."""
+        return self._live.waits(
+            check_pool_id(self.operator.pool_id),
+            text,
+            hook.known_connection,
+            pause=max(0.0, min(pause, self._left)),
+            deadline=float(self._memo["deadline"]),
+            limit=self._limit,
+            elsewhere=elsewhere,
+            work=work,
+        )
 
     def _instance(self, context: Context) -> Instance:
         return instance_of(context, self.operator.task_id, self._alone)
@@ -194,7 +232,9 @@ class WorkSteps(ABC):
             except UnavailableError as error:
                 self._say(f"Not yet: {error.reason}")
                 self._check_time(error.reason)
-                self._pause(pause_after(failures, self.operator.poll_interval, error.retry_after))
+                pause = pause_after(failures, self.operator.poll_interval, error.retry_after)
+                self._tell(hook, f"Not yet: {error.reason}", pause)
+                self._pause(pause)
                 failures += 1
 
     def _check_time(self, why: str) -> None:
