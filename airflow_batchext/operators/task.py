@@ -83,6 +83,9 @@ class AzureBatchTaskOperator(PoolOperator):
     :param fail_on_exit_code: exit codes after which the task fails, and is not tried again.
     :param soft_fail: skip instead of failing.
     :param on_kill: "terminate" the Batch task when somebody ends this task, or "leave" it to the next try.
+    :param on_finish: "keep" Batch tasks that have ended (Azure does so for a week, unless ``constraints`` say
+        otherwise), "delete_succeeded", or "delete" them all, with their files, after their output and result
+        were read. Of ``tasks`` none is deleted before the Airflow task has ended for good.
     :param logs: what of its output is written into the log, with what looks like a secret hidden: "stream",
         what it writes while it runs (1 MiB of stdout and of stderr) and the rest, or its end, when it has
         ended; "end", 64 KiB of the end of each then; or "none".
@@ -122,6 +125,7 @@ class AzureBatchTaskOperator(PoolOperator):
         "max_retries": check_count,
         "soft_fail": check_flag,
         "requires_ready": check_flag,
+        "on_finish": one_of("keep", "delete_succeeded", "delete"),
         "logs": one_of("stream", "end", "none"),
     }
 
@@ -142,6 +146,7 @@ class AzureBatchTaskOperator(PoolOperator):
         fail_on_exit_code: int | Sequence[int] | None = None,
         soft_fail: bool = False,
         on_kill: Literal["terminate", "leave"] = "terminate",
+        on_finish: Literal["keep", "delete_succeeded", "delete"] = "keep",
         logs: Literal["stream", "end", "none"] = "stream",
         logs_interval: float | timedelta = DEFAULT_LOGS_INTERVAL_SECONDS,
         timeout: float | timedelta = DEFAULT_WORK_TIMEOUT_SECONDS,
@@ -164,6 +169,7 @@ class AzureBatchTaskOperator(PoolOperator):
         self.skip_on_exit_code = check_exit_codes("skip_on_exit_code", skip_on_exit_code)
         self.fail_on_exit_code = check_exit_codes("fail_on_exit_code", fail_on_exit_code)
         self.soft_fail = soft_fail
+        self.on_finish = on_finish
         self.logs = logs
         self.logs_interval = check_pause("logs_interval", logs_interval)
         self.on_killed = one_of("terminate", "leave")("on_kill", on_kill)

@@ -213,18 +213,21 @@ class RunTask(WorkSteps):
         if found.stage is Stage.SUCCEEDED and self.operator.result is not None:
             told |= {"value": self._value(context, hook, told)}
         if found.stage is Stage.SUCCEEDED:
+            self._tidy(hook, "delete_succeeded", "delete")
             return told
         self._push(context, told)
         match found.stage:
             case Stage.TIMEOUT:
                 self._end("as its time was up")
                 self._output.finish(hook, placed.job_id, found.task, _LATE_SECONDS)
+                self._tidy(hook, "delete")
                 raise self._late(f"{name} had not ended within {self._limit}: {found.text}")
             case Stage.REFUSED:
                 raise AccessRefusedError(f"{name}: {found.text}")
             case Stage.LOST:
                 self._end("as it cannot run any more")
                 raise TaskLostError(f"{name} is lost: {found.text}")
+        self._tidy(hook, "delete")
         exit_code = found.task.exit_code if found.task else None
         text = f"{name} failed: {found.text}"
         if exit_code is not None and exit_code in self.operator.skip_on_exit_code:
@@ -232,6 +235,11 @@ class RunTask(WorkSteps):
         if exit_code is not None and exit_code in self.operator.fail_on_exit_code:
             raise AirflowFailException(text)
         raise TaskFailedError(text, exit_code)
+
+    def _tidy(self, hook: AzureBatchJobHook, *wishes: str) -> None:
+        """Delete the Batch task, if that was wished: the last that is done, as the next try finds nothing."""
+        if self.operator.on_finish in wishes:
+            self._delete(hook, [(self._batch_task.job_id, self._batch_task.task_id)])
 
     def _value(self, context: Context, hook: AzureBatchJobHook, told: Mapping[str, Any]) -> Any:
         """The result that it has written; a node that is busy for a moment is asked again."""

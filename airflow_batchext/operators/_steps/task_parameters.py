@@ -22,6 +22,7 @@ class TaskParameters(Protocol):
     fail_on_exit_code: tuple[int, ...]
     soft_fail: bool
     on_killed: Literal["terminate", "leave"]
+    on_finish: Literal["keep", "delete_succeeded", "delete"]
     requires_ready: bool
     result: str | None
     logs: Logs

@@ -263,6 +263,7 @@ class RunTasks(WorkSteps):
         self._show(hook, worst)
         self._check_alive()
         if bad <= operator.max_failed and (succeeded or not skipped):
+            self._tidy(hook, choice)
             return told
         self._push(context, told)
         named = [f"{name}: {how.text}" for name, (_, how) in (worst or failed).items()]
@@ -270,11 +271,27 @@ class RunTasks(WorkSteps):
         more = f"; and {len(named) - _TOLD} more" if len(named) > _TOLD else ""
         text = f"{len(named):,} of {self._name} failed: {one_line('; '.join(named[:_TOLD]), 2000)}{more}"
         codes = {attempt.task.exit_code for attempt, _ in worst.values()}
-        if bad <= operator.max_failed:
+        is_skipped, is_final = bad <= operator.max_failed, bool(codes & set(operator.fail_on_exit_code))
+        instance = self._instance(context)
+        if is_skipped or is_final or operator.soft_fail or instance.try_number > instance.max_tries:
+            self._tidy(hook, choice)
+        if is_skipped:
             raise AirflowSkipException(text)
-        if codes & set(operator.fail_on_exit_code):
+        if is_final:
             raise AirflowFailException(text)
         raise TaskFailedError(text, next(iter(codes)) if len(codes) == 1 else None)
+
+    def _tidy(self, hook: AzureBatchJobHook, choice: Choice) -> None:
+        """Delete Batch tasks, as far as that was wished: not before no try comes that asks how they ended."""
+        wish = self.operator.on_finish
+        self._delete(
+            hook,
+            [
+                (attempt.job.id, attempt.task.id)
+                for attempt, how in choice.ended.values()
+                if wish == "delete" or (wish == "delete_succeeded" and how.stage is Stage.SUCCEEDED)
+            ],
+        )
 
     def _show(self, hook: AzureBatchJobHook, failed: Mapping[str, tuple[Attempt, Standing]]) -> None:
         """The end of what the first of those that failed have written."""

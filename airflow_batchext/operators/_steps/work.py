@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
 
@@ -22,6 +22,7 @@ from airflow_batchext.exceptions import (
     TriggerFailedError,
     UnavailableError,
 )
+from airflow_batchext.hooks._drivers.work import delete_tasks
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.operators._steps.task_document import instance_of
 from airflow_batchext.operators._steps.task_gate import WorkGate, check_event, is_of_gate
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 XCOM_KEY = "batch_task"
 _CLEAN_UP_SECONDS = 60.0
+#: Also of ten thousand.
+_DELETION_SECONDS = 600.0
 #: What makes a skip, with ``soft_fail``.
 _SOFT = (
     *(TaskFailedError, TaskResultError, TaskTimeoutError, TaskLostError),
@@ -211,6 +214,20 @@ class WorkSteps(ABC):
                     self.log.warning("%s (%d)", text, ended)
         except BatchextError as error:
             self.log.warning("What was submitted goes on: %s", error)
+
+    def _delete(self, hook: AzureBatchJobHook, tasks: Sequence[tuple[str, str]]) -> None:
+        """Delete Batch tasks that have ended; what keeps us from it is told, no more.
+
+        :param tasks: the job of each, and its id.
+        """
+        if not tasks:
+            return
+        try:
+            with within(_DELETION_SECONDS):
+                hook.run(delete_tasks(tasks))
+            self.log.info("%d Batch tasks were deleted, with their files", len(tasks))
+        except BatchextError as error:
+            self.log.warning("Of %d Batch tasks that were to be deleted some are kept: %s", len(tasks), error)
 
     def _end_killed(self) -> None:
         if self.operator.on_killed == "terminate" and self._is_submitted:

@@ -1,0 +1,173 @@
+"""What is left of Batch tasks that have ended: ``on_finish``, on the emulator."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from airflow_batchext.emulator.faults import read_fault
+from airflow_batchext.exceptions import TaskFailedError, TaskResultError, TaskTimeoutError
+from tests.operators.conftest import run
+from tests.operators.test_task import MODES, books, context, left_alone, scenario, work
+
+pytestmark = pytest.mark.usefixtures("signed_in")
+
+WISHES = pytest.mark.parametrize("wish", ["keep", "delete_succeeded", "delete"])
+
+
+def many(azure, count=4, **kwargs):
+    return work(azure, command_line=None, tasks=["/bin/true"] * count, **kwargs)
+
+
+def deletions(azure):
+    return [r for r in azure.emulator.requests if r.method == "DELETE"]
+
+
+@MODES
+@WISHES
+def test_a_success_is_deleted_after_its_output_and_result_were_read(azure, pauses, caplog, deferrable, wish):
+    azure.create(1)
+    scenario(azure, {"stdout": "so far\n42\n"})
+    told = run(azure, work(azure, on_finish=wish, result="json"), deferrable=deferrable, context=context())
+    assert (told["value"], told["result"]) == (42, "succeeded")
+    assert bool(books(azure)) is (wish == "keep")
+    last = [r.method for r in azure.emulator.requests][-1]
+    assert (last == "DELETE") is (wish != "keep"), "nothing is asked of it any more"
+
+
+@MODES
+@WISHES
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, TaskFailedError),
+        ({"skip_on_exit_code": 3}, AirflowSkipException),
+        ({"soft_fail": True}, AirflowSkipException),
+    ],
+)
+def test_a_failure_is_deleted_where_all_are(azure, pauses, deferrable, wish, options, error):
+    azure.create(1)
+    scenario(azure, {"exit_code": 3})
+    told = context()
+    with pytest.raises(error, match="exit code 3"):
+        run(azure, work(azure, on_finish=wish, **options), deferrable=deferrable, context=told)
+    assert bool(books(azure)) is (wish != "delete")
+    assert told["ti"].pushed["batch_task"]["exit_code"] == 3
+
+
+@MODES
+@WISHES
+def test_a_try_after_it_runs_the_work_anew(azure, pauses, deferrable, wish):
+    azure.create(1)
+    scenario(azure, {"task": "*-t1", "exit_code": 3})
+    with pytest.raises(TaskFailedError):
+        run(azure, work(azure, on_finish=wish), deferrable=deferrable, context=context(1))
+    azure.pass_time(10)
+    told = run(azure, work(azure, on_finish=wish), deferrable=deferrable, context=context(2))
+    assert told["batch_task_id"].endswith("-t2")
+    assert len(books(azure)) == {"keep": 2, "delete_succeeded": 1, "delete": 0}[wish]
+
+
+@WISHES
+def test_what_was_ended_at_its_deadline_is_deleted_where_all_are(azure, wish):
+    azure.create(0)
+    with pytest.raises(TaskTimeoutError):
+        run(azure, work(azure, on_finish=wish, timeout=0.3), deferrable=True, context=context())
+    assert bool(books(azure)) is (wish != "delete")
+
+
+def test_a_result_that_could_not_be_read_is_kept_for_the_next_try(azure, pauses):
+    azure.create(1)
+    with pytest.raises(TaskResultError):
+        run(azure, work(azure, on_finish="delete", result="wd/no.json"), deferrable=False, context=context())
+    assert books(azure)
+
+
+def test_a_success_that_an_earlier_try_has_left_is_deleted_too(azure, pauses):
+    azure.create(1)
+    left_alone(azure, work(azure))
+    azure.pass_time(60)
+    told = run(azure, work(azure, on_finish="delete_succeeded"), deferrable=False, context=context(2))
+    assert told["batch_task_id"].endswith("-t1")
+    assert not books(azure)
+
+
+FAULTS = {
+    "its answer is lost": ({"action": "drop", "performed": True, "count": 1}, False),
+    "it is not performed": ({"action": "drop", "performed": False, "count": 1}, False),
+    "it is throttled": ({"action": "throttle", "retry_after": 0, "count": 1}, False),
+    "it is not there": ({"action": "error", "status": 404, "code": "TaskNotFound", "count": 1}, False),
+    "it is refused": ({"action": "error", "status": 403, "code": "AuthorizationFailure", "count": 99}, True),
+    "there is an outage": ({"action": "error", "status": 503, "count": 99}, True),
+}
+
+
+@pytest.mark.parametrize("what", FAULTS)
+def test_a_deletion_that_goes_wrong_changes_no_result(azure, pauses, capfd, what):
+    azure.create(1)
+    fault, warns = FAULTS[what]
+    azure.emulator.faults.add(read_fault({**fault, "path": "/jobs/*/tasks/*", "method": "DELETE"}))
+    assert (
+        run(azure, work(azure, on_finish="delete"), deferrable=False, context=context())["result"]
+        == "succeeded"
+    )
+    assert ("some are kept" in capfd.readouterr().out) is warns
+
+
+# --- many in one -----------------------------------------------------------------------------
+
+
+@MODES
+@WISHES
+def test_of_many_all_go_when_the_whole_has_succeeded(azure, pauses, deferrable, wish):
+    azure.create(4)
+    scenario(azure, {"task": "x-n00002-*", "exit_code": 3})
+    told = run(azure, many(azure, on_finish=wish, max_failed=1), deferrable=deferrable, context=context())
+    assert (told["succeeded"], told["failed"]) == (3, 1)
+    assert len(books(azure)) == {"keep": 4, "delete_succeeded": 1, "delete": 0}[wish]
+
+
+@MODES
+@pytest.mark.parametrize("wish", ["delete_succeeded", "delete"])
+def test_of_many_none_goes_while_a_try_may_come_that_has_to_know_which_did(azure, pauses, deferrable, wish):
+    azure.create(4)
+    scenario(azure, {"task": "x-n00002-*-t1", "exit_code": 3})
+    with pytest.raises(TaskFailedError):
+        run(azure, many(azure, on_finish=wish), deferrable=deferrable, context=context(1))
+    assert not deletions(azure)
+    azure.pass_time(10)
+    told = run(azure, many(azure, on_finish=wish), deferrable=deferrable, context=context(2))
+    assert told["succeeded"] == 4
+    gone = {r.path.partition("?")[0].rpartition("/")[2] for r in deletions(azure)}
+    assert {(name[:8], name[-3:]) for name in gone} == {
+        *((f"x-n0000{number}", "-t1") for number in (0, 1, 3)),
+        ("x-n00002", "-t2"),
+    }, "that one alone has run twice"
+    assert [name[-3:] for _, name in books(azure)] == ["-t1"], "the failure of the first try is its own"
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "error"),
+    [
+        (3, {}, TaskFailedError),
+        (1, {"fail_on_exit_code": 3}, AirflowFailException),
+        (1, {"soft_fail": True}, AirflowSkipException),
+        (1, {"skip_on_exit_code": 3}, AirflowSkipException),
+    ],
+)
+@pytest.mark.parametrize("wish", ["delete_succeeded", "delete"])
+def test_of_many_they_go_when_no_try_comes_any_more(azure, pauses, number, options, error, wish):
+    azure.create(4)
+    good = "x-n00000-*" if "skip_on_exit_code" not in options else "nothing"
+    scenario(azure, {"task": good}, {"exit_code": 3})
+    with pytest.raises(error):
+        run(azure, many(azure, on_finish=wish, **options), deferrable=False, context=context(number))
+    kept = 4 if good == "nothing" else 3
+    assert len(books(azure)) == (0 if wish == "delete" else kept)
+
+
+def test_a_hundred_are_deleted_each_once(azure, pauses):
+    azure.create(20)
+    run(azure, many(azure, 100, on_finish="delete"), deferrable=False, context=context())
+    assert len({r.path for r in deletions(azure)}) == len(deletions(azure)) == 100
+    assert not books(azure)
