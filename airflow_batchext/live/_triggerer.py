@@ -113,7 +113,7 @@ class TriggererWay:
         """Begin to write what was offered last."""
         make, self._make = self._make, None
         self._pace.wrote(self._queue.clock())
-        self._writing = asyncio.create_task(self._write(make))
+        self._writing = asyncio.create_task(self._write(make), name="batchext-live")
         self._writing.add_done_callback(lambda _: self._queue.wake())
         return self._writing
 

@@ -12,6 +12,7 @@ import pytest
 from airflow_batchext.live import _triggerer, _worker
 from airflow_batchext.live.snapshot import read_snapshot
 from tests.live.access import USERS
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -45,7 +46,7 @@ class XComs:
 
 @pytest.fixture
 def xcoms(monkeypatch: pytest.MonkeyPatch) -> XComs:
-    """Airflow's XComs, in whatever way they are written; without its pauses between two writes."""
+    """Airflow's XComs, in whatever way they are written; without pauses between writes."""
     kept = XComs()
 
     async def store(instance: Any, value: dict[str, Any]) -> None:
@@ -63,6 +64,7 @@ def xcoms(monkeypatch: pytest.MonkeyPatch) -> XComs:
     monkeypatch.setattr(_triggerer, "leave_link", leave_link)
     monkeypatch.setattr(_worker, "store", lambda instance, value: kept.push(value))
     monkeypatch.setattr(_worker, "stored", lambda instance: kept.values[-1] if kept.values else None)
+    monkeypatch.setattr(_worker, "LAST_SECONDS", PATIENCE)
     monkeypatch.setattr(_worker, "takes_threads", lambda: True)
     monkeypatch.setattr("airflow_batchext.live.writer.takes_threads", lambda: True)
     monkeypatch.setattr("airflow_batchext.live.pace.SHORTEST_SECONDS", 0.0)

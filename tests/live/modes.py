@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_batchext.live import _triggerer
 from airflow_batchext.operators.node import AzureBatchRepairNodesOperator
 from airflow_batchext.operators.pool import AzureBatchDeletePoolOperator, AzureBatchResizePoolOperator
 from airflow_batchext.operators.task import AzureBatchTaskOperator
@@ -19,6 +21,7 @@ from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from tests.airflow_names import AirflowRescheduleException
 from tests.live.conftest import INSTANCE
+from tests.waiting import PATIENCE, until
 
 LOOKS = 3
 
@@ -39,9 +42,28 @@ class Pauses:
             self._then()
 
     async def apause(self, seconds: float = 0.0) -> None:
+        await awritten()
         self.pause()
         # Until the next look is due: who shares one with others is told the last one before.
         await asyncio.sleep(seconds + 0.01)
+
+
+def written() -> None:
+    """Wait for what a worker's thread has still to write: what comes next would take its place."""
+    for thread in threading.enumerate():
+        if thread.name == "batchext-live":
+            thread.join(PATIENCE)
+
+
+async def awritten() -> None:
+    """Wait for what the triggerer has still to write that is due."""
+    queue = _triggerer._queue()
+
+    def is_over() -> bool:
+        is_due = any(way.due <= queue.clock() for way in queue._waiting)
+        return not is_due and not any(each.get_name() == "batchext-live" for each in asyncio.all_tasks())
+
+    await until(is_over)
 
 
 def asyncio_with(pauses: Pauses) -> SimpleNamespace:
@@ -59,7 +81,7 @@ async def payload_of(trigger: Any, monkeypatch: Any, pauses: Pauses) -> Any:
     monkeypatch.setattr(f"{module}.asyncio", asyncio_with(pauses))
     trigger.task_instance = INSTANCE
     events = [event async for event in trigger.run()]
-    await asyncio.sleep(0.1)
+    await awritten()
     (event,) = events
     return event
 
@@ -75,6 +97,7 @@ def poke(azure: Any, monkeypatch: Any, pauses: Pauses, **change: Any) -> Any:
 
     def interval(self: Any, *args: Any) -> float:
         plain(self, *args)
+        written()
         pauses.pause()
         return 0.0
 
@@ -143,8 +166,12 @@ def through(make: Callable[..., Any], **kwargs: Any) -> Callable[..., Any]:
         def new() -> Any:
             return make(task_id="t", pool_id=azure.pool_id, timeout=3600, poll_interval=0.05, **kwargs)
 
+        def pause(*_: Any) -> None:
+            written()
+            pauses.pause()
+
         for module in ("pool", "repair", "work"):
-            stand_in = SimpleNamespace(time=time.time, sleep=pauses.pause)
+            stand_in = SimpleNamespace(time=time.time, sleep=pause)
             monkeypatch.setattr(f"airflow_batchext.operators._steps.{module}.time", stand_in)
         operator = new()
         try:

@@ -13,8 +13,9 @@ from airflow_batchext.exceptions import GateFailedError
 from airflow_batchext.live import _triggerer, _worker
 from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from tests.live import modes
 from tests.live.conftest import INSTANCE
-from tests.live.modes import GATES, LOOKS, OPERATORS, Pauses, quietly
+from tests.live.modes import GATES, LOOKS, OPERATORS, Pauses, awritten, quietly
 from tests.repair.conftest import fails
 from tests.waiting import until
 
@@ -186,11 +187,23 @@ async def test_a_trigger_that_is_moved_writes_nothing_more(azure, monkeypatch, x
     await until(lambda: xcoms.values)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    await asyncio.sleep(0.05)
+    await awritten()
     written = len(xcoms.values)
     await asyncio.sleep(0.3)
     assert len(xcoms.values) == written
     assert xcoms.last.outcome == "waiting"
+
+
+@pytest.fixture
+def nothing_is_waited_for(monkeypatch, xcoms):
+    """What hangs is never written."""
+
+    async def not_waited_for():
+        pass
+
+    monkeypatch.setattr(modes, "awritten", not_waited_for)
+    monkeypatch.setattr(modes, "written", lambda: None)
+    monkeypatch.setattr(_worker, "LAST_SECONDS", 0.05)
 
 
 async def fails_at_once(*_):
@@ -201,6 +214,7 @@ async def hangs(*_):
     await asyncio.Event().wait()
 
 
+@pytest.mark.usefixtures("nothing_is_waited_for")
 @pytest.mark.parametrize("store", [fails_at_once, hangs])
 @pytest.mark.parametrize("mode", ["deferrable", "start_from_trigger"])
 def test_a_write_that_fails_or_hangs_keeps_no_gate_of_the_triggerer(azure, monkeypatch, xcoms, mode, store):
@@ -210,6 +224,7 @@ def test_a_write_that_fails_or_hangs_keeps_no_gate_of_the_triggerer(azure, monke
     assert report == "open"
 
 
+@pytest.mark.usefixtures("nothing_is_waited_for")
 @pytest.mark.parametrize("kind", ["fails", "hangs"])
 @pytest.mark.parametrize("name", ["poke", "reschedule", "resize, worker"])
 def test_a_write_that_fails_or_hangs_keeps_no_worker(azure, monkeypatch, xcoms, name, kind):
@@ -222,7 +237,6 @@ def test_a_write_that_fails_or_hangs_keeps_no_worker(azure, monkeypatch, xcoms, 
         over.wait(60)
 
     monkeypatch.setattr(_worker, "store", store)
-    monkeypatch.setattr(_worker, "LAST_SECONDS", 0.05)
     try:
         (run_gate if name in GATES else run_operator)(azure, monkeypatch, name)
     finally:
