@@ -96,6 +96,10 @@ class AzureBatchTaskOperator(PoolOperator):
         never more than ``execution_timeout``. Azure Batch is told of it, too, so that the Batch task ends
         whatever becomes of Airflow.
     :param deferrable: wait in the triggerer; by default the option ``[operators] default_deferrable``.
+    :param end_from_trigger: with ``deferrable``, let a success end the task in the triggerer, so that no
+        worker is started only to say it. Where a worker has something to do then, it does: for ``result``,
+        ``on_finish``, ``outlets``, ``on_success_callback``, ``post_execute``, ``multiple_outputs`` and
+        ``do_xcom_push=False``. Listeners (OpenLineage) hear nothing of such an end. Failures end on a worker.
     """
 
     template_fields: Sequence[str] = (
@@ -126,6 +130,7 @@ class AzureBatchTaskOperator(PoolOperator):
         "soft_fail": check_flag,
         "requires_ready": check_flag,
         "on_finish": one_of("keep", "delete_succeeded", "delete"),
+        "end_from_trigger": check_flag,
         "logs": one_of("stream", "end", "none"),
     }
 
@@ -150,6 +155,7 @@ class AzureBatchTaskOperator(PoolOperator):
         logs: Literal["stream", "end", "none"] = "stream",
         logs_interval: float | timedelta = DEFAULT_LOGS_INTERVAL_SECONDS,
         timeout: float | timedelta = DEFAULT_WORK_TIMEOUT_SECONDS,
+        end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(pool_id=pool_id, timeout=timeout, **kwargs)
@@ -172,6 +178,7 @@ class AzureBatchTaskOperator(PoolOperator):
         self.on_finish = on_finish
         self.logs = logs
         self.logs_interval = check_pause("logs_interval", logs_interval)
+        self.end_from_trigger = end_from_trigger
         self.on_killed = one_of("terminate", "leave")("on_kill", on_kill)
         settle(self, self.checks, templated=self.template_fields)
 

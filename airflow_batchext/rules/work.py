@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.rules.work_ids import AttemptId, read_attempt_id
 
@@ -189,6 +189,28 @@ def standing(task: TaskSeen | None, job: JobSeen | None) -> Standing:
     if job is not None and job.state not in ("active", ""):
         text += f"; its job is {job.state}"
     return Standing(Stage.WAITING, text, task)
+
+
+def as_xcom(found: Standing, pool_id: str, job_id: str, task_id: str) -> dict[str, Any]:
+    """How a Batch task stands, as plain JSON for other tasks of the DAG.
+
+    :param task_id: its id in Azure Batch.
+    """
+    task = found.task
+    return {
+        "pool_id": pool_id,
+        "job_id": job_id,
+        "batch_task_id": task_id,
+        "result": found.stage.value,
+        "exit_code": task.exit_code if task else None,
+        "failure": task.failure if task else "",
+        "node_id": task.node_id if task else "",
+        "started": task.started if task else "",
+        "ended": task.ended if task else "",
+        "seconds": task.seconds if task else None,
+        "retries": task.retries if task else 0,
+        "requeues": task.requeues if task else 0,
+    }
 
 
 def pause_after(failures: int, interval: float, retry_after: float | None = None) -> float:

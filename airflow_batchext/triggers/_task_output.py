@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: For so long is a node asked for what is new, in seconds.
 LIVE_SECONDS = 20.0
+#: The same for the rest, when it has ended.
+REST_SECONDS = 60.0
 #: So many tasks are read at the same time, in one triggerer, and a new one begins each so many seconds.
 _AT_ONCE, _EVERY_SECONDS = 4, 0.2
 
@@ -46,8 +48,15 @@ class TaskOutput:
         return max(0.0, self._next - time.monotonic())
 
     def read(self, job_id: str, task: TaskSeen) -> Call[OutputLook]:
-        """What is to be asked, for ``tell``."""
+        """What is to be asked while it runs, for ``tell``."""
         return read_output(job_id, task, self.seen, is_last=False)
+
+    def read_rest(self, job_id: str, task: TaskSeen, most: int) -> Call[OutputLook]:
+        """What is to be asked when it has ended, for ``tell``.
+
+        :param most: if more than so many bytes of a file are not read yet, its end alone is.
+        """
+        return read_output(job_id, task, self.seen, is_last=True, most=most)
 
     def tell(self, task: TaskSeen, look: OutputLook, *, is_last: bool = False) -> None:
         """Write what was read into the log; what keeps us from it is told once."""
@@ -99,7 +108,7 @@ class Follower:
     async def _run(self, hook: AzureBatchJobHook) -> None:
         while True:
             await self._runs.wait()
-            async with _turns().turn():
+            async with turns().turn():
                 if (task := self._task) is None or not self._runs.is_set():
                     continue
                 with within(LIVE_SECONDS):
@@ -108,7 +117,7 @@ class Follower:
             await asyncio.sleep(self._output.wait)
 
 
-class _Turns:
+class Turns:
     """Whose turn it is to ask a node, in one event loop: the triggerer's other waits come first."""
 
     def __init__(self) -> None:
@@ -116,6 +125,7 @@ class _Turns:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
+        """Ask a node within, when it is one's turn."""
         async with self._line:
             await asyncio.sleep(max(0.0, self._next - time.monotonic()))
             await self._free.acquire()
@@ -126,8 +136,9 @@ class _Turns:
             self._free.release()
 
 
-_all: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
+_all: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
 
 
-def _turns() -> _Turns:
-    return _all.setdefault(asyncio.get_running_loop(), _Turns())
+def turns() -> Turns:
+    """Those of this event loop."""
+    return _all.setdefault(asyncio.get_running_loop(), Turns())

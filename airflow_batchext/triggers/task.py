@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.triggers.base import TriggerEvent
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.work import Place, end_task, look_at_task
@@ -17,13 +17,17 @@ from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.form import Snapshot
 from airflow_batchext.live.work import single
 from airflow_batchext.live.writer import Live, in_triggerer
-from airflow_batchext.rules.work import Stage, Standing, TasksSeen, stands
+from airflow_batchext.rules.work import Stage, Standing, TasksSeen, as_xcom, stands
+from airflow_batchext.transport import within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
 from airflow_batchext.triggers._failing import connection_text
 from airflow_batchext.triggers._job_looks import JobLooksLease, SharedJobLooks
 from airflow_batchext.triggers._logged import logged
-from airflow_batchext.triggers._task_output import Follower, TaskOutput
+from airflow_batchext.triggers._task_output import REST_SECONDS, Follower, TaskOutput, turns
+
+if TYPE_CHECKING:
+    from airflow_batchext.batch.work import TaskSeen
 
 
 @dataclass(kw_only=True, eq=False)
@@ -32,7 +36,8 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
 
     All triggers of a triggerer that wait in one job look at it together. The event's payload is ``stage`` (a
     value of ``rules.work.Stage``), ``text``, ``task`` (what was seen of it, or None), ``output`` (how far
-    what it has written is in the log) and ``memo`` as given.
+    what it has written is in the log) and ``memo`` as given. Where it ``ends_task``, a success ends the
+    Airflow task, too.
 
     :param pool_id: the pool on which it runs.
     :param job_id: its job.
@@ -43,6 +48,8 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
     :param prefix: how the ids of those tasks of the job begin that are ours.
     :param is_users_job: whether the job is the user's own.
     :param logs_interval: seconds between two looks at what it writes, while it runs; 0: nobody looks.
+    :param ends_task: end the Airflow task in the triggerer if the Batch task succeeds.
+    :param rest_bytes: so much of the end of what it has written is written into the log then.
     :param on_killed: what to do with the Batch task when a user ends the task.
     :param memo: what the operator wants to know when it goes on.
     :param told: what the worker has told the live page, as ``live.snapshot`` writes it.
@@ -57,6 +64,8 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
     prefix: str = ""
     is_users_job: bool = False
     logs_interval: float = 0.0
+    ends_task: bool = False
+    rest_bytes: int = 0
     on_killed: Literal["leave", "terminate"] = "leave"
     memo: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] | None = None
@@ -66,16 +75,23 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
         place = Place(self.job_id, self.pool_id, self.prefix, self.is_users_job)
         output = TaskOutput(self.log, self.logs_interval)
         follower = Follower(output, self.job_id)
+        live = in_triggerer(self, self._about, self.told)
         async with AsyncExitStack() as stack:
             lease = JobLooksLease(self.azure_batchext_conn_id, place, self.poll_interval)
             looks = await stack.enter_async_context(lease)
-            if self.logs_interval:
-                await stack.enter_async_context(follower.following(looks.hook))
-            live = in_triggerer(self, self._about, self.told)
             stack.callback(live.close)
-            found = await self._wait(looks, place, follower, live)
-        if output.has_told:
+            async with follower.following(looks.hook) if self.logs_interval else nullcontext():
+                found = await self._wait(looks, place, follower, live)
+            is_end = self.ends_task and found.stage is Stage.SUCCEEDED
+            if is_end and found.task is not None and found.task.started and self.rest_bytes:
+                await self._write_rest(looks.hook, output, found.task)
+        if output.has_told or is_end:
             await logged()
+        if is_end:
+            live.ends("done", found.text, work=single(self.job_id, found))
+            told = as_xcom(found, self.pool_id, self.job_id, self.batch_task_id)
+            yield TaskSuccessEvent(xcoms={"return_value": told, **live.xcoms()})
+            return
         yield TriggerEvent(
             {
                 "stage": found.stage.value,
@@ -109,6 +125,12 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
             text = f"Batch task {self.batch_task_id}: {found.text}"
             live.sees_work(self.pool_id, text, single(self.job_id, found), looks.hook.known_connection)
             live.waits(max(0.0, min(pause, self._left)))
+
+    async def _write_rest(self, hook: AzureBatchJobHook, output: TaskOutput, task: TaskSeen) -> None:
+        async with turns().turn():
+            with within(min(REST_SECONDS, max(1.0, self._left))):
+                look = await hook.arun(output.read_rest(self.job_id, task, self.rest_bytes))
+        output.tell(task, look, is_last=True)
 
     async def _standing(self, looks: SharedJobLooks, place: Place, look: TasksSeen) -> Standing:
         is_unlisted = self.batch_task_id not in look.tasks

@@ -26,6 +26,7 @@ TASKS = [
     {"job": "*-marked*", "exit_code": None},
     {"job": "*-cleared-*", "task": "*-t1", "exit_code": None},
     {"job": "*-many-*", "task": "x-n00002-*-t1", "exit_code": 3},
+    {"job": "*-ends_there-*", "after": 100, "stdout": "tick\n7\n", "output_every": 20},
     {"job": "*-succeeds-*", "after": 600, "stdout": "tick\n7\n", "output_every": 20},
     {"after": 60},
 ]
@@ -122,6 +123,7 @@ def test_the_states_are_those_of_the_work(run: Run):
     states = run.states()
     assert {name: states[name] for name in states if name != "mapped"} == {
         "succeeds": "success",
+        "ends_there": "success",
         "fails_once": "success",
         "skipped": "skipped",
         "no_retry": "failed",
@@ -184,6 +186,17 @@ def test_what_it_writes_is_in_the_log_while_it_runs_and_each_line_once(run: Run)
     assert log.count("Output of its run on node") == 1
     before = log.partition(": succeeded")[0]
     assert before.count("out| tick") >= 1, "while it ran, from the triggerer"
+
+
+def test_a_success_that_ends_in_the_triggerer_starts_no_second_worker_and_tells_as_much(run: Run):
+    log = run.airflow.log(DAG_ID, run.run_id, "ends_there")
+    told = run.airflow.xcom(DAG_ID, run.run_id, "ends_there")
+    other = run.airflow.xcom(DAG_ID, run.run_id, "succeeds")
+    assert (told["result"], told["seconds"], set(told)) == ("succeeded", 100, set(other) - {"value"})
+    assert (log.count("out| tick"), log.count("out| 7")) == (6, 6)
+    by_worker = run.airflow.log(DAG_ID, run.run_id, "succeeds")
+    began = "DAG bundles loaded"
+    assert (log.count(began), by_worker.count(began)) == (1, 2)
 
 
 def test_of_many_in_one_a_retry_runs_those_alone_that_failed(run: Run):

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     TaskDeferred,
 )
+from airflow.sdk import Asset
 
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.emulator.faults import read_fault
@@ -103,6 +104,29 @@ def test_a_success_says_where_and_how_long_it_ran(azure, pauses, deferrable):
     (job,) = azure.emulator.account.jobs.all()
     assert (job.moments[-1][1], job.reason) == ("completed", "AllTasksCompleted"), "its job ends with it"
     json.dumps(result)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {},
+        {"outlets": [Asset("a")]},
+        {"on_success_callback": print},
+        {"post_execute": print},
+        {"multiple_outputs": True},
+        {"do_xcom_push": False},
+        {"result": "last_line"},
+        {"on_finish": "delete_succeeded"},
+        {"on_finish": "delete"},
+    ],
+    ids=lambda left: next(iter(left), "nothing"),
+)
+def test_a_success_ends_in_the_triggerer_where_nothing_is_left_to_a_worker(azure, left):
+    azure.create(1)
+    for asked in (True, False):
+        with pytest.raises(TaskDeferred) as deferral:
+            work(azure, end_from_trigger=asked, deferrable=True, **left).execute(context())
+        assert deferral.value.trigger.ends_task is (asked and not left)
 
 
 @MODES

@@ -7,10 +7,13 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
+from airflow_batchext.batch.work import TaskSeen
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.rules.work import Stage, Standing, as_xcom
 from airflow_batchext.triggers import _job_looks
 from airflow_batchext.triggers.task import AzureBatchTaskTrigger
 from tests.conftest import own_connection
@@ -56,6 +59,51 @@ async def test_waits_until_the_task_has_ended(azure):
     event = await waiting
     assert (event["stage"], event["memo"], event["task"]["exit_code"]) == ("succeeded", {"a": 1}, 0)
     assert not _job_looks._shared[asyncio.get_running_loop()], "nobody looks any more"
+
+
+@pytest.mark.parametrize(("rest", "shown"), [(0, []), (3, ["out| 7"]), (65536, ["out| tick", "out| 7"])])
+@pytest.mark.parametrize("interval", [0.0, 0.01])
+async def test_it_ends_the_airflow_task_with_what_a_worker_would_have_told(
+    azure, monkeypatch, rest, shown, interval
+):
+    said = []
+    monkeypatch.setattr(
+        AzureBatchTaskTrigger, "log", SimpleNamespace(info=lambda text, *told: said.append(text % told))
+    )
+    rule = {"after": 60, "stdout": "tick\n7\n"}
+    azure.emulator.scenario = Scenario.load({"tasks": [rule]})
+    submitted(azure, "a", "b")
+    azure.pass_time(100)
+    one = trigger(azure, ends_task=True, rest_bytes=rest, logs_interval=interval)
+    (event,) = [event async for event in one.run()]
+    assert isinstance(event, TaskSuccessEvent)
+    (told,) = event.xcoms.values()
+    by_worker = await payload(trigger(azure))
+    assert told == as_xcom(
+        Standing(Stage.SUCCEEDED, "", TaskSeen.from_json(by_worker["task"])), azure.pool_id, "j-1", "a"
+    )
+    assert (told["exit_code"], told["seconds"], list(event.xcoms)) == (0, 60, ["return_value"])
+    assert [line for line in said if line.startswith("out| ") and "left out" not in line] == shown
+
+
+@pytest.mark.parametrize("what", ["exit code", "deleted", "refused", "late"])
+async def test_what_is_no_success_ends_on_a_worker(azure, what):
+    azure.emulator.scenario = Scenario.load(
+        {"tasks": [{"after": 60, "exit_code": 3 if what == "exit code" else 0}]}
+    )
+    submitted(azure, "a", nodes=0 if what == "late" else 1)
+    if what == "deleted":
+        azure.emulator.account.jobs.delete_task("j-1", "a")
+    if what == "refused":
+        azure.connect("wrong", own_connection(azure.emulator, password="nope"))
+    azure.pass_time(100)
+    conn_id = "wrong" if what == "refused" else "azure_batchext_default"
+    seconds = 0.2 if what == "late" else 30
+    one = trigger(azure, seconds=seconds, ends_task=True, rest_bytes=9, azure_batchext_conn_id=conn_id)
+    (event,) = [event async for event in one.run()]
+    assert type(event) is TriggerEvent
+    wanted = {"exit code": "failed", "deleted": "lost", "refused": "refused", "late": "timeout"}
+    assert event.payload["stage"] == wanted[what]
 
 
 async def test_tasks_of_one_job_are_looked_at_together(azure, monkeypatch):

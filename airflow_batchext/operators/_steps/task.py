@@ -39,10 +39,11 @@ from airflow_batchext.hooks._drivers.work import (
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.work import single
 from airflow_batchext.operators._steps.task_document import job_document, task_document
-from airflow_batchext.operators._steps.task_output import OutputLog
+from airflow_batchext.operators._steps.task_output import REST_BYTES, OutputLog
+from airflow_batchext.operators._steps.task_parameters import left_to_a_worker
 from airflow_batchext.operators._steps.work import WorkSteps
 from airflow_batchext.parameters import check_pool_id, check_text
-from airflow_batchext.rules.work import Stage, Standing, choose, pause_after, stands
+from airflow_batchext.rules.work import Stage, Standing, as_xcom, choose, pause_after, stands
 from airflow_batchext.transport import look_within, within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
@@ -192,6 +193,8 @@ class RunTask(WorkSteps):
                 prefix=self._memo["prefix"],
                 is_users_job=operator.job_id is not None,
                 logs_interval=operator.logs_interval if operator.logs == "stream" else 0.0,
+                ends_task=operator.end_from_trigger and not left_to_a_worker(operator),
+                rest_bytes=REST_BYTES[operator.logs] if operator.end_from_trigger else 0,
                 on_killed=operator.on_killed,
                 memo=self._memo,
                 told=told,
@@ -206,7 +209,7 @@ class RunTask(WorkSteps):
         placed, name = self._batch_task, self._name
         self._check_alive()
         self._live.saw(single(placed.job_id, found))
-        told = self._told(found)
+        told = as_xcom(found, str(self.operator.pool_id), placed.job_id, placed.task_id)
         if found.stage in (Stage.SUCCEEDED, Stage.FAILED):
             self._output.finish(hook, placed.job_id, found.task, self._left)
             self._check_alive()
@@ -271,23 +274,6 @@ class RunTask(WorkSteps):
 
     def _ending_attempts(self, context: Context) -> Call[int]:
         return end_attempts(self._work(context))
-
-    def _told(self, found: Standing) -> dict[str, Any]:
-        placed, task = self._batch_task, found.task or TaskSeen("", "")
-        return {
-            "pool_id": self.operator.pool_id,
-            "job_id": placed.job_id,
-            "batch_task_id": placed.task_id,
-            "result": found.stage.value,
-            "exit_code": task.exit_code,
-            "failure": task.failure,
-            "node_id": task.node_id,
-            "started": task.started,
-            "ended": task.ended,
-            "seconds": task.seconds,
-            "retries": task.retries,
-            "requeues": task.requeues,
-        }
 
     # --- helpers -------------------------------------------------------------------------------------------
 

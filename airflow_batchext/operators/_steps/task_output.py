@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_batchext.hooks._drivers.task_output import read_output
 from airflow_batchext.rules.task_output import END_BYTES, MOST_REST_BYTES
 from airflow_batchext.transport import within
-from airflow_batchext.triggers._task_output import LIVE_SECONDS, TaskOutput
+from airflow_batchext.triggers._task_output import LIVE_SECONDS, REST_SECONDS, TaskOutput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from airflow_batchext.hooks.job import AzureBatchJobHook
 
 Logs = Literal["stream", "end", "none"]
-_END_SECONDS = 60.0
+#: How many bytes of a file are read at most when the task has ended, and are not in the log yet.
+REST_BYTES: dict[Logs, int] = {"stream": MOST_REST_BYTES, "end": END_BYTES, "none": 0}
 
 
 class OutputLog:
@@ -44,9 +44,9 @@ class OutputLog:
 
         :param left: seconds until the Airflow task has to be over.
         """
-        if self._logs == "none" or task is None or not task.started:
+        most = REST_BYTES[self._logs]
+        if not most or task is None or not task.started:
             return
-        most = MOST_REST_BYTES if self._logs == "stream" else END_BYTES
-        with within(min(_END_SECONDS, max(1.0, left))):
-            look = hook.run(read_output(job_id, task, self._output.seen, is_last=True, most=most))
+        with within(min(REST_SECONDS, max(1.0, left))):
+            look = hook.run(self._output.read_rest(job_id, task, most))
         self._output.tell(task, look, is_last=True)

@@ -32,6 +32,7 @@ class TaskParameters(Protocol):
     timeout: float
     execution_timeout: timedelta | None
     deferrable: bool
+    end_from_trigger: bool
 
     @property
     def tasks(self) -> Any:
@@ -48,3 +49,15 @@ class TaskParameters(Protocol):
     @property
     def log(self) -> Any:
         """The task's log."""
+
+
+#: What a success in the triggerer leaves out, by the attributes of the task (Airflow 3.3.2).
+_LEFT_OUT = ("outlets", "on_success_callback", "_post_execute_hook", "multiple_outputs", "result")
+
+
+def left_to_a_worker(operator: TaskParameters) -> bool:
+    """Whether a worker has something to do when the Batch task has succeeded."""
+    is_silent = not getattr(operator, "do_xcom_push", True)
+    return (
+        is_silent or operator.on_finish != "keep" or any(getattr(operator, name, None) for name in _LEFT_OUT)
+    )

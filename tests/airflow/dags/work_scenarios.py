@@ -35,6 +35,7 @@ class LosesItsWorker(AzureBatchTaskOperator):
 with DAG("work_scenarios", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
     for name, options in {
         "succeeds": {"logs_interval": 0.5, "result": "json"},
+        "ends_there": {"logs_interval": 0.5, "end_from_trigger": True},
         "many": {"command_line": None, "tasks": ["/bin/true"] * 4, "retries": 1},
         "fails_once": {"retries": 1},
         "skipped": {"skip_on_exit_code": 4},
