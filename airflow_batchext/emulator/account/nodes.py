@@ -54,6 +54,9 @@ class Nodes(Inventory):
     def start_node(self, pool: str, node: int | str) -> None:
         """Start a deallocated node."""
         with self._touching(pool, node) as (found, now):
+            state = lifecycle.node_at(found.history, now)
+            if state is None or state.state is not NodeState.DEALLOCATED:
+                raise refusal("OperationInvalidForCurrentState", Reason="The node is not deallocated")
             found.history = lifecycle.start(found.history, now, *self._next_boot(pool, found, now))
 
     def set_scheduling(

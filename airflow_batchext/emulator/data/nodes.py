@@ -121,8 +121,6 @@ class NodeOperations:
 
     def _start(self, call: Call) -> Answer:
         pool, visible = self._node(call)
-        if visible.now.state is not NodeState.DEALLOCATED:
-            raise refusal("OperationInvalidForCurrentState", Reason="The node is not deallocated")
         self._account.start_node(pool.name, visible.node.id)
         return done(call, 202)
 

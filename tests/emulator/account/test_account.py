@@ -206,6 +206,7 @@ def add_task(made: Account) -> None:
 
 
 @given(steps)
+@example([("task", 0, 0.0), ("start", 0, 1.0)])
 @example([("resize", 2, 0.0), ("stop", 0, 0.0), ("remove", 0, 8.0)])
 def test_whatever_happens_the_books_balance(todo: list[tuple[str, int, float]]) -> None:
     made = with_pool(2, Scenario(timings=Timings(extension=30), tasks=[TaskScenario(after=70)]))
