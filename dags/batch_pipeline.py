@@ -1,11 +1,10 @@
 """### A pool as a gate between pipelines
 
 `batch_pipeline_pool` makes a pool ready. Its gate emits the asset that stands for the pool, and each DAG that
-has this asset on its schedule starts then: here `batch_pipeline_work`, which runs a job on the pool with
-Airflow's own operator, and deletes the pool. Whoever makes the pool need not know who uses it.
+has this asset on its schedule starts then: here `batch_pipeline_work`, which runs its work on the pool, and
+deletes the pool. Whoever makes the pool need not know who uses it.
 
-Put your account's name into `ACCOUNT` and your managed identity into `IDENTITY`, and set up Airflow's own
-connection `azure_batch_default` for the operator.
+Put your account's name into `ACCOUNT` and your managed identity into `IDENTITY`.
 """
 
 from __future__ import annotations
@@ -16,13 +15,9 @@ from airflow.sdk import DAG
 
 from airflow_batchext.assets import batch_pool_asset
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureBatchDeletePoolOperator
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.pool_builder import UBUNTU_24_04, AzureMonitorAgentExtension, pool_document
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
-
-try:
-    from airflow.providers.microsoft.azure.operators.batch import AzureBatchOperator
-except ImportError:  # without apache-airflow-providers-microsoft-azure there is the pool, and no job
-    AzureBatchOperator = None
 
 ACCOUNT = "myaccount"
 POOL_ID = "pipeline"
@@ -61,30 +56,19 @@ with DAG(
         task_id="gate", pool_id=POOL_ID, deferrable=True, retries=0, outlets=[READY]
     )
 
-if AzureBatchOperator is not None:
-    with DAG(
-        "batch_pipeline_work",
-        schedule=READY,
-        description="Starts when batch_pipeline_pool has made the pool ready, and runs a job on it",
-        tags=["azure batch", "started by events", "pipeline"],
-        **HOW,
-    ):
-        # The operator describes a pool, too; it takes the one of that id that is there.
-        job = AzureBatchOperator(
-            task_id="job",
-            batch_pool_id=POOL_ID,
-            batch_pool_vm_size="STANDARD_D2S_V5",
-            vm_publisher="canonical",
-            vm_offer="ubuntu-24_04-lts",
-            vm_sku="server",
-            vm_version="latest",
-            vm_node_agent_sku_id="batch.node.ubuntu 24.04",
-            target_dedicated_nodes=1,
-            batch_job_id="job-{{ macros.uuid.uuid5(macros.uuid.NAMESPACE_OID, run_id).hex }}",
-            batch_task_id="task",
-            batch_task_command_line="/bin/echo The extensions are there",
-            should_delete_job=True,
-            # Its trigger uses threads, which can end the triggerer of an Airflow before 3.3.2.
-            deferrable=False,
-        )
-        job >> AzureBatchDeletePoolOperator(task_id="delete", pool_id=POOL_ID, trigger_rule="all_done")
+with DAG(
+    "batch_pipeline_work",
+    schedule=READY,
+    description="Starts when batch_pipeline_pool has made the pool ready, and runs its work there",
+    tags=["azure batch", "started by events", "pipeline"],
+    **HOW,
+):
+    # The pool was ready when it was told of; here it is looked at once more.
+    work = AzureBatchTaskOperator(
+        task_id="work",
+        pool_id=POOL_ID,
+        command_line="/bin/echo The extensions are there",
+        requires_ready=True,
+        deferrable=True,
+    )
+    work >> AzureBatchDeletePoolOperator(task_id="delete", pool_id=POOL_ID, trigger_rule="all_done")

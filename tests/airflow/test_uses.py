@@ -114,15 +114,17 @@ def pipeline(airflow: Airflow, service: Emulator) -> dict[str, Any]:
     return {"states": states, "producer": producer, "consumer": consumer}
 
 
-def test_the_gate_of_one_dag_starts_another_that_runs_a_job_on_the_pool(
+def test_the_gate_of_one_dag_starts_another_that_runs_its_work_on_the_pool(
     airflow: Airflow, service: Emulator, pipeline: dict[str, Any]
 ):
     assert pipeline["states"] == {PRODUCER: "success", CONSUMER: "success"}
-    assert airflow.states(CONSUMER, pipeline["consumer"]) == {"job": "success", "delete": "success"}
+    assert airflow.states(CONSUMER, pipeline["consumer"]) == {"work": "success", "delete": "success"}
     run = airflow.get(f"dags/{CONSUMER}/dagRuns/{pipeline['consumer']}")
     assert run["run_type"] == "asset_triggered"
-    jobs = [r for r in service.requests if r.method == "POST" and r.path.startswith("/jobs")]
-    assert jobs, "the official operator has made its job on the emulated account"
+    told = airflow.xcom(CONSUMER, pipeline["consumer"], "work")
+    assert (told["pool_id"], told["result"]) == (POOL, "succeeded")
+    ended = {job.id: job.moments[-1][1] for job in service.account.jobs.all()}
+    assert ended[told["job_id"]] == "completed"
     assert service.account.find(POOL) is None
 
 
