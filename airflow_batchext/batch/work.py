@@ -86,6 +86,36 @@ class JobSeen:
         return self.state in ("completed", "deleting")
 
 
+@dataclass(frozen=True, slots=True)
+class JobWork:
+    """How the tasks of a job stand: how many are in which state; None where that was not read.
+
+    :param active: wait for a node.
+    :param running: are prepared on theirs, or run there.
+    """
+
+    id: str
+    state: str
+    active: int | None = None
+    running: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+
+
+def read_job_work(job: object, counts: object | None) -> JobWork:
+    """Read the body of a job, and what counts its tasks.
+
+    :param counts: None where that was not read.
+    """
+    told = below(counts, "taskCounts")
+    names = ("active", "running", "succeeded", "failed")
+    return JobWork(
+        as_name(below(job, "id")),
+        as_word(below(job, "state")),
+        **{name: as_number(below(told, name)) for name in names},
+    )
+
+
 def read_task(body: object) -> TaskSeen:
     """Read the body of a task."""
     execution = as_mapping(below(body, "executionInfo"))

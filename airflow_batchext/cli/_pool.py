@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.documentation import see
@@ -19,6 +19,10 @@ from airflow_batchext.parameters import check_count, check_number, check_text
 
 if TYPE_CHECKING:
     from airflow_batchext.health import PoolHealth
+    from airflow_batchext.hooks.job import AzureBatchJobHook
+    from airflow_batchext.rules.gate import Rules
+
+Result = TypeVar("Result")
 
 #: Exit status: the pool could not be read, or the command not be understood.
 COULD_NOT: Final = 3
@@ -99,16 +103,32 @@ def read_pool_health(arguments: argparse.Namespace) -> PoolHealth:
 
     :raises CannotReadError: if there is no such connection, or it cannot be used.
     """
+    return read_pool(arguments, _read_health)
+
+
+def _read_health(hook: AzureBatchJobHook, pool_id: str, rules: Rules) -> PoolHealth:
+    from airflow_batchext.hooks.health import read_health
+
+    return read_health(hook, pool_id, rules=rules)
+
+
+def read_pool(
+    arguments: argparse.Namespace, read: Callable[[AzureBatchJobHook, str, Rules], Result]
+) -> Result:
+    """Read something of the pool that the arguments name.
+
+    :param read: reads it, from a hook, the pool's id and the rules of a gate before it.
+    :raises CannotReadError: if there is no such connection, or it cannot be used.
+    """
     names = tuple(arguments.extensions) if arguments.extensions else None
     with asking(arguments.conn_id):
-        from airflow_batchext.hooks.health import read_health
-        from airflow_batchext.hooks.node import AzureBatchNodeHook
+        from airflow_batchext.hooks.job import AzureBatchJobHook
         from airflow_batchext.parameters import check_pool_id
         from airflow_batchext.rules.gate import Rules
 
         pool_id = check_pool_id(arguments.pool, "POOL")
-        with AzureBatchNodeHook(arguments.conn_id) as hook:
-            return read_health(hook, pool_id, rules=Rules(extension_names=names))
+        with AzureBatchJobHook(arguments.conn_id) as hook:
+            return read(hook, pool_id, Rules(extension_names=names))
 
 
 @contextmanager

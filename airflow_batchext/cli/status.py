@@ -17,13 +17,16 @@ from airflow_batchext.cli._pool import (
     count,
     exit_status,
     number,
-    read_pool_health,
+    read_pool,
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from airflow_batchext.health import PoolHealth
+    from airflow_batchext.hooks._drivers.pool_work import PoolWork
+    from airflow_batchext.hooks.job import AzureBatchJobHook
+    from airflow_batchext.rules.gate import Rules
 
 _EXAMPLES: Final = f"""\
 examples:
@@ -39,7 +42,8 @@ _INTERVAL, _SHORTEST_INTERVAL = 30.0, 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command and its options."""
     parser.description = (
-        "Show how a pool, its nodes and their extensions are: what failed and what is on its way first."
+        "Show how a pool, its nodes and their extensions are, what failed and what is on its way first; and "
+        "which jobs run on it."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EXAMPLES
@@ -66,33 +70,47 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if not arguments.watch and (arguments.interval, arguments.timeout) != (None, None):
             raise CannotReadError("--interval and --timeout are for --watch; give that, too")
-        health = read_pool_health(arguments)
+        seen = read_pool(arguments, _read)
         if not arguments.watch:
-            _show(console, health, arguments)
-            return exit_status(health)
-        return _watch(console, health, arguments)
+            _show(console, seen, arguments)
+            return exit_status(seen[0])
+        return _watch(console, seen, arguments)
     except CannotReadError as error:
         sys.stderr.write(f"batchext status: {error}\n")
         return COULD_NOT
 
 
-def _show(console: Console, health: PoolHealth, arguments: argparse.Namespace) -> None:
-    from airflow_batchext.cli.table import pool_table
+def _read(hook: AzureBatchJobHook, pool_id: str, rules: Rules) -> tuple[PoolHealth, PoolWork]:
+    from airflow_batchext.hooks._drivers.pool_work import read_pool_work
+    from airflow_batchext.hooks.health import read_health
+
+    return read_health(hook, pool_id, rules=rules), hook.run(read_pool_work(pool_id))
+
+
+def _show(console: Console, seen: tuple[PoolHealth, PoolWork], arguments: argparse.Namespace) -> None:
     from airflow_batchext.health import to_json
 
+    health, work = seen
     if arguments.json:
-        console.out(json.dumps(to_json(health)), highlight=False)
+        console.out(json.dumps({**to_json(health), "work": work.to_json()}), highlight=False)
     else:
-        console.print(pool_table(health, arguments.nodes))
+        console.print(_table(health, work, arguments))
 
 
-def _watch(console: Console, health: PoolHealth, arguments: argparse.Namespace) -> int:
+def _table(health: PoolHealth, work: PoolWork, arguments: argparse.Namespace) -> RenderableType:
+    from rich.console import Group
+
+    from airflow_batchext.cli.table import pool_table
+    from airflow_batchext.cli.work_table import work_table
+
+    return Group(pool_table(health, arguments.nodes), *work_table(work))
+
+
+def _watch(console: Console, seen: tuple[PoolHealth, PoolWork], arguments: argparse.Namespace) -> int:
     """Look until the gate would open or fail; on a terminal the table is drawn anew in its place."""
     from contextlib import nullcontext
 
     from rich.live import Live
-
-    from airflow_batchext.cli.table import pool_table
 
     interval = _INTERVAL if arguments.interval is None else arguments.interval
     deadline = None if arguments.timeout is None else time.monotonic() + arguments.timeout
@@ -101,10 +119,11 @@ def _watch(console: Console, health: PoolHealth, arguments: argparse.Namespace) 
     try:
         with live or nullcontext():
             while True:
+                health, work = seen
                 if live:
-                    live.update(pool_table(health, arguments.nodes), refresh=True)
+                    live.update(_table(health, work, arguments), refresh=True)
                 elif arguments.json:
-                    _show(console, health, arguments)
+                    _show(console, seen, arguments)
                 elif health.summary != said:
                     said = health.summary
                     console.out(f"{_clock(health)} pool {health.id}: {said}", highlight=False)
@@ -112,9 +131,9 @@ def _watch(console: Console, health: PoolHealth, arguments: argparse.Namespace) 
                 if health.outcome == "open" or (health.outcome == "fail" and not health.unread) or late:
                     return exit_status(health)
                 time.sleep(interval)
-                health = read_pool_health(arguments)
+                seen = read_pool(arguments, _read)
     except KeyboardInterrupt:
-        return exit_status(health)
+        return exit_status(seen[0])
 
 
 def _clock(health: PoolHealth) -> str:

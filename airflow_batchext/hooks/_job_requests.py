@@ -32,6 +32,26 @@ def list_jobs(prefix: str = "", *, select: Sequence[str] | None = None) -> Flow[
     return pages(_page("list jobs", "jobs", prefix=prefix, select=select))
 
 
+def list_open_jobs(pool_id: str, *, select: Sequence[str] | None = None) -> Flow[list[Body]]:
+    """List the jobs on a pool that are not completed, over all pages (``Jobs_ListJobs``).
+
+    :param pool_id: the pool.
+    :param select: members to ask for; None means all.
+    """
+    first = _page(f"list jobs on pool {pool_id}", "jobs", prefix="", select=select)
+    test = f"state ne 'completed' and executionInfo/poolId eq {_quoted(pool_id)}"
+    return pages(replace(first, query={**first.query, "$filter": test}))
+
+
+def get_task_counts(job_id: str) -> Request[Body]:
+    """Count the tasks of a job by their states (``Jobs_GetJobTaskCounts``); Azure may be a little late.
+
+    :param job_id: the job.
+    :raises NotFoundError: if there is none.
+    """
+    return _read(f"count the tasks of job {job_id}", "jobs", job_id, "taskcounts", select=None)
+
+
 def create_job(job_id: str, body: Mapping[str, Any]) -> Request[str]:
     """Make a job (``Jobs_CreateJob``).
 
@@ -199,8 +219,12 @@ def _read(does: str, *segments: str, select: Sequence[str] | None) -> Request[Bo
 def _page(does: str, *segments: str, prefix: str, select: Sequence[str] | None) -> Request[Body]:
     query = {} if select is None else {"$select": ",".join(select)}
     if prefix:
-        query["$filter"] = f"startswith(id,'{prefix.replace(chr(39), chr(39) * 2)}')"
+        query["$filter"] = f"startswith(id,{_quoted(prefix)})"
     return Request(DATA, does, "GET", path(*segments), page_of, query=query, needs=READ_ACTION)
+
+
+def _quoted(text: str) -> str:
+    return f"'{text.replace(chr(39), chr(39) * 2)}'"
 
 
 def _change(does: str, method: str, body: Mapping[str, Any] | None, *segments: str) -> Request[str]:

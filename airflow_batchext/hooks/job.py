@@ -18,6 +18,8 @@ class AzureBatchJobHook(AzureBatchNodeHook):
     # Each is a function of ``_job_requests``, run.
     get_job, aget_job = both(requests.get_job)
     list_jobs, alist_jobs = both(requests.list_jobs)
+    list_open_jobs, alist_open_jobs = both(requests.list_open_jobs)
+    get_task_counts, aget_task_counts = both(requests.get_task_counts)
     create_job, acreate_job = both(requests.create_job)
     end_job_with_its_tasks, aend_job_with_its_tasks = both(requests.end_job_with_its_tasks)
     terminate_job, aterminate_job = both(requests.terminate_job)

@@ -45,6 +45,8 @@ DATA: dict[str, tuple[Any, ...]] = {
 JOBS: dict[str, tuple[Any, ...]] = {
     "get_job": ("j",),
     "list_jobs": ("j-",),
+    "list_open_jobs": ("p",),
+    "get_task_counts": ("j",),
     "create_job": ("j", {}),
     "end_job_with_its_tasks": ("j",),
     "terminate_job": ("j", "why"),
