@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from airflow_batchext.batch.data_plane import one_line
@@ -21,7 +21,8 @@ def work_table(work: PoolWork) -> list[RenderableType]:
     """The jobs that have not ended, with their tasks; what could not be read is said."""
     parts: list[RenderableType] = []
     if work.jobs:
-        table = Table("job", "state", *(f"tasks {name}" for name in _STYLES))
+        parts.append(Text("jobs on it, and their tasks:"))
+        table = Table(Column("job", overflow="fold"), "state", *_STYLES)
         for job in work.jobs:
             counts = (job.active, job.running, job.succeeded, job.failed)
             cells = (
