@@ -1,9 +1,9 @@
 """Work on a pool that is ready: our operator beside Airflow's own ``AzureBatchOperator``, in real Airflow.
 
-Forty command lines that take 30 to 90 seconds, on ten nodes with a slot each; Airflow runs as processes of
+Forty command lines that take 90 to 30 seconds, the longest first, on ten nodes with a slot each; Airflow runs as processes of
 its own, SQLite, LocalExecutor with eight workers. The emulator's clock is that of the wall, and the commands
 are really run (``run_tasks``), so that both operators have the same work. *makespan*: from the trigger of
-the DAG run to its end; *least possible*: of the nodes alone, longest command first. *worker-seconds*: for how
+the DAG run to its end; *least possible*: of the nodes alone, in that order. *worker-seconds*: for how
 long a worker was held, seen every second. *requests* are those for jobs, tasks, their files and the pool.
 
 And a thousand tasks of one job that wait in one triggerer's event loop: requests in an interval of 30 s.
@@ -36,7 +36,7 @@ POOL, NODES, WORKERS = "p", 10, 8
 TASKS, WAITING = 40, 1000
 INTERVAL = 10.0
 _chance = random.Random(7)
-SECONDS = [_chance.uniform(30, 90) for _ in range(TASKS)]
+SECONDS = sorted((_chance.uniform(30, 90) for _ in range(TASKS)), reverse=True)
 READY = Timings(allocation=0, settling=0, creating=0, starting=0, agent=0, reporting=0)
 DAGS = """
 from datetime import datetime, timezone
@@ -46,8 +46,8 @@ from airflow_batchext.operators.task import AzureBatchTaskOperator
 
 LINES = {lines}
 HOW = dict(schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), max_active_tasks=100)
-for logs in ("none", "stream"):
-    with DAG(f"ours_{{logs}}", **HOW):
+for dag, logs, ends in (("none", "none", False), ("ends", "none", True), ("stream", "stream", True)):
+    with DAG(f"ours_{{dag}}", **HOW):
         AzureBatchTaskOperator.partial(
             task_id="work",
             pool_id="{pool}",
@@ -55,6 +55,7 @@ for logs in ("none", "stream"):
             deferrable=True,
             poll_interval={interval},
             logs=logs,
+            end_from_trigger=ends,
         ).expand(command_line=LINES)
 with DAG("ours_at_once", **HOW):
     AzureBatchTaskOperator(
@@ -87,7 +88,8 @@ with DAG("official", **HOW):
 WAYS = {
     "ours, tasks= in one": "ours_at_once",
     "ours, mapped, without output": "ours_none",
-    "ours, mapped, output in the log": "ours_stream",
+    "the same, ended in the triggerer": "ours_ends",
+    "the same, output in the log": "ours_stream",
     "AzureBatchOperator": "official",
 }
 
@@ -105,9 +107,9 @@ class Run:
 
 
 def least_possible(seconds: list[float], nodes: int) -> float:
-    """How long the nodes alone need, if the longest command begins first."""
+    """How long the nodes alone need, in this order."""
     ends = [0.0] * nodes
-    for length in sorted(seconds, reverse=True):
+    for length in seconds:
         ends[ends.index(min(ends))] += length
     return max(ends)
 
