@@ -1,10 +1,11 @@
 """Work on a pool that is ready: our operator beside Airflow's own ``AzureBatchOperator``, in real Airflow.
 
-Forty command lines that take 90 to 30 seconds, the longest first, on ten nodes with a slot each; Airflow runs as processes of
-its own, SQLite, LocalExecutor with eight workers. The emulator's clock is that of the wall, and the commands
-are really run (``run_tasks``), so that both operators have the same work. *makespan*: from the trigger of
-the DAG run to its end; *least possible*: of the nodes alone, in that order. *worker-seconds*: for how
-long a worker was held, seen every second. *requests* are those for jobs, tasks, their files and the pool.
+Forty command lines that take 90 to 30 seconds, the longest first, on ten nodes with a slot each; Airflow
+runs as processes of its own, SQLite, LocalExecutor with eight workers. The emulator's clock is that of the
+wall, and the commands are really run (``run_tasks``), so that both operators have the same work. *makespan*:
+from the trigger of the DAG run to its end; *least possible*: of the nodes alone, in that order.
+*worker-seconds*: for how long a worker was held, seen every second. *requests* are those for jobs, tasks,
+their files and the pool.
 
 And a thousand tasks of one job that wait in one triggerer's event loop: requests in an interval of 30 s.
 """
@@ -132,12 +133,13 @@ def measure(airflow: Airflow, emulator: Emulator, dag: str) -> Run:
         now, seen = time.monotonic(), states(airflow, dag, run_id)
         run.worker_seconds += seen["running"] * (now - last)
         last = now
-        run.succeeded, run.instances = seen["success"], seen.total()
         time.sleep(0.5)
         return airflow.get(f"dags/{dag}/dagRuns/{run_id}")["state"] in ("success", "failed")
 
     wait_until(f"the end of {dag}", ended, 3600)
     run.makespan = time.monotonic() - began
+    seen = states(airflow, dag, run_id)
+    run.succeeded, run.instances = seen["success"], seen.total()
     for request in list(emulator.requests):
         path = request.path.partition("?")[0].strip("/")
         if path.startswith(("jobs", "pools")):
