@@ -268,7 +268,10 @@ HEALTH = ("health", *LOOKS, "batch.resize_errors", *RULES)
         ("health", HEALTH),
         ("diagnosis", ("diagnosis", "batch.extension_catalog", "rules.cells", *HEALTH)),
         ("repair.gate", ("repair", "parameters", *LOOKS, *RULES)),
-        ("live.snapshot", ("live", "live.snapshot", "live.form", "rules", "rules.cells", *SAID)),
+        (
+            "live.snapshot",
+            ("live", "live.snapshot", "live.bounds", "live.form", "rules", "rules.cells", *SAID),
+        ),
         (
             "pool_spec",
             ("pool_spec", *(f"batch.{facts}" for facts in FACTS), *SAID),

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_batchext.links import live_link_xcom
 from airflow_batchext.live.pace import PER_SECOND, Pace
-from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_text
 from airflow_batchext.live.story import continued
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _AT_ONCE, _MOST_HANGING = 4, 20
 _GIVEN_UP_AFTER_SECONDS = 10.0
 
 
-async def store(instance: Any, value: dict[str, Any]) -> None:
+async def store(instance: Any, value: str) -> None:
     """Write an XCom of a task that waits in this triggerer."""
     await _send(_place(instance), value)
 
@@ -126,7 +126,7 @@ class TriggererWay:
             if is_first:
                 self._earlier = read_snapshot(await stored(self._instance))
                 self._knows_earlier = True
-            await store(self._instance, to_json(continued(snapshot, self._earlier)))
+            await store(self._instance, to_text(continued(snapshot, self._earlier)))
             if is_first and snapshot.mode == "start_from_trigger":
                 await leave_link(self._instance)
         # Whatever Airflow, its database, or a backend for XComs of the user's own makes of it: no gate fails.
@@ -171,21 +171,25 @@ class _Queue:
         """Write until nobody wants to any more."""
         under_way: set[asyncio.Task[None]] = set()
         while self._waiting:
-            way = self._next()
-            if way is None:
-                await self._sleep()
-                continue
+            under_way = {task for task in under_way if not task.done()}
             if len(under_way) >= _AT_ONCE:
-                done, under_way = await asyncio.wait(
+                done, _ = await asyncio.wait(
                     under_way, timeout=_GIVEN_UP_AFTER_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
                 if not done:
                     self._give_up(under_way)
                     under_way = set()
                 continue
-            del self._waiting[way]
-            under_way.add(way.write())
-            await asyncio.sleep(1 / PER_SECOND)
+            # As many as may at once, and then as long a pause: to wake up costs as much as to write.
+            begun = 0
+            while len(under_way) < _AT_ONCE and (way := self._next()) is not None:
+                del self._waiting[way]
+                under_way.add(way.write())
+                begun += 1
+            if begun:
+                await asyncio.sleep(begun / PER_SECOND)
+            else:
+                await self._sleep()
         self._give_up({task for task in under_way if not task.done()})
         self._runner = None
 

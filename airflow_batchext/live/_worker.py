@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.live.form import Picture
 from airflow_batchext.live.pace import Pace
-from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json, to_text
 from airflow_batchext.live.story import continued
 from airflow_batchext.loose_json.values import as_mapping
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 LAST_SECONDS = 1.0
 
 
-def store(instance: Any, value: dict[str, Any]) -> None:
+def store(instance: Any, value: str) -> None:
     """Write an XCom of the task that this process runs."""
     instance.xcom_push(key=XCOM_KEY, value=value)
 
@@ -103,7 +103,7 @@ class WorkerWay:
                 self._earlier = read_snapshot(self._recalled())
                 self._knows_earlier = True
             told = continued(snapshot, self._earlier, is_same=True)
-            store(self._instance, to_json(told))
+            store(self._instance, to_text(told))
             if self._memory is not None:
                 # The next look has a picture of its own.
                 value = to_json(replace(told, picture=Picture(), reasons=()))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from airflow_batchext.batch.data_plane import VOID_STATES, Phase, epoch_seconds, find_extension
+from airflow_batchext.live.bounds import MOST_NODES
 from airflow_batchext.live.form import LETTERS, Counts, ExtensionSaid, Field, NodeSaid, Picture
-from airflow_batchext.live.snapshot import MOST_NODES
 from airflow_batchext.rules.cells import KINDS, Kind, extension_kind, node_kind
 
 if TYPE_CHECKING:
@@ -21,40 +21,54 @@ if TYPE_CHECKING:
     from airflow_batchext.rules.memory import Seen
     from airflow_batchext.rules.watch import Watch
 
-# Gates that share a watch are told the same look, at different moments: it was made when the first one was.
-_looked: WeakKeyDictionary[Watch, tuple[Verdict, float]] = WeakKeyDictionary()
-# And they share its picture.
-_drawn: WeakKeyDictionary[Watch, tuple[Verdict, float, Picture]] = WeakKeyDictionary()
 
-
-def looked_at(verdict: Verdict, watch: Watch, now: float) -> float:
-    """When a look ended, by the clock of the machine that waits.
+class LookSaid:
+    """What one look has come to, for all gates that share it: made once, its picture when it is needed.
 
     :param verdict: what it came to.
     :param watch: that of the look.
+    :param at: when it ended, by the clock of the machine that waits.
     """
-    known = _looked.get(watch)
-    if known is None or known[0] is not verdict:
-        known = _looked[watch] = verdict, now
-    return known[1]
+
+    def __init__(self, verdict: Verdict, watch: Watch, at: float) -> None:
+        self.at = at
+        self.summary, self.reasons, self.extensions = verdict.summary, verdict.reasons, verdict.expected
+        # Who could not read the nodes, or needed not to, says nothing of them.
+        self.knows_nodes = bool(verdict.nodes) or verdict.needed is not None
+        failed = sum(bool(node.failed) for node in verdict.nodes.values())
+        self.counts = (verdict.ready, failed) if self.knows_nodes else None
+        self._verdict, self._watch = verdict, watch
+        self._picture: Picture | None = None
+
+    def picture(self) -> Picture:
+        """Its picture."""
+        if self._picture is None:
+            self._picture = draw(self._verdict, self._watch.seen(), self.at)
+        return self._picture
 
 
-def picture_of(verdict: Verdict, watch: Watch, looked: float) -> Picture:
-    """The picture of what a look has come to.
+# Gates that share a watch are told the same look, at different moments: it was made when the first one was.
+# By the id of the verdict, which lives as long as what is made of it.
+_looks: WeakValueDictionary[int, LookSaid] = WeakValueDictionary()
+
+
+def look_of(verdict: Verdict, watch: Watch, now: float) -> LookSaid:
+    """What a look has come to; the same for all who keep what the first of them was given.
 
     :param watch: that of the look.
-    :param looked: when the look ended, by the clock of the machine that waits.
+    :param now: by the clock of the machine that waits.
     """
-    drawn = _drawn.get(watch)
-    if drawn is None or drawn[0] is not verdict or drawn[1] != looked:
-        drawn = _drawn[watch] = verdict, looked, draw(verdict, watch.seen(), looked)
-    return drawn[2]
+    known = _looks.get(id(verdict))
+    if known is None:
+        known = _looks[id(verdict)] = LookSaid(verdict, watch, now)
+    return known
 
 
 def draw(verdict: Verdict, seen: Mapping[str, Seen], looked: float) -> Picture:
-    """``picture_of`` without remembering it.
+    """The picture of what a look has come to.
 
     :param seen: what is remembered of the nodes.
+    :param looked: when the look ended, by the clock of the machine that waits.
     """
     reports = verdict.nodes
     if not reports:

@@ -8,13 +8,36 @@ anything, as users can edit XComs.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from airflow_batchext.batch.data_plane import one_line
+from airflow_batchext.live.bounds import (
+    LARGEST,
+    LONGEST,
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    MOST_CAUSES,
+    MOST_CELLS,
+    MOST_CHANGES,
+    MOST_DETAIL,
+    MOST_FIELDS,
+    MOST_JOBS,
+    MOST_LINKS,
+    MOST_NODES,
+    MOST_POINTS,
+    MOST_REASONS,
+    MOST_SAID,
+    MOST_STEPS,
+    is_link,
+    line,
+    lines,
+    moment,
+    name,
+    note_cut,
+    thinned,
+)
 from airflow_batchext.live.form import (
     LETTERS,
     MODES,
@@ -41,16 +64,6 @@ XCOM_KEY: Final = "batchext_live"
 #: Of the form. It is raised when a member changes its meaning or goes; new members come without.
 VERSION: Final = 1
 
-MOST_CELLS, MOST_FIELDS = 5_000, 20
-MOST_NODES, MOST_SAID = 100, 5
-MOST_REASONS, MOST_CHANGES, MOST_POINTS, MOST_STEPS, MOST_CAUSES, MOST_LINKS = 20, 50, 200, 50, 4, 5
-MOST_JOBS: Final = 5
-LONGEST_NAME, LONGEST_TEXT, LONGEST_URL = 200, 500, 2_000
-#: So many characters, at most, are said of all nodes together, but for the first of them.
-MOST_DETAIL: Final = 60_000
-
-#: So many characters of JSON it has at most.
-LARGEST: Final = 250_000
 _WORK_COUNTS: Final = ("waiting", "running", "succeeded", "failed")
 # How a text ends that was cut.
 _LONGEST_END: Final = 40
@@ -61,98 +74,133 @@ N = TypeVar("N", int, None)
 
 
 def to_json(snapshot: Snapshot) -> dict[str, Any]:
-    """It as plain JSON, cut to what is kept, with what looks secret hidden: the XCom's value."""
-    capped = list(snapshot.capped)
-    picture = snapshot.picture
+    """It as plain JSON, cut to what is kept, with what looks secret hidden."""
+    members, notes = _of_picture(snapshot.picture)
+    return _fitting({**_without_picture(snapshot, notes), **members})
+
+
+def to_text(snapshot: Snapshot) -> str:
+    """``to_json`` as text: the XCom's value, of which Airflow copies nothing part by part.
+
+    The text of the picture is made once for all gates that share it.
+    """
+    drawn, notes = _text_of_picture(snapshot.picture)
+    rest = json.dumps(_without_picture(snapshot, notes))
+    if len(rest) + len(drawn) > LARGEST:
+        return json.dumps(to_json(snapshot))
+    return f"{rest[:-1]}, {drawn[1:]}"
+
+
+# The last pictures, as text, and what was left out of them.
+_drawn: deque[tuple[Picture, str, tuple[str, ...]]] = deque(maxlen=8)
+
+
+def _text_of_picture(picture: Picture) -> tuple[str, tuple[str, ...]]:
+    for known, drawn, notes in _drawn:
+        if known is picture:
+            return drawn, notes
+    members, notes = _of_picture(picture)
+    _drawn.append((picture, json.dumps(members), notes))
+    return _drawn[-1][1:]
+
+
+def _of_picture(picture: Picture) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Its members, and what was left out."""
+    capped: list[str] = []
     cells = len(picture.fields[0].cells) if picture.fields else 0
     nodes = _nodes(picture.nodes[:MOST_NODES])
     not_ready = max(len(picture.nodes), _not_ready(picture))
-    _note(capped, "nodes in the picture", min(cells, MOST_CELLS), cells)
-    _note(capped, "extensions in the picture", MOST_FIELDS, len(picture.fields) - 1)
-    _note(capped, "nodes that are not ready in detail", len(nodes), not_ready)
-    _note(capped, "reasons", MOST_REASONS, len(snapshot.reasons))
+    note_cut(capped, "nodes in the picture", min(cells, MOST_CELLS), cells)
+    note_cut(capped, "extensions in the picture", MOST_FIELDS, len(picture.fields) - 1)
+    note_cut(capped, "nodes that are not ready in detail", len(nodes), not_ready)
+    members = {
+        "counts": {
+            "wanted": picture.counts.wanted,
+            "ready": picture.counts.ready,
+            "pending": picture.counts.pending,
+            "failed": picture.counts.failed,
+            "unread": picture.counts.unread,
+        },
+        "fields": [
+            {"name": name(field.name), "cells": field.cells[:MOST_CELLS]}
+            for field in picture.fields[: MOST_FIELDS + 1]
+        ],
+        "ages": list(picture.ages[:MOST_CELLS]),
+        "nodes": nodes,
+    }
+    return members, tuple(capped)
+
+
+def _without_picture(snapshot: Snapshot, notes: tuple[str, ...]) -> dict[str, Any]:
+    capped = [*snapshot.capped, *notes]
+    note_cut(capped, "reasons", MOST_REASONS, len(snapshot.reasons))
     steps = snapshot.repair.steps if snapshot.repair else ()
-    _note(capped, "steps of the repair", MOST_STEPS, len(steps))
-    return _fitting(
-        {
-            "version": VERSION,
-            "kind": snapshot.kind,
-            "pool": name(snapshot.pool),
-            "connection": name(snapshot.connection),
-            "account": name(snapshot.account),
-            "mode": snapshot.mode,
-            "rules": _text(snapshot.rules),
-            "started": moment(snapshot.started),
-            "deadline": moment(snapshot.deadline),
-            "interval": moment(snapshot.interval),
-            "looked": moment(snapshot.looked),
-            "next_look": moment(snapshot.next_look),
-            "stale_at": moment(snapshot.stale_at),
-            "outcome": snapshot.outcome,
-            "summary": _text(snapshot.summary),
-            "reasons": _texts(snapshot.reasons, MOST_REASONS),
-            "extensions": [name(one) for one in snapshot.extensions[:MOST_FIELDS]],
-            "counts": {
-                "wanted": picture.counts.wanted,
-                "ready": picture.counts.ready,
-                "pending": picture.counts.pending,
-                "failed": picture.counts.failed,
-                "unread": picture.counts.unread,
-            },
-            "fields": [
-                {"name": name(field.name), "cells": field.cells[:MOST_CELLS]}
-                for field in picture.fields[: MOST_FIELDS + 1]
+    note_cut(capped, "steps of the repair", MOST_STEPS, len(steps))
+    return {
+        "version": VERSION,
+        "kind": snapshot.kind,
+        "pool": name(snapshot.pool),
+        "connection": name(snapshot.connection),
+        "account": name(snapshot.account),
+        "mode": snapshot.mode,
+        "rules": line(snapshot.rules),
+        "started": moment(snapshot.started),
+        "deadline": moment(snapshot.deadline),
+        "interval": moment(snapshot.interval),
+        "looked": moment(snapshot.looked),
+        "next_look": moment(snapshot.next_look),
+        "stale_at": moment(snapshot.stale_at),
+        "outcome": snapshot.outcome,
+        "summary": line(snapshot.summary),
+        "reasons": lines(snapshot.reasons, MOST_REASONS),
+        "extensions": [name(one) for one in snapshot.extensions[:MOST_FIELDS]],
+        "history": [
+            {"at": moment(each.at), "text": line(each.text)} for each in snapshot.history[-MOST_CHANGES:]
+        ],
+        "points": [
+            [round(each.at), each.ready, each.failed] for each in thinned(snapshot.points, MOST_POINTS)
+        ],
+        "repair": None
+        if snapshot.repair is None
+        else {
+            "text": line(snapshot.repair.text),
+            "steps": [
+                {
+                    "node": name(each.node),
+                    "step": name(each.step),
+                    "why": line(each.why),
+                    "result": name(each.result),
+                }
+                for each in steps[-MOST_STEPS:]
             ],
-            "ages": list(picture.ages[:MOST_CELLS]),
-            "nodes": nodes,
-            "history": [
-                {"at": moment(each.at), "text": _text(each.text)} for each in snapshot.history[-MOST_CHANGES:]
-            ],
-            "points": [
-                [round(each.at), each.ready, each.failed] for each in thinned(snapshot.points, MOST_POINTS)
-            ],
-            "repair": None
-            if snapshot.repair is None
-            else {
-                "text": _text(snapshot.repair.text),
-                "steps": [
-                    {
-                        "node": name(each.node),
-                        "step": name(each.step),
-                        "why": _text(each.why),
-                        "result": name(each.result),
-                    }
-                    for each in steps[-MOST_STEPS:]
-                ],
-                "notes": _texts(snapshot.repair.notes, MOST_REASONS),
-            },
-            "work": None
-            if snapshot.work is None
-            else {
-                "jobs": [name(job) for job in snapshot.work.jobs[:MOST_JOBS]],
-                **{each: getattr(snapshot.work, each) for each in _WORK_COUNTS},
-            },
-            "causes": [one_line(each, 2 * LONGEST_TEXT) for each in snapshot.causes[:MOST_CAUSES]],
-            "more": _text(snapshot.more),
-            "links": [
-                {"name": name(each.name), "url": each.url}
-                for each in snapshot.links[:MOST_LINKS]
-                if is_link(each.url)
-            ],
-            "capped": [name(each) for each in capped[:MOST_FIELDS]],
-        }
-    )
+            "notes": lines(snapshot.repair.notes, MOST_REASONS),
+        },
+        "work": None
+        if snapshot.work is None
+        else {
+            "jobs": [name(job) for job in snapshot.work.jobs[:MOST_JOBS]],
+            **{each: getattr(snapshot.work, each) for each in _WORK_COUNTS},
+        },
+        "causes": [one_line(each, 2 * LONGEST_TEXT) for each in snapshot.causes[:MOST_CAUSES]],
+        "more": line(snapshot.more),
+        "links": [
+            {"name": name(each.name), "url": each.url}
+            for each in snapshot.links[:MOST_LINKS]
+            if is_link(each.url)
+        ],
+        "capped": [name(each) for each in capped[:MOST_FIELDS]],
+    }
 
 
 def read_snapshot(value: object) -> Snapshot | None:
-    """The snapshot that an XCom holds; None if that is none, or one of another version.
+    """The snapshot that an XCom holds, as JSON or its text; None if that is none, or one of another version.
 
     What is not of its kind in it reads as if it were not there; texts are cut, and show what is invisible;
     links are of HTTP alone.
 
     :param value: as it was stored: anything.
     """
-    body = as_mapping(value)
+    body = as_mapping(_parsed(value))
     kind, mode, outcome = body.get("kind"), body.get("mode"), body.get("outcome")
     known = kind in WAIT_KINDS and mode in MODES and outcome in OUTCOMES
     if as_number(body.get("version")) != VERSION or not known or not as_text(body.get("pool")):
@@ -184,6 +232,15 @@ def read_snapshot(value: object) -> Snapshot | None:
         links=_each(body.get("links"), MOST_LINKS, _read_link),
         capped=_read_texts(body.get("capped"), MOST_REASONS),
     )
+
+
+def _parsed(value: object) -> object:
+    if not isinstance(value, str) or len(value) > LONGEST:
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _read_picture(body: Mapping[str, Any]) -> Picture:
@@ -309,38 +366,6 @@ def _read_count(value: object, otherwise: N) -> int | N:
     return number if number is not None and 0 <= number <= _MOST else otherwise
 
 
-def name(text: str) -> str:
-    """A name, as it is kept."""
-    return _shown(text, LONGEST_NAME)
-
-
-def moment(seconds: float | None) -> float | None:
-    """A time, or a length of time, as it is kept: milliseconds are enough, and infinity is no JSON."""
-    return None if seconds is None or not math.isfinite(seconds) else round(seconds, 3)
-
-
-def is_link(url: str) -> bool:
-    """Whether it may become a link on a page: over HTTP, without a secret, of a sensible length."""
-    if len(url) > LONGEST_URL or not url.isprintable() or any(c in url for c in " \"'<>\\`"):
-        return False
-    try:
-        parts = urlsplit(url)
-        is_plain = parts.username is None and parts.password is None
-    except ValueError:
-        return False
-    return (
-        parts.scheme in ("https", "http") and bool(parts.hostname) and is_plain and _shown(url, 9**9) == url
-    )
-
-
-def thinned(points: Sequence[T], most: int) -> Sequence[T]:
-    """At most so many of the points: the last one, and of the others each second, fourth, … one."""
-    step = 1
-    while math.ceil(len(points) / step) > most:
-        step *= 2
-    return [*points[: len(points) - 1 : step], points[-1]][-most:] if step > 1 else points
-
-
 def _nodes(nodes: Iterable[NodeSaid]) -> list[dict[str, Any]]:
     """As many as ``MOST_DETAIL`` allows."""
     kept: list[dict[str, Any]] = []
@@ -353,13 +378,13 @@ def _nodes(nodes: Iterable[NodeSaid]) -> list[dict[str, Any]]:
             "since": moment(node.since),
             "read": moment(node.read),
             "dedicated": node.is_dedicated,
-            "says": _texts(node.says, MOST_SAID),
+            "says": lines(node.says, MOST_SAID),
             "extensions": [
                 {
                     "name": name(each.name),
                     "kind": each.kind,
                     "code": name(each.code),
-                    "message": _text(each.message),
+                    "message": line(each.message),
                 }
                 for each in node.extensions[:MOST_FIELDS]
             ],
@@ -387,22 +412,3 @@ def _fitting(body: dict[str, Any]) -> dict[str, Any]:
 def _not_ready(picture: Picture) -> int:
     own = picture.fields[0].cells if picture.fields else ""
     return len(own) - own.count(LETTERS["ready"])
-
-
-def _note(capped: list[str], what: str, kept: int, count: int) -> None:
-    if count > kept:
-        capped.append(f"{what}: {kept:,} of {count:,}")
-
-
-def _texts(texts: Iterable[str], most: int) -> list[str]:
-    return [_text(text) for _, text in zip(range(most), texts, strict=False)]
-
-
-def _text(text: str) -> str:
-    return _shown(text, LONGEST_TEXT)
-
-
-@lru_cache(maxsize=4096)
-def _shown(text: str, limit: int) -> str:
-    """Text from elsewhere as it is kept; the same ones come again and again."""
-    return one_line(text, limit)

@@ -25,6 +25,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import Text, and_, case, cast, func, or_, select, tuple_
 
+from airflow_batchext.live.bounds import LONGEST
 from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ KEPT_SECONDS: Final = 2.0
 #: How long a gate that has ended is shown, and how many gates are shown at most.
 RECENT: Final = timedelta(days=1)
 MOST_GATES: Final = 2_000
-#: Characters of a value; what is longer is none of ours.
-LONGEST_VALUE: Final = 400_000
 #: What only who opens a gate is shown: most of a value, and none of it is kept in memory.
 DETAIL: Final = ("fields", "ages", "nodes", "history", "points")
 _AT_ONCE: Final = 100
@@ -200,7 +199,7 @@ def _values(places: list[tuple[int, str, int]]) -> Any:
         XComModel.dag_run_id,
         XComModel.task_id,
         XComModel.map_index,
-        case((func.length(text) <= LONGEST_VALUE, text)).label("text"),
+        case((func.length(text) <= LONGEST, text)).label("text"),
     ).where(
         XComModel.key == XCOM_KEY,
         tuple_(XComModel.dag_run_id, XComModel.task_id, XComModel.map_index).in_(places),
@@ -214,7 +213,7 @@ def _place(row: Any) -> tuple[int, str, int]:
 def _snapshot(text: str | None, without: tuple[str, ...] = ()) -> dict[str, Any] | None:
     try:
         value = json.loads(text) if text else None
-        # Who edits an XCom in the web page leaves a text that is JSON.
+        # The value is a text that is JSON, and was JSON itself before.
         value = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return None

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_batchext.live.bounds import MOST_CHANGES, MOST_POINTS, thinned
 from airflow_batchext.live.form import Change, Link, Picture, Point, RepairSaid, RepairStep
 from airflow_batchext.live.pace import stale_at
-from airflow_batchext.live.snapshot import MOST_CHANGES, MOST_POINTS, thinned
 from airflow_batchext.rules.told import causes_in, without_causes
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class Story:
 
     def __init__(self, about: Snapshot) -> None:
         self._now = about
+        # What each look tells anew; it is put in when somebody asks, as most looks are never written.
+        self._latest: dict[str, Any] = {}
         self._draw: Callable[[], Picture] = Picture
         self._drawn_at = 0.0
         self._has_changed = True
@@ -55,17 +57,13 @@ class Story:
         points = self._now.points
         if counts is not None and (not points or (points[-1].ready, points[-1].failed) != counts):
             points = tuple(thinned([*points, Point(float(round(at)), *counts)], MOST_POINTS))
+            self._now = replace(self._now, points=points)
             self._has_changed = True
         if draw is not None:
             self._draw, self._drawn_at = draw, at
-        self._now = replace(
-            self._now,
-            looked=at,
-            summary=summary,
-            reasons=reasons,
-            extensions=extensions or self._now.extensions,
-            points=points,
-        )
+        self._latest |= {"looked": at, "summary": summary, "reasons": reasons}
+        if extensions:
+            self._latest["extensions"] = extensions
 
     def sees_repair(self, progress: Progress | None) -> None:
         """Note how far a repair is; None where nothing is, or was, repaired."""
@@ -93,7 +91,7 @@ class Story:
         :param pause: seconds until then.
         """
         changed, self._has_changed = self._has_changed, False
-        self._now = replace(self._now, next_look=at + pause, stale_at=stale_at(at, pause))
+        self._latest |= {"next_look": at + pause, "stale_at": stale_at(at, pause)}
         return changed
 
     def ends(self, outcome: Outcome, text: str, at: float) -> None:
@@ -104,11 +102,12 @@ class Story:
         reason = without_causes(text)
         causes, more = causes_in(text)
         self._note(at, reason)
+        now = self._known()
         self._now = replace(
-            self._now,
+            now,
             outcome=outcome,
-            summary=reason or self._now.summary,
-            reasons=() if outcome == "done" else self._now.reasons or (reason,),
+            summary=reason or now.summary,
+            reasons=() if outcome == "done" else now.reasons or (reason,),
             causes=causes,
             more=more,
             next_look=None,
@@ -117,10 +116,17 @@ class Story:
 
     def snapshot(self) -> Snapshot:
         """What is known now."""
-        picture, late = self._draw(), round((self._now.looked or 0.0) - self._drawn_at)
+        now = self._known()
+        picture, late = self._draw(), round((now.looked or 0.0) - self._drawn_at)
         if late > 0 and picture.ages:
             picture = replace(picture, ages=tuple(age if age is None else age + late for age in picture.ages))
-        return replace(self._now, picture=picture)
+        return replace(now, picture=picture)
+
+    def _known(self) -> Snapshot:
+        """It but for the picture."""
+        if self._latest:
+            self._now, self._latest = replace(self._now, **self._latest), {}
+        return self._now
 
     def _note(self, at: float, text: str) -> None:
         history = self._now.history

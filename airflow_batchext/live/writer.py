@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -36,8 +34,8 @@ from airflow_batchext.links import portal_url
 from airflow_batchext.live._triggerer import TriggererWay
 from airflow_batchext.live._worker import WorkerWay, takes_threads
 from airflow_batchext.live.form import Picture
-from airflow_batchext.live.picture import looked_at, picture_of
-from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
+from airflow_batchext.live.picture import LookSaid, look_of
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json, to_text
 from airflow_batchext.live.story import Story
 from airflow_batchext.repair.gate import RepairingGate
 
@@ -77,6 +75,7 @@ class Live:
         self._way: Way | None = None
         self._connection: BatchConnection | None = None
         self._story: Story | None = None
+        self._look: LookSaid | None = None
         with self._harmless():
             if about is not None and conf.getboolean("batchext", "status_page", fallback=True):
                 self._way, self._story = way(), Story(about())
@@ -95,18 +94,16 @@ class Live:
             if isinstance(watch, RepairingGate):
                 self._story.sees_repair(watch.progress)
                 watch = watch.watch
-            at = looked_at(verdict, watch, time.time())
             self._connected(self._story, connection, watch.pool_id)
-            failed = sum(bool(node.failed) for node in verdict.nodes.values())
-            # Who could not read the nodes, or needed not to, says nothing of them.
-            knows = bool(verdict.nodes) or verdict.needed is not None
+            # Kept, so that those who are told it next find it.
+            look = self._look = look_of(verdict, watch, time.time())
             self._story.sees(
-                verdict.summary,
-                verdict.reasons,
-                at=at,
-                draw=partial(picture_of, verdict, watch, at) if knows else None,
-                extensions=verdict.expected,
-                counts=(verdict.ready, failed) if knows else None,
+                look.summary,
+                look.reasons,
+                at=look.at,
+                draw=look.picture if look.knows_nodes else None,
+                extensions=look.extensions,
+                counts=look.counts,
             )
 
     def sees_pool(self, pool_id: str, text: str, connection: BatchConnection | None) -> None:
@@ -183,7 +180,7 @@ class Live:
         """The XCom itself, for the event of a task that ends in the triggerer."""
         with self._harmless():
             if self._story is not None and self._way is not None:
-                return {XCOM_KEY: to_json(self._story.snapshot())}
+                return {XCOM_KEY: to_text(self._story.snapshot())}
         return {}
 
     def close(self) -> None:
@@ -199,15 +196,29 @@ class Live:
         account = connection.account_name or urlsplit(connection.account_url).hostname or ""
         story.knows(account=account, portal=portal_url(connection, pool_id))
 
-    @contextmanager
-    def _harmless(self) -> Iterator[None]:
+    def _harmless(self) -> _Harmless:
         """Whatever goes wrong within, the wait goes on, and tells nothing more."""
-        try:
-            yield
-        # A fault of ours in what is told is none of the gate.
-        except Exception as error:
-            self._way = self._story = None
-            log.warning("Nothing more is told to the live page: %s", type(error).__name__)
+        return _Harmless(self)
+
+    def _falls_silent(self, error: Exception) -> None:
+        self._way = self._story = None
+        log.warning("Nothing more is told to the live page: %s", type(error).__name__)
+
+
+class _Harmless:
+    """A fault of ours in what is told is none of the gate. No generator, as each look comes here thrice."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Exception):
+            self._live._falls_silent(error)
+            return True
+        return False
 
 
 def outcome_of(error: BaseException | None, *, is_worded: bool = False) -> tuple[Outcome, str]:

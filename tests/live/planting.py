@@ -31,7 +31,7 @@ from airflow_batchext.live.form import (
     RepairStep,
     Snapshot,
 )
-from airflow_batchext.live.snapshot import XCOM_KEY, to_json
+from airflow_batchext.live.snapshot import XCOM_KEY, to_text
 
 EXTENSIONS = ("secretext", "monitor", "mount")
 _numbers = itertools.count(1)
@@ -142,7 +142,7 @@ def add_gates(session: Any, *dag_ids: str) -> None:
     for dag_id in dag_ids:
         add_dag(session, dag_id)
         run = add_run(session, dag_id, "r")
-        value = to_json(waiting(f"pool-of-{dag_id}:", time.time()))
+        value = to_text(waiting(f"pool-of-{dag_id}:", time.time()))
         add_gate(session, dag_id, "r", run=run, value=value)
 
 

@@ -20,7 +20,7 @@ from airflow_batchext.live.form import (
     Point,
     WorkSaid,
 )
-from airflow_batchext.live.snapshot import to_json
+from airflow_batchext.live.snapshot import to_json, to_text
 from tests.live import planting
 
 RUN = "scheduled__2026-11-29T06:00:00+00:00"
@@ -42,7 +42,7 @@ def plant(session: Any) -> None:
         if dag_id not in runs:
             planting.add_dag(session, dag_id)
             runs[dag_id] = planting.add_run(session, dag_id, RUN)
-        value = snapshot if isinstance(snapshot, dict) else to_json(snapshot)
+        value = snapshot if isinstance(snapshot, dict) else to_text(snapshot)
         planting.add_gate(session, dag_id, RUN, task, run=runs[dag_id], value=value, **more)
 
     def waiting(pool: str, **more: Any) -> Any:

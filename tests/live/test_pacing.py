@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import selectors
 from collections import Counter
 from types import SimpleNamespace
@@ -59,14 +60,14 @@ class Airflow:
         return None
 
     async def store(self, instance, value):
-        name = instance.task_id
-        self.begun.append((asyncio.get_running_loop().time(), name, value["summary"]))
+        name, said = instance.task_id, json.loads(value)["summary"]
+        self.begun.append((asyncio.get_running_loop().time(), name, said))
         if name in self.hanging:
             await self.hanging[name].wait()
         await asyncio.sleep(self.seconds)
         if self.seconds < 0:
             raise RuntimeError("API_SERVER_ERROR")
-        self.ended.append((name, value["summary"]))
+        self.ended.append((name, said))
 
 
 def way(name: str) -> TriggererWay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from airflow_batchext.diagnosis import _picture
 from airflow_batchext.hooks._drivers.gate import look
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.live.form import LETTERS
-from airflow_batchext.live.picture import draw, looked_at, picture_of
+from airflow_batchext.live.picture import draw, look_of
 from airflow_batchext.rules.watch import Watch
 from tests.diagnosis.faults import FAULTS, produce
 
@@ -76,20 +77,30 @@ def test_the_fields_have_the_worst_first_and_the_details_in_their_order(azure):
 def test_one_look_is_drawn_once_for_all_that_share_it(azure):
     azure.create(2)
     watch, verdict = watched(azure.pool_id)
-    first = picture_of(verdict, watch, 1.0)
-    assert picture_of(verdict, watch, 1.0) is first
-    assert picture_of(verdict, watch, 2.0) is not first
-    assert picture_of(replace(verdict), watch, 1.0) is not first
+    first = look_of(verdict, watch, 1.0)
+    assert look_of(verdict, watch, 2.0).picture() is first.picture()
+    assert look_of(replace(verdict), watch, 1.0).picture() is not first.picture()
+
+
+def test_what_nobody_is_told_any_more_is_not_kept(azure):
+    azure.create(2)
+    watch, verdict = watched(azure.pool_id)
+    look = look_of(verdict, watch, 1.0)
+    look.picture()
+    gone = [weakref.ref(each) for each in (watch, look)]
+    del watch, verdict, look
+    assert [each() for each in gone] == [None, None]
 
 
 def test_a_look_was_made_when_the_first_one_was_told(azure):
     azure.create(2)
     watch, verdict = watched(azure.pool_id)
-    assert [looked_at(verdict, watch, now) for now in (5.0, 30.0)] == [5.0, 5.0]
-    assert looked_at(replace(verdict), watch, 40.0) == 40.0, "another one"
+    looks = [look_of(verdict, watch, now) for now in (5.0, 30.0)]
+    assert [look.at for look in looks] == [5.0, 5.0]
+    assert look_of(replace(verdict), watch, 40.0).at == 40.0, "another one"
 
 
 def test_of_what_is_not_known_there_is_no_picture(azure):
     watch, verdict = watched("no-such-pool")
-    picture = picture_of(verdict, watch, 1.0)
+    picture = look_of(verdict, watch, 1.0).picture()
     assert picture.fields == picture.nodes == picture.ages == ()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_batchext.live.bounds import LONGEST
 from airflow_batchext.live.routes import _ASSETS, app
 from airflow_batchext.live.snapshot import to_json
 from tests.live.planting import add_dag, add_gate, add_gates, add_run, failed, waiting
@@ -251,7 +252,7 @@ def test_whatever_stands_in_the_xcoms_the_page_gets_its_data(running, database, 
 def test_what_is_far_too_long_is_not_read(server, session):
     add_dag(session, "rendering")
     run = add_run(session, "rendering", "r")
-    value = to_json(waiting("p", time.time())) | {"more": "x" * 500_000}
+    value = to_json(waiting("p", time.time())) | {"more": "x" * LONGEST}
     add_gate(session, "rendering", "r", run=run, value=value)
     session.commit()
     (gate,) = server.get("gates", *ADMIN).json()["gates"]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_batchext.live import snapshot as kept
+from airflow_batchext.live.bounds import LONGEST, is_link, thinned
 from airflow_batchext.live.form import (
     Change,
     Counts,
@@ -24,7 +25,7 @@ from airflow_batchext.live.form import (
     RepairStep,
     Snapshot,
 )
-from airflow_batchext.live.snapshot import is_link, read_snapshot, thinned, to_json
+from airflow_batchext.live.snapshot import read_snapshot, to_json, to_text
 from tests.live.drawn import FAILED, NOW, SNAPSHOTS, WAITING
 
 json_values = st.recursive(
@@ -35,12 +36,26 @@ json_values = st.recursive(
 
 
 def through_json(snapshot: Snapshot) -> Snapshot | None:
+    assert json.loads(to_text(snapshot)) == to_json(snapshot)
     return read_snapshot(json.loads(json.dumps(to_json(snapshot), allow_nan=False)))
 
 
 @pytest.mark.parametrize("snapshot", SNAPSHOTS.values(), ids=SNAPSHOTS)
 def test_what_is_read_is_what_was_written(snapshot):
     assert through_json(snapshot) == snapshot
+    assert read_snapshot(to_text(snapshot)) == snapshot
+
+
+def test_one_picture_is_made_into_text_once_for_all_who_share_it(monkeypatch):
+    made = []
+    plain = kept._of_picture
+    monkeypatch.setattr(kept, "_of_picture", lambda picture: [made.append(picture), plain(picture)][1])
+    pictures = [replace(WAITING.picture, ages=(number,) * 6) for number in range(20)]
+    for picture in pictures:
+        for pool in ("p", "q"):
+            snapshot = replace(WAITING, pool=pool, picture=picture)
+            assert read_snapshot(to_text(snapshot)) == snapshot
+    assert made == pictures
 
 
 @given(value=json_values)
@@ -79,7 +94,11 @@ def test_whatever_is_put_deep_inside_harms_nobody(value, data):
     [
         None,
         "text",
-        json.dumps(to_json(WAITING)),
+        "",
+        "[" * 100_000,
+        json.dumps(to_text(WAITING)),
+        to_text(WAITING)[:-1],
+        to_text(WAITING) + " " * LONGEST,
         [to_json(WAITING)],
         {**to_json(WAITING), "version": 2},
         {**to_json(WAITING), "version": True},

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import timezone
 from sqlalchemy import event
 
 from airflow_batchext.live import stored
-from airflow_batchext.live.snapshot import to_json
+from airflow_batchext.live.snapshot import to_json, to_text
 from airflow_batchext.live.stored import DETAIL, MOST_GATES, RECENT, WAITING, Stored, read_gate
 from tests.live.planting import add_dag, add_gate, add_run, add_trigger, add_triggerer, waiting
 from tests.live.scenes import sized
@@ -49,7 +49,7 @@ def statements() -> Any:
 
 
 def value(pool: str = "p") -> dict[str, Any]:
-    return to_json(waiting(pool, time.time()))
+    return to_text(waiting(pool, time.time()))
 
 
 def test_without_rows_there_is_nothing(session):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from airflow_batchext.live.bounds import MOST_CHANGES, MOST_POINTS
 from airflow_batchext.live.form import Change, Counts, Field, Link, Picture, Point, RepairSaid, Snapshot
-from airflow_batchext.live.snapshot import MOST_CHANGES, MOST_POINTS
 from airflow_batchext.live.story import Story, continued
 from airflow_batchext.rules.told import ALSO, LIKELIEST, THE_REST
 
