@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
-from airflow_batchext.hooks._drivers.work import Place, end_task, look_at_task
+from airflow_batchext.hooks._drivers.work import Place, end_placed, look_at_task
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.form import Snapshot
 from airflow_batchext.live.work import single
@@ -168,7 +168,8 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
         named = f"Batch task {self.batch_task_id} of job {self.job_id}"
         try:
             async with AzureBatchJobHook(self.azure_batchext_conn_id) as hook:
-                if await hook.arun(end_task(self.job_id, self.batch_task_id)):
+                ending = end_placed(self.job_id, self.batch_task_id, is_users=self.is_users_job)
+                if await hook.arun(ending):
                     self.log.info("%s was ended, as the task was", named)
         except BatchextError as error:
             self.log.warning("%s goes on: %s", named, error)

@@ -13,7 +13,7 @@ from airflow_batchext.emulator import Emulator, Scenario
 from airflow_batchext.emulator.documents.pool import read_management
 from tests.airflow.dags.work_scenarios import POOL_ID
 from tests.airflow.harness import Airflow, wait_until
-from tests.airflow_names import needs_airflow
+from tests.airflow_names import airflow_is, needs_airflow
 from tests.conftest import document
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -24,12 +24,16 @@ TASKS = [
     {"job": "*-skipped-*", "exit_code": 4},
     {"job": "*-no_retry-*", "exit_code": 5},
     {"job": "*-marked*", "exit_code": None},
+    {"job": "*-terminated-*", "exit_code": None},
     {"job": "*-cleared-*", "task": "*-t1", "exit_code": None},
+    {"job": "*-many_marked-*", "exit_code": None},
+    {"job": "*-many_cleared-*", "task": "*-t1", "exit_code": None},
     {"job": "*-many-*", "task": "x-n00002-*-t1", "exit_code": 3},
     {"job": "*-ends_there-*", "after": 100, "stdout": "tick\n7\n", "output_every": 20},
     {"job": "*-succeeds-*", "after": 600, "stdout": "tick\n7\n", "output_every": 20},
     {"after": 60},
 ]
+DONE = ("completed", None)
 
 
 class Run:
@@ -39,12 +43,12 @@ class Run:
         self.airflow, self.service = airflow, service
         self.run_id = airflow.trigger(DAG_ID)
 
-    def attempts(self, name: str) -> dict[str, tuple[str, Any]]:
+    def attempts(self, name: str, dag_id: str = DAG_ID) -> dict[str, tuple[str, Any]]:
         """The Batch tasks of an Airflow task: their states, and why they have failed."""
         return {
             task.id: (task.moments[-1][1], task.failure and task.failure.code)
             for job in self.service.account.jobs.all()
-            if job.id.startswith(f"{DAG_ID}-{name}-")
+            if job.id.startswith(f"{dag_id}-{name}-")
             for task in job.tasks.values()
         }
 
@@ -77,11 +81,29 @@ class Run:
         body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": [name], "only_failed": False}
         self.airflow.send("POST", f"dags/{DAG_ID}/clearTaskInstances", {**body, "reset_dag_runs": True})
 
+    def succeed_and_clear(self, name: str) -> None:
+        """Wait until a task has succeeded, and clear it then."""
+
+        def done() -> bool:
+            self.service.clock.advance(10)
+            return self.states()[name] == "success"
+
+        wait_until(f"the success of {name}", done)
+        self.clear(name)
+
+    def make_again(self) -> None:
+        """Make a run, delete it once it is over, and make it again under its id."""
+        body = {"dag_run_id": "r1", "logical_date": None, "conf": {}}
+        for _ in range(2):
+            self.airflow._client.delete("/api/v2/dags/work_again/dagRuns/r1")
+            self.airflow.send("POST", "dags/work_again/dagRuns", body)
+            self.airflow.finish("work_again", "r1", meanwhile=lambda: self.service.clock.advance(10))
+
 
 @contextmanager
 def work(service: Emulator) -> Iterator[None]:
     service.scenario = Scenario.load({"tasks": TASKS})
-    service.account.create_pool(POOL_ID, read_management(document(16)))
+    service.account.create_pool(POOL_ID, read_management(document(24)))
     service.clock.advance(300)
     try:
         yield
@@ -95,15 +117,21 @@ def run(airflow: Airflow, service: Emulator) -> Iterator[Run]:
     """The run, after everything has happened to it."""
     with work(service):
         found = Run(airflow, service)
-        for name in ("marked", "cleared"):
-            found.wait_for(name, 1)
+        for name, count in {"marked": 1, "cleared": 1, "many_marked": 4, "many_cleared": 4}.items():
+            found.wait_for(name, count)
             found.wait_until_deferred(name)
-        found.wait_for("marked_in_worker", 1)
-        for name in ("marked", "marked_in_worker"):
+        for name in ("marked_in_worker", "terminated"):
+            found.wait_for(name, 1)
+        for name in ("marked", "marked_in_worker", "many_marked"):
             found.mark(name)
-        found.clear("cleared")
+        for name in ("cleared", "many_cleared"):
+            found.clear(name)
+        found.succeed_and_clear("cleared_later")
         airflow.finish(DAG_ID, found.run_id, meanwhile=lambda: service.clock.advance(10))
-        ended = ("marked", "marked_in_worker")
+        found.make_again()
+        ended = ["marked_in_worker", "terminated"]
+        if airflow_is("3.3"):
+            ended += ["marked", "many_marked"]
 
         def left() -> dict[str, Any]:
             return {name: found.attempts(name) for name in ended}
@@ -128,6 +156,10 @@ def test_the_states_are_those_of_the_work(run: Run):
         "skipped": "skipped",
         "no_retry": "failed",
         "cleared": "success",
+        "cleared_later": "success",
+        "many_cleared": "success",
+        "many_marked": "failed",
+        "terminated": "failed",
         "marked": "failed",
         "marked_in_worker": "failed",
         "lost": "success",
@@ -161,6 +193,43 @@ def test_so_does_one_in_its_worker(run: Run):
 
 def test_of_a_task_that_is_cleared_while_it_waits_the_old_work_is_ended(run: Run):
     assert list(run.attempts("cleared").values()) == [("completed", "TaskEnded"), ("completed", None)]
+
+
+def test_one_that_is_told_to_end_in_its_worker_ends_its_work_and_has_no_success(run: Run):
+    """Airflow lets a task go on after it was told so."""
+    assert list(run.attempts("terminated").values()) == [("completed", "TaskEnded")]
+
+
+@needs_airflow("3.3", "before, triggers are not told of the end of their task")
+def test_many_that_wait_are_ended_with_their_task(run: Run):
+    assert list(run.attempts("many_marked").values()) == [("completed", "TaskEnded")] * 4
+
+
+def test_of_many_that_wait_the_old_ones_are_ended_when_it_is_cleared(run: Run):
+    attempts = run.attempts("many_cleared")
+    assert sorted(outcome for name, outcome in attempts.items() if name.endswith("-t2")) == [DONE] * 4
+    old = {outcome for name, outcome in attempts.items() if name.endswith("-t1")}
+    assert old == {("completed", "TaskEnded")}
+
+
+def test_a_success_that_is_cleared_runs_again(run: Run):
+    assert list(run.attempts("cleared_later").values()) == [DONE, DONE]
+
+
+def test_a_run_that_is_made_again_under_its_id_runs_its_work_again(run: Run):
+    attempts = run.attempts("again", "work_again")
+    assert list(attempts.values()) == [DONE, DONE]
+    assert all(name.endswith("-t1") for name in attempts)
+
+
+@needs_airflow("3.3", "before, triggers are not told of the end of their task")
+def test_nothing_of_it_goes_on(run: Run):
+    def going_on() -> list[str]:
+        run.service.clock.advance(60)
+        jobs = [job for job in run.service.account.jobs.all() if job.pool == POOL_ID]
+        return [job.id for job in jobs if job.goal != "completed"]
+
+    wait_until(lambda: f"all jobs to end: {going_on()}", lambda: not going_on())
 
 
 def test_mapped_tasks_run_in_one_job(run: Run):

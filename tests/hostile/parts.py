@@ -31,12 +31,15 @@ from airflow_batchext.operators.pool import (
     AzureBatchResizePoolOperator,
     AzureBatchUpdatePoolOperator,
 )
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.transport import over_within, within
 from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
 from airflow_batchext.triggers.pool import AzureBatchPoolTrigger
 from airflow_batchext.triggers.repair import AzureBatchRepairTrigger
+from airflow_batchext.triggers.task import AzureBatchTaskTrigger
+from airflow_batchext.triggers.tasks import AzureBatchTasksTrigger
 from tests.airflow_names import AirflowRescheduleException
 from tests.conftest import document
 from tests.hostile.meeting import assert_plain
@@ -169,6 +172,10 @@ PARTS: dict[str, Part] = {
             AzureBatchUpdatePoolOperator: [{"pool_document": CHANGE}],
             AzureBatchResizePoolOperator: [{"target_dedicated_nodes": 3, "stop_resize_on_kill": True}],
             AzureBatchDeletePoolOperator: [{}],
+            AzureBatchTaskOperator: [
+                {"command_line": "x", "result": "json"},
+                {"tasks": ["x", "y"], "requires_ready": True},
+            ],
             AzureBatchRepairNodesOperator: [
                 {"policy": QUICK},
                 {"policy": QUICK, "node_ids": ["n"]},
@@ -206,6 +213,30 @@ PARTS: dict[str, Part] = {
             pool_created=None,
             on_killed="nothing",
             memo={},
+        )
+    ),
+    "task's trigger": _trigger(
+        lambda conn_id: AzureBatchTaskTrigger(
+            pool_id="p",
+            job_id="b-1",
+            batch_task_id="n",
+            azure_batchext_conn_id=conn_id,
+            poll_interval=0.1,
+            logs_interval=0.1,
+            deadline=_ends(),
+        )
+    ),
+    "tasks' trigger": _trigger(
+        lambda conn_id: AzureBatchTasksTrigger(
+            pool_id="p",
+            job_ids=["b-1", "b-2"],
+            key="x",
+            life="0123abcdm2",
+            count=3,
+            base="b",
+            azure_batchext_conn_id=conn_id,
+            poll_interval=0.1,
+            deadline=_ends(),
         )
     ),
     "repair's trigger": _trigger(

@@ -79,6 +79,7 @@ class Answer:
     :param drip: seconds before each byte of the body.
     :param head_drip: seconds before each byte of the head.
     :param length: what ``Content-Length`` says; by default the truth, -1: none and the connection closes.
+    :param endless: what follows the body, again and again, until nobody reads it any more.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Answer:
     drip: float = 0.0
     head_drip: float = 0.0
     length: int | None = None
+    endless: bytes = b""
 
 
 def _json(value: Any) -> bytes:
@@ -194,6 +196,7 @@ def bad_answers(trap: str, here: str) -> list[Answer]:
         Answer("shorter than told", body=_json(POOL), length=90_000),
         Answer("no length", body=_json(POOL)[:-3], length=-1),
         Answer("absurd length", body=b"{}", length=10**18),
+        *endless_answers(),
     ]
     slow = [
         Answer("drips", body=_json(POOL), drip=0.5),
@@ -218,6 +221,17 @@ def bad_answers(trap: str, here: str) -> list[Answer]:
         )
     ]
     return [*shapes, *told, *headed, *coded, *slow, *pages, *redirects]
+
+
+def endless_answers() -> list[Answer]:
+    """Answers that go on for ever, as quickly as they are read: of one text, of many parts, of noise."""
+    parts = {"text": (b'{"id":"', b"x" * 65536), "parts": (b'{"value":[', b'{"id":"n"},' * 6000)}
+    parts |= {"lines": (b"", b"a line\n" * 8000), "noise": (b"", bytes(range(256)) * 256)}
+    return [
+        Answer(f"endless {name}, of length {length}", status, begin, length=length, endless=rest)
+        for name, (begin, rest) in parts.items()
+        for length, status in ((-1, 200), (10**12, 200), (-1, 503))
+    ]
 
 
 def heavy_answers(most_bytes: int, most_values: int) -> list[Answer]:
@@ -260,6 +274,19 @@ def _world(said: str) -> dict[str, Any]:
         "name": said,
         "errors": [error],
         "vmSize": said,
+        "executionInfo": {
+            "result": said,
+            "exitCode": 1,
+            "failureInfo": error,
+            "startTime": said,
+            "endTime": said,
+            "schedulingError": error,
+            "terminateReason": said,
+        },
+        "nodeInfo": {"nodeId": said},
+        "taskId": said,
+        "status": said,
+        "error": error,
         "startTaskInfo": {"state": said, "exitCode": 1, "failureInfo": error, "result": said},
         "nodeAgentInfo": {"version": said},
         "properties": {},
@@ -280,6 +307,8 @@ def _world(said: str) -> dict[str, Any]:
     return {
         **POOL,
         **extension,
+        "executionInfo": item["executionInfo"],
+        "nodeInfo": item["nodeInfo"],
         "name": said,
         "id": said,
         "value": [item],
@@ -432,6 +461,8 @@ class _Handler(BaseHTTPRequestHandler):
         head = f"HTTP/1.1 {answer.status} Odd\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
         self._write(f"{head}Connection: close\r\n\r\n".encode("latin-1", "replace"), answer.head_drip)
         self._write(answer.body, answer.drip)
+        while answer.endless and not self.server.hostile.stopped.is_set():
+            self.wfile.write(answer.endless)
 
     def _write(self, data: bytes, drip: float) -> None:
         if not drip:

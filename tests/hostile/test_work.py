@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
 
 from airflow_batchext.batch.task_output import PART_BYTES, OutputSeen, Reading
 from airflow_batchext.batch.work import TaskSeen
+from airflow_batchext.exceptions import ServiceError
 from airflow_batchext.hooks._drivers.task_output import read_output, read_value
 from airflow_batchext.hooks._drivers.work import Place, Work, end_attempts, look_at_job, submit
 from airflow_batchext.hooks._drivers.work_items import ItemsPlace, ItemsWatch, add_tasks, end_items
+from airflow_batchext.hooks._job_requests import read_task_file
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.transport import within
-from tests.hostile.meeting import DEADLINE, assert_plain, check, share
-from tests.hostile.service import LOUD, ODD, Answer
+from tests.hostile.meeting import DEADLINE, assert_plain, check, peak, share
+from tests.hostile.service import LOUD, ODD, Answer, endless_answers
 
 TASK = TaskSeen("t", "running", node_id="n", started="s")
 
@@ -49,7 +52,7 @@ def ask(conn_id, call, *, asynchronous):
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("is_last", [False, True])
 def test_output_is_bounded_and_plain_whatever_is_said(hostile, trap, family, conn_id, is_last, asynchronous):
-    for answer in [*LIES, *share(family, "output", is_last, asynchronous)]:
+    for answer in [*LIES, *endless_answers()[:2], *share(family, "output", is_last, asynchronous)]:
         seen = OutputSeen("n s 0 0", {"stdout.txt": Reading(3, 3, 3), "stderr.txt": Reading(10**17)})
         found = []
 
@@ -62,6 +65,16 @@ def test_output_is_bounded_and_plain_whatever_is_said(hostile, trap, family, con
         assert_plain("\n".join(it.lines) + it.problem)
         assert "SENTINEL" not in f"{it}"
         assert OutputSeen.from_json(json.loads(json.dumps(it.seen.to_json()))) == it.seen
+
+
+@pytest.mark.parametrize("answer", endless_answers(), ids=lambda answer: answer.name)
+def test_of_a_file_without_an_end_a_part_is_read(hostile, conn_id, answer):
+    """What would be more than is ever read is given up, whatever it says of its length."""
+    hostile.answer, before = answer, peak()
+    with suppress(ServiceError):
+        found = ask(conn_id, read_task_file("j", "t", "stdout.txt", start=0, length=100), asynchronous=False)
+        assert len(found) <= 100
+    assert peak() - before < 100
 
 
 @pytest.mark.parametrize("offset", [0, 5])

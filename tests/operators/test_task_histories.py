@@ -1,31 +1,23 @@
-"""Random histories of a task instance, of one task or several: workers die at any request, others meddle.
+"""Random histories of a task instance, of one task or several: workers and triggerers die at any request.
 
 Whatever happens, the account's own books say: never are two attempts of it live at once, no success without a
-success of Azure Batch in the same life, and in the end nothing of it is left running.
+success of Azure Batch in the same life, each try ends in time, and in the end nothing of it is left running,
+nor any job of it active.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from airflow_batchext.emulator import Scenario
-from airflow_batchext.emulator.faults import read_fault
-from airflow_batchext.emulator.wire.errors import RefusedError
-from airflow_batchext.hooks._base import BatchHook
-from airflow_batchext.operators.task import AzureBatchTaskOperator
-from airflow_batchext.rules.work_ids import read_attempt_id
-from tests.operators.test_task import context
+from tests.operators.task_world import play
 
 COUNT = int(os.environ.get("BATCHEXT_WORK_HISTORIES", "15"))
-_numbers = itertools.count()
 
 FAULTS = st.fixed_dictionaries(
     {
@@ -45,17 +37,33 @@ FAULTS = st.fixed_dictionaries(
         ]
     ).map(lambda kind: {**place, **kind})
 )
+#: How a worker is struck, at which of its requests, and whether that one is performed.
+BLOWS = st.none() | st.tuples(
+    st.sampled_from(["killed", "ended", "alarm"]), st.integers(0, 12), st.booleans()
+)
+#: A triggerer too; at a pause of it; or what it says is lost with it.
+ENDS = st.tuples(
+    st.sampled_from(["killed", "cancelled", "pause", "event"]), st.integers(0, 12), st.booleans()
+)
 TRIES = st.fixed_dictionaries(
     {
-        #: At which request its worker dies, and whether that is performed.
-        "dies": st.none() | st.tuples(st.integers(0, 12), st.booleans()),
-        "cleared": st.sampled_from([False, False, True]),
+        "worker": BLOWS,
+        #: The worker that goes on after a triggerer.
+        "resumed": BLOWS,
+        "triggerers": st.lists(ENDS, max_size=2),
+        #: What a user does to the task while it waits, when the first of the triggerers has ended.
+        "user": st.sampled_from(["", "", "", "clear", "mark", "mark and lose"]),
         "exit_code": st.sampled_from([0, 0, 3]),
-        "seconds": st.sampled_from([1, 40, 200]),
+        #: None: it runs for ever.
+        "seconds": st.sampled_from([1, 40, 200, None]),
+        #: Seconds until the next try.
+        "delay": st.sampled_from([0, 0, 300]),
         "happenings": st.lists(
             st.tuples(
                 st.integers(0, 3),
-                st.sampled_from(["end task", "end job", "delete job", "delete task", "reboot", "preempt"]),
+                st.sampled_from(
+                    ["end task", "end job", "delete job", "delete task", "disable job", "reboot", "preempt"]
+                ),
             ),
             max_size=1,
         ),
@@ -63,110 +71,18 @@ TRIES = st.fixed_dictionaries(
 )
 HISTORIES = st.fixed_dictionaries(
     {
-        "tries": st.lists(TRIES, min_size=1, max_size=5),
+        "tries": st.lists(TRIES, min_size=1, max_size=4),
         "faults": st.lists(FAULTS, max_size=2),
         "ends_by_itself": st.sampled_from(["at once", "late", "never"]),
+        "deferrable": st.booleans(),
+        "ends_there": st.booleans(),
+        "on_kill": st.sampled_from(["terminate", "terminate", "leave"]),
+        "retries": st.sampled_from([0, 2, 9]),
+        "timeout": st.sampled_from([300.0, 3600.0]),
     }
 )
 ONE, SEVERAL = {"command_line": "/bin/true"}, {"tasks": ["/bin/true", "/bin/true 1", "/bin/true 2"]}
 WORK = st.sampled_from([ONE, SEVERAL])
-
-
-class WorkerLostError(BaseException):
-    """Nobody who could catch it is left."""
-
-
-class World:
-    """The account, the one task instance in it, and what happens to both."""
-
-    def __init__(self, azure: Any, history: dict[str, Any]) -> None:
-        self.azure, self.history = azure, history
-        self.account = azure.emulator.account
-        self.requests = self.pauses = 0
-        self.one: dict[str, Any] = {}
-
-    def attempts(self) -> list[tuple[Any, Any]]:
-        """All Batch tasks of the pool, with their jobs."""
-        return [
-            (job, task)
-            for job in self.account.jobs.all()
-            if job.pool == self.azure.pool_id
-            for task in job.tasks.values()
-        ]
-
-    def live(self) -> list[str]:
-        """Those that run, or may still be given a node."""
-        return [
-            task.id
-            for job, task in self.attempts()
-            if not task.is_completed
-            and not (task.is_waiting and job.goal == "completed")
-            and job.gone is None
-        ]
-
-    def send(self, original: Any, hook: Any, request: Any) -> Any:
-        dies = self.one["dies"]
-        number, self.requests = self.requests, self.requests + 1
-        if dies == (number, False):
-            raise WorkerLostError
-        try:
-            return original(hook, request)
-        finally:
-            keys = [one.key for one in map(read_attempt_id, self.live()) if one]
-            assert len(keys) == len(set(keys)), f"two at once: {self.live()}"
-            if dies == (number, True):
-                raise WorkerLostError
-
-    def pause(self, seconds: float) -> None:
-        for at, what in self.one["happenings"]:
-            if at == self.pauses:
-                with suppress(RefusedError, IndexError, ValueError):
-                    self.let(what)
-        self.pauses += 1
-        self.azure.pass_time(30)
-
-    def let(self, what: str) -> None:
-        jobs, name = self.account.jobs, self.azure.pool_id
-        job, task = self.attempts()[-1]
-        match what:
-            case "end task":
-                jobs.terminate_task(job.id, task.id)
-            case "end job":
-                jobs.terminate(job.id)
-            case "delete job":
-                jobs.delete(job.id)
-            case "delete task":
-                jobs.delete_task(job.id, task.id)
-            case "reboot":
-                self.account.reboot_node(name, self.account.nodes(name)[0].node.id)
-            case "preempt":
-                self.account.preempt_node(name, self.account.nodes(name)[0].node.id, back_after=60)
-
-    def scenario(self) -> Scenario:
-        rule = {"exit_code": self.one["exit_code"], "after": self.one["seconds"]}
-        answers = {"ends_by_itself": self.history["ends_by_itself"]}
-        return Scenario.load({"tasks": [rule], "answers": answers})
-
-    def succeeded(self, told: dict[str, Any], max_tries: int) -> None:
-        """What a success has to be true of."""
-        if "tasks" in told:
-            ended = {
-                found.key
-                for _, task in self.attempts()
-                if (found := read_attempt_id(task.id)) and found.life.endswith(f"m{max_tries}")
-                if (task.is_completed, task.failure, task.exit_code) == (True, None, 0)
-            }
-            assert len(ended) == told["tasks"] == told["succeeded"]
-            return
-        (task,) = [
-            task
-            for job, task in self.attempts()
-            if (job.id, task.id) == (told["job_id"], told["batch_task_id"])
-        ]
-        assert (task.is_completed, task.failure, task.exit_code) == (True, None, 0)
-        attempt = read_attempt_id(task.id)
-        assert attempt is not None
-        assert attempt.life.endswith(f"m{max_tries}"), "of an earlier life"
 
 
 @settings(
@@ -175,64 +91,73 @@ class World:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(history=HISTORIES, work=WORK)
-def test_it_runs_once_and_its_result_is_true(azure: Any, monkeypatch: Any, history: Any, work: Any) -> None:
-    for outcome in play(azure, monkeypatch, history, work):
+def test_it_runs_once_and_its_result_is_true(azure: Any, signed_in: None, history: Any, work: Any) -> None:
+    for outcome in play(azure, history, work).outcomes:
         event(f"a try ended with {outcome}")
 
 
-def play(azure: Any, monkeypatch: Any, history: dict[str, Any], work: dict[str, Any]) -> list[str]:
-    """Play a history, and look all the while; how each try ended."""
-    outcomes = []
-    azure.emulator.faults.clear()
-    azure.emulator.scenario = Scenario()
-    azure.pool_id = f"work-{next(_numbers)}"
-    azure.create(2)
-    world = World(azure, history)
-    azure.emulator.faults.add(*(read_fault(fault) for fault in history["faults"]))
-    original = BatchHook._send
-    number, max_tries = 1, 2
-    last = {**history["tries"][-1], "dies": None, "happenings": [], "cleared": False}
-    with monkeypatch.context() as patch:
-        patch.setattr(BatchHook, "_send", lambda hook, request: world.send(original, hook, request))
-        patch.setattr("airflow_batchext.operators._steps.work.time.sleep", world.pause)
-        for one in (*history["tries"], last):
-            world.one, world.requests, world.pauses = one, 0, 0
-            azure.emulator.scenario = world.scenario()
-            if one is last:
-                azure.emulator.faults.clear()
-            task = AzureBatchTaskOperator(
-                task_id="work", pool_id=azure.pool_id, poll_interval=5, logs_interval=0.001, **work
-            )
-            outcome = "success"
-            try:
-                told = task.execute(context(number, max_tries, run=azure.pool_id))
-            except WorkerLostError:
-                outcome = "lost"
-            except AirflowException as error:
-                outcome = type(error).__name__
-            else:
-                world.succeeded(told, max_tries)
-            outcomes.append(outcome)
-            if one["cleared"]:
-                max_tries = number + 2
-            elif outcome == "success":
-                break  # Airflow makes no other
-            number += 1
-    azure.pass_time(1)
-    assert world.live() == []
-    azure.emulator.faults.clear()
-    azure.emulator.account.delete_pool(azure.pool_id, at_once=True)
-    return outcomes
+def history(*, deferrable: bool, **one: Any) -> dict[str, Any]:
+    """A history of one try to which something happens, and of others to which nothing does."""
+    quiet = {"worker": None, "resumed": None, "triggerers": [], "user": "", "happenings": [], "delay": 300}
+    return {
+        "tries": [{**quiet, "exit_code": 0, "seconds": 100, **one}],
+        "faults": [],
+        "ends_by_itself": "at once",
+        "deferrable": deferrable,
+        "ends_there": False,
+        "on_kill": "terminate",
+        "retries": 2,
+        "timeout": 3600.0,
+    }
 
 
-@pytest.mark.parametrize("number", range(12))
-@pytest.mark.parametrize("performed", [False, True])
-@pytest.mark.parametrize("work", [ONE, SEVERAL], ids=["one", "several"])
-def test_a_worker_may_die_at_any_request(
-    azure: Any, monkeypatch: Any, number: int, performed: bool, work: Any
-) -> None:
-    one = {"dies": (number, performed), "cleared": False, "exit_code": 0, "seconds": 200, "happenings": []}
-    history = {"tries": [one], "faults": [], "ends_by_itself": "at once"}
-    outcomes = play(azure, monkeypatch, history, work)
-    assert outcomes[-1] == "success"
-    assert ("lost" in outcomes) is (len(outcomes) > 1)
+KINDS = pytest.mark.parametrize("work", [ONE, SEVERAL], ids=["one", "several"])
+MODES = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
+pytestmark = pytest.mark.usefixtures("signed_in")
+
+
+@KINDS
+@MODES
+def test_whoever_is_at_work_may_end_at_any_request(azure: Any, deferrable: bool, work: Any) -> None:
+    """One way after the other, at one request after the other."""
+    ways = itertools.cycle(["killed", "ended", "alarm", "cancelled", "pause", "event"])
+    whose = {"cancelled": "triggerers", "pause": "triggerers", "event": "triggerers"}
+    for number, way in zip(range(12), ways, strict=False):
+        blow = (way, number if way != "event" else 0, number % 4 in (1, 2))
+        who = whose.get(way, "worker")
+        if who == "triggerers" and not deferrable:
+            continue
+        one = history(deferrable=deferrable, **{who: blow if who == "worker" else [blow, blow]})
+        assert play(azure, one, work).outcomes[-1] == "success", blow
+
+
+@pytest.mark.slow
+@KINDS
+@MODES
+@pytest.mark.parametrize("how", ["killed", "ended", "alarm"])
+def test_a_worker_may_end_at_any_request(azure: Any, deferrable: bool, work: Any, how: str) -> None:
+    for blow in ("worker", "resumed") if deferrable else ("worker",):
+        for number in itertools.count():
+            performed = [
+                history(deferrable=deferrable, **{blow: (how, number, done)}) for done in (False, True)
+            ]
+            played = [play(azure, one, work) for one in performed]
+            assert [one.outcomes[-1] for one in played] == ["success"] * 2, (number, blow, played)
+            if not any(one.strikes for one in played):
+                break
+        assert number > 1
+
+
+@pytest.mark.slow
+@KINDS
+@pytest.mark.parametrize("how", ["killed", "cancelled", "pause", "event"])
+@pytest.mark.parametrize("user", ["", "clear", "mark"])
+def test_a_triggerer_may_end_at_any_step(azure: Any, work: Any, how: str, user: str) -> None:
+    for number in range(1) if how == "event" else itertools.count():
+        ways = (False, True) if how in ("killed", "cancelled") else (False,)
+        ends = [[(how, number, done), (how, 0, False)] for done in ways]
+        played = [play(azure, history(deferrable=True, triggerers=each, user=user), work) for each in ends]
+        wanted = {"marked" if user == "mark" else "success"}
+        assert {one.outcomes[-1] for one in played} == wanted, (number, played)
+        if not any(one.strikes > 1 for one in played) and number:
+            break

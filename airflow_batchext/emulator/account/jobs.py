@@ -88,6 +88,7 @@ class Jobs(Scheduler):
             manager = document.get("jobManagerTask")
             if manager is not None:
                 self._add(made, manager["id"], manager, stamp)
+            self._perhaps_complete(made, stamp)
             return made
 
     def update(self, job: str, document: Json) -> Job:

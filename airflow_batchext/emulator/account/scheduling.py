@@ -331,13 +331,9 @@ class Scheduler(Preparing):
         self._perhaps_complete(job, now)
 
     def _perhaps_complete(self, job: Job, now: datetime) -> None:
+        # Documented: of a job without tasks all are considered complete.
         wants = job.document["onAllTasksComplete"] == "terminatejob"
-        if (
-            wants
-            and job.goal == ACTIVE
-            and job.tasks
-            and all(task.is_completed for task in job.tasks.values())
-        ):
+        if wants and job.goal == ACTIVE and all(task.is_completed for task in job.tasks.values()):
             match self._account.scenario.answers.ends_by_itself:
                 case "at once":
                     self._end(job, now, ALL_DONE)

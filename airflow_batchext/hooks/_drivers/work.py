@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,6 +84,27 @@ class NotYet:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What there is of a work already.
+
+    :param attempts: all under its key.
+    :param last: the number of its last job; 0 where there is none.
+    :param is_open: whether that one takes tasks.
+    :param endless: the jobs that would never end, as whoever made them was lost before they were told to.
+    """
+
+    attempts: Sequence[Attempt] = ()
+    last: int = 0
+    is_open: bool = True
+    endless: Sequence[str] = ()
+
+    @property
+    def number(self) -> int:
+        """The number of the job to which to add tasks."""
+        return max(1, self.last if self.is_open else self.last + 1)
+
+
 # --- beginning ---------------------------------------------------------------------------------------------
 
 
@@ -93,10 +114,10 @@ def submit(work: Work, *, is_first: bool) -> Flow[Placed | NotYet]:
     :param is_first: whether no try has come before, so that there can be nothing to be found.
     :raises ServiceError: what Azure refuses.
     """
-    number = 1
+    earlier = Earlier()
     if not is_first:
-        attempts, last, is_open = yield from read_attempts(work)
-        choice = choose(work.life, attempts)
+        earlier = yield from read_attempts(work)
+        choice = choose(work.life, earlier.attempts)
         for attempt in choice.to_end:
             yield from end_task(attempt.job.id, attempt.task.id)
         if choice.to_end:
@@ -104,8 +125,16 @@ def submit(work: Work, *, is_first: bool) -> Flow[Placed | NotYet]:
             return NotYet(f"what was begun before the task was cleared is ended first: {named}")
         if (found := choice.attempt) is not None:
             how: Literal["attached", "taken"] = "taken" if found.task.is_completed else "attached"
+            yield from have_them_end(earlier.endless)
             return Placed(found.job.id, found.task.id, how)
-        number = max(1, last if is_open else last + 1)
+    placed = yield from _place_anew(work, earlier.number)
+    if isinstance(placed, Placed):
+        yield from have_them_end(earlier.endless)
+    return placed
+
+
+def _place_anew(work: Work, number: int) -> Flow[Placed | NotYet]:
+    """Add the task to the first job from that number on that takes it."""
     for each in range(number, number + (1 if work.is_users else _MOST_JOBS)):
         placed = yield from _place(work, work.job_id(each))
         if placed is not None:
@@ -113,10 +142,10 @@ def submit(work: Work, *, is_first: bool) -> Flow[Placed | NotYet]:
     raise ConflictError(f"Could not add task {work.attempt_id}: job {work.job_id(each)} takes no more tasks")
 
 
-def read_attempts(work: Work) -> Flow[tuple[list[Attempt], int, bool]]:
-    """All attempts under its key; the number of the last job, and whether it takes tasks."""
+def read_attempts(work: Work) -> Flow[Earlier]:
+    """All attempts under its key, and the jobs that they are in."""
     found: list[Attempt] = []
-    last, is_open = 0, True
+    last, is_open, endless = 0, True, []
     if work.is_users:
         try:
             bodies = [(yield from jobs.get_job(work.base, select=JOB_MEMBERS))]
@@ -135,7 +164,9 @@ def read_attempts(work: Work) -> Flow[tuple[list[Attempt], int, bool]]:
         found += attempts_of(work.key, job, map(read_task, tasks), is_many=work.is_many)
         if number >= last:
             last, is_open = number, job.takes_tasks
-    return found, last, is_open
+        if job.takes_tasks and not (job.ends_by_itself or work.is_users):
+            endless.append(job.id)
+    return Earlier(found, last, is_open, endless)
 
 
 def _place(work: Work, job_id: str) -> Flow[Placed | NotYet | None]:
@@ -191,13 +222,32 @@ def have_it_end(job_id: str) -> Flow[None]:
         return
 
 
+def have_them_end(job_ids: Iterable[str]) -> Flow[None]:
+    """``have_it_end`` for several."""
+    for job_id in job_ids:
+        yield from have_it_end(job_id)
+
+
 def end_attempts(work: Work) -> Flow[int]:
     """End all that has not ended under the key, of whatever life; how many there were."""
-    attempts, _, _ = yield from read_attempts(work)
+    earlier = yield from read_attempts(work)
     ended = 0
-    for attempt in attempts:
+    for attempt in earlier.attempts:
         if not attempt.task.is_completed:
             ended += yield from end_task(attempt.job.id, attempt.task.id)
+    yield from have_them_end(earlier.endless)
+    return ended
+
+
+def end_placed(job_id: str, task_id: str, *, is_users: bool) -> Flow[bool]:
+    """End a task that was submitted; whether there was something to be ended.
+
+    :param is_users: whether the job is the user's own; another ends with its tasks, also where nobody has
+        come to tell it so.
+    """
+    ended = yield from end_task(job_id, task_id)
+    if ended and not is_users:
+        yield from have_it_end(job_id)
     return ended
 
 

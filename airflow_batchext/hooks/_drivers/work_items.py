@@ -25,6 +25,7 @@ from airflow_batchext.hooks._drivers.work import (
     NotYet,
     end_task,
     have_it_end,
+    have_them_end,
     look_at_pool,
     make_job,
     read_attempts,
@@ -275,8 +276,10 @@ def end_items(work: Work, *, is_alone: bool) -> Flow[int]:
 
     :param is_alone: whether there is nothing else in its jobs.
     """
-    attempts, _, _ = yield from read_attempts(work)
-    return (yield from end_attempts_of(attempts, is_alone=is_alone))
+    earlier = yield from read_attempts(work)
+    ended = yield from end_attempts_of(earlier.attempts, is_alone=is_alone)
+    yield from have_them_end(earlier.endless)
+    return ended
 
 
 def end_attempts_of(attempts: Sequence[Attempt], *, is_alone: bool) -> Flow[int]:

@@ -31,7 +31,7 @@ from airflow_batchext.hooks._drivers.work import (
     Placed,
     Work,
     end_attempts,
-    end_task,
+    end_placed,
     look_at_task,
     read_attempts,
     submit,
@@ -72,6 +72,7 @@ class RunTask(WorkSteps):
 
     def __init__(self, operator: TaskParameters) -> None:
         super().__init__(operator)
+        self._work: Work | None = None
         self._placed: Placed | None = None
         self._output = OutputLog(self.log, operator.logs, operator.logs_interval)
 
@@ -86,7 +87,9 @@ class RunTask(WorkSteps):
                     return self._ended(context, hook, found)
                 if found is not None:
                     self.log.info("%s: %s; it is submitted again", self._name, found.text)
-                work, is_first = self._work(context), found is None and self._is_first(context)
+                    self._placed = None
+                work = self._work = self._prepared(context)
+                is_first = found is None and self._is_first(context)
                 if is_first or not self._has_attempt(hook, work):
                     self._pass_gate(context)
                 self._submit(hook, work, is_first=is_first)
@@ -98,8 +101,8 @@ class RunTask(WorkSteps):
         """Whether there is one to go on with, for which the pool need not be ready again."""
         if not self.operator.requires_ready:
             return False
-        attempts, _, _ = self._ask(hook, partial(read_attempts, work))
-        return choose(work.life, attempts).attempt is not None
+        earlier = self._ask(hook, partial(read_attempts, work))
+        return choose(work.life, earlier.attempts).attempt is not None
 
     def _found(self, event: Mapping[str, Any]) -> Standing:
         self._placed = Placed(self._memo["job_id"], self._memo["batch_task_id"], "attached")
@@ -138,6 +141,7 @@ class RunTask(WorkSteps):
                 said = done.text
                 self.log.info("Nothing was submitted yet: %s", said)
             if self._left <= 0:
+                self._end("as its time was up")
                 raise self._late(
                     f"Nothing was submitted to pool {self.operator.pool_id} within {self._limit}: {said}"
                 )
@@ -266,18 +270,21 @@ class RunTask(WorkSteps):
 
     @property
     def _is_submitted(self) -> bool:
-        return self._placed is not None
+        # Perhaps: by an earlier try, or by a request whose answer was lost.
+        return self._placed is not None or self._work is not None
 
     def _ending(self) -> Call[int]:
+        if self._placed is None and self._work is not None:
+            return end_attempts(self._work)
         placed = self._batch_task
-        return end_task(placed.job_id, placed.task_id)
+        return end_placed(placed.job_id, placed.task_id, is_users=self.operator.job_id is not None)
 
     def _ending_attempts(self, context: Context) -> Call[int]:
-        return end_attempts(self._work(context))
+        return end_attempts(self._prepared(context))
 
     # --- helpers -------------------------------------------------------------------------------------------
 
-    def _work(self, context: Context) -> Work:
+    def _prepared(self, context: Context) -> Work:
         instance, pool_id = self._instance(context), check_pool_id(self.operator.pool_id)
         users = self.operator.job_id
         key = instance.key(pool_id, is_shared=users is not None)
@@ -319,5 +326,7 @@ class RunTask(WorkSteps):
 
     @property
     def _name(self) -> str:
-        placed = self._batch_task
+        placed = self._placed
+        if placed is None:
+            return f"The work on pool {self.operator.pool_id}"
         return f"Batch task {placed.task_id} of job {placed.job_id} on pool {self.operator.pool_id}"

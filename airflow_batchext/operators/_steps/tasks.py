@@ -17,7 +17,7 @@ from airflow_batchext.exceptions import (
     TaskFailedError,
     TaskLostError,
 )
-from airflow_batchext.hooks._drivers.work import NotYet, Work, have_it_end, read_attempts
+from airflow_batchext.hooks._drivers.work import NotYet, Work, have_them_end, read_attempts
 from airflow_batchext.hooks._drivers.work_items import (
     AT_ONCE,
     PER_REQUEST,
@@ -65,6 +65,7 @@ class RunTasks(WorkSteps):
         self._bodies: dict[str, dict[str, Any]] = {}
         self._number = 0
         self._is_alone = False
+        self._endless: Sequence[str] = ()
 
     def _proceed(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
         items = {item_id(number, item): item for number, item in enumerate(self.operator.tasks)}
@@ -138,11 +139,16 @@ class RunTasks(WorkSteps):
         is_submitted = bool(self._memo.get("submitted"))
         if self._is_first(context) and not is_submitted:
             return Choice(to_submit=tuple(items)), 1
-        attempts, last, is_open = self._ask(hook, partial(read_attempts, work))
-        choice = choose_items(work.key, work.life, self._number, items, attempts, submitted=is_submitted)
+        earlier = self._ask(hook, partial(read_attempts, work))
+        choice = choose_items(
+            work.key, work.life, self._number, items, earlier.attempts, submitted=is_submitted
+        )
         if not is_submitted and (choice.ended or choice.live):
             self._say(f"{len(choice.ended)} tasks had ended already, {len(choice.live)} run already")
-        return choice, max(1, last if is_open else last + 1)
+        if not choice.to_submit:
+            self._ask(hook, partial(have_them_end, earlier.endless))
+        self._endless = earlier.endless
+        return choice, earlier.number
 
     def _submit(self, hook: AzureBatchJobHook, work: Work, names: Sequence[str], number: int) -> None:
         bodies: list[Any] = [self._bodies[name] for name in names]
@@ -167,8 +173,8 @@ class RunTasks(WorkSteps):
                 if number >= most:
                     raise ConflictError(f"Could not add {len(bodies):,} tasks: job {job_id} takes no more")
         if not work.is_users:
-            for job_id in self._memo["job_ids"]:
-                self._ask(hook, partial(have_it_end, job_id))
+            jobs = dict.fromkeys([*self._memo["job_ids"], *self._endless])
+            self._ask(hook, partial(have_them_end, jobs))
         self._memo["submitted"] = True
         self._say(f"{len(names):,} tasks submitted to job {', '.join(self._memo['job_ids'])}")
 
@@ -181,6 +187,7 @@ class RunTasks(WorkSteps):
         jobs = dict.fromkeys([*self._memo["job_ids"], *(one.job.id for one in choice.live.values())])
         self._memo |= {"job_ids": list(jobs), "submitted": True}
         count = len(choice.live) + len(choice.to_submit)
+        self._check_alive()
         if operator.deferrable and self._left > 0:
             states = {"active": count, **_ended_states(choice)}
             told = self._tell(

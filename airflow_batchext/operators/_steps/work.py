@@ -45,11 +45,10 @@ XCOM_KEY = "batch_task"
 _CLEAN_UP_SECONDS = 60.0
 #: Also of ten thousand.
 _DELETION_SECONDS = 600.0
+#: Those after which nothing of the work goes on.
+_OVER = (TaskFailedError, TaskResultError, TaskTimeoutError, TaskLostError, ExecutionTimeoutError)
 #: What makes a skip, with ``soft_fail``.
-_SOFT = (
-    *(TaskFailedError, TaskResultError, TaskTimeoutError, TaskLostError),
-    *(GateFailedError, ExecutionTimeoutError),
-)
+_SOFT = (*_OVER, GateFailedError)
 
 
 class WorkSteps(ABC):
@@ -97,9 +96,9 @@ class WorkSteps(ABC):
             self._give_up(context, failure)
 
     def _give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:
-        why, instance = reason(failure, self.log), self._instance(context)
+        why = reason(failure, self.log)
         is_late = timed_out(failure)
-        if is_late or instance.try_number > instance.max_tries:
+        if is_late or self._is_last(context):
             self._end_attempts(context)
         work = f"The work on pool {self.operator.pool_id}"
         if is_late:
@@ -149,9 +148,11 @@ class WorkSteps(ABC):
                 check_event(self.operator, self._limit, event, self._late)
                 self._memo["ready"], event = True, None
             return self._proceed(context, event)
-        except AirflowTaskTimeout as alarm:
-            if isinstance(alarm, ExecutionTimeoutError):
-                raise
+        except BatchextError as error:
+            if self._is_given_up(context, error) and self._is_submitted:
+                self._end("as nobody comes back to it")
+            raise
+        except AirflowTaskTimeout:
             self._limit = limit_of(float("inf"), self.operator.execution_timeout)
             if not self._is_submitted:
                 raise
@@ -192,6 +193,17 @@ class WorkSteps(ABC):
     def _is_first(self, context: Context) -> bool:
         return self._instance(context).try_number == 1
 
+    def _is_last(self, context: Context) -> bool:
+        """Whether Airflow makes no other try by itself."""
+        instance = self._instance(context)
+        return instance.try_number > instance.max_tries
+
+    def _is_given_up(self, context: Context, error: BatchextError) -> bool:
+        """Whether work may go on after an error, and no other try finds it."""
+        if isinstance(error, _OVER):
+            return False
+        return self._is_last(context) or (self.operator.soft_fail and isinstance(error, _SOFT))
+
     def _late(self, text: str) -> BatchextError:
         return ExecutionTimeoutError(text) if self._limit.is_airflows else TaskTimeoutError(text)
 
@@ -202,7 +214,7 @@ class WorkSteps(ABC):
 
     def _end(self, why: str) -> None:
         """End what was submitted; what keeps us from it is told, no more."""
-        self._run_ending(self._ending(), f"{self._name} was ended, {why}")
+        self._run_ending(self._ending(), f"{self._name}: ended, {why}")
 
     def _end_attempts(self, context: Context) -> None:
         self._run_ending(self._ending_attempts(context), "Batch tasks were ended")

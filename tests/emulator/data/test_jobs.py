@@ -35,9 +35,13 @@ def job(emulator: Emulator, name: str) -> Iterator[str]:
 
 
 def make(batch: BatchClient, job: str, pool: str, *tasks: str, **more: Any) -> None:
+    """Make a job with tasks; it is told last to end with them, as one without any would end at once."""
+    ends = more.pop("onAllTasksComplete", None)
     batch.create_job({"id": job, "poolInfo": {"poolId": pool}, **more})  # type: ignore[arg-type]
     for task in tasks:
         batch.create_task(job, {"id": task, "commandLine": "/bin/true"})  # type: ignore[arg-type]
+    if ends:
+        batch.update_job(job, {"onAllTasksComplete": ends})  # type: ignore[arg-type]
 
 
 def states(batch: BatchClient, job: str) -> dict[str, str]:
@@ -119,6 +123,7 @@ def test_a_job_is_patched_and_replaced(emulator: Emulator, batch: BatchClient, j
         batch,
         job,
         "p",
+        "t",
         constraints={"maxTaskRetryCount": 5},
         metadata=[{"name": "n", "value": "v"}],
         priority=7,
@@ -727,6 +732,22 @@ def test_a_job_sees_at_once_late_or_never_that_it_has_nothing_left_to_do(
         emulator.clock.advance(seconds)
         seen[seconds] = batch.get_job(job).state == "completed"
     assert seen == {seconds: ended_after is not None and seconds >= ended_after for seconds in seen}
+
+
+@pytest.mark.parametrize("is_created_so", [True, False])
+def test_a_job_without_tasks_has_nothing_left_to_do(
+    emulator: Emulator, batch: BatchClient, job: str, is_created_so: bool
+) -> None:
+    if is_created_so:
+        body = {"id": job, "poolInfo": {"poolId": "p"}, "onAllTasksComplete": "terminatejob"}
+        batch.create_job(body)  # type: ignore[arg-type]
+    else:
+        make(batch, job, "p", onAllTasksComplete="terminatejob")
+    emulator.clock.advance(10)
+    assert batch.get_job(job)["executionInfo"]["terminateReason"] == "AllTasksCompleted"
+    with pytest.raises(HttpResponseError) as refused:
+        batch.create_task(job, {"id": "t", "commandLine": "x"})  # type: ignore[arg-type]
+    assert code_of(refused.value) == "JobCompleted"
 
 
 def test_a_job_that_ends_late_goes_on_if_it_is_given_more_meanwhile(
