@@ -102,8 +102,11 @@ def test_a_failure_names_the_likeliest_cause_and_what_helps_and_the_command(azur
 
 def test_so_does_the_gate_that_waited_in_vain(azure, mode):
     produce(azure, FAULTS["key-vault-no-role"])
-    said = play(azure, mode, timeout=3)
-    assert "did not open within 3" in said
+    for timeout in (3, 10, 60):
+        said = play(azure, mode, timeout=timeout)
+        assert f"did not open within {timeout}" in said
+        if "Likeliest cause" in said:  # a loaded machine may need its time for the looks
+            break
     assert "\nLikeliest cause: The identity may not read the vault's secrets (secretext on 3 nodes)." in said
     assert f"\nFor the rest: batchext diagnose --conn-id={azure.conn_id} {azure.pool_id}" in said
 
