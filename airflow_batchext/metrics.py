@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import Stats, conf
 from opentelemetry import trace
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 _THROTTLED = (429, 503)
 _ATTEMPTS = "batchext_attempts"
+
+WorkEnd = Literal["succeeded", "failed", "timed_out", "skipped"]
+_WORK_ENDS: dict[WorkEnd, str] = {
+    "succeeded": "batchext.work.succeeded",
+    "failed": "batchext.work.failed",
+    "timed_out": "batchext.work.timed_out",
+    "skipped": "batchext.work.skipped",
+}
 
 _tracer = trace.get_tracer("airflow_batchext")
 
@@ -70,26 +78,56 @@ def pool_event(pool_id: str, event: str) -> None:
     Stats.incr("batchext.pool_events", tags={**_of(pool_id), "event": event})
 
 
-class _Gates:
-    """The gates that wait in this process."""
-
-    waiting = 0
-
-    @classmethod
-    def show(cls) -> None:
-        Stats.gauge("batchext.gate.waiting", cls.waiting, tags=_here())
+def work_submitted(pool_id: str, count: int = 1) -> None:
+    """Count Batch tasks that were submitted."""
+    Stats.incr("batchext.work.submitted", count, tags=_of(pool_id))
 
 
-@contextmanager
-def gate_waiting() -> Iterator[None]:
+def work_ended(pool_id: str, how: WorkEnd) -> None:
+    """Count a task of Airflow that has run work on a pool, by its end."""
+    Stats.incr(_WORK_ENDS[how], tags=_of(pool_id))
+
+
+def work_ran(pool_id: str, seconds: float | None) -> None:
+    """Time a Batch task: so long it ran; None where that is not known."""
+    if seconds is not None:
+        Stats.timing("batchext.work.run_time", timedelta(seconds=seconds), tags=_of(pool_id))
+
+
+class _Waiting:
+    """Those that wait in this process.
+
+    :param name: of the gauge.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name, self._count = name, 0
+
+    def show(self) -> None:
+        Stats.gauge(self._name, self._count, tags=_here())
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        self._count += 1
+        self.show()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            self.show()
+
+
+_gates, _work = _Waiting("batchext.gate.waiting"), _Waiting("batchext.work.waiting")
+
+
+def gate_waiting() -> AbstractContextManager[None]:
     """Count a gate as waiting in this triggerer for the length of the block."""
-    _Gates.waiting += 1
-    _Gates.show()
-    try:
-        yield
-    finally:
-        _Gates.waiting -= 1
-        _Gates.show()
+    return _gates.one()
+
+
+def work_waiting() -> AbstractContextManager[None]:
+    """Count a task of Airflow as waiting for its work in this triggerer, for the length of the block."""
+    return _work.one()
 
 
 class PoolGauge:
@@ -111,7 +149,7 @@ class PoolGauge:
         if not verdict.unread:
             self._seen[self] = max(verdict.needed or 0, len(verdict.nodes)), -verdict.ready
         self._send()
-        _Gates.show()
+        _gates.show()
 
     def close(self) -> None:
         """Nobody looks at the pool any more."""

@@ -10,22 +10,40 @@ import sys
 import time
 import timeit
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException, Stats
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSkipException,
+    Stats,
+    TaskDeferred,
+)
 
 from airflow_batchext import metrics
 from airflow_batchext.emulator import ExtensionScenario, Scenario
-from airflow_batchext.exceptions import GateFailedError, GateTimeoutError
+from airflow_batchext.exceptions import (
+    GateFailedError,
+    GateTimeoutError,
+    TaskFailedError,
+    TaskTimeoutError,
+    TriggerFailedError,
+)
+from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.hooks.pool import AzureBatchPoolHook
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 from airflow_batchext.triggers.events import AzureBatchPoolEventTrigger
 from airflow_batchext.triggers.extension import AzureBatchExtensionTrigger
+from airflow_batchext.triggers.task import AzureBatchTaskTrigger
+from airflow_batchext.triggers.tasks import AzureBatchTasksTrigger
 from tests.airflow_names import needs_airflow
 from tests.collector import Collector
+from tests.operators.conftest import event_of
+from tests.operators.test_task import context as try_of
 from tests.sensors.test_extension import context
 from tests.statsd import Statsd
 from tests.waiting import until
@@ -64,6 +82,12 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Statsd]:
     switch(on=False)
     metrics._by_pool.cache_clear()
     server.close()
+
+
+@pytest.fixture
+def pauses(azure, monkeypatch):
+    """Pauses take no time; in each, 30 seconds pass for the emulator."""
+    monkeypatch.setattr("airflow_batchext.operators._steps.work.time.sleep", lambda _: azure.pass_time(30))
 
 
 @pytest.fixture
@@ -225,6 +249,90 @@ async def test_the_events_of_a_watcher_are_counted(azure, statsd):
 class _Nothing:
     async def aget(self, key):
         return None
+
+
+WORK = ("submitted", "succeeded", "failed", "timed_out", "skipped")
+
+
+def work(azure, **kwargs):
+    given = {"command_line": "/bin/true", "poll_interval": 5, "timeout": 3600, **kwargs}
+    return AzureBatchTaskOperator(
+        task_id="work", pool_id=azure.pool_id, azure_batchext_conn_id="official", **given
+    )
+
+
+@pytest.mark.parametrize("mode", ["worker", "triggerer", "to its end in the triggerer"])
+@pytest.mark.parametrize(
+    ("fate", "options", "error", "counted"),
+    [
+        ({}, {}, None, {"submitted": 1, "succeeded": 1}),
+        ({"exit_code": 3}, {}, TaskFailedError, {"submitted": 1, "failed": 1}),
+        ({"exit_code": 3}, {"soft_fail": True}, AirflowSkipException, {"submitted": 1, "failed": 1}),
+        ({"exit_code": 3}, {"fail_on_exit_code": 3}, AirflowFailException, {"submitted": 1, "failed": 1}),
+        ({"exit_code": 3}, {"skip_on_exit_code": 3}, AirflowSkipException, {"submitted": 1, "skipped": 1}),
+        ({}, {"command_line": None, "tasks": ["/bin/true"] * 3}, None, {"submitted": 3, "succeeded": 1}),
+        ({}, {"command_line": None, "tasks": []}, AirflowSkipException, {"skipped": 1}),
+    ],
+)
+def test_work_is_counted_once_by_its_end(azure, pauses, statsd, mode, fate, options, error, counted):
+    azure.create(3)
+    azure.emulator.scenario = Scenario.load({"tasks": [{"after": 60, **fate}]})
+    task = work(azure, **options, end_from_trigger=mode.startswith("to"))
+    with pytest.raises(error) if error else nullcontext():
+        ended_in(azure, task, deferrable=mode != "worker")
+    assert {name: n for name in WORK if (n := statsd.total(f"batchext.work.{name}"))} == counted
+    ran = statsd.received.get("airflow.batchext.work.run_time", [])
+    assert [float(ms) for ms, _ in ran] == [60_000] * counted.get("submitted", 0)
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_work_whose_time_is_up_is_counted_as_such(azure, statsd, lenient):
+    azure.create(0)
+    with pytest.raises(AirflowSkipException if lenient else TaskTimeoutError):
+        ended_in(azure, work(azure, timeout=0.2, soft_fail=lenient), deferrable=True)
+    counted = {name: statsd.total(f"batchext.work.{name}") for name in WORK}
+    assert counted == dict.fromkeys(WORK, 0) | {"submitted": 1, "timed_out": 1}
+
+
+def ended_in(azure, task, *, deferrable):
+    """Run it to its end, where a success may end it in the triggerer."""
+    task.deferrable = deferrable
+    try:
+        return task.execute(try_of())
+    except TaskDeferred as deferred:
+        told = asyncio.run(event_of(azure, deferred.trigger))
+        task._steps = None
+        return task.execute_complete(try_of(), told) if isinstance(told, dict) else told
+
+
+def test_what_a_try_finds_running_was_submitted_before(azure, pauses, statsd):
+    azure.create(1)
+    for number in (1, 2):
+        with pytest.raises(TaskDeferred):
+            work(azure, deferrable=True).execute(try_of(number))
+    assert statsd.total("batchext.work.submitted") == 1
+    with pytest.raises(TriggerFailedError):
+        work(azure).resume_execution("__fail__", {"error": "Trigger failure"}, try_of(2))
+    assert statsd.total("batchext.work.failed") == 1
+
+
+async def test_the_triggerer_shows_how_much_work_it_waits_for(azure, statsd):
+    azure.create(0)
+    waiting = f"airflow.batchext.work.waiting,hostname={HERE}"
+    with AzureBatchJobHook("official") as hook:
+        hook.create_job("j", {"poolInfo": {"poolId": azure.pool_id}})
+        hook.create_task("j", "t", {"commandLine": "true"})
+    given = {"pool_id": azure.pool_id, "azure_batchext_conn_id": "official", "poll_interval": 0.1}
+    one = AzureBatchTaskTrigger(job_id="j", batch_task_id="t", deadline=time.time() + 60, **given)
+    many = AzureBatchTasksTrigger(
+        job_ids=["j"], key="x", life="0m0", count=1, base="j", deadline=time.time() + 60, **given
+    )
+    tasks = [asyncio.create_task(anext(each.run())) for each in (one, many)]
+    await until(lambda: statsd.received.get(waiting, [()])[-1] == ("2", "g"))
+    for each in tasks:
+        each.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert statsd.received[waiting][-1] == ("0", "g")
 
 
 async def test_the_pools_id_is_a_tag_where_airflows_settings_say_so(azure, by_pool, statsd):

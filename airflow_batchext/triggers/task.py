@@ -17,6 +17,7 @@ from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.form import Snapshot
 from airflow_batchext.live.work import single
 from airflow_batchext.live.writer import Live, in_triggerer
+from airflow_batchext.metrics import work_ended, work_ran, work_waiting
 from airflow_batchext.rules.work import Stage, Standing, TasksSeen, as_xcom, stands
 from airflow_batchext.transport import within
 from airflow_batchext.triggers._base import DeclaredTrigger
@@ -80,6 +81,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
             lease = JobLooksLease(self.azure_batchext_conn_id, place, self.poll_interval)
             looks = await stack.enter_async_context(lease)
             stack.callback(live.close)
+            stack.enter_context(work_waiting())
             async with follower.following(looks.hook) if self.logs_interval else nullcontext():
                 found = await self._wait(looks, place, follower, live)
             is_end = self.ends_task and found.stage is Stage.SUCCEEDED
@@ -90,6 +92,8 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
         if is_end:
             live.ends("done", found.text, work=single(self.job_id, found))
             told = as_xcom(found, self.pool_id, self.job_id, self.batch_task_id)
+            work_ran(self.pool_id, told["seconds"])
+            work_ended(self.pool_id, "succeeded")
             yield TaskSuccessEvent(xcoms={"return_value": told, **live.xcoms()})
             return
         yield TriggerEvent(

@@ -17,6 +17,7 @@ from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.form import Snapshot
 from airflow_batchext.live.work import counted
 from airflow_batchext.live.writer import Live, in_triggerer
+from airflow_batchext.metrics import work_waiting
 from airflow_batchext.rules.work import Stage, pause_after
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
@@ -67,7 +68,8 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
         async with AzureBatchJobHook(self.azure_batchext_conn_id, retries=0) as hook:
             live = in_triggerer(self, self._about, self.told)
             try:
-                stage, text = await self._wait(hook, live)
+                with work_waiting():
+                    stage, text = await self._wait(hook, live)
             finally:
                 live.close()
         yield TriggerEvent({"stage": stage, "text": text, "memo": self.memo})

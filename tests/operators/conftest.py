@@ -43,7 +43,7 @@ def run(azure: Any, task: Any, *, deferrable: bool, context: Any = None) -> Any:
 
 def go_on(azure: Any, task: Any, deferred: TaskDeferred, context: Any) -> Any:
     while True:
-        event = asyncio.run(_event(azure, deferred.trigger))
+        event = asyncio.run(event_of(azure, deferred.trigger))
         # The worker that goes on is another process: it knows the parameters and the event, no more.
         task._steps = None
         try:
@@ -53,7 +53,8 @@ def go_on(azure: Any, task: Any, deferred: TaskDeferred, context: Any) -> Any:
             deferred = again
 
 
-async def _event(azure: Any, original: Any) -> Any:
+async def event_of(azure: Any, original: Any) -> Any:
+    """What a trigger says in the end, while the emulator's time passes."""
     kind, kwargs = type(original), original.serialize()[1]
     trigger = kind(**{**kwargs, "poll_interval": 0.02})
 

@@ -38,6 +38,7 @@ from airflow_batchext.hooks._drivers.work import (
 )
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.work import single
+from airflow_batchext.metrics import work_ran, work_submitted
 from airflow_batchext.operators._steps.task_document import job_document, task_document
 from airflow_batchext.operators._steps.task_output import REST_BYTES, OutputLog
 from airflow_batchext.operators._steps.task_parameters import left_to_a_worker
@@ -124,6 +125,8 @@ class RunTask(WorkSteps):
                 retry_after = None
             if isinstance(done, Placed):
                 self._placed = done
+                if done.how == "submitted":
+                    work_submitted(str(self.operator.pool_id))
                 self._memo |= {
                     "job_id": done.job_id,
                     "batch_task_id": done.task_id,
@@ -214,6 +217,7 @@ class RunTask(WorkSteps):
         self._check_alive()
         self._live.saw(single(placed.job_id, found))
         told = as_xcom(found, str(self.operator.pool_id), placed.job_id, placed.task_id)
+        work_ran(str(self.operator.pool_id), told["seconds"])
         if found.stage in (Stage.SUCCEEDED, Stage.FAILED):
             self._output.finish(hook, placed.job_id, found.task, self._left)
             self._check_alive()

@@ -30,6 +30,7 @@ from airflow_batchext.hooks._drivers.work_items import (
 )
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.work import counted
+from airflow_batchext.metrics import work_ran, work_submitted
 from airflow_batchext.operators._steps.task_document import job_document, task_document
 from airflow_batchext.operators._steps.task_output import OutputLog
 from airflow_batchext.operators._steps.work import WorkSteps
@@ -159,6 +160,7 @@ class RunTasks(WorkSteps):
             if job_id not in self._memo["job_ids"]:
                 self._memo["job_ids"].append(job_id)
             left, why = self._ask(hook, partial(add_tasks, work, job_id, some))
+            work_submitted(str(self.operator.pool_id), len(some) - len(left))
             self._check_alive()
             bodies = [*left, *bodies[len(some) :]]
             failures = 0 if len(left) < len(some) else failures + 1
@@ -267,6 +269,9 @@ class RunTasks(WorkSteps):
             "failures": [_failure(name, *end) for name, end in list(failed.items())[:_IN_XCOM]],
         }
         worst = {name: end for name, end in failed.items() if name not in skipped}
+        for attempt, _ in choice.ended.values():
+            if attempt.told.number == self._number:  # those of earlier tries were counted then
+                work_ran(str(operator.pool_id), attempt.task.seconds)
         self._show(hook, worst)
         self._check_alive()
         if bad <= operator.max_failed and (succeeded or not skipped):

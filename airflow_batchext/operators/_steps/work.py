@@ -8,7 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, AirflowTaskTimeout
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 
 from airflow_batchext.exceptions import (
     BatchextError,
@@ -24,6 +29,7 @@ from airflow_batchext.exceptions import (
 )
 from airflow_batchext.hooks._drivers.work import delete_tasks
 from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.metrics import work_ended
 from airflow_batchext.operators._steps.task_document import instance_of
 from airflow_batchext.operators._steps.task_gate import WorkGate, check_event, is_of_gate
 from airflow_batchext.operators._steps.told import Told
@@ -98,6 +104,7 @@ class WorkSteps(ABC):
     def _give_up(self, context: Context, failure: Mapping[str, Any]) -> NoReturn:
         why = reason(failure, self.log)
         is_late = timed_out(failure)
+        work_ended(str(self.operator.pool_id), "timed_out" if is_late else "failed")
         if is_late or self._is_last(context):
             self._end_attempts(context)
         work = f"The work on pool {self.operator.pool_id}"
@@ -136,11 +143,28 @@ class WorkSteps(ABC):
         goes_on = event is not None and not is_of_gate(event)
         try:
             with self._live.until_its_end(context, goes_on=goes_on, deadline=self._memo["deadline"]):
-                return self._in_time(context, event)
+                return self._counted(context, event)
         except _SOFT as error:
             if self.operator.soft_fail and not isinstance(error, GateRefusedError):
                 raise AirflowSkipException(str(error)) from None
             raise
+
+    def _counted(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Do it, and count how it ended, before ``soft_fail`` makes something else of that."""
+        pool_id = str(self.operator.pool_id)
+        try:
+            told = self._in_time(context, event)
+        except AirflowSkipException:
+            work_ended(pool_id, "skipped")
+            raise
+        except (TaskTimeoutError, AirflowTaskTimeout):
+            work_ended(pool_id, "timed_out")
+            raise
+        except (BatchextError, AirflowFailException):
+            work_ended(pool_id, "failed")
+            raise
+        work_ended(pool_id, "succeeded")
+        return told
 
     def _in_time(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
         try:
