@@ -284,8 +284,7 @@ class RunTasks(WorkSteps):
         text = f"{len(named):,} of {self._name} failed: {one_line('; '.join(named[:_TOLD]), 2000)}{more}"
         codes = {attempt.task.exit_code for attempt, _ in worst.values()}
         is_skipped, is_final = bad <= operator.max_failed, bool(codes & set(operator.fail_on_exit_code))
-        instance = self._instance(context)
-        if is_skipped or is_final or operator.soft_fail or instance.try_number > instance.max_tries:
+        if is_skipped or is_final or operator.soft_fail or self._is_last(context):
             self._tidy(hook, choice)
         if is_skipped:
             raise AirflowSkipException(text)
