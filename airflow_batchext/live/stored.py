@@ -213,8 +213,9 @@ def _place(row: Any) -> tuple[int, str, int]:
 def _snapshot(text: str | None, without: tuple[str, ...] = ()) -> dict[str, Any] | None:
     try:
         value = json.loads(text) if text else None
-        # The value is a text that is JSON, and was JSON itself before.
-        value = json.loads(value) if isinstance(value, str) else value
+        # It is a text that is JSON; of what comes with a trigger's last event Airflow makes text once more.
+        for _ in range(2):
+            value = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, Mapping):

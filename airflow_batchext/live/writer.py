@@ -35,7 +35,7 @@ from airflow_batchext.live._triggerer import TriggererWay
 from airflow_batchext.live._worker import WorkerWay, takes_threads
 from airflow_batchext.live.form import Picture
 from airflow_batchext.live.picture import LookSaid, look_of
-from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json, to_text
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
 from airflow_batchext.live.story import Story
 from airflow_batchext.repair.gate import RepairingGate
 
@@ -180,7 +180,7 @@ class Live:
         """The XCom itself, for the event of a task that ends in the triggerer."""
         with self._harmless():
             if self._story is not None and self._way is not None:
-                return {XCOM_KEY: to_text(self._story.snapshot())}
+                return {XCOM_KEY: to_json(self._story.snapshot())}
         return {}
 
     def close(self) -> None:

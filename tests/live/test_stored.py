@@ -69,6 +69,25 @@ def test_waiting_ones_are_there_however_old_and_ended_ones_for_a_day(session, ru
     assert read_gate(("d", "r", "success-old", -1)) is not None
 
 
+def as_an_event_leaves_it(value: Any) -> Any:
+    from airflow.models.xcom import XComModel
+
+    return XComModel.serialize_value(value)
+
+
+@pytest.mark.parametrize("make", [to_json, to_text])
+@pytest.mark.parametrize("leave", [lambda value: value, as_an_event_leaves_it])
+def test_a_value_is_read_however_airflow_has_stored_it(session, run, make, leave):
+    snapshot = waiting("p", time.time())
+    add_gate(session, "d", "r", run=run, value=leave(make(snapshot)))
+    session.commit()
+    (gate,) = Stored().now().gates
+    assert gate.head == {name: member for name, member in to_json(snapshot).items() if name not in DETAIL}
+    found = read_gate(gate.key)
+    assert found is not None
+    assert found.head == to_json(snapshot)
+
+
 def test_other_keys_are_none_of_ours(session, run):
     add_gate(session, "d", "r", "other", run=run, value=value(), key="return_value")
     session.commit()
