@@ -229,6 +229,10 @@ class TaskLostError(BatchextError):
     """A Batch task is not there any more, though it had not ended: it, its job or its pool was deleted."""
 
 
+class TaskNotStartedError(BatchextError):
+    """A Batch task was given no node: none will take it, or none did in time; the text says why."""
+
+
 class TaskTimeoutError(BatchextError):
     """A Batch task had not ended at the deadline; the text says how far it was."""
 

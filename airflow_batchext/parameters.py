@@ -220,6 +220,35 @@ def check_result(name: str, value: object) -> str:
     raise refused(name, value, ', but it has to be "last_line", "json", or a file as in "wd/out.json".')
 
 
+NO_CHECK_OF_ANOTHERS = (
+    "node_check is for the job that is made for the task. A job of your own (job_id) has its own preparation "
+    "task: jobPreparationTask in the job_document of batch_job, or as you make it."
+)
+_CHECK_MEMBERS = (
+    *("commandLine", "containerSettings", "resourceFiles", "environmentSettings", "constraints"),
+    *("userIdentity", "rerunOnNodeRebootAfterSuccess"),
+)
+
+
+def check_node_check(name: str, value: object) -> object:
+    """What checks a node: a command line, or a dict of members of a preparation task; that is not shown.
+
+    :raises ParameterError: if it is anything else.
+    """
+    if isinstance(value, str):
+        return check_text(name, value)
+    if not isinstance(value, Mapping):
+        raise wrong(f"{name} is a {type(value).__name__}, but it has to be a command line or a dict.")
+    for member in value:
+        if member == "waitForSuccess":
+            raise wrong(f"{name} has waitForSuccess, but a node takes no task before it was checked.")
+        if member not in _CHECK_MEMBERS:
+            raise wrong(f"{name} has {_shown(member)}, but it can have: {', '.join(_CHECK_MEMBERS)}.")
+    check_text(f"{name}: commandLine", value.get("commandLine"))
+    optional(check_mapping)(f"{name}: constraints", value.get("constraints"))
+    return value
+
+
 def item_id(number: int, item: object) -> str:
     """The id of one of many tasks: the one that it was given, or one of its number."""
     given = item.get("id") if isinstance(item, Mapping) else None

@@ -38,6 +38,7 @@ MODULES = [
     "airflow_batchext.diagnosis",
     "airflow_batchext.concealment",
     "airflow_batchext.links",
+    "airflow_batchext.node_checks",
     "airflow_batchext.pool_builder",
     "airflow_batchext.pool_spec._sdk_schema",
 ]
@@ -56,6 +57,7 @@ PARSED = [
     "ephemeral",
     "concealment",
     "links",
+    "node_checks",
     "secret_references",
 ]
 #: What of us a DAG file may load: parameters, and what keeps secrets out of sight; nothing that works.
@@ -80,6 +82,7 @@ LIGHT = {
     "airflow_batchext.operators.task",
     "airflow_batchext.origin",
     "airflow_batchext.origin.deployment",
+    "airflow_batchext.node_checks",
     "airflow_batchext.parameters",
     "airflow_batchext.secrets.references",
     "airflow_batchext.repair",
@@ -321,6 +324,7 @@ ROOMS = (
     "concealment",
     "secret_references",
     "templating",
+    "node_checks",
     "parameters",
     "exceptions",
     "pool_spec",
@@ -338,7 +342,7 @@ ROOMS = (
     "",
 )
 LOOSE = {
-    *("assets", "concealment", "ephemeral", "exceptions", "links", "secret_references"),
+    *("assets", "concealment", "ephemeral", "exceptions", "links", "node_checks", "secret_references"),
     *("testing", "pytest_plugin", "defaults", "documentation", "metrics", "parameters"),
     *("provider_info", "templating"),
 }

@@ -17,7 +17,9 @@ from airflow_batchext.provider_info import get_provider_info
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 DAGS = sorted((ROOT / "dags").glob("*.py"))
-_DOORS = "assets|concealment|diagnosis|ephemeral|health|links|pool_builder|secret_references|testing"
+_DOORS = (
+    "assets|concealment|diagnosis|ephemeral|health|links|node_checks|pool_builder|secret_references|testing"
+)
 #: Names as users' pages have them: whole, or without the package's name.
 _DOTTED = re.compile(
     r"(?<![\w./])(?:airflow_batchext(?:\.[A-Za-z]\w*)+"

@@ -2,7 +2,8 @@
 
 Pure. Nothing is taken for granted: what is missing, or of another kind, reads as if it were not there.
 
-Source: Batch data plane, operations ``Jobs_GetJob``, ``Tasks_GetTask``, ``Tasks_ListTasks``.
+Source: Batch data plane, operations ``Jobs_GetJob``, ``Jobs_ListJobPreparationAndReleaseTaskStatus``,
+``Tasks_GetTask``, ``Tasks_ListTasks``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 #: What to ask for of a task in a list.
 TASK_MEMBERS = ("id", "state", "stateTransitionTime", "executionInfo", "nodeInfo")
 #: The same of a job.
-JOB_MEMBERS = ("id", "state", "executionInfo", "onAllTasksComplete")
+JOB_MEMBERS = ("id", "state", "executionInfo", "onAllTasksComplete", "jobPreparationTask")
+#: The same of what prepares the nodes for a job.
+PREPARATION_MEMBERS = ("nodeId", "jobPreparationTaskExecutionInfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,17 @@ class TaskSeen:
 
 @dataclass(frozen=True, slots=True)
 class JobSeen:
-    """A job; ``ends_by_itself`` says whether it ends with the last of its tasks."""
+    """A job.
+
+    :param ends_by_itself: whether it ends with the last of its tasks.
+    :param prepares: whether a node has to be prepared for it before it takes any of its tasks.
+    """
 
     id: str
     state: str
     reason: str = ""
     ends_by_itself: bool = False
+    prepares: bool = False
 
     @property
     def takes_tasks(self) -> bool:
@@ -116,19 +124,57 @@ def read_job_work(job: object, counts: object | None) -> JobWork:
     )
 
 
-def read_task(body: object) -> TaskSeen:
-    """Read the body of a task."""
-    execution = as_mapping(below(body, "executionInfo"))
+@dataclass(frozen=True, slots=True)
+class PreparationSeen:
+    """The preparation task of a job on one node.
+
+    :param is_over: whether it runs no more, and is not tried again.
+    :param has_failed: whether it is over and did not succeed.
+    :param text: with what it failed, in a line.
+    """
+
+    node_id: str
+    is_over: bool
+    has_failed: bool
+    text: str = ""
+    ended: str = ""
+
+
+def read_preparation(body: object) -> PreparationSeen:
+    """Read one item of a job's list of preparation and release tasks."""
+    info = as_mapping(below(body, "jobPreparationTaskExecutionInfo"))
+    exit_code, failure = as_number(info.get("exitCode")), _failure(info)
+    is_over = as_word(info.get("state")) == "completed"
+    has_failed = is_over and (as_word(info.get("result")) == "failure" or bool(exit_code) or bool(failure))
+    told = [] if exit_code is None else [f"exit code {exit_code}"]
+    return PreparationSeen(
+        node_id=as_name(below(body, "nodeId")),
+        is_over=is_over,
+        has_failed=has_failed,
+        text=", ".join([*told, *filter(None, [failure])]) or "without a word of why",
+        ended=as_name(info.get("endTime")),
+    )
+
+
+def _failure(execution: Mapping[str, Any]) -> str:
+    """Why a task failed, in one line: category, code, message and details."""
     failure = as_mapping(execution.get("failureInfo"))
     details = (as_mapping(item) for item in as_sequence(failure.get("details"))[:20])
     told = [as_word(failure.get("category")), as_name(failure.get("code")), as_name(failure.get("message"))]
     told += [f"{as_name(item.get('name'))} {as_name(item.get('value'))}" for item in details]
+    return one_line(": ".join(filter(None, told))) if failure else ""
+
+
+def read_task(body: object) -> TaskSeen:
+    """Read the body of a task."""
+    execution = as_mapping(below(body, "executionInfo"))
+    failure = as_mapping(execution.get("failureInfo"))
     return TaskSeen(
         id=as_name(below(body, "id")),
         state=as_word(below(body, "state")),
         result=as_word(execution.get("result")),
         exit_code=as_number(execution.get("exitCode")),
-        failure=one_line(": ".join(filter(None, told))) if failure else "",
+        failure=_failure(execution),
         failure_code=as_name(failure.get("code")),
         node_id=as_name(below(body, "nodeInfo", "nodeId")),
         since=as_name(below(body, "stateTransitionTime")),
@@ -143,10 +189,12 @@ def read_job(body: object) -> JobSeen:
     """Read the body of a job."""
     execution = as_mapping(below(body, "executionInfo"))
     scheduling = as_mapping(execution.get("schedulingError"))
+    preparation = as_mapping(below(body, "jobPreparationTask"))
     told = (execution.get("terminateReason"), scheduling.get("code"), scheduling.get("message"))
     return JobSeen(
         id=as_name(below(body, "id")),
         state=as_word(below(body, "state")),
         reason=one_line(": ".join(filter(None, map(as_name, told)))),
         ends_by_itself=as_word(below(body, "onAllTasksComplete")) == "terminatejob",
+        prepares=bool(preparation) and preparation.get("waitForSuccess") is not False,
     )

@@ -83,6 +83,20 @@ def terminate_job(job_id: str, reason: str) -> Request[str]:
     return _change(f"end job {job_id}", "POST", body, "jobs", job_id, "terminate")
 
 
+def list_preparations(job_id: str, *, select: Sequence[str] | None = None) -> Flow[list[Body]]:
+    """List the preparation and release tasks of a job, over all pages: one item for each node.
+
+    Nodes that are gone are among them (``Jobs_ListJobPreparationAndReleaseTaskStatus``).
+
+    :param job_id: the job.
+    :param select: members to ask for; None means all.
+    :raises NotFoundError: if there is no such job.
+    :raises ConflictError: if it has neither.
+    """
+    segments = ("jobs", job_id, "jobpreparationandreleasetaskstatus")
+    return pages(_page(f"list the prepared nodes of job {job_id}", *segments, prefix="", select=select))
+
+
 def create_task(job_id: str, task_id: str, body: Mapping[str, Any]) -> Request[str]:
     """Add a task to a job (``Tasks_CreateTask``).
 

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_batchext.concealment import conceal
 from airflow_batchext.operators._base import PoolOperator
 from airflow_batchext.parameters import (
+    NO_CHECK_OF_ANOTHERS,
     Check,
     check_count,
     check_exit_codes,
     check_flag,
     check_mapping,
+    check_node_check,
     check_pause,
     check_pool_id,
     check_result,
+    check_seconds,
     check_tasks,
     check_text,
     one_of,
@@ -78,6 +81,14 @@ class AzureBatchTaskOperator(PoolOperator):
         to have succeeded on every node, as ``AzureBatchExtensionSensor`` has it by default. Where it is not
         open, it is waited for until ``timeout``, and where it cannot open, the task fails, in its words. What
         was submitted already is waited for in any case. Not for pools that grow with their tasks alone.
+    :param node_check: a command line that has to succeed on a node before that is given any task of the job
+        (templated): a text, a dict of members of a ``jobPreparationTask`` in the spelling of the REST API, or
+        ``node_checks.certificate_check(…)`` or ``gpu_check()``. Azure Batch runs it on each node, also on one
+        that comes later; where it fails the node gets no task of this job until it is reimaged. Where it has
+        failed on all of them, the task fails. Not with ``job_id``.
+    :param start_timeout: seconds (or a timedelta) within which it has to have started, or the first of
+        ``tasks``, once it was submitted; else it is ended, and the task fails saying why nothing starts. By
+        default it is waited for until ``timeout``.
     :param max_retries: how often Azure Batch itself tries it again after an exit code other than 0.
     :param skip_on_exit_code: exit codes after which the task is skipped.
     :param fail_on_exit_code: exit codes after which the task fails, and is not tried again.
@@ -109,6 +120,7 @@ class AzureBatchTaskOperator(PoolOperator):
         "environment",
         "task_document",
         "job_id",
+        "node_check",
         "azure_batchext_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -131,6 +143,8 @@ class AzureBatchTaskOperator(PoolOperator):
         "requires_ready": check_flag,
         "on_finish": one_of("keep", "delete_succeeded", "delete"),
         "end_from_trigger": check_flag,
+        "node_check": optional(check_node_check),
+        "start_timeout": optional(check_seconds),
         "logs": one_of("stream", "end", "none"),
     }
 
@@ -146,6 +160,8 @@ class AzureBatchTaskOperator(PoolOperator):
         task_document: Mapping[str, Any] | None = None,
         job_id: str | None = None,
         requires_ready: bool = False,
+        node_check: str | Mapping[str, Any] | None = None,
+        start_timeout: float | timedelta | None = None,
         max_retries: int = 0,
         skip_on_exit_code: int | Sequence[int] | None = None,
         fail_on_exit_code: int | Sequence[int] | None = None,
@@ -171,6 +187,10 @@ class AzureBatchTaskOperator(PoolOperator):
         self.task_document = task_document
         self.job_id = job_id
         self.requires_ready = requires_ready
+        self.node_check = node_check
+        if job_id is not None and node_check is not None:
+            raise wrong(NO_CHECK_OF_ANOTHERS)
+        self.start_timeout: Any = start_timeout
         self.max_retries = max_retries
         self.skip_on_exit_code = check_exit_codes("skip_on_exit_code", skip_on_exit_code)
         self.fail_on_exit_code = check_exit_codes("fail_on_exit_code", fail_on_exit_code)
@@ -208,6 +228,15 @@ class AzureBatchTaskOperator(PoolOperator):
     @task_document.setter
     def task_document(self, document: Any) -> None:
         self._task_document = conceal(document) if isinstance(document, Mapping) else document
+
+    @property
+    def node_check(self) -> Any:
+        """The check as given or rendered, with what looks like a secret concealed."""
+        return self._node_check
+
+    @node_check.setter
+    def node_check(self, check: Any) -> None:
+        self._node_check = conceal(check) if isinstance(check, Mapping) else check
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The pool on which it ran, for OpenLineage."""

@@ -92,6 +92,30 @@ class Deadline:
         return replace(self, at=max(self.at, self.clock() + seconds))
 
 
+@dataclass(slots=True)
+class StartLimit:
+    """Until when something that waits has to have begun.
+
+    :param at: in seconds since the epoch by ``clock``; 0 for whenever.
+    :param clock: tells the time of this machine.
+    :param has_started: whether it has.
+    """
+
+    at: float
+    clock: Callable[[], float]
+    has_started: bool = False
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether it should have begun by now, and is not known to have."""
+        return bool(self.at) and not self.has_started and self.clock() >= self.at
+
+    def pause(self, wanted: float) -> float:
+        """How long to wait for the next look, in seconds: as long as is wanted, or until that moment."""
+        left = self.at - self.clock()
+        return min(wanted, left) if self.at and not self.has_started and left > 0 else wanted
+
+
 NEVER = Deadline(float("inf"), lambda: 0.0)
 """Of what goes on until somebody ends it."""
 

@@ -21,7 +21,6 @@ nothing else.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -31,9 +30,10 @@ from airflow_batchext.rules.work_ids import AttemptId, read_attempt_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from airflow_batchext.batch.data_plane import Node, Pool
     from airflow_batchext.batch.work import JobSeen, TaskSeen
 
+#: In these states a task waits: for a node, or until its node is prepared for it.
+WAITING_STATES = frozenset({"active", "preparing"})
 _LONGEST_PAUSE_SECONDS = 300.0
 #: Why a job has ended that had nothing left to do.
 _BY_ITSELF = "AllTasksCompleted"
@@ -49,6 +49,8 @@ class Stage(str, Enum):
     """It never ran, and never will, as its job has ended by itself: it can be submitted again."""
     LOST = "lost"
     """It, its job or its pool is not there any more, though it had not ended."""
+    UNSTARTED = "unstarted"
+    """It was given no node, and will be given none, or was not in time."""
     TIMEOUT = "timeout"
     REFUSED = "refused"
     """Azure does not let us look, or the connection cannot be used."""
@@ -128,6 +130,7 @@ class TasksSeen:
     :param job: where it was read, too.
     :param is_gone: that the job is not there any more, or the pool is not, on which it runs, in words.
     :param why: why nothing starts, in words, where something waits.
+    :param is_final: whether, as things are, nothing ever will.
     :param problem: why nothing was read, where that may pass.
     :param refused: why nothing can be read.
     :param retry_after: seconds for which the service wants to be left alone.
@@ -137,6 +140,7 @@ class TasksSeen:
     job: JobSeen | None = None
     is_gone: str = ""
     why: str = ""
+    is_final: bool = False
     problem: str = ""
     refused: str = ""
     retry_after: float | None = None
@@ -156,10 +160,26 @@ def stands(task_id: str, look: TasksSeen) -> Standing:
     if look.is_gone and (task is None or task.state == "active"):
         return Standing(Stage.LOST, look.is_gone, task)
     found = standing(task, look.job)
-    is_waiting = found.stage is Stage.WAITING and task is not None and task.state == "active"
+    is_waiting = found.stage is Stage.WAITING and task is not None and task.state in WAITING_STATES
     if is_waiting and look.why:
-        return Standing(Stage.WAITING, f"{found.text}; {look.why}", task)
+        is_final = look.is_final and task is not None and task.state == "active"
+        return Standing(Stage.UNSTARTED if is_final else Stage.WAITING, f"{found.text}; {look.why}", task)
     return found
+
+
+def has_started(task: TaskSeen | None) -> bool:
+    """Whether it runs, or is known to have run before it was given back."""
+    if task is None or task.state not in WAITING_STATES:
+        return task is not None
+    return bool(task.started or task.retries or task.requeues)
+
+
+def unstarted_text(text: str) -> str:
+    """That it has not started in time, in words.
+
+    :param text: how it stands.
+    """
+    return f"it had not started within start_timeout: {text}"
 
 
 def standing(task: TaskSeen | None, job: JobSeen | None) -> Standing:
@@ -220,16 +240,6 @@ def pause_after(failures: int, interval: float, retry_after: float | None = None
     """
     backed_off = min(interval * 2.0 ** min(failures, 10), max(interval, _LONGEST_PAUSE_SECONDS))
     return max(backed_off, retry_after or 0.0)
-
-
-def why_nothing_starts(pool: Pool, nodes: Iterable[Node]) -> str:
-    """What a pool is like, for a task that waits for a node there."""
-    states = Counter(node.state or "in no known state" for node in nodes)
-    counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"
-    wanted = "" if pool.target is None else f", {pool.target} wanted"
-    errors = "; ".join(error.text for error in pool.resize_errors)
-    text = f"nodes of pool {pool.id}: {counted}{wanted}"
-    return f"{text}; {errors}" if errors else text
 
 
 def _failure(task: TaskSeen, job: JobSeen | None) -> str:

@@ -18,7 +18,16 @@ from airflow_batchext.live.form import Snapshot
 from airflow_batchext.live.work import single
 from airflow_batchext.live.writer import Live, in_triggerer
 from airflow_batchext.metrics import work_ended, work_ran, work_waiting
-from airflow_batchext.rules.work import Stage, Standing, TasksSeen, as_xcom, stands
+from airflow_batchext.rules.deadline import StartLimit
+from airflow_batchext.rules.work import (
+    Stage,
+    Standing,
+    TasksSeen,
+    as_xcom,
+    has_started,
+    stands,
+    unstarted_text,
+)
 from airflow_batchext.transport import within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
@@ -46,6 +55,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
     :param azure_batchext_conn_id: the Airflow connection.
     :param poll_interval: seconds between two looks; the first one comes after one interval.
     :param deadline: when to give up, in seconds since the epoch.
+    :param start_deadline: when it has to have started, in seconds since the epoch; 0: whenever.
     :param prefix: how the ids of those tasks of the job begin that are ours.
     :param is_users_job: whether the job is the user's own.
     :param logs_interval: seconds between two looks at what it writes, while it runs; 0: nobody looks.
@@ -62,6 +72,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
     azure_batchext_conn_id: str
     poll_interval: float
     deadline: float
+    start_deadline: float = 0.0
     prefix: str = ""
     is_users_job: bool = False
     logs_interval: float = 0.0
@@ -112,10 +123,11 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
         except BatchextError as error:
             return Standing(Stage.REFUSED, connection_text(error, self.azure_batchext_conn_id))
         since, said, pause = time.monotonic(), "", self.poll_interval
+        start = StartLimit(self.start_deadline, time.time)
         while True:
-            await asyncio.sleep(max(0.0, min(pause, self._left)))
-            is_last = self._left <= 0
-            look = await looks.look(since, max(1.0, self._left), is_last=is_last)
+            await asyncio.sleep(max(0.0, min(start.pause(pause), self._left)))
+            is_last, is_late = self._left <= 0, start.has_passed
+            look = await looks.look(since, max(1.0, self._left), is_last=is_last or is_late)
             found = await self._standing(looks, place, look)
             if found.text != said:
                 said = found.text
@@ -124,6 +136,9 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
                 return found
             if is_last:
                 return Standing(Stage.TIMEOUT, found.text, found.task)
+            start.has_started |= has_started(found.task)
+            if is_late and found.task is not None and not start.has_started:
+                return Standing(Stage.UNSTARTED, unstarted_text(found.text), found.task)
             follower.see(found.task)
             pause = looks.next_look()
             text = f"Batch task {self.batch_task_id}: {found.text}"

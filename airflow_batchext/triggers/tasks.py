@@ -18,6 +18,7 @@ from airflow_batchext.live.form import Snapshot
 from airflow_batchext.live.work import counted
 from airflow_batchext.live.writer import Live, in_triggerer
 from airflow_batchext.metrics import work_waiting
+from airflow_batchext.rules.deadline import StartLimit
 from airflow_batchext.rules.work import Stage, pause_after
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
@@ -41,6 +42,7 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
     :param azure_batchext_conn_id: the Airflow connection.
     :param poll_interval: seconds between two looks; the first one comes after one interval.
     :param deadline: when to give up, in seconds since the epoch.
+    :param start_deadline: when one of them has to have started, in seconds since the epoch; 0: whenever.
     :param is_users_job: whether the job is the user's own.
     :param is_alone: whether there is nothing else in the jobs.
     :param on_killed: what to do with the Batch tasks when a user ends the task.
@@ -57,6 +59,7 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
     azure_batchext_conn_id: str
     poll_interval: float
     deadline: float
+    start_deadline: float = 0.0
     is_users_job: bool = False
     is_alone: bool = False
     on_killed: Literal["leave", "terminate"] = "leave"
@@ -80,10 +83,11 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
         except BatchextError as error:
             return Stage.REFUSED.value, connection_text(error, self.azure_batchext_conn_id)
         place = ItemsPlace(tuple(self.job_ids), self.pool_id, self.key, self.is_users_job)
-        watch = ItemsWatch(place, self.life, self.count)
+        start = StartLimit(self.start_deadline, time.time)
+        watch = ItemsWatch(place, self.life, self.count, start)
         said, failures, pause = "", 0, self.poll_interval
         while True:
-            await asyncio.sleep(max(0.0, min(pause, self._left)))
+            await asyncio.sleep(max(0.0, min(start.pause(pause), self._left)))
             is_last = self._left <= 0
             with look_within(self._left):
                 look: ItemsLook = await hook.arun(watch.look(is_last=is_last))

@@ -356,7 +356,7 @@ def test_it_says_why_nothing_starts_and_starts_when_it_can(azure, pauses, monkey
 
     def pause(seconds):
         azure.pass_time(30)
-        if any("none, 0 wanted" in line for line in said):
+        if any("has no nodes and its target is 0" in line for line in said):
             give_a_node(azure)
 
     monkeypatch.setattr("airflow_batchext.operators._steps.work.time.sleep", pause)

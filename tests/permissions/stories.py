@@ -353,6 +353,12 @@ STORIES = [
         (LOOK_UP, READ, JOBS_READ, JOBS_WRITE),
         lambda azure: _work(azure, 0.6, tasks=["/bin/true"] * 2),
     ),
+    Story(
+        "AzureBatchTaskOperator",
+        "runs work on nodes that are checked first",
+        (LOOK_UP, READ, JOBS_READ, JOBS_WRITE),
+        lambda azure: _work(azure, command_line="/bin/true", node_check="/bin/true"),
+    ),
     Story("AzureBatchTasksTrigger", "waits for work", (LOOK_UP, READ, JOBS_READ), _tasks_trigger, _submitted),
     Story("AzureBatchTaskTrigger", "waits for work", (LOOK_UP, READ, JOBS_READ), _task_trigger, _submitted),
     Story("AzureBatchCreateJobOperator", "makes a job for work", (LOOK_UP, JOBS_READ, JOBS_WRITE), _job),

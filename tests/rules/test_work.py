@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_batchext.batch.data_plane import read_node, read_pool
 from airflow_batchext.batch.work import JobSeen, TaskSeen, read_task
 from airflow_batchext.rules.work import (
     Stage,
+    Standing,
     TasksSeen,
     attempts_of,
     choose,
+    has_started,
     has_succeeded,
     standing,
     stands,
-    why_nothing_starts,
 )
 
 OPEN, OVER = JobSeen("j-1", "active"), JobSeen("j-0", "completed", "UserTerminate")
@@ -166,15 +166,27 @@ def test_what_passes_is_waited_through_and_what_does_not_is_told():
     assert stands("a", TasksSeen({"a": done()}, is_gone=gone)).stage is Stage.SUCCEEDED
 
 
-def test_why_nothing_starts():
-    quota = {"code": "AccountCoreQuotaReached", "message": "the quota is used up"}
-    pool = read_pool({"id": "p", "state": "active", "targetDedicatedNodes": 4, "resizeErrors": [quota]})
-    nodes = [read_node({"id": str(number), "state": "unusable"}) for number in range(2)]
-    why = why_nothing_starts(pool, nodes)
-    assert why.startswith("nodes of pool p: 2 unusable, 4 wanted; ")
-    assert "AccountCoreQuotaReached: the quota is used up" in why
-    text = stands("a", TasksSeen({"a": TaskSeen("a", "active")}, OPEN, why=why)).text
-    assert text == f"it is active; {why}"
+def test_while_it_waits_it_says_why_and_where_nothing_will_start_it_is_over():
+    waits, prepares, runs = (TaskSeen("a", state) for state in ("active", "preparing", "running"))
+    for seen in (waits, prepares):
+        look = TasksSeen({"a": seen}, OPEN, why="no nodes")
+        assert stands("a", look) == Standing(Stage.WAITING, f"it is {seen.state}; no nodes", seen)
+    assert stands("a", TasksSeen({"a": runs}, OPEN, why="no nodes")).text == "it is running"
+    final = {
+        seen: TasksSeen({"a": seen}, OPEN, why="none", is_final=True) for seen in (waits, prepares, runs)
+    }
+    assert stands("a", final[waits]) == Standing(Stage.UNSTARTED, "it is active; none", waits)
+    assert {stands("a", final[one]).stage for one in (prepares, runs)} == {Stage.WAITING}
+    assert stands("a", TasksSeen({"a": done()}, OVER, why="none", is_final=True)).stage is Stage.SUCCEEDED
+    assert stands("a", TasksSeen({"a": waits}).after(final[waits])).stage is Stage.WAITING, "not seen now"
+
+
+def test_what_has_run_once_has_started():
+    assert not any(map(has_started, [None, TaskSeen("a", "active"), TaskSeen("a", "preparing")]))
+    has_run = TaskSeen("a", "active", started="2026-01-01T00:00:00Z"), TaskSeen("a", "active", retries=1)
+    assert all(
+        map(has_started, [TaskSeen("a", "running"), done(), TaskSeen("a", "active", requeues=1), *has_run])
+    )
 
 
 def test_a_look_that_is_not_whole_knows_what_a_whole_one_has_seen():

@@ -156,7 +156,10 @@ async def test_says_why_nothing_starts(azure):
     submitted(azure, "a", nodes=0)
     event = await payload(trigger(azure, seconds=0.3))
     assert event["stage"] == "timeout"
-    assert event["text"] == f"it is active; nodes of pool {azure.pool_id}: none, 0 wanted"
+    assert (
+        event["text"] == f"it is active; 0 of 0 nodes of pool {azure.pool_id} take tasks of the job; "
+        f"pool {azure.pool_id} has no nodes and its target is 0"
+    )
 
 
 async def test_a_pool_that_is_gone_is_not_waited_for(azure):

@@ -79,7 +79,11 @@ async def test_says_why_nothing_starts(azure):
     submitted(azure, 2, nodes=0)
     event = await payload(trigger(azure, 2, seconds=0.4))
     assert event["stage"] == "timeout"
-    assert event["text"] == f"of 2 tasks 2 waiting for a node; nodes of pool {azure.pool_id}: none, 0 wanted"
+    assert (
+        event["text"]
+        == f"of 2 tasks 2 waiting for a node; 0 of 0 nodes of pool {azure.pool_id} take tasks of the job; "
+        f"pool {azure.pool_id} has no nodes and its target is 0"
+    )
 
 
 async def test_what_is_not_to_be_seen_is_waited_for_a_while(azure):

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_batchext.batch.data_plane import read_node, read_pool
-from airflow_batchext.batch.work import JOB_MEMBERS, TASK_MEMBERS, TaskSeen, read_job, read_task
+from airflow_batchext.batch.work import (
+    JOB_MEMBERS,
+    PREPARATION_MEMBERS,
+    TASK_MEMBERS,
+    PreparationSeen,
+    TaskSeen,
+    read_job,
+    read_preparation,
+    read_task,
+)
 from airflow_batchext.exceptions import (
     AccessRefusedError,
     BatchextError,
@@ -21,8 +30,9 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.hooks import _job_requests as jobs
 from airflow_batchext.hooks import _node_requests as pools
 from airflow_batchext.hooks._requests import AtOnce
-from airflow_batchext.rules.work import Attempt, TasksSeen, attempts_of, choose, why_nothing_starts
+from airflow_batchext.rules.work import WAITING_STATES, Attempt, TasksSeen, attempts_of, choose
 from airflow_batchext.rules.work_ids import job_number
+from airflow_batchext.rules.work_pool import Hindrance, why_nothing_starts
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Flow
@@ -36,9 +46,9 @@ _QUOTA = "ActiveJobAndScheduleQuotaReached"
 _POOL_MEMBERS = (
     *("id", "state", "creationTime", "allocationState", "allocationStateTransitionTime", "resizeErrors"),
     *("targetDedicatedNodes", "currentDedicatedNodes", "targetLowPriorityNodes", "currentLowPriorityNodes"),
-    "enableAutoScale",
+    *("enableAutoScale", "autoScaleRun"),
 )
-_NODE_MEMBERS = ("id", "state")
+_NODE_MEMBERS = ("id", "state", "lastBootTime", "errors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,21 +359,38 @@ def _with_job(place: Place, tasks: dict[str, TaskSeen], whole: bool) -> Flow[Tas
         return TasksSeen(is_gone=f"job {place.job_id} does not exist any more")
     if job.takes_tasks and not job.ends_by_itself and not place.is_users:
         yield from have_it_end(place.job_id)
-    if not any(task.state == "active" for task in tasks.values()):
+    if not any(task.state in WAITING_STATES for task in tasks.values()):
         return TasksSeen(tasks, job)
-    is_gone, why = yield from look_at_pool(place.pool_id)
-    return TasksSeen(tasks, job, is_gone=is_gone, why=why)
+    pool = yield from look_at_pool(place.pool_id, [place.job_id] if job.prepares else [])
+    return TasksSeen(tasks, job, is_gone=pool.is_gone, why=pool.why, is_final=pool.is_final)
 
 
-def look_at_pool(pool_id: str) -> Flow[tuple[str, str]]:
-    """That a pool is not there any more, or else why nothing starts there; in words."""
+def look_at_pool(pool_id: str, job_ids: Sequence[str] = ()) -> Flow[Hindrance]:
+    """That a pool is not there any more, or else why nothing starts there.
+
+    :param job_ids: those of the jobs that wait there, for which nodes have to be prepared.
+    """
     try:
-        body, nodes = yield AtOnce(
-            [pools.get_pool(pool_id, select=_POOL_MEMBERS), pools.list_nodes(pool_id, select=_NODE_MEMBERS)]
+        body, nodes, *prepared = yield AtOnce(
+            [
+                pools.get_pool(pool_id, select=_POOL_MEMBERS),
+                pools.list_nodes(pool_id, select=_NODE_MEMBERS),
+                *map(_preparations, job_ids),
+            ]
         )
     except NotFoundError:
-        return f"pool {pool_id} does not exist any more", ""
+        return Hindrance(is_gone=f"pool {pool_id} does not exist any more")
     pool = read_pool(body)
     if pool.state == "deleting":
-        return f"pool {pool_id} is being deleted", ""
-    return "", why_nothing_starts(pool, map(read_node, nodes))
+        return Hindrance(is_gone=f"pool {pool_id} is being deleted")
+    preparations = prepared[-1] if prepared else []
+    return why_nothing_starts(pool, map(read_node, nodes), preparations)
+
+
+def _preparations(job_id: str) -> Flow[list[PreparationSeen]]:
+    """How the nodes are prepared for a job; nothing where we may not know, or the job is gone."""
+    try:
+        bodies = yield from jobs.list_preparations(job_id, select=PREPARATION_MEMBERS)
+    except (AccessRefusedError, ConflictError, NotFoundError):
+        return []
+    return [read_preparation(body) for body in bodies]

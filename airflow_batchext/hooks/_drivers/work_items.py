@@ -32,8 +32,10 @@ from airflow_batchext.hooks._drivers.work import (
 )
 from airflow_batchext.hooks._requests import Aside, AtOnce
 from airflow_batchext.loose_json.values import as_name, as_word, below
-from airflow_batchext.rules.work import Stage
+from airflow_batchext.rules.deadline import StartLimit
+from airflow_batchext.rules.work import WAITING_STATES, Stage, unstarted_text
 from airflow_batchext.rules.work_items import Tally, counted_text, is_settled
+from airflow_batchext.rules.work_pool import Hindrance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,6 +161,7 @@ class ItemsLook:
     :param jobs: where they are; one that is gone has no tasks.
     :param is_gone: that the pool is not there any more, in words.
     :param why: why nothing starts, in words, where it was asked.
+    :param is_final: whether, as things are, nothing ever will.
     :param problem: why nothing was read, where that may pass.
     :param refused: why nothing can be read.
     :param retry_after: seconds for which the service wants to be left alone.
@@ -167,6 +170,7 @@ class ItemsLook:
     jobs: Sequence[JobLook] = ()
     is_gone: str = ""
     why: str = ""
+    is_final: bool = False
     problem: str = ""
     refused: str = ""
     retry_after: float | None = None
@@ -194,9 +198,11 @@ class ItemsWatch:
     :param place: where they are.
     :param life: the one that counts.
     :param count: how many there are.
+    :param start: until when the first of them has to have started; None for whenever.
     """
 
-    def __init__(self, place: ItemsPlace, life: str, count: int) -> None:
+    def __init__(self, place: ItemsPlace, life: str, count: int, start: StartLimit | None = None) -> None:
+        self.start = start or StartLimit(0.0, lambda: 0.0)
         self._place, self._count = place, count
         self._tally = Tally(place.key, life, count)
         #: How many are in each state, as far as the looks so far have seen.
@@ -204,12 +210,15 @@ class ItemsWatch:
         self._looks = self._without = 0
         self._are_all = True
         self._is_waiting = False
+        self._is_late = False
 
     def look(self, *, is_last: bool) -> Flow[ItemsLook]:
         """Look at them; nothing that Azure says raises.
 
         A list of more than a page is read whole now and then, else what has changed since the last look.
         """
+        self._is_late = self.start.has_passed
+        is_last |= self._is_late
         self._are_all = is_last or self._count <= _ON_PAGE or self._looks % _WHOLE_EVERY == 0
         whole = is_last or self._looks % _JOBS_EVERY == 0
         since = "" if self._are_all else self._tally.since()
@@ -233,15 +242,20 @@ class ItemsWatch:
             self._tally.take(seen.job_id, seen.tasks, are_all=self._are_all, job=seen.job)
         states = self._tally.states()
         text, self.states = counted_text(states), dict(states)
-        self._is_waiting = bool(states["active"])
+        self._is_waiting = any(states[state] for state in WAITING_STATES)
+        self.start.has_started |= any(states[state] for state in ("running", "succeeded", "failed"))
         if self._is_waiting and look.is_gone:
             return Stage.LOST.value, f"{text}; {look.is_gone}"
+        if states["active"] and look.is_final and not (states["running"] or states["preparing"]):
+            return Stage.UNSTARTED.value, f"{text}; {look.why}"
         unseen = states.pop("unseen", 0)
         # Lists may be older than the tasks; of what stays unseen the operator finds out more.
         self._without = self._without + 1 if unseen and is_settled(states) else 0
         if is_settled(states) and (not unseen or self._without > _LATE_LOOKS):
             return SETTLED, text
-        return "", f"{text}; {look.why}" if look.why else text
+        text = f"{text}; {look.why}" if look.why else text
+        is_unstarted = self._is_late and not self.start.has_started
+        return (Stage.UNSTARTED.value, unstarted_text(text)) if is_unstarted else ("", text)
 
     def _read(self, since: str, whole: bool) -> Flow[ItemsLook]:
         seen = []
@@ -258,10 +272,12 @@ class ItemsWatch:
             if job is not None and job.takes_tasks and not job.ends_by_itself and not self._place.is_users:
                 yield from have_it_end(job_id)
             seen.append(JobLook(job_id, (yield from Aside(partial(_read, bodies))), job))
-        is_gone, why = "", ""
+        pool = Hindrance()
         if whole and self._is_waiting:
-            is_gone, why = yield from look_at_pool(self._place.pool_id)
-        return ItemsLook(seen, is_gone, why)
+            # Of several jobs the last one takes what is to come.
+            preparing = [one.job_id for one in seen if one.job and one.job.prepares and one.job.takes_tasks]
+            pool = yield from look_at_pool(self._place.pool_id, preparing[-1:])
+        return ItemsLook(seen, pool.is_gone, pool.why, pool.is_final)
 
 
 def _read(bodies: Sequence[Body]) -> tuple[TaskSeen, ...]:

@@ -21,6 +21,7 @@ from airflow_batchext.exceptions import (
     ConflictError,
     TaskFailedError,
     TaskLostError,
+    TaskNotStartedError,
     TaskResultError,
     UnavailableError,
 )
@@ -39,12 +40,21 @@ from airflow_batchext.hooks._drivers.work import (
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.work import single
 from airflow_batchext.metrics import work_ran, work_submitted
-from airflow_batchext.operators._steps.task_document import job_document, task_document
+from airflow_batchext.operators._steps.task_document import task_document
 from airflow_batchext.operators._steps.task_output import REST_BYTES, OutputLog
 from airflow_batchext.operators._steps.task_parameters import left_to_a_worker
 from airflow_batchext.operators._steps.work import WorkSteps
 from airflow_batchext.parameters import check_pool_id, check_text
-from airflow_batchext.rules.work import Stage, Standing, as_xcom, choose, pause_after, stands
+from airflow_batchext.rules.work import (
+    Stage,
+    Standing,
+    as_xcom,
+    choose,
+    has_started,
+    pause_after,
+    stands,
+    unstarted_text,
+)
 from airflow_batchext.transport import look_within, within
 from airflow_batchext.triggers._base import deferral_limit
 from airflow_batchext.triggers._ending import TRIGGERS_ARE_TOLD
@@ -138,6 +148,7 @@ class RunTask(WorkSteps):
                     "taken": "done already in",
                 }
                 self.log.info("Batch task %s: %s job %s", done.task_id, words[done.how], done.job_id)
+                self._set_start_deadline()
                 self._check_alive()
                 return
             if done.text != said:
@@ -157,9 +168,10 @@ class RunTask(WorkSteps):
         placed = self._batch_task
         failures, looks, said = 0, 0, ""
         last: TasksSeen | None = None
+        start = self._start_limit()
         while True:
-            is_last = self._left <= 0
-            whole = is_last or looks % _EVERY == 0
+            is_last, is_late = self._left <= 0, start.has_passed
+            whole = is_last or is_late or looks % _EVERY == 0
             with look_within(self._left):
                 look = hook.run(look_at_task(self._place, placed.task_id, whole=whole))
             look = look if whole else look.after(last)
@@ -172,9 +184,13 @@ class RunTask(WorkSteps):
                 return found
             if is_last:
                 return Standing(Stage.TIMEOUT, found.text, found.task)
+            start.has_started |= has_started(found.task)
+            if is_late and found.task is not None and not start.has_started:
+                return Standing(Stage.UNSTARTED, unstarted_text(found.text), found.task)
             self._output.follow(hook, placed.job_id, found.task)
             failures = failures + 1 if look.problem else 0
             pause = pause_after(failures, self.operator.poll_interval, look.retry_after)
+            pause = start.pause(pause)
             text = f"Batch task {placed.task_id}: {found.text}"
             self._tell(hook, text, pause, single(placed.job_id, found))
             self._pause(pause)
@@ -197,6 +213,7 @@ class RunTask(WorkSteps):
                 azure_batchext_conn_id=operator.azure_batchext_conn_id,
                 poll_interval=operator.poll_interval,
                 deadline=self._memo["deadline"],
+                start_deadline=self._start_deadline,
                 prefix=self._memo["prefix"],
                 is_users_job=operator.job_id is not None,
                 logs_interval=operator.logs_interval if operator.logs == "stream" else 0.0,
@@ -235,6 +252,9 @@ class RunTask(WorkSteps):
                 raise self._late(f"{name} had not ended within {self._limit}: {found.text}")
             case Stage.REFUSED:
                 raise AccessRefusedError(f"{name}: {found.text}")
+            case Stage.UNSTARTED:
+                self._end("as it was given no node")
+                raise TaskNotStartedError(f"{name} was given no node: {found.text}")
             case Stage.LOST:
                 self._end("as it cannot run any more")
                 raise TaskLostError(f"{name} is lost: {found.text}")
@@ -305,7 +325,7 @@ class RunTask(WorkSteps):
                 max_retries=self.operator.max_retries,
                 seconds=self._left,
             ),
-            job=job_document(pool_id),
+            job=self._job_document(pool_id),
             is_users=users is not None,
         )
 

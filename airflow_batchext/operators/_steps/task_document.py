@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.origin.deployment import deployment
-from airflow_batchext.parameters import check_text, wrong
+from airflow_batchext.parameters import check_node_check, check_text, wrong
 from airflow_batchext.rules.work_ids import Instance
 from airflow_batchext.secrets.redact import find_secrets
 from airflow_batchext.secrets.references import is_stand_in
@@ -18,6 +18,8 @@ _OURS = {"id": "its id is made here", "commandLine": "give it as command_line"}
 #: What a task may do with the account, which only sounds like a secret.
 _HARMLESS = "authenticationTokenSettings"
 _LEAST_LIMIT_SECONDS = 60
+#: A check that hangs would keep its node, and what waits for it.
+_LONGEST_CHECK = "PT15M"
 
 
 def instance_of(context: Context, task_id: str, alone: str) -> Instance:
@@ -49,13 +51,25 @@ def instance_of(context: Context, task_id: str, alone: str) -> Instance:
     )
 
 
-def job_document(pool_id: str) -> dict[str, Any]:
-    """The body of a job, but for its id."""
-    return {
+def job_document(pool_id: str, node_check: object = None) -> dict[str, Any]:
+    """The body of a job, but for its id.
+
+    :param node_check: a command line, or members of a preparation task.
+    :raises ParameterError: if there is a secret in that.
+    """
+    document: dict[str, Any] = {
         "poolInfo": {"poolId": pool_id},
         "onAllTasksComplete": "noaction",
         "metadata": [{"name": "madeBy", "value": "airflow-batchext"}],
     }
+    if node_check is not None:
+        given = check_node_check("node_check", node_check)
+        members: dict[str, Any] = {**given} if isinstance(given, Mapping) else {"commandLine": given}
+        limits = {"maxWallClockTime": _LONGEST_CHECK, **(members.get("constraints") or {})}
+        task = {**members, "constraints": limits, "waitForSuccess": True}
+        refuse_secrets(task, "job's preparation task")
+        document["jobPreparationTask"] = task
+    return document
 
 
 def task_document(

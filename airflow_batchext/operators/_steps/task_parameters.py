@@ -17,6 +17,7 @@ class TaskParameters(Protocol):
     command_line: str | None
     max_failed: int
     job_id: str | None
+    start_timeout: float | None
     max_retries: int
     skip_on_exit_code: tuple[int, ...]
     fail_on_exit_code: tuple[int, ...]
@@ -45,6 +46,10 @@ class TaskParameters(Protocol):
     @property
     def task_document(self) -> Any:
         """More members of the Batch task, as a dict."""
+
+    @property
+    def node_check(self) -> Any:
+        """A command line, or members of a preparation task; or None."""
 
     @property
     def log(self) -> Any:

@@ -16,6 +16,7 @@ from airflow_batchext.exceptions import (
     ParameterError,
     TaskFailedError,
     TaskLostError,
+    TaskNotStartedError,
 )
 from airflow_batchext.hooks._drivers.work import NotYet, Work, have_them_end, read_attempts
 from airflow_batchext.hooks._drivers.work_items import (
@@ -31,7 +32,7 @@ from airflow_batchext.hooks._drivers.work_items import (
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.work import counted
 from airflow_batchext.metrics import work_ran, work_submitted
-from airflow_batchext.operators._steps.task_document import job_document, task_document
+from airflow_batchext.operators._steps.task_document import task_document
 from airflow_batchext.operators._steps.task_output import OutputLog
 from airflow_batchext.operators._steps.work import WorkSteps
 from airflow_batchext.parameters import check_pool_id, item_id, wrong
@@ -128,7 +129,7 @@ class RunTasks(WorkSteps):
             life=instance.life,
             attempt_id="",
             task={},
-            job=job_document(pool_id),
+            job=self._job_document(pool_id),
             is_users=users is not None,
             is_many=True,
         )
@@ -178,6 +179,7 @@ class RunTasks(WorkSteps):
             jobs = dict.fromkeys([*self._memo["job_ids"], *self._endless])
             self._ask(hook, partial(have_them_end, jobs))
         self._memo["submitted"] = True
+        self._set_start_deadline()
         self._say(f"{len(names):,} tasks submitted to job {', '.join(self._memo['job_ids'])}")
 
     def _wait(self, hook: AzureBatchJobHook, work: Work, choice: Choice) -> None:
@@ -206,6 +208,7 @@ class RunTasks(WorkSteps):
                     azure_batchext_conn_id=operator.azure_batchext_conn_id,
                     poll_interval=operator.poll_interval,
                     deadline=self._memo["deadline"],
+                    start_deadline=self._start_deadline,
                     is_users_job=work.is_users,
                     is_alone=self._is_alone,
                     on_killed=operator.on_killed,
@@ -216,7 +219,7 @@ class RunTasks(WorkSteps):
                 timeout=deferral_limit(self._memo["deadline"], self._limit),
             )
         place = ItemsPlace(tuple(jobs), check_pool_id(operator.pool_id), work.key, work.is_users)
-        watch, failures = ItemsWatch(place, work.life, count), 0
+        watch, failures = ItemsWatch(place, work.life, count, self._start_limit()), 0
         while True:
             is_last = self._left <= 0
             with look_within(self._left):
@@ -228,6 +231,7 @@ class RunTasks(WorkSteps):
                 return
             failures = failures + 1 if look.problem else 0
             pause = pause_after(failures, operator.poll_interval, look.retry_after)
+            pause = watch.start.pause(pause)
             self._tell(hook, text, pause, counted(jobs, watch.states))
             self._pause(pause)
 
@@ -239,6 +243,9 @@ class RunTasks(WorkSteps):
                 raise self._late(f"{self._name} had not ended within {self._limit}: {text}")
             case Stage.REFUSED.value:
                 raise AccessRefusedError(f"{self._name}: {text}")
+            case Stage.UNSTARTED.value:
+                self._end("as they were given no node")
+                raise TaskNotStartedError(f"{self._name} were given no node: {text}")
             case Stage.LOST.value:
                 self._end("as it cannot run any more")
                 raise TaskLostError(f"{self._name} are lost: {text}")

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
+from airflow_batchext.concealment import reveal
 from airflow_batchext.exceptions import (
     BatchextError,
     ExecutionTimeoutError,
@@ -22,6 +23,7 @@ from airflow_batchext.exceptions import (
     GateRefusedError,
     TaskFailedError,
     TaskLostError,
+    TaskNotStartedError,
     TaskResultError,
     TaskTimeoutError,
     TriggerFailedError,
@@ -30,11 +32,11 @@ from airflow_batchext.exceptions import (
 from airflow_batchext.hooks._drivers.work import delete_tasks
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.metrics import work_ended
-from airflow_batchext.operators._steps.task_document import instance_of
+from airflow_batchext.operators._steps.task_document import instance_of, job_document
 from airflow_batchext.operators._steps.task_gate import WorkGate, check_event, is_of_gate
 from airflow_batchext.operators._steps.told import Told
-from airflow_batchext.parameters import check_pool_id
-from airflow_batchext.rules.deadline import limit_of
+from airflow_batchext.parameters import NO_CHECK_OF_ANOTHERS, check_pool_id, wrong
+from airflow_batchext.rules.deadline import StartLimit, limit_of
 from airflow_batchext.rules.work import pause_after
 from airflow_batchext.transport import look_within, within
 from airflow_batchext.triggers._failing import reason, timed_out
@@ -52,7 +54,10 @@ _CLEAN_UP_SECONDS = 60.0
 #: Also of ten thousand.
 _DELETION_SECONDS = 600.0
 #: Those after which nothing of the work goes on.
-_OVER = (TaskFailedError, TaskResultError, TaskTimeoutError, TaskLostError, ExecutionTimeoutError)
+_OVER = (
+    *(TaskFailedError, TaskResultError, TaskTimeoutError, TaskLostError, TaskNotStartedError),
+    ExecutionTimeoutError,
+)
 #: What makes a skip, with ``soft_fail``.
 _SOFT = (*_OVER, GateFailedError)
 
@@ -211,6 +216,12 @@ class WorkSteps(ABC):
             work=work,
         )
 
+    def _job_document(self, pool_id: str) -> dict[str, Any]:
+        """The body of the job that is made where there is none."""
+        if self.operator.job_id is not None and self.operator.node_check is not None:
+            raise wrong(NO_CHECK_OF_ANOTHERS)
+        return job_document(pool_id, reveal(self.operator.node_check))
+
     def _instance(self, context: Context) -> Instance:
         return instance_of(context, self.operator.task_id, self._alone)
 
@@ -227,6 +238,20 @@ class WorkSteps(ABC):
         if isinstance(error, _OVER):
             return False
         return self._is_last(context) or (self.operator.soft_fail and isinstance(error, _SOFT))
+
+    def _set_start_deadline(self) -> None:
+        """Note until when what was submitted has to have started, once it was."""
+        timeout = self.operator.start_timeout
+        if timeout is not None:
+            self._memo.setdefault("start_deadline", time.time() + timeout)
+
+    @property
+    def _start_deadline(self) -> float:
+        """When that is, in seconds since the epoch; 0 for never."""
+        return float(self._memo.get("start_deadline", 0.0))
+
+    def _start_limit(self) -> StartLimit:
+        return StartLimit(self._start_deadline, time.time)
 
     def _late(self, text: str) -> BatchextError:
         return ExecutionTimeoutError(text) if self._limit.is_airflows else TaskTimeoutError(text)
