@@ -37,5 +37,7 @@ def work_table(work: PoolWork) -> list[RenderableType]:
     if work.more:
         parts.append(Text(f"and {work.more:,} more jobs", "dim"))
     if work.problem:
-        parts.append(Text(f"what runs on it could not all be read: {one_line(work.problem, 400)}", "magenta"))
+        parts.append(
+            Text(f"what runs on it could not all be read: {one_line(work.problem, 1000)}", "magenta")
+        )
     return parts

@@ -69,4 +69,4 @@ def _counts(job_id: str) -> Flow[Body | str]:
 
 def _why(error: ServiceError) -> str:
     # A refusal says which right is missing.
-    return one_line(str(error) if isinstance(error, AccessRefusedError) else error.reason, 400)
+    return one_line(str(error) if isinstance(error, AccessRefusedError) else error.reason, 1000)
