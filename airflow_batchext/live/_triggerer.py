@@ -7,15 +7,18 @@ of its task is written until it has ended, lest the older one comes last.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from airflow_batchext.links import live_link_xcom
+from airflow_batchext.live.form import Picture
 from airflow_batchext.live.pace import PER_SECOND, Pace
-from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_text
+from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json, to_text
 from airflow_batchext.live.story import continued
 
 if TYPE_CHECKING:
@@ -26,6 +29,9 @@ log = logging.getLogger(__name__)
 #: So many writes are under way at a time; and so many may hang before nothing more is written.
 _AT_ONCE, _MOST_HANGING = 4, 20
 _GIVEN_UP_AFTER_SECONDS = 10.0
+#: Of the state of an asset Airflow warns beyond 64 KiB (``[state_store] max_value_storage_bytes``).
+_LARGEST_STATE: Final = 60_000
+_FEW_NODES: Final = 20
 
 
 async def store(instance: Any, value: str) -> None:
@@ -69,14 +75,77 @@ def _place(instance: Any) -> dict[str, Any]:
     }
 
 
-class TriggererWay:
-    """How one task in the triggerer writes.
+class Shelf(Protocol):
+    """Where one that waits in the triggerer keeps what it tells."""
+
+    #: Whether whatever lies there is of the same wait.
+    is_same: bool
+
+    async def read(self) -> object:
+        """What an earlier process has left there."""
+
+    async def write(self, snapshot: Snapshot, *, is_first: bool) -> None:
+        """Put it there; ``is_first``: this process has not done so before."""
+
+
+class OfTask:
+    """The XCom of a task.
 
     :param instance: the task instance.
     """
 
+    is_same = False
+
     def __init__(self, instance: Any) -> None:
         self._instance = instance
+
+    async def read(self) -> object:
+        """The snapshot that is there, as JSON."""
+        return await stored(self._instance)
+
+    async def write(self, snapshot: Snapshot, *, is_first: bool) -> None:
+        """Write the XCom, and the link to the page where nobody else does."""
+        await store(self._instance, to_text(snapshot))
+        if is_first and snapshot.mode == "start_from_trigger":
+            await leave_link(self._instance)
+
+
+class OfAsset:
+    """The store that Airflow has for the state of an asset; it is made for smaller things than XComs are.
+
+    :param kept: the store.
+    :param about: what tells this watcher of the asset from others of it.
+    :param trigger_id: the row of the watcher's trigger, by which the page finds what it has written.
+    """
+
+    is_same = True
+
+    def __init__(self, kept: Any, about: str, trigger_id: int | None) -> None:
+        self._kept, self._key, self._trigger_id = kept, f"{XCOM_KEY}/{about}", trigger_id
+
+    async def read(self) -> object:
+        """The snapshot that is there, as JSON."""
+        return await self._kept.aget(self._key)
+
+    async def write(self, snapshot: Snapshot, *, is_first: bool) -> None:
+        """Keep as much of it as Airflow takes without a warning."""
+        picture = snapshot.picture
+        value = to_json(replace(snapshot, picture=replace(picture, nodes=picture.nodes[:_FEW_NODES])))
+        if len(json.dumps(value)) > _LARGEST_STATE:
+            capped = (*snapshot.capped, "the picture of the nodes")
+            value = to_json(replace(snapshot, picture=Picture(picture.counts), capped=capped))
+        value["trigger"] = self._trigger_id
+        await self._kept.aset(self._key, value)
+
+
+class TriggererWay:
+    """How one that waits in the triggerer writes.
+
+    :param shelf: where.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
         self._queue = _queue()
         self._pace = Pace()
         self._make: Callable[[], Snapshot] | None = None
@@ -124,11 +193,10 @@ class TriggererWay:
             snapshot = make()
             is_first = not self._knows_earlier
             if is_first:
-                self._earlier = read_snapshot(await stored(self._instance))
+                self._earlier = read_snapshot(await self._shelf.read())
                 self._knows_earlier = True
-            await store(self._instance, to_text(continued(snapshot, self._earlier)))
-            if is_first and snapshot.mode == "start_from_trigger":
-                await leave_link(self._instance)
+            told = continued(snapshot, self._earlier, is_same=self._shelf.is_same)
+            await self._shelf.write(told, is_first=is_first)
         # Whatever Airflow, its database, or a backend for XComs of the user's own makes of it: no gate fails.
         except Exception as error:
             self._pace.failed(self._queue.clock())

@@ -1,7 +1,8 @@
 """What Airflow's API server serves of the live page: the page, its scripts and style, its data as JSON.
 
-Whoever asks has to be signed in, and sees the gates of those DAGs alone whose XComs they may read. All that
-is served says that nobody else may frame it, keep it, or run anything in it.
+Whoever asks has to be signed in, and sees the gates of those DAGs alone whose XComs they may read, and the
+watchers of those assets that they may read. All that is served says that nobody else may frame it, keep it,
+or run anything in it.
 
 Imported late: FastAPI reads the types in the signatures here, which have to be names of this module.
 """
@@ -18,7 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import (
+    AccessView,
+    AssetDetails,
+    DagAccessEntity,
+    DagDetails,
+)
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from airflow.models.dag import DagModel
 from airflow.providers.common.compat.sdk import conf
@@ -29,6 +35,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from airflow_batchext import __version__
 from airflow_batchext.live.settings import PREFIX
 from airflow_batchext.live.stored import WAITING, Gate, Stored, read_gate
+from airflow_batchext.live.watched import Watched, read_watched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,6 +57,7 @@ _HEADERS: Final = {
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 
 Text = Annotated[str, Query(max_length=250)]
+Number = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Index = Annotated[int, Query(ge=-1, le=1_000_000)]
 
 
@@ -70,6 +78,7 @@ def app() -> FastAPI:
     made.get("/")(page)
     made.get("/gates")(gates)
     made.get("/gate")(gate)
+    made.get("/watch")(watch)
     made.get("/{name}")(asset)
     return made
 
@@ -98,12 +107,14 @@ def gates(request: Request, user: GetUserDep) -> Response:
     stored: Stored = request.app.state.stored
     reading = stored.now()
     readable = _readable({gate.key[0] for gate in reading.gates}, user)
+    assets = _readable_assets({one.key[0] for one in reading.watched}, user)
     return _json(
         {
             "now": time.time(),
             "poll_seconds": POLL_SECONDS,
             "is_capped": reading.is_capped,
             "gates": [_line(gate) for gate in reading.gates if gate.key[0] in readable],
+            "watched": [_watch_line(one) for one in reading.watched if one.key[0] in assets],
         }
     )
 
@@ -114,6 +125,24 @@ def gate(user: GetUserDep, dag_id: Text, run_id: Text, task_id: Text, map_index:
     if found is None:
         raise HTTPException(404, "There is no such gate, or it is not yours to see.")
     return _json({"now": time.time(), "gate": _line(found)})
+
+
+def watch(user: GetUserDep, asset_id: Number, trigger_id: Number) -> Response:
+    """One watched pool with all that is known of it; to whom may not see its asset, it is not there."""
+    found = read_watched((asset_id, trigger_id)) if _readable_assets({asset_id}, user) else None
+    if found is None:
+        raise HTTPException(404, "There is no such watcher, or it is not yours to see.")
+    return _json({"now": time.time(), "gate": _watch_line(found)})
+
+
+def _readable_assets(asset_ids: set[int], user: Any) -> set[int]:
+    """Of these assets, those that the user may read, and so the state that Airflow keeps of them."""
+    may_read = get_auth_manager().is_authorized_asset
+    return {
+        asset_id
+        for asset_id in asset_ids
+        if may_read(method="GET", details=AssetDetails(id=str(asset_id)), user=user)
+    }
 
 
 def _readable(dag_ids: set[str], user: Any) -> set[str]:
@@ -148,6 +177,22 @@ def _line(gate: Gate) -> dict[str, Any]:
         "written": gate.written_at.timestamp(),
         "nobody": gate.nobody,
         "snapshot": gate.head,
+    }
+
+
+def _watch_line(one: Watched) -> dict[str, Any]:
+    asset_id, trigger_id = one.key
+    return {
+        "asset_id": asset_id,
+        "trigger_id": trigger_id,
+        "asset": one.asset,
+        "uri": one.uri,
+        "group": "watched",
+        "since": one.since.timestamp(),
+        "written": one.written_at.timestamp() if one.written_at else None,
+        "nobody": one.nobody,
+        "event": one.event,
+        "snapshot": one.head,
     }
 
 

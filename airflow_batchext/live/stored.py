@@ -7,10 +7,9 @@ our XComs of the last day; of those only the values that are not known yet. What
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,13 +19,14 @@ from airflow.jobs.job import Job
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
-from airflow.providers.common.compat.sdk import conf
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import Text, and_, case, cast, func, or_, select, tuple_
 
 from airflow_batchext.live.bounds import LONGEST
-from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json
+from airflow_batchext.live.rows import DETAIL, json_in, nobody, shown
+from airflow_batchext.live.snapshot import XCOM_KEY
+from airflow_batchext.live.watched import Watched, Watchers
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -36,8 +36,6 @@ KEPT_SECONDS: Final = 2.0
 #: How long a gate that has ended is shown, and how many gates are shown at most.
 RECENT: Final = timedelta(days=1)
 MOST_GATES: Final = 2_000
-#: What only who opens a gate is shown: most of a value, and none of it is kept in memory.
-DETAIL: Final = ("fields", "ages", "nodes", "history", "points")
 _AT_ONCE: Final = 100
 
 WAITING: Final = tuple(
@@ -78,12 +76,13 @@ class Gate:
 class Reading:
     """All gates at one moment.
 
-    :param is_capped: whether there are more than ``MOST_GATES``.
+    :param is_capped: whether there are more than ``MOST_GATES``, or more watchers than are shown.
     """
 
     read_at: datetime
     gates: tuple[Gate, ...]
     is_capped: bool
+    watched: tuple[Watched, ...] = ()
 
 
 class Stored:
@@ -98,6 +97,7 @@ class Stored:
         self._read_at = -KEPT_SECONDS
         self._reading: Reading | None = None
         self._known: dict[tuple[Any, ...], dict[str, Any] | None] = {}
+        self._watchers = Watchers()
 
     def now(self) -> Reading:
         """What is in the database, at most two seconds ago."""
@@ -113,12 +113,13 @@ class Stored:
         waiting = session.execute(_waiting().limit(MOST_GATES + 1)).all()
         recent = session.execute(_recent(now - RECENT).limit(MOST_GATES + 1)).all()
         rows = {_place(row): row for row in (*waiting, *recent)}
-        shown = sorted(rows.values(), key=lambda row: (row.state not in WAITING, -row.timestamp.timestamp()))
-        self._learn(session, shown[:MOST_GATES])
+        listed = sorted(rows.values(), key=lambda row: (row.state not in WAITING, -row.timestamp.timestamp()))
+        self._learn(session, listed[:MOST_GATES])
         gates = tuple(
-            _gate(row, now, self._known[(*_place(row), row.timestamp)]) for row in shown[:MOST_GATES]
+            _gate(row, now, self._known[(*_place(row), row.timestamp)]) for row in listed[:MOST_GATES]
         )
-        return Reading(now, gates, len(shown) > MOST_GATES)
+        watched, more = self._watchers.read(session, now)
+        return Reading(now, gates, more or len(rows) > MOST_GATES, watched)
 
     def _learn(self, session: Session, rows: Iterable[Any]) -> None:
         """Know the value of each row; forget those of others."""
@@ -127,7 +128,7 @@ class Stored:
         missing = [place for place, version in wanted.items() if version not in known]
         for start in range(0, len(missing), _AT_ONCE):
             for row in session.execute(_values(missing[start : start + _AT_ONCE])):
-                known[wanted[_place(row)]] = _snapshot(row.text, without=DETAIL)
+                known[wanted[_place(row)]] = shown(json_in(row.text), without=DETAIL)
         # One that went away between the two questions has no value; it is not there at the next reading.
         self._known = dict.fromkeys(wanted.values()) | known
 
@@ -145,7 +146,9 @@ def read_gate(key: Key) -> Gate | None:
             )
         ).first()
         value = session.execute(_values([_place(row)])).first() if row else None
-    return None if row is None else _gate(row, datetime.now(UTC), _snapshot(value.text) if value else None)
+    return (
+        None if row is None else _gate(row, datetime.now(UTC), shown(json_in(value.text)) if value else None)
+    )
 
 
 def _columns() -> Any:
@@ -210,23 +213,6 @@ def _place(row: Any) -> tuple[int, str, int]:
     return row.dag_run_id, row.task_id, row.map_index
 
 
-def _snapshot(text: str | None, without: tuple[str, ...] = ()) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text) if text else None
-        # It is a text that is JSON; of what comes with a trigger's last event Airflow makes text once more.
-        for _ in range(2):
-            value = json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, Mapping):
-        return None
-    snapshot = read_snapshot({name: member for name, member in value.items() if name not in without})
-    if snapshot is None:
-        return None
-    shown = to_json(snapshot)
-    return {name: member for name, member in shown.items() if name not in without}
-
-
 def _gate(row: Any, now: datetime, head: dict[str, Any] | None) -> Gate:
     return Gate(
         key=(row.dag_id, row.run_id, row.task_id, row.map_index),
@@ -234,23 +220,6 @@ def _gate(row: Any, now: datetime, head: dict[str, Any] | None) -> Gate:
         try_number=row.try_number,
         ended_at=row.end_date,
         written_at=row.timestamp,
-        nobody=_nobody(row, now),
+        nobody=nobody(row, now),
         head=head,
     )
-
-
-def _nobody(row: Any, now: datetime) -> str:
-    """Why nobody looks; "" while somebody does, or nobody has to."""
-    if row.state == TaskInstanceState.RUNNING.value:
-        limit = conf.getint("scheduler", "task_instance_heartbeat_timeout", fallback=300)
-        dead = row.last_heartbeat_at is not None and now - row.last_heartbeat_at > timedelta(seconds=limit)
-        return "Its worker has not been heard of" if dead else ""
-    if row.state != TaskInstanceState.DEFERRED.value:
-        return ""
-    limit = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
-    patience = timedelta(seconds=limit)
-    if row.triggerer_id is None:
-        late = row.deferred_at is None or now - row.deferred_at > patience
-        return "No triggerer has taken it" if late else ""
-    alive = row.job_state == "running" and row.latest_heartbeat and now - row.latest_heartbeat <= patience
-    return "" if alive else "Its triggerer is dead"

@@ -31,7 +31,7 @@ from airflow_batchext.exceptions import (
     TriggerFailedError,
 )
 from airflow_batchext.links import portal_url
-from airflow_batchext.live._triggerer import TriggererWay
+from airflow_batchext.live._triggerer import OfAsset, OfTask, TriggererWay
 from airflow_batchext.live._worker import WorkerWay, takes_threads
 from airflow_batchext.live.form import Picture
 from airflow_batchext.live.picture import LookSaid, look_of
@@ -247,10 +247,20 @@ def in_triggerer(trigger: Any, about: Callable[[], Snapshot], told: Mapping[str,
     if instance is None:
         return silent()
     known = read_snapshot(told)
-    live = Live(lambda: TriggererWay(instance), about if known is None else lambda: known)
+    live = Live(lambda: TriggererWay(OfTask(instance)), about if known is None else lambda: known)
     if known is not None:
         live.begins()
     return live
+
+
+def of_watcher(kept: Any, which: str, trigger_id: int | None, about: Callable[[], Snapshot]) -> Live:
+    """What a watcher tells, which belongs to an asset and to no task.
+
+    :param kept: the store that Airflow has for the state of the asset.
+    :param which: tells it from other watchers of the asset.
+    :param trigger_id: the row of its trigger.
+    """
+    return Live(lambda: TriggererWay(OfAsset(kept, which, trigger_id)), about)
 
 
 def silent() -> Live:

@@ -43,6 +43,7 @@ from airflow_batchext.parameters import (
 from airflow_batchext.triggers._base import DeclaredTrigger
 
 if TYPE_CHECKING:
+    from airflow_batchext.live.writer import Live
     from airflow_batchext.rules.events import EventKind, Told
     from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
 
@@ -111,7 +112,7 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
                     yield TriggerEvent(payload)
                 await asyncio.sleep(pause)
         finally:
-            await watching.close()
+            await watching.end()
 
     def wanted(self) -> frozenset[EventKind]:
         """Which events to fire.
@@ -128,15 +129,10 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
 
         :raises ParameterError: if a parameter cannot be used.
         """
-        from airflow.providers.common.compat.sdk import conf
-
         from airflow_batchext.rules.gate import Rules
         from airflow_batchext.triggers._sharing import SharedLooksLease
 
         settle(self, self.checks)
-        interval = self.poll_interval
-        if interval is None:
-            interval = float(conf.getfloat("batchext", "poll_interval", fallback=30.0))
         rules = Rules(
             extension_names=None if self.extension_names is None else tuple(self.extension_names),
             min_nodes=self.min_nodes,
@@ -148,8 +144,16 @@ class AzureBatchPoolEventTrigger(DeclaredTrigger, BaseEventTrigger):
             conn_id=self.azure_batchext_conn_id,
             pool_id=check_pool_id(self.pool_id),
             rules=rules.to_json(),
-            interval=interval,
+            interval=self.interval(),
         )
+
+    def interval(self) -> float:
+        """Seconds between two looks."""
+        from airflow.providers.common.compat.sdk import conf
+
+        if self.poll_interval is not None:
+            return self.poll_interval
+        return float(conf.getfloat("batchext", "poll_interval", fallback=30.0))
 
 
 class _Watching:
@@ -160,6 +164,7 @@ class _Watching:
         self._memory = _Memory(trigger)
         self._since = time.monotonic()
         self._open: tuple[SharedLooksLease, SharedLooks] | None = None
+        self._live: Live | None = None
         self._failures = 0
         self._said = ""
 
@@ -177,10 +182,21 @@ class _Watching:
             self._failures += 1
             # Of others nobody knows what their texts hold.
             told = f": {error}" if isinstance(error, AirflowException) else ""
-            self._say("it goes on in a while: " + one_line(f"{type(error).__name__}{told}"), failed=True)
-            return [], min(2.0**self._failures, _LONGEST_PAUSE)
+            text = "it goes on in a while: " + one_line(f"{type(error).__name__}{told}")
+            self._say(text, failed=True)
+            pause = min(2.0**self._failures, _LONGEST_PAUSE)
+            if self._live is not None:
+                self._live.sees_pool(self._trigger.pool_id, text, None)
+                self._live.waits(pause)
+            return [], pause
         self._failures = 0
         return payloads, pause
+
+    async def end(self) -> None:
+        """Give back the looks, and tell nothing more."""
+        await self.close()
+        if self._live is not None:
+            self._live.close()
 
     async def close(self) -> None:
         """Give back the looks."""
@@ -197,10 +213,13 @@ class _Watching:
             shared = self._trigger.looks()
             self._open = shared, await shared.__aenter__()
             await memory.load()
+            self._live = self._live or self._told_live()
         looks = self._open[1]
         await memory.keep()
         verdict = await looks.verdict(self._since, only_tells=True)
         self._say(verdict.summary)
+        if self._live is not None:
+            self._live.sees(verdict, looks.watch, looks.hook.known_connection)
         known = memory.lasts or memory.told is not None
         memory.told, found = news(memory.told, verdict)
         due = [event for event in found if known and event.kind in wanted]
@@ -210,7 +229,28 @@ class _Watching:
         now = datetime.fromtimestamp(looks.hook.service_time(), tz=UTC)
         at = now.isoformat(timespec="seconds").replace("+00:00", "Z")
         pause = _HANDED_ON_SECONDS if due else max(0.0, looks.next_look())
+        if self._live is not None:
+            self._live.waits(pause)
         return [event.payload(verdict, at) for event in due], pause
+
+    def _told_live(self) -> Live | None:
+        """What it tells the live page; None where Airflow has no place for that."""
+        from airflow_batchext.live.form import Snapshot
+        from airflow_batchext.live.writer import of_watcher
+
+        trigger, memory = self._trigger, self._memory
+        if not memory.lasts:
+            return None
+        about = Snapshot(
+            kind="events",
+            pool=trigger.pool_id,
+            connection=trigger.azure_batchext_conn_id,
+            mode="watcher",
+            rules=f"events of pool {trigger.pool_id}: {', '.join(trigger.events)}",
+            started=time.time(),
+            interval=trigger.interval(),
+        )
+        return of_watcher(memory.store, memory.about, getattr(trigger, "trigger_id", None), lambda: about)
 
     def _say(self, text: str, *, failed: bool = False) -> None:
         if text != self._said:
@@ -229,34 +269,37 @@ class _Memory:
         self.told: Told | None = None
         self._kept: Told | None = None
         self._loaded = False
-        self._store: Any = getattr(trigger, "asset_state_store", None)
+        #: Airflow's store for the state of the asset; None where there is none.
+        self.store: Any = getattr(trigger, "asset_state_store", None)
         self._log = trigger.log
         _, kwargs = trigger.serialize()
         kwargs.pop("poll_interval", None)
-        about = hashlib.sha256(json.dumps(kwargs, sort_keys=True).encode()).hexdigest()
-        self._key = f"{_KEY}/{about[:_KEY_DIGITS]}"
+        digest = hashlib.sha256(json.dumps(kwargs, sort_keys=True).encode()).hexdigest()
+        #: What tells it from other watchers of the same asset.
+        self.about = digest[:_KEY_DIGITS]
+        self._key = f"{_KEY}/{self.about}"
 
     @property
     def lasts(self) -> bool:
         """Whether it outlives the process."""
-        return self._store is not None
+        return self.store is not None
 
     async def load(self) -> None:
         """Learn what an earlier process has told."""
         from airflow_batchext.rules.events import Told
 
-        if self._loaded or self._store is None:
+        if self._loaded or self.store is None:
             return
         try:
-            self.told = self._kept = Told.from_json(await self._store.aget(self._key))
+            self.told = self._kept = Told.from_json(await self.store.aget(self._key))
         except ValueError:
             # Airflow keeps one row for watchers that are alike, and does not say whose store to take.
             self._log.warning("This watcher is that of several assets, so what it tells is not remembered")
-            self._store = None
+            self.store = None
         self._loaded = True
 
     async def keep(self) -> None:
         """Keep what has been told, unless it is kept already."""
-        if self._store is not None and self.told is not None and self.told != self._kept:
-            await self._store.aset(self._key, self.told.to_json())
+        if self.store is not None and self.told is not None and self.told != self._kept:
+            await self.store.aset(self._key, self.told.to_json())
         self._kept = self.told

@@ -73,11 +73,15 @@ class Planted:
 
     def start(self) -> None:
         self.airflow.run("db", "migrate")
-        command = [sys.executable, "-m", "tests.live.scenes"]
-        subprocess.run(command, env=self.airflow.environment, cwd=ROOT, check=True, capture_output=True)
+        self._scenes()
         self.airflow.run("dags", "reserialize")
+        self._scenes("watchers")
         self.airflow.start_component("api-server")
         wait_until("the API server", self._answers)
+
+    def _scenes(self, *which: str) -> None:
+        command = [sys.executable, "-m", "tests.live.scenes", *which]
+        subprocess.run(command, env=self.airflow.environment, cwd=ROOT, check=True, capture_output=True)
 
     def _answers(self) -> bool:
         try:
@@ -163,10 +167,16 @@ def test_failed_ones_come_first_then_waiting_ones_then_what_has_ended(visit):
     assert [re.sub(r"\s\(.*", "", title) for title in page.locator("h2").all_inner_texts()] == [
         "Failed",
         "Waiting",
+        "Watched for events",
         "Ended in the last day",
     ]
-    assert page.locator("#counts").inner_text().split("\n") == ["1 failed", "6 waiting", "1 ended"]
-    line = page.locator(".gate", has_text="frames-eu").inner_text()
+    assert page.locator("#counts").inner_text().split("\n") == [
+        "1 failed",
+        "6 waiting",
+        "2 watched",
+        "1 ended",
+    ]
+    line = page.locator("#group-waiting .gate", has_text="frames-eu").inner_text()
     for told in ("Waits", "Gate · renderfarm", "rendering_nightly / gate", RUN, "2 of 5 ready", "3 pending"):
         assert told in line
     for told in (r"waits for\s+\d+ min", r"deadline\s+in \d+ min", r"as of\s+\d+ s ago", r"looks again\s+"):
@@ -181,10 +191,10 @@ def test_failed_ones_come_first_then_waiting_ones_then_what_has_ended(visit):
 def test_work_on_a_pool_shows_how_many_tasks_are_how_far(visit):
     seen = visit("vera")
     page = seen.go()
-    row = page.locator(".gate", has_text="stills-eu")
+    row = page.locator("#group-waiting .gate", has_text="stills-eu")
     assert "96 of 240 tasks succeeded · 3 failed · 4 running · 137 waiting" in row.inner_text()
     assert "node" not in str(row.locator(".bar").get_attribute("aria-label"))
-    inside = seen.open("stills-eu").locator(".inside:visible")
+    inside = seen.open("stills-eu").locator("#group-waiting .inside:visible")
     text = inside.inner_text()
     for told in (
         "8 starting, 12 wanted",
@@ -195,6 +205,53 @@ def test_work_on_a_pool_shows_how_many_tasks_are_how_far(visit):
         assert told in text, told
     assert inside.locator(".field").count() == 0
     assert not re.search(r"\b(false|true|undefined|null|NaN)\b|\[object|ready nodes", text)
+    page.set_viewport_size({"width": 360, "height": 900})
+    assert page.evaluate(_OVERFLOWING) == []
+    assert seen.troubles == []
+
+
+def test_pools_that_events_watch_have_a_group_of_their_own(visit):
+    seen = visit("vera", height=1300)
+    page = seen.go()
+    group = page.locator("#group-watched")
+    line = group.locator(".gate", has_text="frames-eu").inner_text()
+    for told in (
+        "Watched",
+        "Events · renderfarm",
+        "azbatch://renderfarm/frames-eu?event=lost",
+        "2 of 5 ready",
+    ):
+        assert told in line
+    for told in (
+        r"watched for\s+1 d 1 h",
+        r"event lost\s+1 h \d+ min ago",
+        r"as of\s+",
+        r"looks again\s+",
+    ):
+        assert re.search(told, line), line
+    assert "deadline" not in line
+    silent = group.locator(".gate", has_text="stills-eu")
+    assert "What its watcher sees is not known here." in silent.inner_text()
+    assert re.search(r"no event\s+yet", silent.inner_text())
+    for opener in group.locator(".opener").all():
+        opener.click()
+    group.locator(".inside:visible .links").nth(1).wait_for()
+    text = group.inner_text()
+    for told in (
+        "is preempted",
+        "2 nodes",
+        "events of pool frames-eu: lost",
+        "watches in the triggerer, looks every 30 s",
+        "for ever",
+        "from Airflow 3.3 on",
+    ):
+        assert told in text, told
+    assert group.get_by_role("img", name="monitor: 3 pending, 2 ready").is_visible()
+    links = group.get_by_role("link", name="Asset and events")
+    assert [link.get_attribute("href") for link in links.all()] == [f"{BELOW}/assets/{n}" for n in (71, 72)]
+    assert not re.search(r"\b(false|true|undefined|null|NaN)\b|\[object", text)
+    page.locator("#group-watched").scroll_into_view_if_needed()
+    picture(page, "watched", full_page=True)
     page.set_viewport_size({"width": 360, "height": 900})
     assert page.evaluate(_OVERFLOWING) == []
     assert seen.troubles == []
@@ -326,7 +383,7 @@ def test_filters_narrow_the_list_and_stay_in_the_address(visit):
     assert page.locator(".gate .name").all_inner_texts() == ["frames-asia"]
     page.locator("#text").fill("nowhere")
     page.get_by_role("button", name="Show all").click()
-    assert page.locator(".gate").count() == 8
+    assert page.locator(".gate").count() == 10
     page.locator("#pool").select_option("tile-1")
     page.reload()
     page.locator(".gate").first.wait_for()
@@ -360,7 +417,7 @@ def test_who_has_nothing_is_told_what_will_be_here(visit):
 def test_nobody_looks_is_said_and_comes_first(visit):
     page = visit("dora").go()
     assert set(page.locator(".badge").all_inner_texts()) == {"Silent", "Nobody looks"}
-    assert "Nobody looks for 2 tasks that wait" in page.locator(".banner").inner_text()
+    assert "Nobody looks for 2 tasks that wait and 1 watched pool" in page.locator(".banner").inner_text()
     assert "Its triggerer is dead" in page.locator(".gate", has_text="lost").inner_text()
     assert "looks again" not in page.locator(".gate", has_text="lost").inner_text()
     assert re.search(
@@ -390,7 +447,7 @@ def test_a_server_that_does_not_answer_is_said_so(visit):
     page.route("**/gates", lambda route: route.abort())
     page.get_by_role("alert").wait_for()
     assert page.get_by_role("alert").inner_text().startswith("Airflow does not answer. What is shown is")
-    assert page.locator(".gate").count() == 8
+    assert page.locator(".gate").count() == 10
 
 
 def test_nothing_is_asked_while_nobody_looks(visit):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import (
+    AccessView,
+    AssetDetails,
+    DagAccessEntity,
+    DagDetails,
+)
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
 if TYPE_CHECKING:
@@ -18,6 +23,16 @@ ONLY = {
     "dora": "dead",
     "hans": "hostile",
     "eve": "nothing of all",
+}
+#: Of those who may not read every asset: which, by their ids.
+ASSETS: dict[str, set[str]] = {
+    "vera": {"71", "72"},
+    "otto": set(),
+    "nox": set(),
+    "sina": set(),
+    "dora": {"73"},
+    "hans": {"74"},
+    "eve": set(),
 }
 #: Who may read DAGs, but not their XComs.
 NO_XCOMS = {"nox"}
@@ -45,6 +60,14 @@ class AccessManager(SimpleAuthManager):
         return super().is_authorized_dag(
             method=method, user=user, access_entity=access_entity, details=details
         )
+
+    def is_authorized_asset(
+        self, *, method: Any, user: SimpleAuthManagerUser, details: AssetDetails | None = None
+    ) -> bool:
+        name = user.username
+        if details is not None and details.id and details.id not in ASSETS.get(name, {details.id}):
+            return False
+        return super().is_authorized_asset(method=method, user=user, details=details)
 
     def is_authorized_view(self, *, access_view: AccessView, user: SimpleAuthManagerUser) -> bool:
         if access_view is AccessView.PLUGINS and user.username in NO_PLUGINS:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
+import os
 import time
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.jobs.job import Job
+from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dag import DagModel
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
@@ -32,13 +35,16 @@ from airflow_batchext.live.form import (
     Snapshot,
 )
 from airflow_batchext.live.snapshot import XCOM_KEY, to_text
+from airflow_batchext.live.watched import AssetStateStoreModel, AssetWatcherModel
 
 EXTENSIONS = ("secretext", "monitor", "mount")
-_numbers = itertools.count(1)
+#: Of rows; those of another process are others.
+_numbers = itertools.count(os.getpid() % 100_000 * 10_000)
 
 
 def clear(session: Any) -> None:
-    for table in (XComModel, TaskInstance, DagRun, DagModel, Trigger, Job):
+    assets = (AssetEvent, AssetStateStoreModel, AssetWatcherModel, AssetModel)
+    for table in filter(None, (XComModel, TaskInstance, DagRun, DagModel, *assets, Trigger, Job)):
         session.execute(delete(table))
 
 
@@ -78,12 +84,50 @@ def add_triggerer(session: Any, *, silent_for: float = 0, state: str = "running"
     return number
 
 
-def add_trigger(session: Any, triggerer: int | None, *, age: float = 60) -> int:
-    number = next(_numbers) + 1000
+def add_trigger(
+    session: Any,
+    triggerer: int | None,
+    *,
+    age: float = 60,
+    classpath: str = "a.B",
+    number: int | None = None,
+) -> int:
+    number = number or next(_numbers) + 1000
     made = timezone.utcnow() - timedelta(seconds=age)
-    row = {"id": number, "classpath": "a.B", "encrypted_kwargs": "", "created_date": made}
+    row = {"id": number, "classpath": classpath, "encrypted_kwargs": "", "created_date": made}
     session.execute(insert(Trigger.__table__).values(**_columns(Trigger, row), triggerer_id=triggerer))
     return number
+
+
+def add_watcher(
+    session: Any,
+    asset_id: int,
+    uri: str,
+    trigger: int,
+    *,
+    value: Any = None,
+    key: str = f"{XCOM_KEY}/0123456789abcdef",
+    at: datetime | None = None,
+) -> None:
+    """An asset, if it is not there yet, and its watcher; and what that has written."""
+    if session.get(AssetModel, asset_id) is None:
+        session.execute(insert(AssetModel).values(id=asset_id, name=uri, uri=uri, group="", extra={}))
+    session.execute(insert(AssetWatcherModel).values(name="w", asset_id=asset_id, trigger_id=trigger))
+    if value is not None:
+        row = {"asset_id": asset_id, "key": key, "value": json.dumps(value)}
+        session.execute(insert(AssetStateStoreModel).values(**row, updated_at=at or timezone.utcnow()))
+
+
+def add_event(session: Any, asset_id: int, extra: Any, *, source: str | None = None, age: float = 0) -> None:
+    at = timezone.utcnow() - timedelta(seconds=age)
+    row = {"asset_id": asset_id, "extra": extra, "source_dag_id": source, "timestamp": at}
+    session.execute(insert(AssetEvent).values(**row))
+
+
+def fired(kind: str, reason: str = "", nodes: int = 0) -> dict[str, Any]:
+    """What Airflow keeps of an event of a watcher."""
+    payload = {"event": kind, "pool_id": "p", "reasons": [reason] if reason else [], "nodes_concerned": nodes}
+    return {"from_trigger": True, "payload": payload}
 
 
 def _columns(model: Any, values: dict[str, Any]) -> dict[str, Any]:

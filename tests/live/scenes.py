@@ -1,10 +1,12 @@
 """Gates of every kind, written into the database of an Airflow that has nothing but its API server.
 
-``python -m tests.live.scenes``: each DAG is one scene, and ``tests.live.access`` says who sees which.
+``python -m tests.live.scenes``: each DAG is one scene, and ``tests.live.access`` says who sees which. After
+the last DAG file was read, ``python -m tests.live.scenes watchers``.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -21,6 +23,7 @@ from airflow_batchext.live.form import (
     WorkSaid,
 )
 from airflow_batchext.live.snapshot import to_json, to_text
+from airflow_batchext.live.watched import CLASSPATH
 from tests.live import planting
 
 RUN = "scheduled__2026-11-29T06:00:00+00:00"
@@ -34,8 +37,8 @@ _WORDS = {"f": "failed", "p": "pending", "u": "unread", "v": "void", "r": "ready
 def plant(session: Any) -> None:
     """All scenes."""
     now = time.time()
-    alive = {"trigger": planting.add_trigger(session, planting.add_triggerer(session, silent_for=-_LONG))}
-    dead = {"trigger": planting.add_trigger(session, planting.add_triggerer(session, silent_for=_LONG))}
+    heard, unheard = (planting.add_triggerer(session, silent_for=silent) for silent in (-_LONG, _LONG))
+    alive, dead = ({"trigger": planting.add_trigger(session, each)} for each in (heard, unheard))
     runs: dict[str, int] = {}
 
     def add(dag_id: str, task: str, snapshot: Any, **more: Any) -> None:
@@ -73,6 +76,7 @@ def plant(session: Any) -> None:
     add("dead", "gate", waiting("lost"), **dead)
     silent = waiting("silent", stale_at=now - 5, next_look=now - 60)
     add("dead", "silent", silent, state="up_for_reschedule")
+
     hostile = waiting(
         HOSTILE,
         account=HOSTILE,
@@ -97,6 +101,41 @@ def plant(session: Any) -> None:
     add("hostile", "said", hostile, **alive)
     add("hostile", "edited", edited, **alive)
     add("hostile", "spoilt", {"version": 99, "pool": HOSTILE}, **alive)
+
+
+def plant_watchers(session: Any) -> None:
+    """Pools that events watch. Airflow forgets those that no DAG file names when it reads the next one."""
+    now = time.time()
+    heard, unheard = (planting.add_triggerer(session, silent_for=silent) for silent in (-_LONG, _LONG))
+
+    def watched(asset: int, uri: str, triggerer: int, snapshot: Any = None) -> None:
+        trigger = planting.add_trigger(session, triggerer, age=90_000, classpath=CLASSPATH)
+        value = None if snapshot is None else {**to_json(snapshot), "trigger": trigger}
+        planting.add_watcher(session, asset, uri, trigger, value=value)
+
+    watched(71, "azbatch://renderfarm/frames-eu?event=lost", heard, watching("frames-eu", now))
+    planting.add_event(
+        session, 71, planting.fired("lost", f"node {planting.node_id(3)[:14]}… is preempted", 2), age=4_000
+    )
+    watched(72, "azbatch://renderfarm/stills-eu", heard)
+    watched(73, "azbatch://renderfarm/unwatched", unheard, watching("unwatched", now))
+    watched(74, "azbatch://renderfarm/hostile", heard, watching(HOSTILE, now, rules=HOSTILE))
+    planting.add_event(session, 74, planting.fired("failed", HOSTILE, 1), age=60)
+
+
+def watching(pool: str, now: float, **more: Any) -> Any:
+    """What a watcher sees of a pool, of whose nodes two are preempted."""
+    told: dict[str, Any] = {
+        "kind": "events",
+        "mode": "watcher",
+        "rules": f"events of pool {pool}: lost",
+        "started": now - 90_000,
+        "deadline": None,
+        "stale_at": now + _LONG,
+        "summary": "2 of 5 nodes ready; 3 nodes are preempted",
+        "reasons": ("3 nodes are preempted: tvmps_96a296d2…, tvmps_f24f62ee…, tvmps_2c3a4249…",),
+    }
+    return planting.waiting(pool, now, **{**told, **more})
 
 
 def working(pool: str, now: float) -> Any:
@@ -183,5 +222,8 @@ def sized(pool: str, now: float, nodes: int) -> Any:
 
 if __name__ == "__main__":
     with create_session(scoped=False) as session:
-        planting.clear(session)
-        plant(session)
+        if sys.argv[1:] == ["watchers"]:
+            plant_watchers(session)
+        else:
+            planting.clear(session)
+            plant(session)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_batchext.live import _triggerer
-from airflow_batchext.live._triggerer import TriggererWay
+from airflow_batchext.live._triggerer import OfTask, TriggererWay
 from airflow_batchext.live.form import Snapshot
 from airflow_batchext.live.pace import (
     AFTER_FAILURE_SECONDS,
@@ -71,7 +71,7 @@ class Airflow:
 
 
 def way(name: str) -> TriggererWay:
-    return TriggererWay(SimpleNamespace(dag_id="d", task_id=name, run_id="r", map_index=-1))
+    return TriggererWay(OfTask(SimpleNamespace(dag_id="d", task_id=name, run_id="r", map_index=-1)))
 
 
 def says(text: object):

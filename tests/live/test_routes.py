@@ -14,10 +14,22 @@ from hypothesis import strategies as st
 from airflow_batchext.live.bounds import LONGEST
 from airflow_batchext.live.routes import _ASSETS, app
 from airflow_batchext.live.snapshot import to_json
-from tests.live.planting import add_dag, add_gate, add_gates, add_run, failed, waiting
+from airflow_batchext.live.watched import CLASSPATH, AssetWatcherModel
+from tests.live.planting import (
+    add_dag,
+    add_gate,
+    add_gates,
+    add_run,
+    add_trigger,
+    add_triggerer,
+    add_watcher,
+    failed,
+    waiting,
+)
 
 GATE = "gate?dag_id=rendering&run_id=r&task_id=gate"
-ROUTES = ("", *_ASSETS, "gates", GATE)
+WATCH = "watch?asset_id={}&trigger_id=71"
+ROUTES = ("", *_ASSETS, "gates", GATE, WATCH.format(71))
 #: Name, role: ``tests.live.access`` has their rights.
 NOBODY, BAD = (None, None), ("bad token", None)
 NO_ROLE, OTHER, NO_XCOMS = ("rolf", None), ("otto", "viewer"), ("nox", "viewer")
@@ -26,8 +38,12 @@ READER, VIEWER, ADMIN = ("vera", "viewer"), ("vic", "viewer"), ("ann", "admin")
 
 @pytest.fixture
 def gates(session: Any) -> None:
-    """One gate of each of two DAGs."""
+    """One gate of each of two DAGs, and the watcher of two assets."""
     add_gates(session, "rendering", "otto_reports")
+    if AssetWatcherModel is not None:
+        add_trigger(session, add_triggerer(session), classpath=CLASSPATH, number=71)
+        for asset_id in (71, 75):
+            add_watcher(session, asset_id, f"azbatch://a/rendering-{asset_id}", 71)
     session.commit()
 
 
@@ -39,7 +55,7 @@ def ask(server: Any, route: str, who: tuple[str | None, str | None]) -> Any:
 
 def test_the_matrix_names_every_route():
     paths = {route.path for route in app().routes}
-    assert paths == {"/", "/gates", "/gate", "/{name}"}
+    assert paths == {"/", "/gates", "/gate", "/watch", "/{name}"}
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -76,6 +92,27 @@ def test_everybody_sees_the_gates_of_those_dags_whose_xcoms_they_may_read(server
         single = ask(server, f"gate?dag_id={dag_id}&run_id=r&task_id=gate", who)
         assert single.status_code == (200 if dag_id in dags else 404)
         assert (f"pool-of-{dag_id}" in single.text) == (dag_id in dags)
+
+
+@pytest.mark.skipif(AssetWatcherModel is None, reason="Airflow has a table of watchers from 3.2 on")
+@pytest.mark.parametrize(
+    ("who", "assets"),
+    [(OTHER, []), (NO_XCOMS, []), (READER, [71]), (VIEWER, [71, 75]), (ADMIN, [71, 75])],
+    ids=str,
+)
+def test_everybody_sees_the_watchers_of_those_assets_that_they_may_read(server, gates, who, assets):
+    answer = ask(server, "gates", who)
+    assert [one["asset_id"] for one in answer.json()["watched"]] == assets
+    for asset_id in (71, 75):
+        assert (f"rendering-{asset_id}" in answer.text) == (asset_id in assets)
+        single = ask(server, WATCH.format(asset_id), who)
+        assert single.status_code == (200 if asset_id in assets else 404)
+        assert (f"rendering-{asset_id}" in single.text) == (asset_id in assets)
+
+
+def test_a_watcher_that_is_not_there_and_one_that_one_may_not_see_are_answered_alike(server, gates):
+    hidden, gone = (ask(server, WATCH.format(asset_id), READER) for asset_id in (75, 72))
+    assert (hidden.status_code, hidden.content) == (gone.status_code, gone.content)
 
 
 def test_what_is_not_there_and_what_one_may_not_see_are_answered_alike(server, gates):
@@ -147,6 +184,10 @@ def test_who_comes_to_the_page_without_being_signed_in_is_shown_where(server):
         f"gate?dag_id={'x' * 300}&run_id=r&task_id=gate",
         f"{GATE}&map_index=9999999999999999999999",
         f"{GATE}&map_index=one",
+        "watch",
+        WATCH.format("one"),
+        WATCH.format(2**31),
+        WATCH.format(-1),
     ],
 )
 def test_a_wrong_question_is_refused(server, gates, query):
@@ -156,13 +197,14 @@ def test_a_wrong_question_is_refused(server, gates, query):
 def test_a_database_that_does_not_answer_is_said_so_without_its_words(server, gates, monkeypatch):
     from sqlalchemy.exc import OperationalError
 
-    from airflow_batchext.live import stored
+    from airflow_batchext.live import stored, watched
 
     def broken(*_: Any, **__: Any) -> Any:
         raise OperationalError("SELECT secret", {}, Exception("password authentication failed for user"))
 
     monkeypatch.setattr(stored, "create_session", broken)
-    for route in ("gates", GATE):
+    monkeypatch.setattr(watched, "create_session", broken)
+    for route in ("gates", GATE, WATCH.format(71)):
         answer = server.get(route, *ADMIN)
         assert (answer.status_code, answer.json()) == (503, {"detail": "Airflow's database does not answer."})
     monkeypatch.undo()

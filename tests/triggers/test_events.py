@@ -24,16 +24,24 @@ ALL = ["ready", "failed", "lost"]
 
 
 class Store:
-    """Stands for the store of one asset, which only a supervisor process can give; see tests/airflow."""
+    """Stands for the store of one asset, which only a supervisor process can give; see tests/airflow.
+
+    What is there for the live page is kept apart: ``live``.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[str, str] = {}
+        self.live: dict[str, str] = {}
         self.writes = 0
 
     async def aget(self, key: str) -> Any:
-        return json.loads(self.rows[key]) if key in self.rows else None
+        kept = self.rows.get(key) or self.live.get(key)
+        return None if kept is None else json.loads(kept)
 
     async def aset(self, key: str, value: Any) -> None:
+        if key.startswith("batchext_live/"):
+            self.live[key] = json.dumps(value, allow_nan=False)
+            return
         self.writes += 1
         self.rows[key] = json.dumps(value)
 

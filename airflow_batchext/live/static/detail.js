@@ -1,6 +1,6 @@
 // One gate, opened: why, the picture of its nodes, those that are not ready, what has been, where more is.
 
-import { ago, airflowLink, foreignLink, h, inFull, moment, pathOf, span, ticks } from "./dom.js";
+import { ago, airflowLink, foreignLink, h, inFull, isWatched, many, moment, pathOf, span, ticks } from "./dom.js";
 import { field, legend, overTime, readings } from "./picture.js";
 
 const MODES = {
@@ -18,10 +18,17 @@ const FIRST = 10;
 /** The inside of an opened gate: whether it shows all nodes that are not ready, and who hears that it is to. */
 export function detail(gate, isWhole, shows) {
   const snapshot = gate.snapshot;
+  if (!snapshot && isWatched(gate)) {
+    const why =
+      "A watcher tells how its pool is from Airflow 3.3 on, some seconds after it has begun, and where its asset alone has a " +
+      "watcher like it.";
+    return [event(gate), h("p", {}, why), links(gate, [])];
+  }
   if (!snapshot) {
     return [h("p", {}, "What this task wrote cannot be read: it was changed, or is of another version."), links(gate, [])];
   }
   return [
+    isWatched(gate) && event(gate),
     why(gate, snapshot),
     picture(snapshot),
     nodes(snapshot, isWhole, shows),
@@ -36,13 +43,23 @@ function section(title, ...inside) {
   return h("section", {}, h("h4", {}, title), inside);
 }
 
+function event(gate) {
+  if (!gate.event) return section("Last event", h("p.dim", {}, "None yet."));
+  const { kind, at, nodes, reasons } = gate.event;
+  return section(
+    "Last event",
+    h("p", {}, h("b", {}, kind), ", ", ticks(h("span"), at, ago), nodes > 0 && ` · ${many(nodes, "node")}`),
+    reasons.length > 0 && h("ul.reasons", {}, reasons.map((reason) => h("li", {}, reason)))
+  );
+}
+
 function why(gate, snapshot) {
   const lost = gate.group === "failed" && snapshot.outcome === "waiting";
   return [
     lost && h("p.note", {}, "The task has failed without a last word. What follows is what it knew before."),
     snapshot.reasons.length > 0 &&
       section(
-        gate.group === "waiting" ? "Waits for" : "Why",
+        { waiting: "Waits for", watched: "Not ready, because" }[gate.group] ?? "Why",
         h("ul.reasons", {}, snapshot.reasons.map((reason) => h("li", {}, reason)))
       ),
     snapshot.causes.length > 0 &&
@@ -153,19 +170,19 @@ function history(snapshot) {
 function facts(gate, snapshot) {
   const at = (seconds) => (seconds === null ? null : h("span", { title: inFull(seconds) }, moment(seconds)));
   const rows = [
-    ["Waits for", snapshot.rules],
+    [isWatched(gate) ? "Watches for" : "Waits for", snapshot.rules],
     ["Job", snapshot.work?.jobs.join(", ")],
     ["How", `${MODES[snapshot.mode] ?? snapshot.mode}${snapshot.interval ? `, looks every ${span(snapshot.interval)}` : ""}`],
     ["Since", at(snapshot.started)],
-    ["Until", snapshot.deadline === null ? "no deadline" : at(snapshot.deadline)],
+    ["Until", snapshot.deadline !== null ? at(snapshot.deadline) : isWatched(gate) ? "for ever" : "no deadline"],
     ["As of", snapshot.looked === null ? "it has not looked yet" : at(snapshot.looked)],
     ["Connection", [snapshot.connection, snapshot.account].filter(Boolean).join(" · ")],
     ["Run", gate.run_id],
-    ["Try", String(gate.try_number)],
+    ["Try", isWatched(gate) ? "" : String(gate.try_number)],
     ["Left out", snapshot.capped.join("; ")],
   ];
   return section(
-    "The wait",
+    isWatched(gate) ? "The watcher" : "The wait",
     h("dl", {}, rows.filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))
   );
 }
@@ -174,9 +191,13 @@ function links(gate, foreign) {
   return h(
     "nav.links",
     { "aria-label": "More" },
-    airflowLink(pathOf(gate, "task"), "Task and log"),
-    airflowLink(pathOf(gate, "run"), "Run"),
-    airflowLink(pathOf(gate, "dag"), "DAG"),
+    isWatched(gate)
+      ? airflowLink(`/assets/${gate.asset_id}`, "Asset and events")
+      : [
+          airflowLink(pathOf(gate, "task"), "Task and log"),
+          airflowLink(pathOf(gate, "run"), "Run"),
+          airflowLink(pathOf(gate, "dag"), "DAG"),
+        ],
     foreign.map((link) => foreignLink(link.name, link.url))
   );
 }

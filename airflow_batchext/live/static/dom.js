@@ -136,6 +136,15 @@ export function foreignLink(name, url) {
   return h("a", { ...attributes, onclick: go }, name || "Link", h("span.dim", {}, ` (${parsed.host})`));
 }
 
+/** Whether it is a pool that is watched for the events of an asset: there is no task then. */
+export const isWatched = (gate) => gate.group === "watched";
+
+/** The pool's name, also where only the asset tells it; that of the asset where neither does. */
+export function poolOf(gate) {
+  const named = /^azbatch:\/\/[^/]+\/([^?]+)/.exec(gate.uri ?? "")?.[1];
+  return gate.snapshot?.pool ?? named ?? gate.asset ?? "";
+}
+
 /** Airflow's address of a DAG, of a run, or of a task in it. */
 export function pathOf(gate, depth) {
   const parts = ["dags", gate.dag_id];

@@ -1,17 +1,17 @@
 // The page: asks for the gates while somebody looks, keeps the list in order, and opens what is clicked on.
 
-import { airflow, airflowLink, base, clock, h, many, place, span } from "./dom.js";
+import { airflow, airflowLink, base, clock, h, isWatched, many, place, poolOf, span } from "./dom.js";
 import { detail } from "./detail.js";
 import { before, isSilent, keyOf, Row } from "./row.js";
 
 const FILTERS = ["dag_id", "run_id", "task_id", "map_index", "pool"];
-const GROUPS = { failed: "Failed", waiting: "Waiting", recent: "Ended in the last day" };
+const GROUPS = { failed: "Failed", waiting: "Waiting", watched: "Watched for events", recent: "Ended in the last day" };
 const SHOWN = 100;
 const WORDS = { dag_id: "DAG", run_id: "run", task_id: "task", map_index: "map index" };
 
 const by = (id) => document.getElementById(id);
 const rows = new Map();
-const shownOf = { failed: SHOWN, waiting: SHOWN, recent: SHOWN };
+const shownOf = { failed: SHOWN, waiting: SHOWN, watched: SHOWN, recent: SHOWN };
 const sections = new Map();
 let data = null;
 let trouble = null;
@@ -87,6 +87,7 @@ async function poll() {
   asking = true;
   try {
     data = await ask("gates");
+    data.gates.push(...data.watched);
     clock.ahead = data.now - Date.now() / 1000;
     answeredAt = clock.now();
     pause = data.poll_seconds;
@@ -118,15 +119,20 @@ async function findLone() {
 }
 
 async function fill(row) {
-  const { dag_id, run_id, task_id, map_index } = row.gate;
-  const version = `${row.gate.written} ${row.gate.state}`;
-  if (row.filled === version || row.asks || row.gate.snapshot === null) {
-    if (row.gate.snapshot === null) row.fill(detail(row.gate));
+  const { dag_id, run_id, task_id, map_index, asset_id, trigger_id } = row.gate;
+  const version = isWatched(row.gate) ? JSON.stringify(row.gate) : `${row.gate.written} ${row.gate.state}`;
+  const [path, which] = isWatched(row.gate)
+    ? ["watch", { asset_id, trigger_id }]
+    : ["gate", { dag_id, run_id, task_id, map_index }];
+  if (row.filled === version || row.asks) return;
+  if (row.gate.snapshot === null) {
+    row.fill(detail(row.gate));
+    row.filled = version;
     return;
   }
   row.asks = true;
   try {
-    const answer = await ask(`gate?${new URLSearchParams({ dag_id, run_id, task_id, map_index })}`);
+    const answer = await ask(`${path}?${new URLSearchParams(which)}`);
     const kept = keep(row);
     row.fill(detail(answer.gate, row.isWhole, () => (row.isWhole = true)));
     kept();
@@ -152,13 +158,13 @@ function toggled(row) {
 }
 
 function isWanted(gate) {
-  const pool = gate.snapshot?.pool ?? "";
+  const pool = poolOf(gate);
   for (const name of FILTERS) {
     const value = name === "pool" ? pool : String(gate[name]);
     if (filters[name] && value !== filters[name]) return false;
   }
   const text = by("text").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const all = `${pool} ${gate.dag_id} ${gate.run_id} ${gate.task_id}`.toLowerCase();
+  const all = [pool, gate.dag_id, gate.run_id, gate.task_id, gate.asset].filter(Boolean).join(" ").toLowerCase();
   return text.every((word) => all.includes(word));
 }
 
@@ -224,7 +230,7 @@ function nothing() {
       {},
       "Each task that waits for a Batch pool appears here when it first looks: gates, and the operators that create, " +
         "resize, delete and repair one, or run work on it. You see for which node it waits, since when, until when, what the node said, and " +
-        "what helps. What has ended stays for a day."
+        "what helps. What has ended stays for a day. Pools that events watch are here, too."
     ),
     h(
       "p",
@@ -239,7 +245,8 @@ function nothing() {
 }
 
 function drawCounts(groups) {
-  const counts = Object.entries(groups).map(([name, gates]) => {
+  const there = Object.entries(groups).filter(([name, gates]) => name !== "watched" || gates.length);
+  const counts = there.map(([name, gates]) => {
     const jump = () => {
       by(`group-${name}`)?.scrollIntoView({ block: "start" });
       by(`group-${name}`)?.focus({ preventScroll: true });
@@ -255,7 +262,7 @@ function drawCounts(groups) {
 function drawFilters() {
   for (const name of ["dag_id", "pool"]) {
     const select = by(name);
-    const values = new Set(data.gates.map((gate) => (name === "pool" ? gate.snapshot?.pool : gate.dag_id)).filter(Boolean));
+    const values = new Set(data.gates.map((gate) => (name === "pool" ? poolOf(gate) : gate.dag_id)).filter(Boolean));
     if (filters[name]) values.add(filters[name]);
     const options = [...values].sort();
     const told = JSON.stringify([options, filters[name]]);
@@ -304,9 +311,11 @@ function drawBanners() {
     banners.push(h("p.banner", { role: "alert" }, `${said(trouble)}${then} `, sign));
   }
   if (data) {
-    const lost = data.gates.filter((gate) => gate.group === "waiting" && (gate.nobody || isSilent(gate)));
-    if (lost.length) banners.push(h("p.banner", { role: "alert" }, `Nobody looks for ${many(lost.length, "task")} that wait${lost.length === 1 ? "s" : ""}: is a triggerer running?`));
-    if (data.is_capped) banners.push(h("p.banner", {}, `There are more gates than fit here: of those that have ended, only the latest are shown.`));
+    const lost = (group) => data.gates.filter((gate) => gate.group === group && (gate.nobody || isSilent(gate))).length;
+    const [tasks, pools] = [lost("waiting"), lost("watched")];
+    const whom = [tasks && `${many(tasks, "task")} that wait${tasks === 1 ? "s" : ""}`, pools && many(pools, "watched pool")];
+    if (tasks || pools) banners.push(h("p.banner", { role: "alert" }, `Nobody looks for ${whom.filter(Boolean).join(" and ")}: is a triggerer running?`));
+    if (data.is_capped) banners.push(h("p.banner", {}, "There is more than fits here: of tasks that have ended only the latest are shown, of watched pools the first 500."));
   }
   const told = JSON.stringify(banners.map((one) => one.textContent));
   if (by("banners").dataset.told === told) return;

@@ -1,6 +1,6 @@
 // One gate in the list: a line that says how it stands, and below it, once opened, the rest.
 
-import { airflowLink, clock, h, many, pathOf, place, span, ticks } from "./dom.js";
+import { ago, airflowLink, clock, h, isWatched, many, pathOf, place, poolOf, span, ticks } from "./dom.js";
 
 const KINDS = {
   gate: "Gate",
@@ -13,7 +13,12 @@ const KINDS = {
   events: "Events",
 };
 
-export const keyOf = (gate) => JSON.stringify([gate.dag_id, gate.run_id, gate.task_id, gate.map_index]);
+export const keyOf = (gate) =>
+  JSON.stringify(isWatched(gate) ? [gate.asset_id, gate.trigger_id] : [gate.dag_id, gate.run_id, gate.task_id, gate.map_index]);
+
+/** What it is about in Airflow: the task, or the asset. */
+const nameOf = (gate) =>
+  isWatched(gate) ? gate.asset : `${gate.dag_id} / ${gate.task_id}${gate.map_index >= 0 ? ` [${gate.map_index}]` : ""}`;
 
 /** How a gate stands: the class of its badge, and its word. */
 export function standing(gate) {
@@ -27,21 +32,22 @@ export function standing(gate) {
     return ["void", { skipped: "Skipped", removed: "Removed", none: "Cleared" }[state] ?? state];
   }
   if (gate.nobody) return ["failed", "Nobody looks"];
+  if (group === "watched") return isSilent(gate) ? ["failed", "Silent"] : ["void", "Watched"];
   // It may be about to end, or to begin anew after a clear: what it wrote is that of before, either way.
   if (state === "queued" || state === "scheduled") return ["pending", "Waits for a worker"];
   if (snapshot && snapshot.outcome !== "waiting") return ["pending", "Is ending"];
   return isSilent(gate) ? ["failed", "Silent"] : ["pending", "Waits"];
 }
 
-/** Whether a task that should have looked by now has not. */
+/** Whether who should have looked by now has not. */
 export function isSilent(gate) {
   const stale = gate.snapshot?.stale_at ?? null;
-  return gate.group === "waiting" && stale !== null && clock.now() > stale;
+  return (gate.group === "waiting" || isWatched(gate)) && stale !== null && clock.now() > stale;
 }
 
 /** The order within a group: what needs somebody first. */
 export function before(one, other) {
-  if (one.group !== "waiting") return other.written - one.written;
+  if (one.group !== "waiting" && !isWatched(one)) return other.written - one.written;
   const lost = (gate) => Boolean(gate.nobody) || isSilent(gate);
   if (lost(one) !== lost(other)) return lost(one) ? -1 : 1;
   return (one.snapshot?.deadline ?? Infinity) - (other.snapshot?.deadline ?? Infinity) || (keyOf(one) < keyOf(other) ? -1 : 1);
@@ -70,24 +76,25 @@ export class Row {
     this.told = told;
     this.element.dataset.kind = kind;
     const snapshot = gate.snapshot;
-    const task = `${gate.dag_id} / ${gate.task_id}${gate.map_index >= 0 ? ` [${gate.map_index}]` : ""}`;
+    const path = isWatched(gate) ? `/assets/${gate.asset_id}` : pathOf(gate, "task");
+    const what = isWatched(gate) ? KINDS.events : KINDS[snapshot?.kind];
     // The button itself stays, so that it keeps the focus.
     this.button.replaceChildren(
       h("span.badge", {}, word),
-      h("span.name", {}, snapshot?.pool ?? "Unreadable"),
-      h("span.unseen", {}, `, ${task}`)
+      h("span.name", {}, poolOf(gate) || "Unreadable"),
+      h("span.unseen", {}, `, ${nameOf(gate)}`)
     );
     place(this.line, [
       h(
         "div.who",
         {},
         h("div.head", {}, this.button),
-        h("div.dim", {}, snapshot ? `${KINDS[snapshot.kind] ?? snapshot.kind}${snapshot.account ? ` · ${snapshot.account}` : ""}` : ""),
-        h("div.task", {}, airflowLink(pathOf(gate, "task"), task)),
+        h("div.dim", {}, [what, snapshot?.account].filter(Boolean).join(" · ")),
+        h("div.task", {}, airflowLink(path, nameOf(gate))),
         h("div.run.dim", {}, gate.run_id)
       ),
-      h("div.how", {}, snapshot ? [bar(snapshot), says(gate, snapshot)] : h("p", {}, "What this task wrote cannot be read.")),
-      h("div.when", {}, snapshot ? when(gate, snapshot) : null),
+      h("div.how", {}, snapshot ? [bar(snapshot), says(gate, snapshot)] : unread(gate)),
+      h("div.when", {}, isWatched(gate) ? watchedFor(gate) : null, snapshot ? when(gate, snapshot) : null),
     ]);
   }
 
@@ -145,6 +152,24 @@ function drawn(parts, nothing, told) {
   return [element, h("p.counts", {}, h("b", {}, told), rest.map((word) => ` · ${word}`))];
 }
 
+function unread(gate) {
+  if (!isWatched(gate)) return h("p", {}, "What this task wrote cannot be read.");
+  return [
+    gate.nobody && h("p.lost", {}, `${gate.nobody}.`),
+    h("p", {}, "What its watcher sees is not known here."),
+  ].filter(Boolean);
+}
+
+/** Since when it is watched, and what has happened last. */
+function watchedFor(gate) {
+  const line = (name, value) => h("div", {}, h("span.dim", {}, `${name} `), value);
+  const event = gate.event;
+  return [
+    line("watched for", ticks(h("span"), gate.since, span)),
+    event ? line("event", [h("b", {}, event.kind), " ", ticks(h("span"), event.at, ago)]) : line("no event", "yet"),
+  ];
+}
+
 function says(gate, snapshot) {
   const lines = snapshot.reasons.length ? snapshot.reasons : [snapshot.summary];
   const more = lines.length - 1;
@@ -159,13 +184,13 @@ function says(gate, snapshot) {
 function when(gate, snapshot) {
   const line = (name, value) => h("div", {}, h("span.dim", {}, `${name} `), value);
   const rows = [];
-  if (gate.group !== "waiting") {
+  if (gate.group !== "waiting" && !isWatched(gate)) {
     const ended = gate.ended ?? gate.written;
     rows.push(line("ended", ticks(h("span"), ended, (passed) => `${span(passed)} ago`)));
     if (snapshot.started !== null && ended > snapshot.started) rows.push(line("took", span(ended - snapshot.started)));
     return rows;
   }
-  if (snapshot.started !== null) rows.push(line("waits for", ticks(h("span"), snapshot.started, span)));
+  if (snapshot.started !== null && !isWatched(gate)) rows.push(line("waits for", ticks(h("span"), snapshot.started, span)));
   if (snapshot.deadline !== null) {
     const left = (passed) => (passed < 0 ? `in ${span(-passed)}` : `${span(passed)} ago`);
     rows.push(line("deadline", ticks(h("b"), snapshot.deadline, left)));

@@ -1,0 +1,227 @@
+"""The pools that events watch, as they lie in Airflow's database: our watchers, beside what they have told.
+
+A watcher is a trigger that belongs to an asset and to no task: it keeps what it sees in the store that
+Airflow 3.3 has for the state of an asset, and its last event is in Airflow's list of those. The arguments of
+triggers are encrypted, and stay so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.jobs.job import Job
+from airflow.models.asset import AssetEvent, AssetModel
+from airflow.models.trigger import Trigger
+from airflow.utils.session import create_session
+from sqlalchemy import case, func, select, tuple_
+
+from airflow_batchext.batch.data_plane import one_line
+from airflow_batchext.live.bounds import LONGEST, LONGEST_TEXT, MOST_SAID, name
+from airflow_batchext.live.rows import DETAIL, json_in, nobody_runs, shown
+from airflow_batchext.live.snapshot import XCOM_KEY
+from airflow_batchext.loose_json.values import as_mapping, as_number, as_sequence, as_text, below
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+try:
+    from airflow.models.asset import AssetWatcherModel
+except ImportError:  # before Airflow 3.2
+    AssetWatcherModel = None  # type: ignore[assignment, misc]
+try:
+    from airflow.models.asset_state_store import AssetStateStoreModel
+except ImportError:  # before Airflow 3.3
+    AssetStateStoreModel = None  # type: ignore[assignment, misc]
+
+CLASSPATH: Final = "airflow_batchext.triggers.events.AzureBatchPoolEventTrigger"
+#: So many watchers are shown at most.
+MOST_WATCHED: Final = 500
+_AT_ONCE: Final = 50
+_MOST_NODES: Final = 10**6
+_KINDS: Final = ("ready", "failed", "lost")
+
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One asset of one watcher.
+
+    :param key: ids of the asset and the trigger.
+    :param asset: the asset's name.
+    :param since: since when it is watched so.
+    :param written_at: when the watcher has written what it sees; None where that is not known.
+    :param nobody: why nobody looks, in words; "" while somebody does.
+    :param event: the last event of the asset: ``kind``, ``at``, ``nodes``, ``reasons``; None if there is none
+        that is ours.
+    :param head: what the watcher sees, of many without ``DETAIL``; None where that is not known.
+    """
+
+    key: Key
+    asset: str
+    uri: str
+    since: datetime
+    written_at: datetime | None
+    nobody: str
+    event: dict[str, Any] | None
+    head: dict[str, Any] | None
+
+
+class Watchers:
+    """The watchers of this Airflow; what was read of a value is kept until that is another one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], tuple[int | None, dict[str, Any] | None]] = {}
+
+    def read(self, session: Session, now: datetime) -> tuple[tuple[Watched, ...], bool]:
+        """All of them now, without ``DETAIL``; and whether there are more than are shown."""
+        if AssetWatcherModel is None:
+            return (), False
+        rows = session.execute(_rows().limit(MOST_WATCHED + 1)).all()
+        told = self._told(session, {row.asset_id for row in rows})
+        events = _events(session, [row.event_id for row in rows])
+        watched = tuple(_watched(row, now, told, events) for row in rows[:MOST_WATCHED])
+        return watched, len(rows) > MOST_WATCHED
+
+    def _told(self, session: Session, assets: set[int]) -> dict[Key, tuple[datetime, Any]]:
+        """What each watcher has written last, by asset and trigger."""
+        if AssetStateStoreModel is None or not assets:
+            return {}
+        store = AssetStateStoreModel
+        ours = (store.asset_id.in_(assets), store.key.startswith(f"{XCOM_KEY}/", autoescape=True))
+        places = {
+            (row.asset_id, row.key): (row.asset_id, row.key, row.updated_at)
+            for row in session.execute(select(store.asset_id, store.key, store.updated_at).where(*ours))
+        }
+        known = {version: self._known[version] for version in places.values() if version in self._known}
+        missing = [place for place, version in places.items() if version not in known]
+        for start in range(0, len(missing), _AT_ONCE):
+            for row in session.execute(_values(missing[start : start + _AT_ONCE])):
+                value = json_in(row.text)
+                known[places[row.asset_id, row.key]] = _trigger_of(value), shown(value, without=DETAIL)
+        self._known = known
+        return {
+            (version[0], trigger_id): (version[2], head)
+            for version, (trigger_id, head) in known.items()
+            if trigger_id is not None
+        }
+
+
+def read_watched(key: Key) -> Watched | None:
+    """One of them, with all that it sees; None if there is none."""
+    if AssetWatcherModel is None:
+        return None
+    asset_id, trigger_id = key
+    watcher = AssetWatcherModel
+    with create_session() as session:
+        one = _rows().where(watcher.asset_id == asset_id, watcher.trigger_id == trigger_id)
+        row = session.execute(one).first()
+        if row is None:
+            return None
+        told = {}
+        if AssetStateStoreModel is not None:
+            for kept in session.execute(_values_of(asset_id)):
+                value = json_in(kept.text)
+                if _trigger_of(value) == trigger_id:
+                    told[key] = kept.updated_at, shown(value)
+        return _watched(row, datetime.now(UTC), told, _events(session, [row.event_id]))
+
+
+def _rows() -> Any:
+    """Our watchers, each with the latest event of its asset, whoever made that."""
+    latest = (
+        select(AssetEvent.id)
+        .where(AssetEvent.asset_id == AssetModel.id)
+        .order_by(AssetEvent.timestamp.desc())
+        .limit(1)
+        .correlate(AssetModel)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            AssetWatcherModel.asset_id,
+            AssetWatcherModel.trigger_id,
+            AssetModel.name,
+            AssetModel.uri,
+            Trigger.created_date.label("since"),
+            Trigger.created_date.label("deferred_at"),
+            Trigger.triggerer_id,
+            Job.state.label("job_state"),
+            Job.latest_heartbeat,
+            latest.label("event_id"),
+        )
+        .select_from(AssetWatcherModel)
+        .join(Trigger, Trigger.id == AssetWatcherModel.trigger_id)
+        .join(AssetModel, AssetModel.id == AssetWatcherModel.asset_id)
+        .outerjoin(Job, Job.id == Trigger.triggerer_id)
+        .where(Trigger.classpath == CLASSPATH)
+        .order_by(AssetModel.uri, AssetWatcherModel.asset_id, AssetWatcherModel.trigger_id)
+    )
+
+
+def _values(places: list[tuple[int, str]]) -> Any:
+    store = AssetStateStoreModel
+    return _texts().where(tuple_(store.asset_id, store.key).in_(places))
+
+
+def _values_of(asset_id: int) -> Any:
+    store = AssetStateStoreModel
+    return _texts().where(store.asset_id == asset_id, store.key.startswith(f"{XCOM_KEY}/", autoescape=True))
+
+
+def _texts() -> Any:
+    store = AssetStateStoreModel
+    text = case((func.length(store.value) <= LONGEST, store.value)).label("text")
+    return select(store.asset_id, store.key, store.updated_at, text)
+
+
+def _trigger_of(value: Mapping[str, Any]) -> int | None:
+    """Which watcher has written a value."""
+    return as_number(value.get("trigger"))
+
+
+def _events(session: Session, ids: list[int | None]) -> dict[int, dict[str, Any]]:
+    """Those of these events that a watcher of ours has fired; what a DAG has emitted is for its readers."""
+    wanted = [each for each in ids if each is not None]
+    if not wanted:
+        return {}
+    columns = select(AssetEvent.id, AssetEvent.timestamp, AssetEvent.extra)
+    found = session.execute(columns.where(AssetEvent.id.in_(wanted), AssetEvent.source_dag_id.is_(None)))
+    return {row.id: event for row in found if (event := _event(row.timestamp, row.extra)) is not None}
+
+
+def _event(at: datetime, extra: object) -> dict[str, Any] | None:
+    payload = as_mapping(below(extra, "payload"))
+    if below(extra, "from_trigger") is not True or payload.get("event") not in _KINDS:
+        return None
+    return {
+        "kind": payload["event"],
+        "at": at.timestamp(),
+        "nodes": min(max(as_number(payload.get("nodes_concerned")) or 0, 0), _MOST_NODES),
+        "reasons": [
+            one_line(as_text(each), LONGEST_TEXT) for each in as_sequence(payload.get("reasons"))[:MOST_SAID]
+        ],
+    }
+
+
+def _watched(
+    row: Any,
+    now: datetime,
+    told: Mapping[Key, tuple[datetime, Any]],
+    events: Mapping[int, dict[str, Any]],
+) -> Watched:
+    key = row.asset_id, row.trigger_id
+    written_at, head = told.get(key, (None, None))
+    return Watched(
+        key=key,
+        asset=name(row.name),
+        uri=name(row.uri),
+        since=row.since,
+        written_at=written_at,
+        nobody=nobody_runs(row, now),
+        event=events.get(row.event_id),
+        head=head,
+    )

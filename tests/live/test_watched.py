@@ -1,0 +1,321 @@
+"""Pools that events watch: what a watcher tells, what is read of it, and what of it may be wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import timezone
+
+from airflow_batchext.emulator import ExtensionScenario, Scenario
+from airflow_batchext.live import watched
+from airflow_batchext.live._triggerer import OfAsset
+from airflow_batchext.live.rows import DETAIL
+from airflow_batchext.live.snapshot import read_snapshot, to_json
+from airflow_batchext.live.stored import Stored
+from airflow_batchext.live.watched import CLASSPATH, Watchers, read_watched
+from tests.airflow.leaks import leaks
+from tests.conftest import own_connection
+from tests.live.planting import add_event, add_trigger, add_triggerer, add_watcher, fired
+from tests.live.scenes import sized, watching
+from tests.live.test_secrets import PASSWORD, SAID, SAS
+from tests.triggers.test_events import Ambiguous, Store, looks, watcher
+from tests.triggers.test_events import watching as running
+from tests.waiting import until
+
+pytestmark = pytest.mark.skipif(
+    watched.AssetStateStoreModel is None, reason="Airflow keeps the state of an asset from 3.3 on"
+)
+URI = "azbatch://renderfarm/frames"
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_batchext.live.pace.SHORTEST_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_batchext.triggers.events._HANDED_ON_SECONDS", 0.0)
+
+
+def told(store: Store) -> Any:
+    """What the one watcher of an asset has written last."""
+    (text,) = store.live.values() or ("{}",)
+    return read_snapshot(json.loads(text))
+
+
+def of(trigger: Any, number: int = 7) -> Any:
+    """A trigger as Airflow's triggerer runs it, which gives it the number of its row."""
+    trigger.trigger_id = number
+    return trigger
+
+
+# --- what a watcher tells ----------------------------------------------------------------------------------
+
+
+async def test_a_watcher_tells_how_its_pool_is(azure):
+    store = Store()
+    azure.create(ready=False)
+    async with running(of(watcher(azure, store))):
+        await until(lambda: store.live and told(store).looked)
+        first = told(store)
+        azure.pass_time(300)
+        await until(lambda: told(store).summary == "2 of 2 nodes ready")
+    last = told(store)
+    assert (last.kind, last.mode, last.outcome, last.pool) == ("events", "watcher", "waiting", azure.pool_id)
+    assert last.rules == f"events of pool {azure.pool_id}: ready, failed, lost"
+    assert [field.cells for field in last.picture.fields[:2]] == ["rr", "rr"]
+    assert (last.deadline, last.started) == (None, first.started)
+    assert last.looked < last.next_look < last.stale_at
+    ((key, text),) = store.live.items()
+    assert key.startswith("batchext_live/")
+    assert json.loads(text)["trigger"] == 7
+
+
+async def test_another_triggerer_goes_on_with_the_story(azure):
+    store = Store()
+    azure.create()
+    async with running(of(watcher(azure, store))):
+        await until(lambda: store.live and told(store).looked)
+    before = told(store)
+    azure.emulator.account.preempt_node(azure.pool_id, 0, back_after=10_000)
+    async with running(of(watcher(azure, store))):
+        await until(lambda: "preempted" in told(store).summary)
+    after = told(store)
+    assert after.started == before.started
+    assert after.history[: len(before.history)] == before.history
+    assert len(after.history) > len(before.history)
+
+
+async def test_one_that_cannot_look_says_why_and_goes_on(azure):
+    store = Store()
+    azure.connect("broken", {"conn_type": "azure_batchext"})
+    azure.create()
+    async with running(of(watcher(azure, store, azure_batchext_conn_id="broken"))):
+        await until(lambda: "it goes on in a while" in (store.live and told(store).summary))
+    assert "lacks subscription_id" in told(store).summary
+    assert told(store).outcome == "waiting"
+
+
+@pytest.mark.parametrize("store", [None, Ambiguous()], ids=["before Airflow 3.3", "of several assets"])
+async def test_where_there_is_no_place_for_it_nothing_is_told_and_events_are_fired(azure, store):
+    async with running(of(watcher(azure, store))) as events:
+        await looks(azure)
+        azure.create()
+        await until(lambda: events)
+    assert store is None or store.live == {}
+
+
+async def test_switched_off_it_tells_nothing(azure, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__BATCHEXT__STATUS_PAGE", "False")
+    store = Store()
+    azure.create()
+    async with running(of(watcher(azure, store))) as events:
+        await until(lambda: events)
+        await looks(azure)
+    assert store.live == {}
+
+
+async def test_a_store_that_fails_or_is_full_keeps_no_event(azure):
+    class Broken(Store):
+        async def aset(self, key: str, value: Any) -> None:
+            if key.startswith("batchext_live"):
+                raise RuntimeError("API_SERVER_ERROR")
+            await super().aset(key, value)
+
+    async with running(of(watcher(azure, Broken()))) as events:
+        await looks(azure, 1)
+        azure.create()
+        await until(lambda: events)
+
+
+async def test_nothing_secret_is_in_it(azure):
+    azure.connect("azure_batchext_default", own_connection(azure.emulator))
+    azure.emulator.scenario = Scenario(
+        extensions=[ExtensionScenario(extension="secretext", outcome="fail", code="7", message=SAID)]
+    )
+    store = Store()
+    azure.create()
+    async with running(of(watcher(azure, store, azure_batchext_conn_id="azure_batchext_default"))):
+        await until(lambda: store.live and "sig=***" in next(iter(store.live.values())))
+    secrets = {"a SAS": SAS, "a password": PASSWORD, "the account key": azure.emulator.info.key}
+    assert leaks(secrets, [(key, text.encode()) for key, text in store.live.items()]) == []
+
+
+async def test_it_is_as_small_as_airflow_wants_it():
+    store = Store()
+    now = time.time()
+    for nodes, names in ((5, 1), (200, 20), (2000, 4), (2000, 20)):
+        seen = sized("p", now, nodes)
+        own, *_ = seen.picture.fields
+        fields = (own, *[replace(own, name=f"extension-{number}") for number in range(names)])
+        seen = replace(seen, picture=replace(seen.picture, fields=fields))
+        await OfAsset(store, "0", 7).write(seen, is_first=True)
+        (text,) = store.live.values()
+        assert len(text) < 65_535
+        found = told(store)
+        assert found.picture.counts == seen.picture.counts
+        assert bool(found.picture.fields) == (nodes * names < 40_000)
+        assert len(found.picture.nodes) <= 20
+        assert found.capped or nodes == 5
+
+
+# --- what is read of it ------------------------------------------------------------------------------------
+
+
+def plant(session: Any, asset_id: int = 71, *, silent: float = 0, uri: str = URI, **more: Any) -> int:
+    trigger = add_trigger(session, add_triggerer(session, silent_for=silent), classpath=CLASSPATH, age=500)
+    add_watcher(session, asset_id, uri, trigger, **more)
+    session.commit()
+    return trigger
+
+
+def value(trigger: int, pool: str = "frames") -> dict[str, Any]:
+    return {**to_json(watching(pool, time.time())), "trigger": trigger}
+
+
+def test_without_watchers_there_is_nothing(session):
+    reading = Stored().now()
+    assert (reading.watched, reading.is_capped) == ((), False)
+    assert read_watched((1, 2)) is None
+
+
+def test_a_watcher_is_there_with_what_it_has_told_and_its_last_event(session):
+    trigger = add_trigger(session, add_triggerer(session), classpath=CLASSPATH, age=500)
+    add_watcher(session, 71, URI, trigger, value=value(trigger))
+    add_event(session, 71, fired("ready"), age=90)
+    add_event(session, 71, fired("lost", "node a is preempted", 1), age=60)
+    session.commit()
+    (one,) = Stored().now().watched
+    assert (one.key, one.asset, one.uri, one.nobody) == ((71, trigger), URI, URI, "")
+    assert one.event is not None
+    assert (one.event["kind"], one.event["reasons"], one.event["nodes"]) == (
+        "lost",
+        ["node a is preempted"],
+        1,
+    )
+    assert one.head is not None
+    assert not set(one.head) & set(DETAIL)
+    whole = read_watched(one.key)
+    assert whole is not None
+    assert whole.head is not None
+    assert set(whole.head) - set(one.head) == set(DETAIL)
+    assert (whole.event, whole.written_at, whole.since) == (one.event, one.written_at, one.since)
+
+
+def test_what_another_trigger_has_told_is_not_taken_for_its_own(session):
+    """A changed watcher is another trigger; what the old one left stands in the store for ever."""
+    plant(session, value=value(1))
+    (one,) = Stored().now().watched
+    assert (one.head, one.written_at) == (None, None)
+    whole = read_watched(one.key)
+    assert whole is not None
+    assert whole.head is None
+
+
+def test_two_watchers_of_one_asset_and_two_assets_of_one_watcher_are_each_there(session):
+    first = plant(session)
+    second = plant(session)
+    add_watcher(session, 72, "azbatch://renderfarm/other", first)
+    session.commit()
+    assert [one.key for one in Stored().now().watched] == [(71, first), (71, second), (72, first)]
+
+
+@pytest.mark.parametrize(("silent", "nobody"), [(1, ""), (29, ""), (31, "Its triggerer is dead")])
+def test_a_dead_triggerer_is_known_by_its_heartbeat(session, silent, nobody):
+    plant(session, silent=silent)
+    assert [one.nobody for one in Stored().now().watched] == [nobody]
+
+
+def test_one_that_nobody_takes_is_known_by_its_age(session):
+    add_watcher(session, 71, URI, add_trigger(session, None, age=60, classpath=CLASSPATH))
+    session.commit()
+    assert [one.nobody for one in Stored().now().watched] == ["No triggerer has taken it"]
+
+
+def test_watchers_of_others_are_none_of_ours(session):
+    add_watcher(session, 71, URI, add_trigger(session, add_triggerer(session)))
+    session.commit()
+    assert Stored().now().watched == ()
+
+
+@pytest.mark.parametrize(
+    ("extra", "source"),
+    [
+        ({"from_rest_api": True}, None),
+        ({"payload": {"event": "lost"}}, None),
+        ({**fired("lost"), "from_trigger": "yes"}, None),
+        (fired("burnt down"), None),
+        (fired("lost"), "secret_dag"),
+        ([], None),
+        ({"from_trigger": True, "payload": "lost"}, None),
+    ],
+)
+def test_events_of_others_are_none_of_ours(session, extra, source):
+    plant(session)
+    add_event(session, 71, extra, source=source)
+    session.commit()
+    assert [one.event for one in Stored().now().watched] == [None]
+
+
+def test_an_event_says_what_it_likes_within_bounds(session):
+    plant(session)
+    payload = {
+        "event": "failed",
+        "reasons": ["x" * 9000, SAID, None, *["more"] * 50],
+        "nodes_concerned": 10**30,
+    }
+    add_event(session, 71, {"from_trigger": True, "payload": payload})
+    session.commit()
+    (one,) = Stored().now().watched
+    assert one.event is not None
+    assert len(json.dumps(one.event)) < 3000
+    assert SAS not in str(one.event)
+    assert one.event["nodes"] == 10**6
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [{}, [], "x", 7, {"trigger": True}, {"trigger": 10**40}, {"version": 1, "trigger": "1"}, "x" * 500_000],
+)
+def test_whatever_stands_in_the_store_the_watcher_is_there(session, kept):
+    trigger = add_trigger(session, add_triggerer(session), classpath=CLASSPATH)
+    add_watcher(session, 71, URI, trigger, value={**kept, "trigger": trigger} if kept == {} else kept)
+    session.commit()
+    (one,) = Stored().now().watched
+    assert one.head is None
+    assert read_watched(one.key) is not None
+
+
+def test_a_value_is_read_once_and_anew_when_it_was_written_anew(session):
+    from sqlalchemy import update
+
+    from tests.live.test_stored import statements
+
+    trigger = add_trigger(session, add_triggerer(session), classpath=CLASSPATH)
+    add_watcher(session, 71, URI, trigger, value=value(trigger))
+    session.commit()
+    watchers, now = Watchers(), timezone.utcnow()
+
+    def pool() -> Any:
+        ((one,), _) = watchers.read(session, now)
+        return one.head and one.head["pool"]
+
+    assert pool() == "frames"
+    with statements() as sent:
+        assert pool() == "frames"
+    assert len(sent) == 2, "who watches, and what is new"
+    store = watched.AssetStateStoreModel
+    changed = {"value": json.dumps(value(trigger, "other")), "updated_at": now + timedelta(seconds=1)}
+    session.execute(update(store).values(**changed))
+    session.commit()
+    assert pool() == "other"
+
+
+def test_more_than_fit_are_said_to_be_left_out(session, monkeypatch):
+    monkeypatch.setattr(watched, "MOST_WATCHED", 2)
+    for asset_id in (71, 72, 73):
+        plant(session, asset_id, uri=f"azbatch://a/{asset_id}")
+    reading = Stored().now()
+    assert ([one.key[0] for one in reading.watched], reading.is_capped) == ([71, 72], True)
