@@ -145,6 +145,11 @@ class TasksSeen:
     refused: str = ""
     retry_after: float | None = None
 
+    @property
+    def runs(self) -> bool:
+        """Whether any of them runs."""
+        return any(task.state == "running" for task in self.tasks.values())
+
     def after(self, last: TasksSeen | None) -> TasksSeen:
         """It, with what a whole look before has seen of job and pool, where it was not a whole one itself."""
         return self if last is None or self.job else replace(self, job=last.job, why=last.why)

@@ -21,8 +21,9 @@ from airflow_batchext.transport import look_within, over_within
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Call
 
-#: The job, and the pool where something waits for its nodes, are looked at each so many looks.
-EVERY = 4
+#: The job, and the pool where something waits for its nodes, are looked at each so many looks; while tasks of
+#: the job run it goes on, and nobody asks why.
+EVERY, EVERY_WHILE_TASKS_RUN = 4, 12
 _GATHERING_SECONDS = 0.02
 
 _Key = tuple[str, Place, float]
@@ -54,7 +55,8 @@ class SharedJobLooks:
         self._turn = asyncio.Lock()
         self._seen: Seen | None = None
         self._next = float("-inf")
-        self._looks = self._failures = 0
+        self._failures = 0
+        self._since_whole, self._ran = EVERY_WHILE_TASKS_RUN, False
 
     def next_look(self) -> float:
         """Seconds until the next look is due."""
@@ -91,16 +93,22 @@ class SharedJobLooks:
 
     async def _look_now(self, *, whole: bool) -> TasksSeen:
         began = time.monotonic()
-        whole = whole or self._looks % EVERY == 0
+        whole = whole or self._is_whole_due()
         look = await self.hook.arun(look_at_job(self._place, whole=whole))
         look = look if whole else look.after(self._seen.look if self._seen else None)
-        self._looks += 1
+        self._since_whole = 1 if whole else self._since_whole + 1
+        if whole:
+            self._ran = look.runs
         self._seen = Seen(look, began)
         self._failures = self._failures + 1 if look.problem else 0
         # Jobs whose tasks were submitted together need not be looked at together for ever.
         pause = pause_after(self._failures, self._interval, look.retry_after)
         self._next = time.monotonic() + pause * random.uniform(1.0, 1.1)
         return look
+
+    def _is_whole_due(self) -> bool:
+        goes_on = self._ran and self._seen is not None and self._seen.look.runs
+        return self._since_whole >= (EVERY_WHILE_TASKS_RUN if goes_on else EVERY)
 
 
 class JobLooksLease:

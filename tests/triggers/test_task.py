@@ -127,6 +127,21 @@ async def test_tasks_of_one_job_are_looked_at_together(azure, monkeypatch):
     assert not single, "none is asked for by itself"
 
 
+async def test_while_tasks_of_the_job_run_the_pool_is_looked_at_now_and_then(azure):
+    azure.emulator.scenario = Scenario.load({"tasks": [{"exit_code": None}]})
+    submitted(azure, "a", "b")
+    azure.pass_time(5)
+    waiting = [asyncio.create_task(payload(trigger(azure, name))) for name in "ab"]
+    await until(lambda: len(azure.reads("/jobs/j-1/tasks")) >= 30)
+    lists, pools = len(azure.reads("/jobs/j-1/tasks")), len(azure.reads("/pools/"))
+    assert 2 <= pools <= 2 * (lists // _job_looks.EVERY_WHILE_TASKS_RUN + 2)
+    # Where none runs any more, somebody may have ended the job.
+    azure.emulator.account.jobs.terminate("j-1")
+    azure.pass_time(60)
+    for event in await asyncio.gather(*waiting):
+        assert event["stage"] in ("failed", "stranded")
+
+
 async def test_a_task_that_no_list_has_yet_is_asked_for_itself(azure, monkeypatch):
     azure.emulator.scenario = Scenario.load({"tasks": [{"exit_code": None}]})
     submitted(azure, "a", "b")
