@@ -13,9 +13,10 @@ from typing import Any
 
 from airflow.sdk import DAG, TaskGroup, task, task_group
 
-from airflow_batchext.ephemeral import ephemeral_pool
+from airflow_batchext.ephemeral import batch_job, ephemeral_pool
 from airflow_batchext.operators.orphans import AzureBatchDeleteOrphansOperator
 from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator
+from airflow_batchext.operators.task import AzureBatchTaskOperator
 from tests.distributed.pool_document import document
 
 START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=UTC)}
@@ -62,13 +63,26 @@ with DAG("orphans", **START) as orphans:
     made >> AzureBatchDeleteOrphansOperator(task_id="clean")
 
 
+with DAG("jobs", **START) as jobs:
+
+    @task_group
+    def work(number: int) -> None:
+        with batch_job("jobs") as job:
+            how: dict[str, Any] = {"pool_id": "jobs", "job_id": job.job_id, "command_line": "/bin/true"}
+            first, second = (AzureBatchTaskOperator(task_id=name, **how) for name in ("first", "second"))
+            first >> second
+
+    nodes = AzureBatchCreatePoolOperator(task_id="nodes", pool_id="jobs", pool_document=document(2), **FIRST)
+    nodes >> work.expand(number=[0, 1])
+
+
 def main(result_file: str) -> None:
     """Run them; write down how each task ended, and what it returned."""
     from airflow.utils.db import initdb
 
     initdb()
     told: dict[str, Any] = {}
-    for dag in (collide, mapped, native, orphans):
+    for dag in (collide, mapped, native, orphans, jobs):
         run = dag.test()
         told[dag.dag_id] = {
             f"{ti.task_id}[{ti.map_index}]": [

@@ -16,7 +16,10 @@ from airflow_batchext.cli.demo.airflow_home import (
     clean_environment,
     connection_variables,
 )
-from airflow_batchext.emulator import Emulator
+from airflow_batchext.emulator import Emulator, Scenario
+
+#: All work of the second expansion of a mapped task group fails.
+TASKS = [{"task": "*-m00001-*", "exit_code": 3}, {"after": 1}]
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -28,7 +31,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Any:
     dags = home / "dags"
     dags.mkdir()
     root = Path(__file__).parents[2]
-    with Emulator(time_scale=500) as service:
+    with Emulator(time_scale=500, scenario=Scenario.load({"tasks": TASKS})) as service:
         environment = {
             **clean_environment(),
             **airflow_environment(home, dags),
@@ -46,7 +49,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Any:
         assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
         made = [r.path.split("/pools/")[1].split("?")[0] for r in service.requests if r.method == "PUT"]
         kept = {pool.name: pool.definition.properties for pool in service.account.pools()}
-    return {"made": made, "kept": kept, **json.loads((home / "told.json").read_text())}
+        service.clock.advance(60)
+        jobs = {job.id: job.moments[-1][1] for job in service.account.jobs.all()}
+    return {"made": made, "kept": kept, "jobs of Azure": jobs, **json.loads((home / "told.json").read_text())}
 
 
 def used(tasks: dict[str, Any]) -> list[str]:
@@ -76,3 +81,15 @@ def test_the_operator_asks_airflow_which_runs_go_on(told: Any):
     state, result = told["orphans"]["clean[-1]"]
     assert (state, result["orphans"]) == ("success", [])
     assert [(each["pool_id"], each["verdict"]) for each in result["others"]] == [("of-this-run", "used")]
+
+
+def test_each_expansion_has_a_job_of_its_own_that_ends_also_where_its_work_fails(told: Any):
+    states = {name.removeprefix("work.job."): state for name, (state, _) in told["jobs"].items()}
+    names = [f"work.{name}[{number}]" for number in (0, 1) for name in ("first", "second")]
+    assert [states[name] for name in names] == ["success", "success", "failed", "upstream_failed"]
+    made = [told["jobs"][f"work.job.create[{number}]"][1]["job_id"] for number in (0, 1)]
+    assert [told["jobs"][f"work.job.end[{number}]"] for number in (0, 1)] == [
+        ["success", {"job_ids": [job_id]}] for job_id in made
+    ]
+    assert told["jobs of Azure"] == dict.fromkeys(made, "completed")
+    assert told["jobs"]["work.job.work.second[0]"][1]["job_id"] == made[0]

@@ -8,6 +8,7 @@ from airflow_batchext.emulator import Scenario
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.exceptions import ConflictError, ParameterError, TaskFailedError, UnavailableError
 from airflow_batchext.hooks.job import AzureBatchJobHook
+from airflow_batchext.node_checks import certificate_check
 from airflow_batchext.operators.job import AzureBatchCreateJobOperator, AzureBatchEndJobOperator
 from airflow_batchext.operators.task import AzureBatchTaskOperator
 from tests.operators.conftest import go_on, run
@@ -64,6 +65,14 @@ def test_the_documents_own_limits_win(azure, limits):
     with AzureBatchJobHook() as hook:
         kept = hook.get_job(f"{PREFIX}-1")["constraints"]
     assert kept.items() >= {"maxWallClockTime": "P7D", **limits}.items()
+
+
+def test_its_preparation_task_may_be_a_check_of_nodes(azure):
+    check = certificate_check("https://myvault.vault.azure.net/secrets/web")
+    create(azure, job_document={"jobPreparationTask": check})
+    with AzureBatchJobHook() as hook:
+        kept = hook.get_job(f"{PREFIX}-1")["jobPreparationTask"]
+    assert kept["commandLine"] == check["commandLine"]
 
 
 def test_after_its_end_it_is_the_next_one(azure):
