@@ -21,6 +21,7 @@ TESTS = (
     "tests/rules/test_adversary.py",
     "tests/rules/test_watch_histories.py",
     "tests/rules/test_events.py",
+    "tests/rules/test_work_pool.py",
 )
 
 MUTANTS = [
@@ -197,6 +198,15 @@ MUTANTS = [
     ("rules/events", "if ready and not before.ready:", "if ready:"),
     ("rules/events", "list(self.nodes)[:MOST_NODES]", "list(self.nodes)"),
     ("rules/nodes", "missing, unread = state.missing, state.ready", "missing, unread = state.missing, False"),
+    # --- where no task of a job will ever start
+    ("rules/work_pool", "if not preparation.has_failed or node.state not in _UP:", "if not preparation.has_failed:"),
+    ("rules/work_pool", "return ended is None or booted is None or booted <= ended", "return True"),
+    ("rules/work_pool", 'and pool.allocation_state == "steady"', ""),
+    ("rules/work_pool", "is_final=is_final and not pool.autoscale", "is_final=is_final"),
+    ("rules/work_pool", "is_final = bool(present) and", "is_final ="),
+    ("rules/work_pool", "present = [node for node in nodes if not node.leaving]", "present = list(nodes)"),
+    ("rules/work_pool", "pool.target is None or current < pool.target", "True"),
+    ("rules/work_pool", "if not one.is_over and one.node_id in here", "if one.node_id in here"),
 ]  # fmt: skip
 
 

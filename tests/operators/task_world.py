@@ -224,6 +224,8 @@ class World:
         :param is_left: whether the work is to be left alone, as was asked for.
         :param is_followed: whether anybody was there to clean up.
         """
+        if (is_left or not is_followed) and all(self.history["checks"]):
+            return  # it waits for nodes of which none will ever take it
         if is_left or not is_followed:
             # Azure itself ends it then: what waits has its nodes, and each runs for so long at most.
             for job in self.jobs():
@@ -280,7 +282,8 @@ class Airflow:
         if one["seconds"] is None:
             rule |= {"exit_code": None, "after": 0}
         answers = {"ends_by_itself": self.history["ends_by_itself"]}
-        return Scenario.load({"tasks": [rule], "answers": answers})
+        checks = [{"node": node, "exit_code": code} for node, code in enumerate(self.history["checks"])]
+        return Scenario.load({"tasks": [rule], "answers": answers, "preparations": checks})
 
     def _operator(self) -> AzureBatchTaskOperator:
         return AzureBatchTaskOperator(

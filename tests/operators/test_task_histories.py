@@ -79,10 +79,13 @@ HISTORIES = st.fixed_dictionaries(
         "on_kill": st.sampled_from(["terminate", "terminate", "leave"]),
         "retries": st.sampled_from([0, 2, 9]),
         "timeout": st.sampled_from([300.0, 3600.0]),
+        #: The exit codes of the check of each node, where there is one.
+        "checks": st.sampled_from([[0, 0], [0, 0], [0, 1], [1, 1]]),
     }
 )
 ONE, SEVERAL = {"command_line": "/bin/true"}, {"tasks": ["/bin/true", "/bin/true 1", "/bin/true 2"]}
-WORK = st.sampled_from([ONE, SEVERAL])
+CHECKED: dict[str, Any] = {"node_check": "/bin/true"}
+WORK = st.sampled_from([ONE, SEVERAL, {**ONE, **CHECKED}, {**SEVERAL, **CHECKED, "start_timeout": 200}])
 
 
 @settings(
@@ -108,6 +111,7 @@ def history(*, deferrable: bool, **one: Any) -> dict[str, Any]:
         "on_kill": "terminate",
         "retries": 2,
         "timeout": 3600.0,
+        "checks": [0, 0],
     }
 
 

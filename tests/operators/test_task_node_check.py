@@ -18,10 +18,12 @@ from airflow_batchext.exceptions import ParameterError, TaskNotStartedError
 from airflow_batchext.hooks._drivers.work import Place, look_at_task
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.node_checks import certificate_check, gpu_check
+from airflow_batchext.operators.job import AzureBatchCreateJobOperator
 from airflow_batchext.rules.work import Stage, stands
+from tests.examples import examples
 from tests.operators import test_tasks
 from tests.operators.conftest import run
-from tests.operators.test_task import MODES, books, context, scenario, work
+from tests.operators.test_task import MODES, books, context, live, scenario, work
 
 pytestmark = pytest.mark.usefixtures("signed_in")
 
@@ -159,6 +161,21 @@ def test_a_job_of_ones_own_has_its_own_preparation(azure, pauses, make):
     assert not books(azure)
 
 
+@MODES
+@KINDS
+def test_a_job_of_several_operators_prepares_its_nodes_as_it_was_made_to(azure, pauses, deferrable, make):
+    azure.create(2)
+    scenario(azure, {}, preparations=[{"exit_code": 1}])
+    document = {"jobPreparationTask": certificate_check("https://v.vault.azure.net/secrets/c")}
+    job = AzureBatchCreateJobOperator(
+        task_id="job", pool_id=azure.pool_id, prefix="shared", job_document=document
+    ).execute({})
+    with pytest.raises(TaskNotStartedError, match=r"preparation task failed on .* \(exit code 1, "):
+        run(azure, make(azure, job_id=job["job_id"]), deferrable=deferrable, context=context())
+    azure.pass_time(10)
+    assert not live(azure), "its tasks are ended, not the job"
+
+
 def test_a_secret_in_it_is_refused(azure):
     azure.create(1)
     secret = [{"name": "PASSWORD", "value": "hunter2-hunter2"}]
@@ -282,7 +299,7 @@ def let(azure: Any, what: str, number: int) -> None:
 
 
 @settings(
-    max_examples=30,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
