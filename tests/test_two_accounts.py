@@ -23,7 +23,7 @@ from airflow_batchext.links import AzureBatchPoolLink
 from airflow_batchext.operators._steps.pool import PoolSteps
 from airflow_batchext.provider_info import get_provider_info
 from tests.conftest import own_connection
-from tests.test_contexts import NEEDS, NOTIFIERS, TASKS, WAITS
+from tests.test_contexts import NEEDS, NO_POOL, NOTIFIERS, TASKS, WAITS
 from tests.test_public_names import thing
 from tests.waiting import until
 
@@ -226,7 +226,7 @@ def test_what_a_killed_task_cleans_up_is_in_its_own_account(asked, name, monkeyp
     assert len(asked.emulator.requests) > before
 
 
-@pytest.mark.parametrize("name", sorted(NEEDS.keys() - {"AzureBatchDeleteOrphansOperator"}))
+@pytest.mark.parametrize("name", sorted(NEEDS.keys() - NO_POOL))
 def test_the_link_leads_to_the_account_of_the_connection(azure, name):
     """A link is greyed out on an emulator, so these connections are to the public cloud; nobody is asked."""
     for account in ("first", "second"):
