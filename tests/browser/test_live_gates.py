@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,15 +15,22 @@ from airflow_batchext.emulator import ExtensionScenario, Scenario
 from tests.airflow.harness import wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
     from airflow_batchext.emulator import Emulator
     from tests.airflow.harness import Airflow
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 DAG = "batch_ephemeral_pool"
 ROW = ".gate"
+LOCKED = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1234 (apt-get)"
+
+
+def picture(page: Page, name: str, row: Locator) -> None:
+    """For whoever looks: that of a row, with ``PICTURES`` in the environment; it is none of the docs'."""
+    if "PICTURES" in os.environ:
+        row.screenshot(path=Path(os.environ["PICTURES"]) / f"real-{name}.png")
 
 
 @pytest.fixture
@@ -70,7 +80,7 @@ def test_a_gate_appears_fills_and_opens_and_its_task_links_there(
 
 
 def test_a_gate_that_fails_comes_first_and_says_why(live: Page, airflow: Airflow, service: Emulator):
-    message = "Could not get a token for the vault: no managed identity with that client id."
+    message = LOCKED
     service.scenario = Scenario(
         extensions=[
             ExtensionScenario(node=0, outcome="fail", after=120, code="1", message=message),
@@ -90,7 +100,10 @@ def test_a_gate_that_fails_comes_first_and_says_why(live: Page, airflow: Airflow
     row.locator(".inside .links").wait_for()
     text = row.locator(".inside").inner_text()
     assert message in text
+    assert "Likely causes, the likeliest first" in text
+    assert row.locator(".causes li").count() >= 1
     assert "batchext diagnose" in text
+    picture(live, "failed", row)
     airflow.finish(DAG, run_id, meanwhile=lambda: service.clock.advance(30))
 
 
@@ -142,3 +155,62 @@ def test_gates_of_every_mode_are_there_while_they_wait_and_when_they_have_opened
 
     wait_until(lambda: f"all to open: {[told(name) for name in names]}", opened, 200)
     airflow.finish(modes, run_id, meanwhile=lambda: service.clock.advance(30))
+
+
+def test_a_gate_repairs_work_runs_and_its_pool_is_watched(live: Page, airflow: Airflow, service: Emulator):
+    """The whole of a pool's life, told by a worker, the triggerer, and a watcher that no task has."""
+    dag, pool = "pool_lives", "lives"
+    service.scenario = Scenario.load(
+        {
+            "extensions": [
+                {"node": 0, "boots": "first", "outcome": "fail", "after": 60, "code": "7", "message": LOCKED},
+                {"after": 60},
+            ],
+            "tasks": [{"after": 400}],
+        }
+    )
+    wait_until("the DAG", lambda: airflow._client.get(f"/api/v2/dags/{dag}").status_code == 200)
+    run_id = airflow.trigger(dag)
+    opened: set[str] = set()
+
+    def row(task: str) -> Locator:
+        return live.locator(ROW, has_text=run_id).filter(has_text=f"{dag} / {task}")
+
+    def inside(task: str) -> str:
+        """What the page says of a task, opened."""
+        if not row(task).count():
+            return ""
+        if task not in opened:
+            row(task).locator(".opener").click()
+            opened.add(task)
+        return row(task).inner_text()
+
+    def step(task: str, *words: str, seconds: float = 5) -> Callable[[], bool]:
+        def there() -> bool:
+            service.clock.advance(seconds)
+            said = inside(task)
+            return all(word in said for word in words)
+
+        return there
+
+    repairing = step("gate", "Waits", "1 of 2 ready", "the pool is being repaired", "reboot", seconds=1)
+    wait_until(lambda: f"a repair on the page: {inside('gate')}", repairing, 300)
+    assert row("gate").locator("h4", has_text="Repair").is_visible()
+    picture(live, "repairing", row("gate"))
+    wait_until("the repaired gate to open", step("gate", "Open", "2 of 2 ready"), 300)
+    wait_until("the work to run", step("work", "of 6 tasks succeeded", "2 running", "4 waiting"), 240)
+    picture(live, "working", row("work"))
+
+    watched = live.locator("#group-watched .gate", has_text=f"azbatch://devaccount/{pool}?event=lost")
+    wait_until("its watcher to tell", lambda: "2 of 2 ready" in watched.inner_text(), 120)
+    service.account.preempt_node(pool, 0, back_after=10_000)
+    wait_until("the event on the page", lambda: bool(re.search(r"event\s+lost", watched.inner_text())), 120)
+    watched.locator(".opener").click()
+    watched.locator(".inside .links").wait_for()
+    assert "is preempted" in watched.locator(".inside").inner_text()
+    picture(live, "event", watched)
+
+    wait_until("the work to end", step("work", "Done", "6 of 6 tasks succeeded", seconds=200), 240)
+    assert airflow.finish(dag, run_id, meanwhile=lambda: service.clock.advance(60)) == "success"
+    runs = airflow.get("dags/pool_has_lost/dagRuns")["dag_runs"]
+    assert len(runs) == 1
