@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,17 @@ from typing import Any
 
 import pytest
 
-from airflow_batchext.emulator import Emulator
+from airflow_batchext.emulator import Emulator, Scenario
 from tests.conftest import own_connection
 from tests.distributed.bed import Bed
+from tests.distributed.dags.work import TASKS
 from tests.distributed.environment import AIRFLOW, ROOT, MissingProgramError, postgres_programs, redis_server
 from tests.distributed.figures import Figures
-from tests.distributed.plan import GATES, POOLS, SEEDS
+from tests.distributed.plan import GATES, POOLS
 from tests.distributed.reaper import Reaper
+
+#: Seconds of what nodes do until they take tasks.
+QUICK = {"allocation": 1, "creating": 1, "starting": 1, "settling": 1, "agent": 1, "reporting": 1}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -42,7 +47,22 @@ def service() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def bed(service: Emulator) -> Iterator[Bed]:
+def working_folder() -> Iterator[Path]:
+    """Where tasks are really run; what all nodes share."""
+    with tempfile.TemporaryDirectory(prefix="batchext-work-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def working(working_folder: Path) -> Iterator[Emulator]:
+    """Another account, by the wall clock, too; on Linux it really runs tasks."""
+    folder = working_folder if sys.platform == "linux" else None
+    with Emulator(run_tasks=folder, scenario=Scenario.load({"timings": QUICK})) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def bed(service: Emulator, working: Emulator) -> Iterator[Bed]:
     """The bed, healthy."""
     try:
         postgres_programs(), redis_server()
@@ -54,7 +74,10 @@ def bed(service: Emulator) -> Iterator[Bed]:
     # Not pytest's own folder: its parents are closed to the user of Postgres.
     home, reaper = Path(tempfile.mkdtemp(prefix="batchext-bed-")), Reaper()
     reaper.watch("folder", home)
-    connections: dict[str, dict[str, Any]] = {"azure_batchext_default": own_connection(service)}
+    connections: dict[str, dict[str, Any]] = {
+        "azure_batchext_default": own_connection(service),
+        "azure_batchext_work": own_connection(working),
+    }
     running = Bed(home, connections, reaper)
     try:
         yield running.start()
@@ -67,9 +90,9 @@ def bed(service: Emulator) -> Iterator[Bed]:
 
 @pytest.fixture(scope="session")
 def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
-    """What the runs count and measure; of several seeds at full size, all well, it goes into the docs."""
+    """What the runs count and measure; where all is well at full size it goes into the docs."""
     kept = Figures()
     yield kept
-    print(f"\n{kept.text()}")
-    if len(SEEDS) > 1 and POOLS * GATES == 200 and not request.session.testsfailed:
-        kept.publish()
+    print(f"\n{kept.text()}\n{kept.work_text()}")
+    if not request.session.testsfailed:
+        kept.publish(main=POOLS * GATES == 200, work=TASKS == 300)

@@ -10,6 +10,7 @@ from typing import Any
 
 DOC = Path(__file__).parents[2] / "docs" / "distributed.md"
 _BEGIN, _END = "<!-- figures: written by make test-distributed -->", "<!-- end of figures -->"
+_BEGIN_WORK = "<!-- figures of work: written by make test-distributed -->"
 
 
 class Figures:
@@ -17,10 +18,15 @@ class Figures:
 
     def __init__(self) -> None:
         self._rows: dict[int, dict[str, Any]] = {}
+        self._work: dict[str, int] = {}
 
     def add(self, seed: int, figures: dict[str, Any]) -> None:
         """Note a run's figures."""
         self._rows[seed] = figures
+
+    def add_work(self, figures: dict[str, int]) -> None:
+        """Note the figures of the run of work."""
+        self._work = figures
 
     def text(self) -> str:
         """A table of them, and the machine."""
@@ -32,15 +38,35 @@ class Figures:
         for name in names:
             cells = " | ".join(f"{row.get(name, 0):,}" for row in self._rows.values())
             lines.append(f"| {name} | {cells} |")
-        now = datetime.now(UTC).date()
-        machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python"
-        lines += ["", f"Written on {now}: {machine} {platform.python_version()}."]
-        return "\n".join(lines)
+        return f"{_lines(lines)}\n\n{_when()}"
 
-    def publish(self) -> None:
-        """Put the table into the docs, in place of the one that is there."""
-        if not self._rows:
-            return
-        before, found, rest = DOC.read_text().partition(_BEGIN)
-        assert found, f"{DOC} has no place for the figures"
-        DOC.write_text(f"{before}{_BEGIN}\n{self.text()}\n{_END}{rest.partition(_END)[2]}")
+    def work_text(self) -> str:
+        """A table of those of work, and the machine."""
+        rows = [f"| {name} | {value:,} |" for name, value in self._work.items()]
+        return f"{_lines(['| the run of work | |', '|---|---:|', *rows])}\n\n{_when()}"
+
+    def publish(self, *, main: bool, work: bool) -> None:
+        """Put tables into the docs, in place of those that are there.
+
+        :param main: whether the main run was at full size; it is shown with several seeds alone.
+        :param work: whether that of work was.
+        """
+        if main and len(self._rows) > 1:
+            _replace(_BEGIN, self.text())
+        if work and self._work:
+            _replace(_BEGIN_WORK, self.work_text())
+
+
+def _lines(lines: list[str]) -> str:
+    return "\n".join(lines)
+
+
+def _when() -> str:
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"Written on {datetime.now(UTC).date()}: {machine}, Python {platform.python_version()}."
+
+
+def _replace(begin: str, text: str) -> None:
+    before, found, rest = DOC.read_text().partition(begin)
+    assert found, f"{DOC} has no place for the figures"
+    DOC.write_text(f"{before}{begin}\n{text}\n{_END}{rest.partition(_END)[2]}")

@@ -18,6 +18,7 @@ from airflow.sdk import Asset
 from airflow_batchext.emulator import Scenario
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.exceptions import (
+    AccessRefusedError,
     ConflictError,
     ParameterError,
     TaskFailedError,
@@ -206,6 +207,18 @@ def test_where_the_trigger_fails_the_next_try_finds_the_work_and_the_last_ends_i
     azure.pass_time(30)
     with pytest.raises(raised, match=r"could not be waited for|had not ended within"):
         work(azure).resume_execution("__fail__", {"error": error}, context(number))
+    assert bool(live(azure)) is is_left
+
+
+@pytest.mark.parametrize(("number", "is_left"), [(1, True), (3, False)])
+def test_what_the_triggerer_may_not_look_at_is_ended_when_nobody_comes_back(azure, number, is_left):
+    azure.create(1)
+    scenario(azure, {"exit_code": None})
+    deferred = left_alone(azure, work(azure), number)
+    azure.pass_time(30)
+    event = {"stage": "refused", "text": "no", "task": None, "memo": deferred.trigger.memo}
+    with pytest.raises(AccessRefusedError):
+        work(azure).execute_complete(context(number), event)
     assert bool(live(azure)) is is_left
 
 
@@ -400,6 +413,19 @@ def test_where_a_job_has_ended_there_is_another(azure, pauses):
     azure.pass_time(60)
     third = run(azure, work(azure), deferrable=False, context=context(2, 3, map_index=0))
     assert third["job_id"].endswith("-3")
+
+
+@pytest.mark.parametrize("given", [{}, {"command_line": None, "tasks": ["/bin/true", "/bin/true 1"]}])
+def test_however_many_jobs_have_ended_the_next_task_finds_the_last(azure, pauses, given):
+    """Tasks that end sooner than the next one is submitted leave a job each."""
+    azure.create(2)
+    for index in range(8):
+        azure.emulator.requests.clear()
+        told = run(azure, work(azure, **given), deferrable=False, context=context(map_index=index))
+        assert told.get("job_id", told.get("job_ids", [""])[0]).endswith(f"-{index + 1}")
+        sent = [request.path for request in azure.emulator.requests if request.method == "POST"]
+        assert len(sent) <= 4, sent
+        azure.pass_time(60)
 
 
 def test_a_quota_of_jobs_is_waited_for(azure, monkeypatch):

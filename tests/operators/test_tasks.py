@@ -472,6 +472,19 @@ def test_where_the_trigger_fails_the_last_try_ends_them(azure):
         assert len([1 for job, _ in live(azure) if jobs[job] != "completed"]) == count
 
 
+@pytest.mark.parametrize(("number", "is_left"), [(1, True), (3, False)])
+def test_of_many_of_which_one_is_refused_none_goes_on_when_nobody_comes_back(azure, number, is_left):
+    azure.create(1)
+    scenario(azure, {"exit_code": None})
+    refused = {"action": "error", "status": 400, "path": "*/addtaskcollection", "skip": 2, "count": 9}
+    azure.emulator.faults.add(read_fault(refused))
+    with pytest.raises(ServiceError, match="add 50 tasks"):
+        work(azure, [f"/bin/true {each}" for each in range(150)]).execute(context(number))
+    azure.pass_time(60)
+    jobs = {job.id: job.goal for job in azure.emulator.account.jobs.all()}
+    assert bool([1 for job, _ in live(azure) if jobs[job] != "completed"]) is is_left
+
+
 # --- what is given ---------------------------------------------------------------------------
 
 

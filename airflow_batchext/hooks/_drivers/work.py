@@ -145,11 +145,27 @@ def submit(work: Work, *, is_first: bool) -> Flow[Placed | NotYet]:
 
 def _place_anew(work: Work, number: int) -> Flow[Placed | NotYet]:
     """Add the task to the first job from that number on that takes it."""
-    for each in range(number, number + (1 if work.is_users else _MOST_JOBS)):
-        placed = yield from _place(work, work.job_id(each))
+    for _ in range(_MOST_JOBS):
+        placed = yield from _place(work, work.job_id(number))
         if placed is not None:
             return placed
-    raise ConflictError(f"Could not add task {work.attempt_id}: job {work.job_id(each)} takes no more tasks")
+        job_id, number = work.job_id(number), (yield from next_number(work, number))
+    raise ConflictError(f"Could not add task {work.attempt_id}: job {job_id} takes no more tasks")
+
+
+def next_number(work: Work, number: int) -> Flow[int]:
+    """The number of the job to add to after one that takes no more: of the last, if that takes any.
+
+    Tasks that end sooner than others are submitted leave many such jobs behind.
+
+    :param number: of the one that takes no more.
+    """
+    last, is_open = 0, False
+    for job in map(read_job, (yield from jobs.list_jobs(f"{work.base}-", select=JOB_MEMBERS))):
+        found = job_number(work.base, job.id)
+        if found is not None and found > last:
+            last, is_open = found, job.takes_tasks
+    return max(number + 1, last if is_open else last + 1)
 
 
 def read_attempts(work: Work) -> Flow[Earlier]:

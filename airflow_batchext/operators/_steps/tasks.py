@@ -18,7 +18,7 @@ from airflow_batchext.exceptions import (
     TaskLostError,
     TaskNotStartedError,
 )
-from airflow_batchext.hooks._drivers.work import NotYet, Work, have_them_end, read_attempts
+from airflow_batchext.hooks._drivers.work import NotYet, Work, have_them_end, next_number, read_attempts
 from airflow_batchext.hooks._drivers.work_items import (
     AT_ONCE,
     PER_REQUEST,
@@ -154,8 +154,7 @@ class RunTasks(WorkSteps):
 
     def _submit(self, hook: AzureBatchJobHook, work: Work, names: Sequence[str], number: int) -> None:
         bodies: list[Any] = [self._bodies[name] for name in names]
-        most = number + (1 if work.is_users else _MOST_JOBS)
-        failures = 0
+        failures = closed = 0
         while bodies:
             job_id, some = work.job_id(number), bodies[: AT_ONCE * PER_REQUEST]
             if job_id not in self._memo["job_ids"]:
@@ -172,9 +171,10 @@ class RunTasks(WorkSteps):
                 self._tell(hook, f"{len(bodies):,} tasks are not submitted yet: {why.text}", pause)
                 self._pause(pause)
             elif left:
-                number += 1
-                if number >= most:
+                closed += 1
+                if closed >= _MOST_JOBS:
                     raise ConflictError(f"Could not add {len(bodies):,} tasks: job {job_id} takes no more")
+                number = self._ask(hook, partial(next_number, work, number))
         if not work.is_users:
             jobs = dict.fromkeys([*self._memo["job_ids"], *self._endless])
             self._ask(hook, partial(have_them_end, jobs))
