@@ -96,6 +96,7 @@ def test_a_gate_that_fails_comes_first_and_says_why(live: Page, airflow: Airflow
     wait_until("the gate to fail on the page", failed, 240)
     assert live.locator("h2").first.inner_text().startswith("Failed")
     row = live.locator(ROW, has_text=run_id).filter(has_text=f"{DAG} / pool.gate")
+    assert "Could not get lock" in row.locator(".reason").inner_text()[:150], "the id of the node is cut"
     row.locator(".opener").click()
     row.locator(".inside .links").wait_for()
     text = row.locator(".inside").inner_text()

@@ -170,12 +170,15 @@ function watchedFor(gate) {
   ];
 }
 
+/** A text in which ids of nodes, which have 64 digits, leave room for what is said of them. */
+const short = (text) => text.replace(/(tvmps_[0-9a-f]{8})[0-9a-f]{20,}/g, "$1…");
+
 function says(gate, snapshot) {
   const lines = snapshot.reasons.length ? snapshot.reasons : [snapshot.summary];
   const more = lines.length - 1;
   return [
     gate.nobody && h("p.lost", {}, `${gate.nobody}: what is shown here does not change.`),
-    h("p.reason", {}, lines[0] || snapshot.summary, more > 0 ? h("span.dim", {}, ` and ${many(more, "more reason")}`) : null),
+    h("p.reason", {}, short(lines[0] || snapshot.summary), more > 0 ? h("span.dim", {}, ` and ${many(more, "more reason")}`) : null),
     snapshot.extensions.length > 0 && h("p.extensions.dim", {}, snapshot.extensions.join(", ")),
   ].filter(Boolean);
 }
