@@ -1,4 +1,4 @@
-"""Breaks the pure rules of the gate on purpose, one at a time, and sees that a test notices.
+"""Breaks the pure rules of the gate and of its page on purpose, one at a time, and sees that a test notices.
 
 Each mutant is a small change of one of the pure modules, made in a copy of the checkout; the tests of the pure
 rules then have to fail. ``python -m benchmarks.mutants`` prints those that survive, and exits with 1 if any does.
@@ -23,6 +23,14 @@ TESTS = (
     "tests/rules/test_events.py",
     "tests/rules/test_work_pool.py",
 )
+#: And of what is shown, for mutants in these rooms and modules.
+TESTS_OF_THE_PAGE = (
+    "tests/rules/test_cells.py",
+    "tests/live/test_story.py",
+    "tests/live/test_pacing.py",
+    "tests/live/test_picture.py",
+)
+PAGE = ("live/", "rules/cells")
 
 MUTANTS = [
     # --- what an extension says
@@ -207,7 +215,84 @@ MUTANTS = [
     ("rules/work_pool", "present = [node for node in nodes if not node.leaving]", "present = list(nodes)"),
     ("rules/work_pool", "pool.target is None or current < pool.target", "True"),
     ("rules/work_pool", "if not one.is_over and one.node_id in here", "if one.node_id in here"),
+    # --- how a node looks in a picture
+    ("rules/cells", 'return "void" if state in VOID_STATES else "unread" if is_unread else "pending"', 'return "unread" if is_unread else "pending"'),
+    ("rules/cells", 'return "void" if state in VOID_STATES else "unread" if is_unread else "pending"', 'return "void" if state in VOID_STATES else "pending"'),
+    ("rules/cells", 'return "void" if state in VOID_STATES else "unread" if is_unread else "pending"', 'return "unread" if is_unread else "void" if state in VOID_STATES else "pending"'),
+    ("rules/cells", "if phase is Phase.PENDING:", "if phase is not Phase.FAILED:"),
+    ("rules/cells", '    if state in VOID_STATES:\n        return "void"\n', ""),
+    ("rules/cells", '    if is_unread:\n        return "unread"\n', ""),
+    ("rules/cells", 'return "pending" if is_expected else "void"', 'return "pending"'),
+    ("rules/cells", 'return "pending" if is_expected else "void"', 'return "void"'),
+    ("rules/cells", '("failed", "pending", "unread", "void", "ready")', '("pending", "failed", "unread", "void", "ready")'),
+    ("live/picture", "self.counts = (verdict.ready, failed) if self.knows_nodes else None", "self.counts = (verdict.ready, failed)"),
+    ("live/picture", "bool(verdict.nodes) or verdict.needed is not None", "bool(verdict.nodes)"),
+    ("live/picture", "bool(verdict.nodes) or verdict.needed is not None", "True"),
+    ("live/picture", "failed = sum(bool(node.failed)", "failed = sum(bool(node.missing)"),
+    ("live/picture", "        if self._picture is None:\n", "        if True:\n"),
+    ("live/picture", "    if known is None:\n        known = _looks", "    if True:\n        known = _looks"),
+    ("live/picture", "key=lambda node_id: KINDS.index(kinds[node_id])", "key=lambda node_id: -KINDS.index(kinds[node_id])"),
+    ("live/picture", "shift = looked - verdict.ended", "shift = 0.0"),
+    ("live/picture", "if kinds[node_id] != \"ready\"][:MOST_NODES]", "][:MOST_NODES]"),
+    ("live/picture", "round(max(0.0, verdict.ended - at))", "round(max(0.0, looked - at))"),
+    # --- what a wait tells over its looks, and when
+    ("live/story", "(points[-1].ready, points[-1].failed) != counts", "points[-1].ready != counts[0]"),
+    ("live/story", "thinned([*points, Point(float(round(at)), *counts)], MOST_POINTS)", "[*points, Point(float(round(at)), *counts)]"),
+    ("live/story", "            self._now = replace(self._now, points=points)\n            self._has_changed = True\n", "            self._now = replace(self._now, points=points)\n"),
+    ("live/story", "        if draw is not None:\n", "        if True:\n"),
+    ("live/story", "        if extensions:\n", "        if True:\n"),
+    ("live/story", "if progress is not None:", "if True:"),
+    ("live/story", "self._has_changed |= work != self._now.work", "pass"),
+    ("live/story", "if portal else ()", ""),
+    ("live/story", "changed, self._has_changed = self._has_changed, False", "changed = self._has_changed"),
+    ("live/story", '() if outcome == "done" else now.reasons or (reason,)', "now.reasons or (reason,)"),
+    ("live/story", '() if outcome == "done" else now.reasons or (reason,)', '() if outcome == "done" else now.reasons'),
+    ("live/story", "summary=reason or now.summary", "summary=reason"),
+    ("live/story", "            next_look=None,\n            stale_at=None,\n", ""),
+    ("live/story", "if late > 0 and picture.ages:", "if False:"),
+    ("live/story", "age if age is None else age + late", "(age or 0) + late"),
+    ("live/story", "self._now, self._latest = replace(self._now, **self._latest), {}", "return replace(self._now, **self._latest)"),
+    ("live/story", "if text and (not history or history[-1].text != text):", "if not history or history[-1].text != text:"),
+    ("live/story", "if text and (not history or history[-1].text != text):", "if text:"),
+    ("live/story", "(*history, Change(round(at, 3), text))[-MOST_CHANGES:]", "(*history, Change(round(at, 3), text))"),
+    ("live/story", "(*history, Change(round(at, 3), text))[-MOST_CHANGES:])\n            self._has_changed = True", "(*history, Change(round(at, 3), text))[-MOST_CHANGES:])"),
+    ("live/story", "if earlier is None or earlier.pool != now.pool:", "if earlier is None:"),
+    ("live/story", 'now.outcome == "waiting" and (now.looked', "(now.looked"),
+    ("live/story", "if now.started is None or is_same:", "if now.started is None:"),
+    ("live/story", "elif earlier.kind != now.kind or abs(", "elif abs("),
+    ("live/story", "    if is_older:\n        return earlier\n", ""),
+    ("live/story", "if change not in earlier.history]", "]"),
+    ("live/story", "if point not in earlier.points]", "]"),
+    ("live/story", "changes[0].text == earlier.history[-1].text", "False"),
+    ("live/story", "if points and earlier.points and replace(", "if False and replace("),
+    ("live/story", "deadline=earlier.deadline if now.deadline is None else now.deadline", "deadline=now.deadline"),
+    ("live/story", "looked=earlier.looked if now.looked is None else now.looked", "looked=now.looked"),
+    ("live/story", "picture=now.picture if now.picture.fields else earlier.picture", "picture=now.picture"),
+    ("live/story", 'now.reasons or earlier.reasons if now.outcome != "done" else ()', "now.reasons"),
+    ("live/story", 'now.reasons or earlier.reasons if now.outcome != "done" else ()', "now.reasons or earlier.reasons"),
+    ("live/story", "extensions=now.extensions or earlier.extensions", "extensions=now.extensions"),
+    ("live/story", "(*earlier.history, *changes)[-MOST_CHANGES:]", "(*earlier.history, *changes)"),
+    ("live/story", "thinned([*earlier.points, *points], MOST_POINTS)", "[*earlier.points, *points]"),
+    ("live/story", "repair=now.repair or earlier.repair", "repair=now.repair"),
+    ("live/story", "work=now.work or earlier.work", "work=now.work"),
+    ("live/story", "account=now.account or earlier.account", "account=now.account"),
+    ("live/story", "links=now.links or earlier.links", "links=now.links"),
+    ("live/pace", "self._has_changed = self._has_changed or changed", "self._has_changed = changed"),
+    ("live/pace", "return max(now, self._next_change)", "return now"),
+    ("live/pace", "return now if now >= self._next_sign else None", "return None"),
+    ("live/pace", "return now if now >= self._next_sign else None", "return now"),
+    ("live/pace", "        self._has_changed = False\n        self._next_change", "        self._next_change"),
+    ("live/pace", "now + SHORTEST_SECONDS, now + LONGEST_SECONDS", "now + SHORTEST_SECONDS, now + SHORTEST_SECONDS"),
+    ("live/pace", "        self._has_changed = True\n", ""),
+    ("live/pace", "now + AFTER_FAILURE_SECONDS", "now"),
+    ("live/pace", "now + max(LONGEST_SECONDS, pause) + pause + _GRACE_SECONDS", "now + pause + _GRACE_SECONDS"),
+    ("live/pace", "now + max(LONGEST_SECONDS, pause) + pause + _GRACE_SECONDS", "now + LONGEST_SECONDS + _GRACE_SECONDS"),
 ]  # fmt: skip
+
+
+def tests_of(module: str) -> tuple[str, ...]:
+    """Who has to notice what is changed in a module."""
+    return TESTS_OF_THE_PAGE if module.startswith(PAGE) else TESTS
 
 
 def main() -> int:
@@ -227,7 +312,7 @@ def main() -> int:
                 continue
             path.write_text(original.replace(old, new, 1))
             tests = subprocess.run(
-                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *TESTS],
+                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests_of(module)],
                 cwd=copy,
                 env={**os.environ, "BATCHEXT_HISTORIES": "1000", "PYTHONPATH": str(copy)},
                 capture_output=True,

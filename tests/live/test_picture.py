@@ -13,6 +13,7 @@ from airflow_batchext.hooks._drivers.gate import look
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 from airflow_batchext.live.form import LETTERS
 from airflow_batchext.live.picture import draw, look_of
+from airflow_batchext.rules.gate import NodeReport, Outcome, Verdict
 from airflow_batchext.rules.watch import Watch
 from tests.diagnosis.faults import FAULTS, produce
 
@@ -69,6 +70,8 @@ def test_the_fields_have_the_worst_first_and_the_details_in_their_order(azure):
         "no vault",
     )
     assert picture.ages[1] is None
+    later = draw(verdict, watch.seen(), at + 3_600)
+    assert later.ages == picture.ages, "however the clocks differ"
     assert void.read is None
     assert at - 60 < failed.read <= at
     assert failed.since <= at + 1
@@ -98,6 +101,23 @@ def test_a_look_was_made_when_the_first_one_was_told(azure):
     looks = [look_of(verdict, watch, now) for now in (5.0, 30.0)]
     assert [look.at for look in looks] == [5.0, 5.0]
     assert look_of(replace(verdict), watch, 40.0).at == 40.0, "another one"
+
+
+def test_who_has_read_no_nodes_counts_none():
+    watch = Watch("p")
+    nodes = {
+        "up": NodeReport("idle", {}),
+        "bad": NodeReport("idle", {}, failed=("agent failed",)),
+        "late": NodeReport("starting", {}, missing=("agent is transitioning",)),
+        "later": NodeReport("starting", {}, missing=("agent is transitioning",)),
+    }
+    for verdict, counts in (
+        (Verdict(Outcome.WAIT, ("the pool could not be read",), unread=True), None),
+        (Verdict(Outcome.WAIT, ("2 of 2 nodes are not there yet",), needed=2), (0, 0)),
+        (Verdict(Outcome.WAIT, ("1 node failed",), nodes=nodes), (1, 1)),
+    ):
+        look = look_of(verdict, watch, 1.0)
+        assert (look.knows_nodes, look.counts) == (counts is not None, counts)
 
 
 def test_of_what_is_not_known_there_is_no_picture(azure):

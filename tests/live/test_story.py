@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airflow_batchext.live.bounds import MOST_CHANGES, MOST_POINTS
-from airflow_batchext.live.form import Change, Counts, Field, Link, Picture, Point, RepairSaid, Snapshot
+from airflow_batchext.live.form import (
+    Change,
+    Counts,
+    Field,
+    Link,
+    Picture,
+    Point,
+    RepairSaid,
+    Snapshot,
+    WorkSaid,
+)
 from airflow_batchext.live.story import Story, continued
 from airflow_batchext.rules.told import ALSO, LIKELIEST, THE_REST
 
@@ -28,6 +38,34 @@ def test_only_what_is_new_is_a_change():
     assert found.history == (Change(1_000.0, "resizing"), Change(1_060.0, "1 of 3"))
     assert found.points == (Point(1_000.0, 0), Point(1_060.0, 1), Point(1_120.0, 1, 1))
     assert (found.looked, found.next_look, found.summary) == (1_120.0, 1_150.0, "1 of 3")
+
+
+def test_what_a_look_does_not_tell_stays_as_it_was():
+    story = Story(ABOUT)
+    story.sees("resizing", (), at=1_000.0, extensions=("agent",))
+    story.sees("", (), at=1_030.0)
+    story.sees_repair(None)
+    story.knows(account="contoso", portal="")
+    found = story.snapshot()
+    assert (found.extensions, found.repair, found.links) == (("agent",), None, ())
+    assert found.history == (Change(1_000.0, "resizing"),), "nothing is no change"
+
+
+def test_other_words_or_other_work_are_a_change_of_the_same_counts():
+    story = Story(ABOUT)
+    assert sees(story, 1_000.0, "1 of 3", 1)
+    assert sees(story, 1_030.0, "1 of 3; a node is rebooting", 1)
+    story.sees_work(WorkSaid(("j",), waiting=2))
+    assert sees(story, 1_060.0, "1 of 3; a node is rebooting", 1)
+    story.sees_work(WorkSaid(("j",), waiting=2))
+    assert not sees(story, 1_090.0, "1 of 3; a node is rebooting", 1)
+
+
+def test_who_ends_well_has_no_reasons_and_who_says_nothing_keeps_the_last_word():
+    story = Story(ABOUT)
+    sees(story, 1_000.0, "2 of 2 nodes ready", 2)
+    story.ends("done", "", 1_010.0)
+    assert (story.snapshot().reasons, story.snapshot().summary) == ((), "2 of 2 nodes ready")
 
 
 def test_what_is_kept_has_an_end():
@@ -137,6 +175,54 @@ def test_the_next_process_goes_on_with_what_was_told():
         "contoso",
         EARLIER.links,
     )
+
+
+def test_what_the_next_process_finds_as_it_was_left_is_no_change():
+    now = replace(
+        ABOUT,
+        looked=1_060.0,
+        history=(*EARLIER.history, Change(1_060.0, "b"), Change(1_090.0, "c")),
+        points=(*EARLIER.points, Point(1_060.0, 1), Point(1_090.0, 2)),
+    )
+    found = continued(now, EARLIER)
+    assert found.history == (*EARLIER.history, Change(1_090.0, "c"))
+    assert found.points == (*EARLIER.points, Point(1_090.0, 2))
+
+
+def test_what_the_next_process_does_not_know_is_what_was_told():
+    told = replace(
+        EARLIER,
+        deadline=2_000.0,
+        reasons=("node n is starting",),
+        extensions=("agent",),
+        work=WorkSaid(("j",)),
+    )
+    found = continued(replace(ABOUT, outcome="timeout"), told)
+    assert (found.deadline, found.looked, found.reasons) == (2_000.0, 1_030.0, ("node n is starting",))
+    assert (found.extensions, found.work) == (("agent",), WorkSaid(("j",)))
+    assert continued(replace(ABOUT, outcome="done"), told).reasons == ()
+
+
+def test_who_has_not_looked_yet_tells_nothing_older_than_what_is_there():
+    assert continued(replace(ABOUT, looked=1_010.0), EARLIER) == EARLIER
+    assert continued(replace(ABOUT, looked=1_010.0, outcome="failed"), EARLIER).outcome == "failed"
+
+
+def test_of_the_same_wait_the_earlier_process_knows_the_beginning():
+    now = replace(ABOUT, started=1_500.0, looked=1_500.0)
+    assert continued(now, EARLIER) == now
+    found = continued(now, EARLIER, is_same=True)
+    assert (found.started, found.rules, found.account) == (1_000.0, "all of it", "contoso")
+
+
+def test_over_many_processes_too_what_is_kept_has_an_end():
+    found = ABOUT
+    for number in range(300):
+        change, point = Change(2_000.0 + number, str(number)), Point(2_000.0 + number, number)
+        found = continued(replace(ABOUT, looked=2_000.0 + number, history=(change,), points=(point,)), found)
+    assert len(found.history) == MOST_CHANGES
+    assert found.history[-1].text == "299"
+    assert len(found.points) <= MOST_POINTS
 
 
 def test_who_does_not_know_the_beginning_takes_it_over():

@@ -36,5 +36,9 @@ def test_an_extension_counts_where_there_is_a_machine_that_was_read(state):
             assert kind == {"failed": "failed", "pending": "pending", "succeeded": "ready"}[phase.value]
 
 
+def test_the_worst_come_first():
+    assert KINDS == ("failed", "pending", "unread", "void", "ready")
+
+
 def test_each_kind_has_a_letter_of_its_own():
     assert len({kind[0] for kind in KINDS}) == len(KINDS)
