@@ -232,12 +232,10 @@ def test_nothing_of_it_goes_on(run: Run):
     wait_until(lambda: f"all jobs to end: {going_on()}", lambda: not going_on())
 
 
-def test_mapped_tasks_run_in_one_job(run: Run):
+def test_mapped_tasks_run_once_each(run: Run):
+    """In one job, unless the first has ended before the next is submitted: that is proved without Airflow."""
     attempts = run.attempts("mapped")
     assert sorted(name.partition("-")[0] for name in attempts) == [f"m{number:05d}" for number in range(5)]
-    jobs = [job for job in run.service.account.jobs.all() if f"{DAG_ID}-mapped-" in job.id]
-    # Where the first of them has ended before the last was submitted there is a second one.
-    assert len(jobs) <= 2
 
 
 def test_the_log_says_where_it_ran(run: Run):
