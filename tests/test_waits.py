@@ -34,6 +34,10 @@ from tests.conftest import document, own_connection
 from tests.repair.conftest import fails, journal
 from tests.test_contexts import TASKS, WAITS, task
 
+#: Airflow's alarm may strike in the midst of a finalizer, where Python swallows what it raises: our own limit
+#: ends the wait then.
+pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
+
 SHORT = timedelta(seconds=0.6)
 #: Also for two looks on a loaded machine.
 LONGER = timedelta(seconds=3)
