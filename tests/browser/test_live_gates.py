@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +34,15 @@ def picture(page: Page, name: str, row: Locator) -> None:
 
 
 @pytest.fixture
-def live(page: Page, airflow: Airflow, service: Emulator) -> Page:
+def live(page: Page, airflow: Airflow, service: Emulator) -> Iterator[Page]:
     """The page, and a clock of the service that stands still."""
     wait_until("the DAG", lambda: airflow._client.get(f"/api/v2/dags/{DAG}").status_code == 200)
     page.goto(f"{airflow.url}/auth/token/login")
     page.goto(f"{airflow.url}/batchext/")
     page.locator(".gate, .empty").first.wait_for()
-    return page
+    yield page
+    # The account is that of all tests here.
+    service.scenario = Scenario()
 
 
 def of(page: Page, run_id: str, task: str) -> str:
