@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -39,28 +40,46 @@ def shown(value: Mapping[str, Any], without: tuple[str, ...] = ()) -> dict[str, 
     return {name: member for name, member in to_json(snapshot).items() if name not in without}
 
 
-def nobody(row: Any, now: datetime) -> str:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """For how long Airflow bears that nobody hears of a process, asked once for a reading.
+
+    :param now: when it is read.
+    """
+
+    now: datetime
+    worker: timedelta
+    triggerer: timedelta
+
+    @classmethod
+    def at(cls, now: datetime) -> Patience:
+        """As Airflow is configured."""
+        worker = conf.getint("scheduler", "task_instance_heartbeat_timeout", fallback=300)
+        triggerer = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
+        return cls(now, timedelta(seconds=worker), timedelta(seconds=triggerer))
+
+
+def nobody(row: Any, patience: Patience) -> str:
     """Why nobody looks for a task; "" while somebody does, or nobody has to.
 
     :param row: with the columns of ``nobody_runs``, and the task's ``state`` and ``last_heartbeat_at``.
     """
     if row.state == TaskInstanceState.RUNNING.value:
-        limit = conf.getint("scheduler", "task_instance_heartbeat_timeout", fallback=300)
-        dead = row.last_heartbeat_at is not None and now - row.last_heartbeat_at > timedelta(seconds=limit)
+        heard = row.last_heartbeat_at
+        dead = heard is not None and patience.now - heard > patience.worker
         return "Its worker has not been heard of" if dead else ""
-    return nobody_runs(row, now) if row.state == TaskInstanceState.DEFERRED.value else ""
+    return nobody_runs(row, patience) if row.state == TaskInstanceState.DEFERRED.value else ""
 
 
-def nobody_runs(row: Any, now: datetime) -> str:
+def nobody_runs(row: Any, patience: Patience) -> str:
     """Why nobody runs a trigger; "" where somebody does.
 
     :param row: ``triggerer_id`` and ``deferred_at`` of the trigger, ``job_state`` and ``latest_heartbeat`` of
         its triggerer.
     """
-    limit = conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
-    patience = timedelta(seconds=limit)
     if row.triggerer_id is None:
-        late = row.deferred_at is None or now - row.deferred_at > patience
+        late = row.deferred_at is None or patience.now - row.deferred_at > patience.triggerer
         return "No triggerer has taken it" if late else ""
-    alive = row.job_state == "running" and row.latest_heartbeat and now - row.latest_heartbeat <= patience
+    heard = row.latest_heartbeat
+    alive = row.job_state == "running" and heard and patience.now - heard <= patience.triggerer
     return "" if alive else "Its triggerer is dead"

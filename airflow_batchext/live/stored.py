@@ -24,7 +24,7 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import Text, and_, case, cast, func, or_, select, tuple_
 
 from airflow_batchext.live.bounds import LONGEST
-from airflow_batchext.live.rows import DETAIL, json_in, nobody, shown
+from airflow_batchext.live.rows import DETAIL, Patience, json_in, nobody, shown
 from airflow_batchext.live.snapshot import XCOM_KEY
 from airflow_batchext.live.watched import Watched, Watchers
 
@@ -110,15 +110,16 @@ class Stored:
 
     def _read(self, session: Session) -> Reading:
         now = datetime.now(UTC)
+        patience = Patience.at(now)
         waiting = session.execute(_waiting().limit(MOST_GATES + 1)).all()
         recent = session.execute(_recent(now - RECENT).limit(MOST_GATES + 1)).all()
         rows = {_place(row): row for row in (*waiting, *recent)}
         listed = sorted(rows.values(), key=lambda row: (row.state not in WAITING, -row.timestamp.timestamp()))
         self._learn(session, listed[:MOST_GATES])
         gates = tuple(
-            _gate(row, now, self._known[(*_place(row), row.timestamp)]) for row in listed[:MOST_GATES]
+            _gate(row, patience, self._known[(*_place(row), row.timestamp)]) for row in listed[:MOST_GATES]
         )
-        watched, more = self._watchers.read(session, now)
+        watched, more = self._watchers.read(session, patience)
         return Reading(now, gates, more or len(rows) > MOST_GATES, watched)
 
     def _learn(self, session: Session, rows: Iterable[Any]) -> None:
@@ -146,9 +147,9 @@ def read_gate(key: Key) -> Gate | None:
             )
         ).first()
         value = session.execute(_values([_place(row)])).first() if row else None
-    return (
-        None if row is None else _gate(row, datetime.now(UTC), shown(json_in(value.text)) if value else None)
-    )
+    if row is None:
+        return None
+    return _gate(row, Patience.at(datetime.now(UTC)), shown(json_in(value.text)) if value else None)
 
 
 def _columns() -> Any:
@@ -213,13 +214,13 @@ def _place(row: Any) -> tuple[int, str, int]:
     return row.dag_run_id, row.task_id, row.map_index
 
 
-def _gate(row: Any, now: datetime, head: dict[str, Any] | None) -> Gate:
+def _gate(row: Any, patience: Patience, head: dict[str, Any] | None) -> Gate:
     return Gate(
         key=(row.dag_id, row.run_id, row.task_id, row.map_index),
         state=row.state or "none",
         try_number=row.try_number,
         ended_at=row.end_date,
         written_at=row.timestamp,
-        nobody=nobody(row, now),
+        nobody=nobody(row, patience),
         head=head,
     )

@@ -20,7 +20,7 @@ from sqlalchemy import case, func, select, tuple_
 
 from airflow_batchext.batch.data_plane import one_line
 from airflow_batchext.live.bounds import LONGEST, LONGEST_TEXT, MOST_SAID, name
-from airflow_batchext.live.rows import DETAIL, json_in, nobody_runs, shown
+from airflow_batchext.live.rows import DETAIL, Patience, json_in, nobody_runs, shown
 from airflow_batchext.live.snapshot import XCOM_KEY
 from airflow_batchext.loose_json.values import as_mapping, as_number, as_sequence, as_text, below
 
@@ -76,14 +76,14 @@ class Watchers:
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], tuple[int | None, dict[str, Any] | None]] = {}
 
-    def read(self, session: Session, now: datetime) -> tuple[tuple[Watched, ...], bool]:
+    def read(self, session: Session, patience: Patience) -> tuple[tuple[Watched, ...], bool]:
         """All of them now, without ``DETAIL``; and whether there are more than are shown."""
         if AssetWatcherModel is None:
             return (), False
         rows = session.execute(_rows().limit(MOST_WATCHED + 1)).all()
         told = self._told(session, {row.asset_id for row in rows})
         events = _events(session, [row.event_id for row in rows])
-        watched = tuple(_watched(row, now, told, events) for row in rows[:MOST_WATCHED])
+        watched = tuple(_watched(row, patience, told, events) for row in rows[:MOST_WATCHED])
         return watched, len(rows) > MOST_WATCHED
 
     def _told(self, session: Session, assets: set[int]) -> dict[Key, tuple[datetime, Any]]:
@@ -127,7 +127,7 @@ def read_watched(key: Key) -> Watched | None:
                 value = json_in(kept.text)
                 if _trigger_of(value) == trigger_id:
                     told[key] = kept.updated_at, shown(value)
-        return _watched(row, datetime.now(UTC), told, _events(session, [row.event_id]))
+        return _watched(row, Patience.at(datetime.now(UTC)), told, _events(session, [row.event_id]))
 
 
 def _rows() -> Any:
@@ -209,7 +209,7 @@ def _event(at: datetime, extra: object) -> dict[str, Any] | None:
 
 def _watched(
     row: Any,
-    now: datetime,
+    patience: Patience,
     told: Mapping[Key, tuple[datetime, Any]],
     events: Mapping[int, dict[str, Any]],
 ) -> Watched:
@@ -221,7 +221,7 @@ def _watched(
         uri=name(row.uri),
         since=row.since,
         written_at=written_at,
-        nobody=nobody_runs(row, now),
+        nobody=nobody_runs(row, patience),
         event=events.get(row.event_id),
         head=head,
     )

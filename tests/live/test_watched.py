@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import timezone
 from airflow_batchext.emulator import ExtensionScenario, Scenario
 from airflow_batchext.live import watched
 from airflow_batchext.live._triggerer import OfAsset
-from airflow_batchext.live.rows import DETAIL
+from airflow_batchext.live.rows import DETAIL, Patience
 from airflow_batchext.live.snapshot import read_snapshot, to_json
 from airflow_batchext.live.stored import Stored
 from airflow_batchext.live.watched import CLASSPATH, Watchers, read_watched
@@ -299,7 +299,7 @@ def test_a_value_is_read_once_and_anew_when_it_was_written_anew(session):
     watchers, now = Watchers(), timezone.utcnow()
 
     def pool() -> Any:
-        ((one,), _) = watchers.read(session, now)
+        ((one,), _) = watchers.read(session, Patience.at(now))
         return one.head and one.head["pool"]
 
     assert pool() == "frames"
