@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from airflow_batchext.emulator.remembered import Remembered
 from airflow_batchext.emulator.scenarios.rules import Model, Seconds, in_one_line, like
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class Faults:
         of_scenario: Callable[[], Iterable[Fault]],
     ) -> None:
         """``now`` is the simulated time, ``wall`` a number of seconds that only grows."""
-        self.fired: deque[Fired] = deque(maxlen=_REMEMBERED)
+        self.fired: Remembered[Fired] = Remembered(maxlen=_REMEMBERED)
         self._seed = seed
         self._now, self._wall = now, wall
         self._of_scenario = of_scenario

@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import re
-from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,6 +31,7 @@ from airflow_batchext.emulator.faults import (
     Truncate,
 )
 from airflow_batchext.emulator.login.tokens import BATCH, MANAGEMENT
+from airflow_batchext.emulator.remembered import Remembered
 from airflow_batchext.emulator.serving.edits import edited
 from airflow_batchext.emulator.wire.errors import (
     RefusedError,
@@ -94,7 +94,7 @@ class Application:
 
     def __init__(self, endpoints: Endpoints, faults: Faults, cut: Callable[[Scope], None]) -> None:
         """``cut`` closes the connection that a request came on."""
-        self.requests: deque[RecordedRequest] = deque(maxlen=_REMEMBERED_REQUESTS)
+        self.requests: Remembered[RecordedRequest] = Remembered(maxlen=_REMEMBERED_REQUESTS)
         self._endpoints = endpoints
         self._faults = faults
         self._cut = cut
