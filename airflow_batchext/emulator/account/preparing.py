@@ -82,6 +82,7 @@ class Preparing(ABC):
         if run is not None:
             self._account.runs.stop(run)
             node.work = node.work.without((run,), now)
+        preparation.run = None  # its end is written ahead, and is not to come
         preparation.job.preparations.pop(node.id, None)
 
     def _clean_up(self, job: Job, at: datetime, end: datetime) -> None:

@@ -195,6 +195,79 @@ def test_what_cuts_a_preparation_off_makes_it_begin_anew(
     assert states(batch, job) == {"a": "completed"}
 
 
+def disturb(emulator: Emulator, batch: BatchClient, pool: str, job: str, how: str) -> None:
+    """What takes the first node, or its preparation, away."""
+    (node, *_) = emulator.account.nodes(pool)
+    match how:
+        case "terminate":
+            batch.begin_terminate_job(job, {"terminateReason": "x"}, **LATER)
+        case "delete":
+            batch.begin_delete_job(job, **LATER)
+        case "reboot":
+            batch.begin_reboot_node(pool, node.node.id, {"nodeRebootOption": "requeue"}, **LATER)  # type: ignore[arg-type]
+        case "reboot and terminate":
+            batch.begin_reboot_node(pool, node.node.id, {"nodeRebootOption": "terminate"}, **LATER)  # type: ignore[arg-type]
+        case "reimage":
+            batch.begin_reimage_node(pool, node.node.id, {"nodeReimageOption": "requeue"}, **LATER)  # type: ignore[arg-type]
+        case "remove":
+            emulator.account.remove_node(pool, node.node.id)
+        case "preempt":
+            emulator.account.preempt_node(pool, node.node.id)
+        case _:
+            raise ValueError(how)
+
+
+@pytest.mark.parametrize("how", ["terminate", "delete", "time", "reboot and terminate"])
+@pytest.mark.parametrize("failing", [{"exit_code": 1, "after": 5}, {"exit_code": None}])
+def test_a_preparation_that_was_cut_off_does_not_go_on(
+    emulator: Emulator,
+    batch: BatchClient,
+    ready_pool: Callable[..., str],
+    job: str,
+    how: str,
+    failing: dict[str, Any],
+) -> None:
+    name = ready_pool(1)
+    emulator.scenario = Scenario(preparations=[PreparationScenario(boots="first", **failing)])
+    make(batch, job, name, "a", constraints={"maxTaskRetryCount": -1, "maxWallClockTime": "PT1M"})
+    emulator.clock.advance(12)
+    (node,) = batch.list_nodes(name)
+    assert node.state == "running"
+    if how == "time":
+        batch.update_job(job, {"constraints": {"maxWallClockTime": "PT15S"}})  # type: ignore[arg-type]
+    else:
+        disturb(emulator, batch, name, job, how)
+    for pause in (6, 60, 600):
+        emulator.clock.advance(pause)
+        (node,) = batch.list_nodes(name)
+        assert node.state == ("rebooting" if how.startswith("reboot") and pause == 6 else "idle")
+
+
+@pytest.mark.parametrize("how", ["reboot", "reimage"])
+@pytest.mark.parametrize("end", [{"exit_code": 1, "after": 600}, {"after": 600}, {"exit_code": None}])
+def test_one_that_was_cut_off_says_nothing_of_the_next(
+    emulator: Emulator,
+    batch: BatchClient,
+    ready_pool: Callable[..., str],
+    job: str,
+    how: str,
+    end: dict[str, Any],
+) -> None:
+    name = ready_pool(1)
+    emulator.scenario = Scenario(
+        preparations=[PreparationScenario(boots="first", **end), PreparationScenario(after=2000)]
+    )
+    make(batch, job, name, "a", constraints={"maxWallClockTime": "PT11M"} if "after" not in end else {})
+    emulator.clock.advance(10)
+    disturb(emulator, batch, name, job, how)
+    emulator.clock.advance(550)
+    before = batch.get_task(job, "a")
+    assert before.state == "preparing"
+    emulator.clock.advance(150)
+    after = batch.get_task(job, "a")
+    assert (after.state, after.state_transition_time) == ("preparing", before.state_transition_time)
+
+
 def test_without_waiting_for_success_tasks_begin_at_once_and_go_on(
     emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str
 ) -> None:
