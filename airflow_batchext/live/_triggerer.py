@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +20,7 @@ from airflow_batchext.links import live_link_xcom
 from airflow_batchext.live.form import Picture
 from airflow_batchext.live.pace import PER_SECOND, Pace
 from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json, to_text
-from airflow_batchext.live.story import continued
+from airflow_batchext.live.story import continued, remembered
 
 if TYPE_CHECKING:
     from airflow_batchext.live.form import Snapshot
@@ -78,11 +79,11 @@ def _place(instance: Any) -> dict[str, Any]:
 class Shelf(Protocol):
     """Where one that waits in the triggerer keeps what it tells."""
 
-    #: Whether whatever lies there is of the same wait.
-    is_same: bool
-
     async def read(self) -> object:
         """What an earlier process has left there."""
+
+    def goes_on(self, now: Snapshot, earlier: Snapshot | None) -> Snapshot:
+        """What is known now, with what of that is to stay."""
 
     async def write(self, snapshot: Snapshot, *, is_first: bool) -> None:
         """Put it there; ``is_first``: this process has not done so before."""
@@ -94,14 +95,16 @@ class OfTask:
     :param instance: the task instance.
     """
 
-    is_same = False
-
     def __init__(self, instance: Any) -> None:
         self._instance = instance
 
     async def read(self) -> object:
         """The snapshot that is there, as JSON."""
         return await stored(self._instance)
+
+    def goes_on(self, now: Snapshot, earlier: Snapshot | None) -> Snapshot:
+        """With all that this process does not know."""
+        return continued(now, earlier, at=time.time())
 
     async def write(self, snapshot: Snapshot, *, is_first: bool) -> None:
         """Write the XCom, and the link to the page where nobody else does."""
@@ -118,14 +121,16 @@ class OfAsset:
     :param trigger_id: the row of the watcher's trigger, by which the page finds what it has written.
     """
 
-    is_same = True
-
     def __init__(self, kept: Any, about: str, trigger_id: int | None) -> None:
         self._kept, self._key, self._trigger_id = kept, f"{XCOM_KEY}/{about}", trigger_id
 
     async def read(self) -> object:
         """The snapshot that is there, as JSON."""
         return await self._kept.aget(self._key)
+
+    def goes_on(self, now: Snapshot, earlier: Snapshot | None) -> Snapshot:
+        """With the past alone."""
+        return remembered(now, earlier, at=time.time())
 
     async def write(self, snapshot: Snapshot, *, is_first: bool) -> None:
         """Keep as much of it as Airflow takes without a warning."""
@@ -195,8 +200,7 @@ class TriggererWay:
             if is_first:
                 self._earlier = read_snapshot(await self._shelf.read())
                 self._knows_earlier = True
-            told = continued(snapshot, self._earlier, is_same=self._shelf.is_same)
-            await self._shelf.write(told, is_first=is_first)
+            await self._shelf.write(self._shelf.goes_on(snapshot, self._earlier), is_first=is_first)
         # Whatever Airflow, its database, or a backend for XComs of the user's own makes of it: no gate fails.
         except Exception as error:
             self._pace.failed(self._queue.clock())

@@ -102,7 +102,7 @@ class WorkerWay:
             if not self._knows_earlier:
                 self._earlier = read_snapshot(self._recalled())
                 self._knows_earlier = True
-            told = continued(snapshot, self._earlier, is_same=True)
+            told = continued(snapshot, self._earlier, at=time.time(), is_same=True)
             store(self._instance, to_text(told))
             if self._memory is not None:
                 # The next look has a picture of its own.

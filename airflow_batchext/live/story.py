@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # What two processes say of the beginning of one wait differs by what rounding makes of it.
 _SAME_SECONDS = 1.0
+# So far the clocks of two machines may be apart.
+_CLOCKS_DIFFER_SECONDS = 60.0
 
 
 class Story:
@@ -135,14 +137,16 @@ class Story:
             self._has_changed = True
 
 
-def continued(now: Snapshot, earlier: Snapshot | None, *, is_same: bool = False) -> Snapshot:
+def continued(now: Snapshot, earlier: Snapshot | None, *, at: float, is_same: bool = False) -> Snapshot:
     """What is known now, with what an earlier process has told of the same wait.
 
     :param now: without ``started``, what kind of wait it is is known to the earlier process alone.
+    :param at: when that is.
     :param is_same: whether it is known to be the same wait; else that is told by its beginning.
     """
     if earlier is None or earlier.pool != now.pool:
         return now
+    earlier = _until(at, earlier)
     # A triggerer that takes over begins with what the worker had handed over.
     is_older = now.outcome == "waiting" and (now.looked or 0.0) < (earlier.looked or 0.0)
     if now.started is None or is_same:
@@ -153,6 +157,46 @@ def continued(now: Snapshot, earlier: Snapshot | None, *, is_same: bool = False)
         return now
     if is_older:
         return earlier
+    return replace(
+        _after(earlier, now),
+        deadline=earlier.deadline if now.deadline is None else now.deadline,
+        looked=earlier.looked if now.looked is None else now.looked,
+        picture=now.picture if now.picture.fields else earlier.picture,
+        reasons=now.reasons or earlier.reasons if now.outcome != "done" else (),
+        extensions=now.extensions or earlier.extensions,
+        repair=now.repair or earlier.repair,
+        work=now.work or earlier.work,
+        account=now.account or earlier.account,
+        links=now.links or earlier.links,
+    )
+
+
+def remembered(now: Snapshot, earlier: Snapshot | None, *, at: float) -> Snapshot:
+    """What a watcher knows now, with the past that an earlier process has told.
+
+    Nothing else of it: a watcher never ends, so what somebody has edited would stay for ever.
+
+    :param at: when that is.
+    """
+    if earlier is None or earlier.pool != now.pool:
+        return now
+    begun = [each for each in (earlier.started, now.started) if each is not None]
+    return replace(_after(_until(at, earlier), now), started=min(begun, default=None))
+
+
+def _until(at: float, told: Snapshot) -> Snapshot:
+    """What was told, without what is of a later time: somebody has edited it, or a clock is wrong."""
+    latest = at + _CLOCKS_DIFFER_SECONDS
+    return replace(
+        told,
+        looked=None if (told.looked or 0.0) > latest else told.looked,
+        history=tuple(change for change in told.history if change.at <= latest),
+        points=tuple(point for point in told.points if point.at <= latest),
+    )
+
+
+def _after(earlier: Snapshot, now: Snapshot) -> Snapshot:
+    """What is known now, with what was before."""
     # What this process has found as the earlier one had left it is no change.
     changes = [change for change in now.history if change not in earlier.history]
     points = [point for point in now.points if point not in earlier.points]
@@ -162,15 +206,6 @@ def continued(now: Snapshot, earlier: Snapshot | None, *, is_same: bool = False)
         del points[0]
     return replace(
         now,
-        deadline=earlier.deadline if now.deadline is None else now.deadline,
-        looked=earlier.looked if now.looked is None else now.looked,
-        picture=now.picture if now.picture.fields else earlier.picture,
-        reasons=now.reasons or earlier.reasons if now.outcome != "done" else (),
-        extensions=now.extensions or earlier.extensions,
         history=(*earlier.history, *changes)[-MOST_CHANGES:],
         points=tuple(thinned([*earlier.points, *points], MOST_POINTS)),
-        repair=now.repair or earlier.repair,
-        work=now.work or earlier.work,
-        account=now.account or earlier.account,
-        links=now.links or earlier.links,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from airflow_batchext.live.bounds import MOST_CHANGES, MOST_POINTS
 from airflow_batchext.live.form import (
     Change,
@@ -16,7 +18,7 @@ from airflow_batchext.live.form import (
     Snapshot,
     WorkSaid,
 )
-from airflow_batchext.live.story import Story, continued
+from airflow_batchext.live.story import Story, continued, remembered
 from airflow_batchext.rules.told import ALSO, LIKELIEST, THE_REST
 
 ABOUT = Snapshot("gate", "p", started=1_000.0)
@@ -87,7 +89,7 @@ def test_work_behind_a_gate_is_a_story_of_its_own():
     sees(gate, 1_000.0, "1 of 3", 1)
     work = Story(replace(ABOUT, kind="work"))
     assert sees(work, 1_060.0, "of 3 tasks 3 waiting for a node")
-    assert continued(work.snapshot(), gate.snapshot()) == work.snapshot()
+    assert continued(work.snapshot(), gate.snapshot(), at=1_060.0) == work.snapshot()
 
 
 def test_the_picture_is_drawn_when_it_is_needed():
@@ -145,6 +147,7 @@ def test_who_ends_before_any_look_says_why():
     )
 
 
+LATER = 5_000.0
 EARLIER = replace(
     ABOUT,
     looked=1_030.0,
@@ -165,7 +168,7 @@ def test_the_next_process_goes_on_with_what_was_told():
         history=(Change(1_030.0, "b"), Change(1_060.0, "c")),
         points=(Point(1_060.0, 2),),
     )
-    found = continued(now, EARLIER)
+    found = continued(now, EARLIER, at=LATER)
     assert [change.text for change in found.history] == ["a", "b", "c"]
     assert [point.ready for point in found.points] == [0, 1, 2]
     assert found.looked == 1_060.0
@@ -184,7 +187,7 @@ def test_what_the_next_process_finds_as_it_was_left_is_no_change():
         history=(*EARLIER.history, Change(1_060.0, "b"), Change(1_090.0, "c")),
         points=(*EARLIER.points, Point(1_060.0, 1), Point(1_090.0, 2)),
     )
-    found = continued(now, EARLIER)
+    found = continued(now, EARLIER, at=LATER)
     assert found.history == (*EARLIER.history, Change(1_090.0, "c"))
     assert found.points == (*EARLIER.points, Point(1_090.0, 2))
 
@@ -197,21 +200,21 @@ def test_what_the_next_process_does_not_know_is_what_was_told():
         extensions=("agent",),
         work=WorkSaid(("j",)),
     )
-    found = continued(replace(ABOUT, outcome="timeout"), told)
+    found = continued(replace(ABOUT, outcome="timeout"), told, at=LATER)
     assert (found.deadline, found.looked, found.reasons) == (2_000.0, 1_030.0, ("node n is starting",))
     assert (found.extensions, found.work) == (("agent",), WorkSaid(("j",)))
-    assert continued(replace(ABOUT, outcome="done"), told).reasons == ()
+    assert continued(replace(ABOUT, outcome="done"), told, at=LATER).reasons == ()
 
 
 def test_who_has_not_looked_yet_tells_nothing_older_than_what_is_there():
-    assert continued(replace(ABOUT, looked=1_010.0), EARLIER) == EARLIER
-    assert continued(replace(ABOUT, looked=1_010.0, outcome="failed"), EARLIER).outcome == "failed"
+    assert continued(replace(ABOUT, looked=1_010.0), EARLIER, at=LATER) == EARLIER
+    assert continued(replace(ABOUT, looked=1_010.0, outcome="failed"), EARLIER, at=LATER).outcome == "failed"
 
 
 def test_of_the_same_wait_the_earlier_process_knows_the_beginning():
     now = replace(ABOUT, started=1_500.0, looked=1_500.0)
-    assert continued(now, EARLIER) == now
-    found = continued(now, EARLIER, is_same=True)
+    assert continued(now, EARLIER, at=LATER) == now
+    found = continued(now, EARLIER, at=LATER, is_same=True)
     assert (found.started, found.rules, found.account) == (1_000.0, "all of it", "contoso")
 
 
@@ -219,7 +222,8 @@ def test_over_many_processes_too_what_is_kept_has_an_end():
     found = ABOUT
     for number in range(300):
         change, point = Change(2_000.0 + number, str(number)), Point(2_000.0 + number, number)
-        found = continued(replace(ABOUT, looked=2_000.0 + number, history=(change,), points=(point,)), found)
+        now = replace(ABOUT, looked=2_000.0 + number, history=(change,), points=(point,))
+        found = continued(now, found, at=LATER)
     assert len(found.history) == MOST_CHANGES
     assert found.history[-1].text == "299"
     assert len(found.points) <= MOST_POINTS
@@ -227,7 +231,7 @@ def test_over_many_processes_too_what_is_kept_has_an_end():
 
 def test_who_does_not_know_the_beginning_takes_it_over():
     now = Snapshot("resize", "p", outcome="failed", summary="trigger gone", reasons=("trigger gone",))
-    found = continued(now, EARLIER)
+    found = continued(now, EARLIER, at=LATER)
     assert (found.kind, found.rules, found.started, found.outcome) == ("gate", "all of it", 1_000.0, "failed")
     assert found.reasons == ("trigger gone",)
 
@@ -239,5 +243,79 @@ def test_what_is_of_another_wait_is_left():
         replace(EARLIER, started=500.0),
         replace(EARLIER, started=None),
     ):
-        assert continued(ABOUT, other) == ABOUT
-    assert continued(replace(ABOUT, started=1_000.4), EARLIER).history == EARLIER.history
+        assert continued(ABOUT, other, at=LATER) == ABOUT
+    assert continued(replace(ABOUT, started=1_000.4), EARLIER, at=LATER).history == EARLIER.history
+
+
+#: What users can make of it, or a triggerer whose clock is a year ahead; the rest of it is as it was.
+SPOILT = {
+    "looked": replace(EARLIER, looked=99_999_999_999.0),
+    "a year ahead": replace(EARLIER, looked=LATER + 31_536_000, stale_at=LATER + 31_536_500),
+    "no end": replace(EARLIER, looked=LATER + 3_600, next_look=None, stale_at=None),
+    "points": replace(EARLIER, looked=1e11, points=(*EARLIER.points, Point(LATER + 86_400, 7))),
+    "history": replace(EARLIER, looked=1e11, history=(*EARLIER.history, Change(1e11, "well"))),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
+@pytest.mark.parametrize("go_on", [continued, remembered])
+def test_what_was_told_later_than_now_stops_nothing(go_on, spoilt):
+    now = replace(
+        ABOUT,
+        looked=LATER,
+        next_look=LATER + 30,
+        stale_at=LATER + 300,
+        summary="c",
+        points=(Point(LATER, 2),),
+    )
+    found = go_on(now, spoilt, at=LATER)
+    assert (found.looked, found.next_look, found.stale_at, found.summary) == (
+        LATER,
+        LATER + 30,
+        LATER + 300,
+        "c",
+    )
+    assert found.history == EARLIER.history
+    assert found.points == (*EARLIER.points, Point(LATER, 2))
+
+
+def test_clocks_of_two_machines_may_differ_a_little():
+    ahead = replace(EARLIER, looked=LATER + 2, points=(Point(LATER + 2, 1),))
+    assert continued(replace(ABOUT, looked=1_010.0), ahead, at=LATER) == ahead
+    assert continued(replace(ABOUT, looked=LATER + 3), ahead, at=LATER + 3).looked == LATER + 3
+
+
+WATCHING = replace(ABOUT, kind="events", started=4_000.0, looked=4_500.0, rules="events of pool p: lost")
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"kind": "create"},
+        {"rules": "for nothing"},
+        {"work": WorkSaid(("j",), waiting=2)},
+        {"repair": RepairSaid("rebooted")},
+        {"deadline": 9_000.0},
+        {"outcome": "done"},
+        {"looked": 4_800.0, "stale_at": None, "summary": "2 of 2 ready"},
+        {"links": (Link("x", "https://elsewhere.example/"),)},
+        {"account": "contoso"},
+        {"reasons": ("none",), "extensions": ("none",)},
+        {"picture": Picture(Counts(9, 9), (Field("", "r" * 9),), (1,) * 9)},
+        {"causes": ("none",), "more": "rm", "capped": ("none",), "mode": "poke"},
+    ],
+    ids=str,
+)
+def test_of_what_a_watcher_has_left_only_its_past_is_taken(edited):
+    """Users may edit the state of an asset, and a watcher never ends."""
+    left = replace(WATCHING, started=1_000.0, looked=1_030.0, history=EARLIER.history, points=EARLIER.points)
+    found = remembered(WATCHING, replace(left, **edited), at=LATER)
+    past = {"started": 1_000.0, "history": EARLIER.history, "points": EARLIER.points}
+    assert found == replace(WATCHING, **past)
+
+
+def test_a_watcher_began_when_the_first_one_did():
+    for told, found in ((1_000.0, 1_000.0), (None, 4_000.0), (9_000.0, 4_000.0)):
+        assert remembered(WATCHING, replace(WATCHING, started=told), at=LATER).started == found
+    for other in (None, replace(WATCHING, pool="q", started=1_000.0)):
+        assert remembered(WATCHING, other, at=LATER) == WATCHING

@@ -88,6 +88,38 @@ async def test_another_triggerer_goes_on_with_the_story(azure):
     assert len(after.history) > len(before.history)
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"looked": 99_999_999_999, "stale_at": None, "summary": "2 of 2 nodes ready"},
+        {"kind": "gate", "deadline": 9e9, "work": {"jobs": ["j"], "failed": 3}},
+        {"looked": 1e11, "outcome": "failed", "repair": {"text": "rebooted"}, "picture": None},
+    ],
+    ids=str,
+)
+async def test_whatever_somebody_has_made_of_it_the_watcher_goes_on_to_tell(azure, edited):
+    store = Store()
+    azure.create(ready=False)
+    async with running(of(watcher(azure, store))):
+        await until(lambda: store.live and told(store).looked)
+    ((key, text),) = store.live.items()
+    began = told(store).started
+    store.live[key] = json.dumps({**json.loads(text), **edited})
+    async with running(of(watcher(azure, store))):
+        azure.pass_time(300)
+        await until(lambda: told(store).summary == "2 of 2 nodes ready" and told(store).stale_at)
+    last = told(store)
+    assert (last.kind, last.outcome, last.deadline, last.work, last.repair) == (
+        "events",
+        "waiting",
+        None,
+        None,
+        None,
+    )
+    assert last.looked <= time.time() < last.stale_at
+    assert last.started == began
+
+
 async def test_one_that_cannot_look_says_why_and_goes_on(azure):
     store = Store()
     azure.connect("broken", {"conn_type": "azure_batchext"})
