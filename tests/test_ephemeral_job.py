@@ -9,7 +9,7 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow_batchext.ephemeral import batch_job, ephemeral_pool, run_pool_id
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.operators.task import AzureBatchTaskOperator
-from airflow_batchext.parameters import check_job_prefix
+from airflow_batchext.parameters.work import check_job_prefix
 from tests.airflow_names import DagSerialization
 from tests.conftest import document
 from tests.test_ephemeral import ARGS, all_differ, dag, failed, rendered

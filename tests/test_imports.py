@@ -84,6 +84,7 @@ LIGHT = {
     "airflow_batchext.origin.deployment",
     "airflow_batchext.node_checks",
     "airflow_batchext.parameters",
+    "airflow_batchext.parameters.work",
     "airflow_batchext.secrets.references",
     "airflow_batchext.repair",
     "airflow_batchext.repair.policy",
@@ -343,7 +344,7 @@ ROOMS = (
 )
 LOOSE = {
     *("assets", "concealment", "ephemeral", "exceptions", "links", "node_checks", "secret_references"),
-    *("testing", "pytest_plugin", "defaults", "documentation", "metrics", "parameters"),
+    *("testing", "pytest_plugin", "defaults", "documentation", "metrics"),
     *("provider_info", "templating"),
 }
 #: What a room may import beside itself, where less than all that is below it.

@@ -15,7 +15,7 @@ import pytest
 from airflow_batchext import node_checks
 from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.node_checks import certificate_check, gpu_check
-from airflow_batchext.parameters import check_node_check
+from airflow_batchext.parameters.work import check_node_check
 from airflow_batchext.pool_builder import UBUNTU_24_04, KeyVaultExtension
 
 URL = "https://myvault.vault.azure.net/secrets/web"

@@ -21,7 +21,13 @@ from airflow_batchext.emulator.faults import AnyFault, read_fault
 from airflow_batchext.emulator.scenarios.answers import AccountSettings as AccountSettings
 from airflow_batchext.emulator.scenarios.answers import Answers as Answers
 from airflow_batchext.emulator.scenarios.answers import SignInSettings as SignInSettings
-from airflow_batchext.emulator.scenarios.rules import Model, Seconds, in_one_line, like
+from airflow_batchext.emulator.scenarios.rules import Model, OfNodes, Seconds, in_one_line, like
+from airflow_batchext.emulator.scenarios.tasks import PreparationScenario as PreparationScenario
+from airflow_batchext.emulator.scenarios.tasks import Run as Run
+from airflow_batchext.emulator.scenarios.tasks import StartTaskScenario as StartTaskScenario
+from airflow_batchext.emulator.scenarios.tasks import TaskFailure as TaskFailure
+from airflow_batchext.emulator.scenarios.tasks import TaskScenario as TaskScenario
+from airflow_batchext.emulator.scenarios.tasks import run_of
 
 Outcome = Literal["succeed", "fail", "hang"]
 
@@ -84,36 +90,7 @@ class Timings(Model):
     """From the deletion of a pool until it is gone (at least as long as its nodes take to leave)."""
 
 
-Turns = Literal["all", "first", "later"]
-
-
-def _is_turn(turns: Turns, number: int) -> bool:
-    """Whether a rule for some turns is about the one of that number; 0 is the first."""
-    return turns == "all" or (turns == "first") is (number == 0)
-
-
-class _OfNodes(Model):
-    pool: str = "*"
-    """Pattern of pool names (``*`` and ``?``), case-insensitive."""
-    node: str | Annotated[int, Field(ge=0)] = "*"
-    """The node's place in the order of allocation (0 is the first), or a pattern of node ids."""
-    boots: Turns = "all"
-    """``first``: only the first boot of a node, so that a reboot helps. ``later``: only after that."""
-
-    def matches(self, pool: str, index: int, node_id: str, boot: int) -> bool:
-        """Whether this rule is about that boot of that node.
-
-        :param pool: the pool's name.
-        :param index: the node's place in the order of allocation; 0 is the first.
-        :param node_id: the node.
-        :param boot: the number of the boot; 0 is the first.
-        """
-        node = str(self.node)
-        is_node = index == int(node) if node.isdecimal() else like(node_id, node)
-        return is_node and _is_turn(self.boots, boot) and like(pool, self.pool)
-
-
-class ExtensionScenario(_OfNodes):
+class ExtensionScenario(OfNodes):
     """What becomes of some extensions on some nodes of some pools. The first rule that matches wins."""
 
     extension: str = "*"
@@ -220,80 +197,6 @@ class PoolScenario(Model):
         return like(pool, self.pool)
 
 
-class TaskFailure(Model):
-    """Why a task fails beside its command, as the service words it."""
-
-    code: str
-    """Of the failure, such as ``DiskFull``."""
-    message: str = ""
-    """Its text."""
-    values: dict[str, str] = Field(default_factory=dict)
-    """Its details."""
-    category: Literal["UserError", "ServerError"] = "UserError"
-    """Whose fault it is."""
-
-
-class StartTaskScenario(_OfNodes):
-    """What becomes of the start task of some nodes. The first rule that matches wins."""
-
-    exit_code: int | None = 0
-    """None: it never ends. Anything but 0 is a failure, tried again as often as the start task allows."""
-    failure: TaskFailure | None = None
-    """It fails before its command runs, so there is no exit code; it is tried again as often."""
-    after: Seconds | None = None
-    """How long one attempt runs; without it ``timings.start_task``."""
-
-
-class TaskScenario(Model):
-    """How some tasks run. The first rule that matches wins."""
-
-    job: str = "*"
-    """Pattern of job ids (``*`` and ``?``), case-insensitive."""
-    task: str = "*"
-    """Pattern of task ids."""
-    exit_code: int | None = 0
-    """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows."""
-    failure: TaskFailure | None = None
-    """It fails before its command runs, so there is no exit code, or, where ``exit_code`` is given, after
-    that, while its files are uploaded. It is not tried again."""
-    after: Seconds | None = None
-    """How long one attempt runs; without it ``timings.task``."""
-    attempts: Turns = "all"
-    """``first``: only the first attempt, so that a retry helps. ``later``: only after that."""
-    stdout: str = ""
-    """What it writes to ``stdout.txt``."""
-    stderr: str = ""
-    """What it writes to ``stderr.txt``."""
-    files: dict[str, str] = Field(default_factory=dict)
-    """Its other files by path (``wd/out.json``), which are there once it has ended."""
-    output_every: Annotated[float, Field(gt=0, le=10 * 365 * 86400)] | None = None
-    """It writes both again each time so many seconds have passed; without it, once, at its start."""
-
-    def matches(self, job: str, task: str, attempt: int) -> bool:
-        """Whether this rule is about that attempt of that task.
-
-        :param job: the job.
-        :param task: the task.
-        :param attempt: the number of the attempt; 0 is the first.
-        """
-        return _is_turn(self.attempts, attempt) and like(job, self.job) and like(task, self.task)
-
-
-class PreparationScenario(_OfNodes):
-    """How the preparation tasks of some jobs run on some nodes. The first rule that matches wins."""
-
-    job: str = "*"
-    """Pattern of job ids (``*`` and ``?``), case-insensitive."""
-    exit_code: int | None = 0
-    """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows."""
-    failure: TaskFailure | None = None
-    """It fails before its command runs, so there is no exit code. It is not tried again."""
-    after: Seconds | None = None
-    """How long one attempt runs; without it ``timings.preparation``."""
-    attempts: Turns = "all"
-    """``first``: only the first attempt, so that a retry helps. ``later``: only after that."""
-
-
 class ExtensionRun(Model):
     """What one extension does in one boot of one node, once it may start."""
 
@@ -305,18 +208,6 @@ class ExtensionRun(Model):
     upgrade_seconds: Seconds = 0.0
     flap_every: Seconds | None = None
     gone_after: Seconds | None = None
-
-
-class Run(Model):
-    """How one attempt of a start task or a task goes. ``exit_code`` None: it never ends."""
-
-    seconds: Seconds = 0.0
-    exit_code: int | None = 0
-    failure: TaskFailure | None = None
-    stdout: str = ""
-    stderr: str = ""
-    files: dict[str, str] = Field(default_factory=dict)
-    output_every: Seconds | None = None
 
 
 class Scenario(Model):
@@ -388,7 +279,7 @@ class Scenario(Model):
         """
         rules = (rule for rule in self.start_tasks if rule.matches(pool, index, node_id, boot))
         rule = next(rules, None)
-        run = _run(rule, self.timings.start_task)
+        run = run_of(rule, self.timings.start_task)
         if rule is None or rule.failure is None:
             return run
         return Run(seconds=run.seconds, exit_code=1, failure=rule.failure)
@@ -402,7 +293,7 @@ class Scenario(Model):
         """
         rules = (rule for rule in self.tasks if rule.matches(job, task, attempt))
         rule = next(rules, None)
-        run = _run(rule, self.timings.task)
+        run = run_of(rule, self.timings.task)
         if rule is None:
             return run
         more: dict[str, Any] = {
@@ -424,9 +315,8 @@ class Scenario(Model):
         :param attempt: the number of the attempt; 0 is the first.
         """
         for rule in self.preparations:
-            fits = like(job, rule.job) and _is_turn(rule.attempts, attempt)
-            if fits and rule.matches(pool, index, node_id, boot):
-                run = _run(rule, self.timings.preparation)
+            if rule.covers(job, attempt) and rule.matches(pool, index, node_id, boot):
+                run = run_of(rule, self.timings.preparation)
                 if rule.failure is None:
                     return run
                 return run.model_copy(update={"failure": rule.failure, "exit_code": None})
@@ -438,12 +328,6 @@ class Scenario(Model):
         :param pool: the pool's name.
         """
         return next((rule for rule in self.pools if rule.covers(pool)), None)
-
-
-def _run(rule: StartTaskScenario | TaskScenario | PreparationScenario | None, usual: float) -> Run:
-    if rule is None:
-        return Run(seconds=usual)
-    return Run(seconds=usual if rule.after is None else rule.after, exit_code=rule.exit_code)
 
 
 def load_faults(path: str | Path) -> list[Any]:

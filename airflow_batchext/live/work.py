@@ -6,9 +6,9 @@ Pure: no I/O, no clock, no Airflow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
-from airflow_batchext.live.form import WorkSaid
+from airflow_batchext.live.form import Snapshot, WorkSaid
 from airflow_batchext.rules.work import Stage, Standing
 
 #: What has no node yet, or has to be given one once more; what is in none of these states has one.
@@ -36,3 +36,23 @@ def single(job: str, found: Standing) -> WorkSaid:
     """
     state = (found.task and found.task.state) or "active"
     return counted([job], {_ENDED.get(found.stage, state): 1})
+
+
+class WaitsForWork(Protocol):
+    """What is told of a trigger that waits for Batch tasks."""
+
+    pool_id: str
+    azure_batchext_conn_id: str
+    deadline: float
+    poll_interval: float
+
+
+def unseen(trigger: WaitsForWork) -> Snapshot:
+    """What is known before the first look; the operator has told the rest."""
+    return Snapshot(
+        kind="work",
+        pool=trigger.pool_id,
+        connection=trigger.azure_batchext_conn_id,
+        deadline=trigger.deadline,
+        interval=trigger.poll_interval,
+    )

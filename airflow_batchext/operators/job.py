@@ -12,7 +12,6 @@ from airflow_batchext.defaults import DEFAULT_CONN_ID
 from airflow_batchext.exceptions import without_insides
 from airflow_batchext.parameters import (
     Check,
-    check_job_prefix,
     check_mapping,
     check_pool_id,
     check_text,
@@ -21,6 +20,7 @@ from airflow_batchext.parameters import (
     settle,
     wrong,
 )
+from airflow_batchext.parameters.work import check_job_prefix
 from airflow_batchext.templating import TemplatedTexts
 
 if TYPE_CHECKING:

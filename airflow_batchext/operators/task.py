@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow_batchext.concealment import conceal
 from airflow_batchext.operators._base import PoolOperator
 from airflow_batchext.parameters import (
-    NO_CHECK_OF_ANOTHERS,
     Check,
     check_count,
-    check_exit_codes,
     check_flag,
     check_mapping,
-    check_node_check,
     check_pause,
     check_pool_id,
-    check_result,
     check_seconds,
-    check_tasks,
     check_text,
     one_of,
     optional,
     settle,
     wrong,
+)
+from airflow_batchext.parameters.work import (
+    NO_CHECK_OF_ANOTHERS,
+    check_exit_codes,
+    check_node_check,
+    check_result,
+    check_tasks,
 )
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
@@ -14,8 +15,7 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.work import Place, end_placed, look_at_task
 from airflow_batchext.hooks.job import AzureBatchJobHook
-from airflow_batchext.live.form import Snapshot
-from airflow_batchext.live.work import single
+from airflow_batchext.live.work import single, unseen
 from airflow_batchext.live.writer import Live, in_triggerer
 from airflow_batchext.metrics import work_ended, work_ran, work_waiting
 from airflow_batchext.rules.deadline import StartLimit
@@ -87,7 +87,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
         place = Place(self.job_id, self.pool_id, self.prefix, self.is_users_job)
         output = TaskOutput(self.log, self.logs_interval)
         follower = Follower(output, self.job_id)
-        live = in_triggerer(self, self._about, self.told)
+        live = in_triggerer(self, partial(unseen, self), self.told)
         async with AsyncExitStack() as stack:
             lease = JobLooksLease(self.azure_batchext_conn_id, place, self.poll_interval)
             looks = await stack.enter_async_context(lease)
@@ -157,16 +157,6 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
             # A list may be older than the task: it is asked for itself, before it is called lost.
             look = await looks.run(look_at_task(place, self.batch_task_id, whole=True))
         return stands(self.batch_task_id, look)
-
-    def _about(self) -> Snapshot:
-        """What is known of it before the first look, for the live page; the operator has told the rest."""
-        return Snapshot(
-            kind="work",
-            pool=self.pool_id,
-            connection=self.azure_batchext_conn_id,
-            deadline=self.deadline,
-            interval=self.poll_interval,
-        )
 
     @property
     def _left(self) -> float:

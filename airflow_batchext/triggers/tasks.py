@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from airflow.triggers.base import TriggerEvent
@@ -14,8 +15,7 @@ from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.work import Work
 from airflow_batchext.hooks._drivers.work_items import ItemsLook, ItemsPlace, ItemsWatch, end_items
 from airflow_batchext.hooks.job import AzureBatchJobHook
-from airflow_batchext.live.form import Snapshot
-from airflow_batchext.live.work import counted
+from airflow_batchext.live.work import counted, unseen
 from airflow_batchext.live.writer import Live, in_triggerer
 from airflow_batchext.metrics import work_waiting
 from airflow_batchext.rules.deadline import StartLimit
@@ -69,7 +69,7 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the wait has ended."""
         async with AzureBatchJobHook(self.azure_batchext_conn_id, retries=0) as hook:
-            live = in_triggerer(self, self._about, self.told)
+            live = in_triggerer(self, partial(unseen, self), self.told)
             try:
                 with work_waiting():
                     stage, text = await self._wait(hook, live)
@@ -104,16 +104,6 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
             work = counted(self.job_ids, watch.states)
             live.sees_work(self.pool_id, text, work, hook.known_connection)
             live.waits(max(0.0, min(pause, self._left)))
-
-    def _about(self) -> Snapshot:
-        """What is known of it before the first look, for the live page; the operator has told the rest."""
-        return Snapshot(
-            kind="work",
-            pool=self.pool_id,
-            connection=self.azure_batchext_conn_id,
-            deadline=self.deadline,
-            interval=self.poll_interval,
-        )
 
     @property
     def _left(self) -> float:

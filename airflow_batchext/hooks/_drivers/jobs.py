@@ -74,16 +74,22 @@ def end_jobs(job_id: str | None, prefix: str | None) -> Flow[list[str]]:
     for each in wanted:
         if each.lower() in ended:
             continue
-        try:
-            yield from jobs.terminate_job(each, "EndedByAirflow")
-        except NotFoundError:
-            continue
-        except ConflictError as refusal:
-            if refusal.code not in ENDED:
-                raise
-            continue
-        ended[each.lower()] = each
+        if (yield from end_job(each)):
+            ended[each.lower()] = each
     return list(ended.values())
+
+
+def end_job(job_id: str) -> Flow[bool]:
+    """End a job with all that is in it; whether there was something to be ended."""
+    try:
+        yield from jobs.terminate_job(job_id, "EndedByAirflow")
+    except NotFoundError:
+        return False
+    except ConflictError as refusal:
+        if refusal.code in ENDED:
+            return False
+        raise
+    return True
 
 
 def _jobs_of(prefix: str) -> Flow[dict[int, tuple[JobSeen, str]]]:

@@ -20,6 +20,7 @@ from airflow_batchext.exceptions import (
     ServiceError,
 )
 from airflow_batchext.hooks import _job_requests as jobs
+from airflow_batchext.hooks._drivers.jobs import end_job
 from airflow_batchext.hooks._drivers.work import (
     ENDED,
     NotYet,
@@ -306,13 +307,7 @@ def end_attempts_of(attempts: Sequence[Attempt], *, is_alone: bool) -> Flow[int]
     live = [one for one in attempts if not (one.task.is_completed or one.will_never_run)]
     if is_alone:
         for job_id in dict.fromkeys(one.job.id for one in live):
-            try:
-                yield from jobs.terminate_job(job_id, "EndedByAirflow")
-            except NotFoundError:
-                continue
-            except ConflictError as refusal:
-                if refusal.code not in ENDED:
-                    raise
+            yield from end_job(job_id)
         return len(live)
     # Those without a node first: the others would leave theirs to them.
     live.sort(key=lambda one: one.task.state != "active")

@@ -11,7 +11,8 @@ from airflow_batchext.exceptions import UnavailableError
 from airflow_batchext.hooks._drivers.jobs import end_jobs, open_job
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.operators._steps.task_document import job_document, refuse_secrets
-from airflow_batchext.parameters import check_job_prefix, check_mapping, check_pool_id, optional, wrong
+from airflow_batchext.parameters import check_mapping, check_pool_id, optional, wrong
+from airflow_batchext.parameters.work import check_job_prefix
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Call, Result

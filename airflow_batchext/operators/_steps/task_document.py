@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_batchext.origin.deployment import deployment
-from airflow_batchext.parameters import check_node_check, check_text, wrong
+from airflow_batchext.parameters import check_text, wrong
+from airflow_batchext.parameters.work import check_node_check
 from airflow_batchext.rules.work_ids import Instance
 from airflow_batchext.secrets.redact import find_secrets
 from airflow_batchext.secrets.references import is_stand_in

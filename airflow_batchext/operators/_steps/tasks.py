@@ -35,7 +35,8 @@ from airflow_batchext.metrics import work_ran, work_submitted
 from airflow_batchext.operators._steps.task_document import task_document
 from airflow_batchext.operators._steps.task_output import OutputLog
 from airflow_batchext.operators._steps.work import WorkSteps
-from airflow_batchext.parameters import check_pool_id, item_id, wrong
+from airflow_batchext.parameters import check_pool_id, wrong
+from airflow_batchext.parameters.work import item_id
 from airflow_batchext.rules.work import Stage, pause_after
 from airflow_batchext.rules.work_items import Choice, choose_items, counted_text
 from airflow_batchext.transport import look_within

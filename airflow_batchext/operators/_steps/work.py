@@ -35,7 +35,8 @@ from airflow_batchext.metrics import work_ended
 from airflow_batchext.operators._steps.task_document import instance_of, job_document
 from airflow_batchext.operators._steps.task_gate import WorkGate, check_event, is_of_gate
 from airflow_batchext.operators._steps.told import Told
-from airflow_batchext.parameters import NO_CHECK_OF_ANOTHERS, check_pool_id, wrong
+from airflow_batchext.parameters import check_pool_id, wrong
+from airflow_batchext.parameters.work import NO_CHECK_OF_ANOTHERS
 from airflow_batchext.rules.deadline import StartLimit, limit_of
 from airflow_batchext.rules.work import pause_after
 from airflow_batchext.transport import look_within, within
