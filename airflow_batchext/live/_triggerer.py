@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from airflow_batchext.links import live_link_xcom
+from airflow_batchext.live.bounds import LARGEST_STATE
 from airflow_batchext.live.form import Picture
 from airflow_batchext.live.pace import PER_SECOND, Pace
 from airflow_batchext.live.snapshot import XCOM_KEY, read_snapshot, to_json, to_text
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 #: So many writes are under way at a time; and so many may hang before nothing more is written.
 _AT_ONCE, _MOST_HANGING = 4, 20
 _GIVEN_UP_AFTER_SECONDS = 10.0
-#: Of the state of an asset Airflow warns beyond 64 KiB (``[state_store] max_value_storage_bytes``).
-_LARGEST_STATE: Final = 60_000
 _FEW_NODES: Final = 20
 
 
@@ -134,13 +133,14 @@ class OfAsset:
 
     async def write(self, snapshot: Snapshot, *, is_first: bool) -> None:
         """Keep as much of it as Airflow takes without a warning."""
+        ours = {"trigger": self._trigger_id}
+        most = LARGEST_STATE - len(json.dumps(ours))
         picture = snapshot.picture
         value = to_json(replace(snapshot, picture=replace(picture, nodes=picture.nodes[:_FEW_NODES])))
-        if len(json.dumps(value)) > _LARGEST_STATE:
+        if len(json.dumps(value)) > most:
             capped = (*snapshot.capped, "the picture of the nodes")
-            value = to_json(replace(snapshot, picture=Picture(picture.counts), capped=capped))
-        value["trigger"] = self._trigger_id
-        await self._kept.aset(self._key, value)
+            value = to_json(replace(snapshot, picture=Picture(picture.counts), capped=capped), most)
+        await self._kept.aset(self._key, {**value, **ours})
 
 
 class TriggererWay:

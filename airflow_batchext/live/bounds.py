@@ -5,10 +5,11 @@ Pure: no I/O, no clock, no Airflow.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_batchext.batch.data_plane import one_line
@@ -21,10 +22,19 @@ LONGEST_NAME, LONGEST_TEXT, LONGEST_URL = 200, 500, 2_000
 #: So many characters, at most, are said of all nodes together, but for the first of them.
 MOST_DETAIL: Final = 60_000
 
+#: What is left out of one that is too long, first what is the least of a loss.
+_LEFT_OUT: Final = (
+    *("nodes", "history", "repair", "reasons", "causes"),
+    *("links", "fields", "extensions", "points", "work"),
+)
+
 #: So many characters of JSON it has at most.
 LARGEST: Final = 250_000
 #: And so many in Airflow's database, where it is a text in JSON; what is longer is none of ours.
 LONGEST: Final = 2 * LARGEST + 2
+#: Of what a watcher keeps in the state of its asset: Airflow warns beyond 64 KiB (``[state_store]
+#: max_value_storage_bytes``).
+LARGEST_STATE: Final = 60_000
 
 T = TypeVar("T")
 
@@ -59,6 +69,23 @@ def thinned(points: Sequence[T], most: int) -> Sequence[T]:
     while math.ceil(len(points) / step) > most:
         step *= 2
     return [*points[: len(points) - 1 : step], points[-1]][-most:] if step > 1 else points
+
+
+def fitting(body: dict[str, Any], most: int) -> dict[str, Any]:
+    """A snapshot as JSON without what makes it too long: texts whose every character takes many bytes.
+
+    :param most: so many characters of JSON it has at most, those beyond ASCII as escapes.
+    """
+    left_out: list[str] = []
+    for member in _LEFT_OUT:
+        if len(json.dumps(body)) <= most:
+            return body
+        left_out.append(f"{member}: all of it")
+        body |= {member: None if member in ("repair", "work") else []}
+        body |= {"capped": [*body["capped"], left_out[-1]][-MOST_FIELDS:]}
+        if member == "fields":
+            body["ages"] = []
+    return body if len(json.dumps(body)) <= most else body | {"capped": left_out}
 
 
 def note_cut(capped: list[str], what: str, kept: int, count: int) -> None:

@@ -30,6 +30,7 @@ from airflow_batchext.live.bounds import (
     MOST_REASONS,
     MOST_SAID,
     MOST_STEPS,
+    fitting,
     is_link,
     line,
     lines,
@@ -73,10 +74,13 @@ T = TypeVar("T")
 N = TypeVar("N", int, None)
 
 
-def to_json(snapshot: Snapshot) -> dict[str, Any]:
-    """It as plain JSON, cut to what is kept, with what looks secret hidden."""
+def to_json(snapshot: Snapshot, most: int = LARGEST) -> dict[str, Any]:
+    """It as plain JSON, cut to what is kept, with what looks secret hidden.
+
+    :param most: so many characters of JSON it has at most, those beyond ASCII as escapes.
+    """
     members, notes = _of_picture(snapshot.picture)
-    return _fitting({**_without_picture(snapshot, notes), **members})
+    return fitting({**_without_picture(snapshot, notes), **members}, most)
 
 
 def to_text(snapshot: Snapshot) -> str:
@@ -188,7 +192,7 @@ def _without_picture(snapshot: Snapshot, notes: tuple[str, ...]) -> dict[str, An
             for each in snapshot.links[:MOST_LINKS]
             if is_link(each.url)
         ],
-        "capped": [name(each) for each in capped[:MOST_FIELDS]],
+        "capped": [name(each) for each in capped[-MOST_FIELDS:]],
     }
 
 
@@ -395,18 +399,6 @@ def _nodes(nodes: Iterable[NodeSaid]) -> list[dict[str, Any]]:
             break
         kept.append(shown)
     return kept
-
-
-def _fitting(body: dict[str, Any]) -> dict[str, Any]:
-    """The same, without what makes it too long: texts whose every character takes many bytes."""
-    for member in ("nodes", "history", "repair", "reasons", "causes", "links", "fields", "extensions"):
-        if len(json.dumps(body)) <= LARGEST:
-            break
-        body |= {
-            member: None if member == "repair" else [],
-            "capped": [*body["capped"], f"{member}: all of it"],
-        }
-    return body
 
 
 def _not_ready(picture: Picture) -> int:

@@ -24,6 +24,7 @@ from airflow_batchext.live.form import (
     RepairSaid,
     RepairStep,
     Snapshot,
+    WorkSaid,
 )
 from airflow_batchext.live.snapshot import read_snapshot, to_json, to_text
 from tests.live.drawn import FAILED, NOW, SNAPSHOTS, WAITING
@@ -256,28 +257,30 @@ def test_two_thousand_nodes_are_small():
     assert found.picture.nodes == nodes[:shown]
 
 
+def crowded(text: str, *, times: int, nodes: int) -> Snapshot:
+    """One in which this text is everywhere, so many times where there may be several."""
+    many = everywhere(text)
+    node = many.picture.nodes[0]
+    node = replace(node, says=(text,) * times, extensions=node.extensions * times)
+    fields = tuple(Field(text, "f" * nodes) for _ in range(times + 1))
+    return replace(
+        many,
+        reasons=(text,) * times,
+        extensions=(text,) * times,
+        picture=Picture(many.picture.counts, fields, (10**7,) * nodes, (node,) * nodes),
+        history=many.history * times,
+        points=tuple(Point(NOW + number, number) for number in range(5 * times)),
+        repair=RepairSaid(text, many.repair.steps * times, (text,) * times),  # type: ignore[union-attr]
+        work=WorkSaid((text,) * times),
+        causes=(text,) * times,
+        links=many.links * times,
+        capped=(text,) * times,
+    )
+
+
 @pytest.mark.parametrize("text", ["x" * 100_000, "\u202e" * 100_000, "p=" * 50_000, "\U0001f600" * 100_000])
 def test_the_largest_snapshot_is_bounded(text):
-    many = everywhere(text)
-    node = replace(many.picture.nodes[0], says=(text,) * 50, extensions=many.picture.nodes[0].extensions * 50)
-    most = replace(
-        many,
-        reasons=(text,) * 1_000,
-        extensions=(text,) * 1_000,
-        picture=Picture(
-            many.picture.counts,
-            tuple(Field(text, "f" * 100_000) for _ in range(50)),
-            (10**7,) * 100_000,
-            (node,) * 2_000,
-        ),
-        history=many.history * 1_000,
-        points=tuple(Point(NOW + number, number) for number in range(5_000)),
-        repair=RepairSaid(text, many.repair.steps * 1_000, (text,) * 100),  # type: ignore[union-attr]
-        causes=(text,) * 100,
-        links=many.links * 100,
-        capped=(text,) * 100,
-    )
-    body = to_json(most)
+    body = to_json(crowded(text, times=100, nodes=100_000))
     assert len(json.dumps(body)) <= kept.LARGEST
     assert body["nodes"] or "nodes: all of it" in body["capped"]
     assert read_snapshot(body) is not None

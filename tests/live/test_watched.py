@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
 from airflow_batchext.live import watched
@@ -23,6 +25,7 @@ from tests.conftest import own_connection
 from tests.live.planting import add_event, add_trigger, add_triggerer, add_watcher, fired
 from tests.live.scenes import sized, watching
 from tests.live.test_secrets import PASSWORD, SAID, SAS
+from tests.live.test_snapshot import crowded
 from tests.triggers.test_events import Ambiguous, Store, looks, watcher
 from tests.triggers.test_events import watching as running
 from tests.waiting import until
@@ -191,6 +194,32 @@ async def test_it_is_as_small_as_airflow_wants_it():
         assert bool(found.picture.fields) == (nodes * names < 40_000)
         assert len(found.picture.nodes) <= 20
         assert found.capped or nodes == 5
+
+
+@settings(max_examples=30)
+@given(
+    letters=st.lists(
+        st.sampled_from([*'aé漢"\\ \x00\n\u202e\ud800\U0001f600\U00020000', "password=", "\r\n"]),
+        min_size=1,
+        max_size=3,
+    ),
+    length=st.sampled_from([1, 40, 200, 501, 3_000]),
+    times=st.sampled_from([1, 6, 60]),
+    nodes=st.sampled_from([1, 200, 5_001]),
+)
+async def test_whatever_its_texts_are_it_is_no_larger(letters, length, times, nodes):
+    store, text = Store(), ("".join(letters) * length)[:length]
+    most = crowded(text, times=times, nodes=nodes)
+    await OfAsset(store, "0", 2**31 - 1).write(replace(most, pool="frames"), is_first=True)
+    (written,) = store.live.values()
+    assert len(written) <= 60_000
+    found = told(store)
+    assert (found.pool, found.picture.counts) == ("frames", most.picture.counts)
+    left_out = {each.split(":")[0] for each in found.capped}
+    # What is not there is said to be left out.
+    assert found.picture.fields or left_out & {"the picture of the nodes", "fields"}
+    for member in ("history", "points", "reasons", "causes", "extensions", "repair", "work"):
+        assert getattr(found, member) or member in left_out, member
 
 
 # --- what is read of it ------------------------------------------------------------------------------------
