@@ -32,9 +32,10 @@ _LEFT_OUT: Final = (
 LARGEST: Final = 250_000
 #: And so many in Airflow's database, where it is a text in JSON; what is longer is none of ours.
 LONGEST: Final = 2 * LARGEST + 2
-#: Of what a watcher keeps in the state of its asset: Airflow warns beyond 64 KiB (``[state_store]
+#: The same of what a watcher keeps in the state of its asset: Airflow warns beyond 64 KiB (``[state_store]
 #: max_value_storage_bytes``).
 LARGEST_STATE: Final = 60_000
+LONGEST_STATE: Final = 2 * LARGEST_STATE + 2
 
 T = TypeVar("T")
 

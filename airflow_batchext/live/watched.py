@@ -7,10 +7,10 @@ triggers are encrypted, and stay so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from airflow.jobs.job import Job
 from airflow.models.asset import AssetEvent, AssetModel
@@ -19,7 +19,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import case, func, select, tuple_
 
 from airflow_batchext.batch.data_plane import one_line
-from airflow_batchext.live.bounds import LONGEST, LONGEST_TEXT, MOST_SAID, name
+from airflow_batchext.live.bounds import LONGEST_STATE, LONGEST_TEXT, MOST_SAID, name
 from airflow_batchext.live.rows import DETAIL, Patience, json_in, nobody_runs, shown
 from airflow_batchext.live.snapshot import XCOM_KEY
 from airflow_batchext.loose_json.values import as_mapping, as_number, as_sequence, as_text, below
@@ -39,11 +39,21 @@ except ImportError:  # before Airflow 3.3
 CLASSPATH: Final = "airflow_batchext.triggers.events.AzureBatchPoolEventTrigger"
 #: So many watchers are shown at most.
 MOST_WATCHED: Final = 500
+#: And so much is read of what was written into the state of their assets.
+MOST_KEPT: Final = 4 * MOST_WATCHED
 _AT_ONCE: Final = 50
 _MOST_NODES: Final = 10**6
 _KINDS: Final = ("ready", "failed", "lost")
 
 Key = tuple[int, int]
+
+
+class Place(NamedTuple):
+    """Where something was written into the state of an asset, and when."""
+
+    asset_id: int
+    key: str
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ class Watchers:
     """The watchers of this Airflow; what was read of a value is kept until that is another one."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], tuple[int | None, dict[str, Any] | None]] = {}
+        self._known: dict[Place, tuple[int | None, dict[str, Any] | None]] = {}
 
     def read(self, session: Session, patience: Patience) -> tuple[tuple[Watched, ...], bool]:
         """All of them now, without ``DETAIL``; and whether there are more than are shown."""
@@ -88,26 +98,18 @@ class Watchers:
 
     def _told(self, session: Session, assets: set[int]) -> dict[Key, tuple[datetime, Any]]:
         """What each watcher has written last, by asset and trigger."""
-        if AssetStateStoreModel is None or not assets:
-            return {}
-        store = AssetStateStoreModel
-        ours = (store.asset_id.in_(assets), store.key.startswith(f"{XCOM_KEY}/", autoescape=True))
-        places = {
-            (row.asset_id, row.key): (row.asset_id, row.key, row.updated_at)
-            for row in session.execute(select(store.asset_id, store.key, store.updated_at).where(*ours))
-        }
-        known = {version: self._known[version] for version in places.values() if version in self._known}
-        missing = [place for place, version in places.items() if version not in known]
-        for start in range(0, len(missing), _AT_ONCE):
-            for row in session.execute(_values(missing[start : start + _AT_ONCE])):
-                value = json_in(row.text)
-                known[places[row.asset_id, row.key]] = _trigger_of(value), shown(value, without=DETAIL)
+        places = _places(session, assets)
+        known = {place: self._known[place] for place in places if place in self._known}
+        for place, value in _values(session, [place for place in places if place not in known]):
+            known[place] = _trigger_of(value), shown(value, without=DETAIL)
         self._known = known
-        return {
-            (version[0], trigger_id): (version[2], head)
-            for version, (trigger_id, head) in known.items()
-            if trigger_id is not None
-        }
+        told: dict[Key, tuple[datetime, Any]] = {}
+        for place in places:
+            # One that went away between the two questions has no value.
+            trigger_id, head = known.get(place, (None, None))
+            if trigger_id is not None:
+                told.setdefault((place.asset_id, trigger_id), (place.updated_at, head))
+        return told
 
 
 def read_watched(key: Key) -> Watched | None:
@@ -121,12 +123,11 @@ def read_watched(key: Key) -> Watched | None:
         row = session.execute(one).first()
         if row is None:
             return None
+        values = _values(session, _places(session, {asset_id}))
+        own = (each for each in values if _trigger_of(each[1]) == trigger_id)
         told = {}
-        if AssetStateStoreModel is not None:
-            for kept in session.execute(_values_of(asset_id)):
-                value = json_in(kept.text)
-                if _trigger_of(value) == trigger_id:
-                    told[key] = kept.updated_at, shown(value)
+        if (latest := next(own, None)) is not None:
+            told[key] = latest[0].updated_at, shown(latest[1])
         return _watched(row, Patience.at(datetime.now(UTC)), told, _events(session, [row.event_id]))
 
 
@@ -162,20 +163,30 @@ def _rows() -> Any:
     )
 
 
-def _values(places: list[tuple[int, str]]) -> Any:
+def _places(session: Session, assets: set[int]) -> list[Place]:
+    """Where watchers of these assets have written, the latest first; in turn, so that each has some."""
     store = AssetStateStoreModel
-    return _texts().where(tuple_(store.asset_id, store.key).in_(places))
+    if store is None or not assets:
+        return []
+    latest = store.updated_at.desc(), store.key
+    turn = func.row_number().over(partition_by=store.asset_id, order_by=latest)
+    ours = store.asset_id.in_(assets), store.key.startswith(f"{XCOM_KEY}/", autoescape=True)
+    places = select(store.asset_id, store.key, store.updated_at).where(*ours)
+    return [Place(*row) for row in session.execute(places.order_by(turn, *latest).limit(MOST_KEPT))]
 
 
-def _values_of(asset_id: int) -> Any:
+def _values(session: Session, places: Sequence[Place]) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """What stands there, in this order; as far as it is asked for."""
     store = AssetStateStoreModel
-    return _texts().where(store.asset_id == asset_id, store.key.startswith(f"{XCOM_KEY}/", autoescape=True))
-
-
-def _texts() -> Any:
-    store = AssetStateStoreModel
-    text = case((func.length(store.value) <= LONGEST, store.value)).label("text")
-    return select(store.asset_id, store.key, store.updated_at, text)
+    text = case((func.length(store.value) <= LONGEST_STATE, store.value)).label("text")
+    for start in range(0, len(places), _AT_ONCE):
+        some = places[start : start + _AT_ONCE]
+        here = tuple_(store.asset_id, store.key).in_([(place.asset_id, place.key) for place in some])
+        rows = session.execute(select(store.asset_id, store.key, text).where(here))
+        texts = {(row.asset_id, row.key): row.text for row in rows}
+        for place in some:
+            if (place.asset_id, place.key) in texts:
+                yield place, json_in(texts[place.asset_id, place.key])
 
 
 def _trigger_of(value: Mapping[str, Any]) -> int | None:

@@ -12,6 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import insert
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
 from airflow_batchext.live import watched
@@ -232,6 +233,12 @@ def plant(session: Any, asset_id: int = 71, *, silent: float = 0, uri: str = URI
     return trigger
 
 
+def keep(session: Any, asset_id: int, key: str, value: Any, at: Any) -> None:
+    """What somebody has written into the state of an asset."""
+    row = {"asset_id": asset_id, "key": f"batchext_live/{key}", "value": json.dumps(value), "updated_at": at}
+    session.execute(insert(watched.AssetStateStoreModel).values(**row))
+
+
 def value(trigger: int, pool: str = "frames") -> dict[str, Any]:
     return {**to_json(watching(pool, time.time())), "trigger": trigger}
 
@@ -273,6 +280,52 @@ def test_what_another_trigger_has_told_is_not_taken_for_its_own(session):
     whole = read_watched(one.key)
     assert whole is not None
     assert whole.head is None
+
+
+@pytest.mark.parametrize("order", [(3, 2, 1), (1, 2, 3), (2, 3, 1)], ids=str)
+@pytest.mark.parametrize("keys", ["abc", "cba"])
+def test_of_several_values_of_one_watcher_the_latest_counts(session, order, keys):
+    """Arguments that change leave a value behind, and Airflow may give a row's number anew."""
+    trigger, now = plant(session), timezone.utcnow()
+    for key, age in zip(keys, order, strict=True):
+        keep(session, 71, key, value(trigger, f"pool-{age}"), now - timedelta(hours=age))
+    session.commit()
+    (one,) = Stored().now().watched
+    whole = read_watched(one.key)
+    assert one.head is not None
+    assert whole is not None
+    assert whole.head is not None
+    assert (one.head["pool"], whole.head["pool"]) == ("pool-1", "pool-1")
+    assert one.written_at == whole.written_at == now - timedelta(hours=1)
+
+
+def test_what_is_read_of_the_store_is_bounded_and_no_asset_displaces_another(session, monkeypatch):
+    monkeypatch.setattr(watched, "MOST_KEPT", 6)
+    monkeypatch.setattr(watched, "_AT_ONCE", 2)
+    now, old = timezone.utcnow(), timezone.utcnow() - timedelta(days=9)
+    flooded, quiet = plant(session, 71), plant(session, 72, uri="azbatch://z/quiet")
+    for number in range(40):
+        keep(session, 71, f"left-{number}", value(1000 + number), now - timedelta(seconds=40 - number))
+    keep(session, 71, "latest", value(flooded), now)
+    keep(session, 72, "own", value(quiet, "quiet"), old)
+    session.commit()
+    watchers, patience = Watchers(), Patience.at(now)
+    found, _ = watchers.read(session, patience)
+    assert [one.head and one.head["pool"] for one in found] == ["frames", "quiet"]
+    assert len(watchers._known) == 6
+    whole = read_watched((72, quiet))
+    assert whole is not None
+    assert whole.head is not None
+
+
+def test_what_is_longer_than_a_watcher_writes_is_none_of_ours(session):
+    trigger = plant(session)
+    keep(session, 71, "0", {**value(trigger), "more": "x" * 130_000}, timezone.utcnow())
+    session.commit()
+    (one,) = Stored().now().watched
+    whole = read_watched(one.key)
+    assert whole is not None
+    assert (one.head, whole.head) == (None, None)
 
 
 def test_two_watchers_of_one_asset_and_two_assets_of_one_watcher_are_each_there(session):
