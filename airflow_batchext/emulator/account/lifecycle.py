@@ -72,6 +72,9 @@ DOWN = WITHOUT_MACHINE | {NodeState.REBOOTING, NodeState.REIMAGING, NodeState.DE
 BUSY = frozenset({NodeState.IDLE, NodeState.RUNNING})
 """States in which the service lets a node be rebooted, reimaged or deallocated."""
 
+_LONGEST = 900 * 365 * 86400.0
+"""Seconds: no date is later than such a time after the clock's last moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class StartTask:
@@ -93,7 +96,8 @@ class StartTask:
         """How many attempts it makes in all, or None if it never comes to an end."""
         if self.exit_code is None or (self.exit_code and self.retries < 0):
             return None
-        return 1 + self.retries if self.exit_code else 1
+        count = 1 + self.retries if self.exit_code else 1
+        return count if self.length * count <= _LONGEST else None
 
 
 @dataclass(frozen=True, slots=True)

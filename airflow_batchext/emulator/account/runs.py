@@ -5,6 +5,7 @@ Where command lines are really run, ``emulator.running`` answers instead.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_batchext.emulator.account.job_records import BAD_EXIT, ENDED_BY_USER, KILLED, Preparation
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from airflow_batchext.emulator.account.lifecycle import Failure
     from airflow_batchext.emulator.account.pools import Node, Pool
     from airflow_batchext.emulator.scenario import Scenario
+
+#: So often what fails is tried again at once.
+_MANY = 100
+_SHORTEST = timedelta(seconds=1)
 
 
 class Runs(Protocol):
@@ -56,7 +61,9 @@ class SimulatedRuns:
         else:
             planned = scenario.task_run(task.job.id, task.id, task.retries)
         is_again = isinstance(task, Preparation) and task.retries
-        start = now if is_again else now + seconds(scenario.timings.scheduling)
+        start = now + _pause(task, now)
+        if not is_again:
+            start += seconds(scenario.timings.scheduling)
         failure = failure_from(planned.failure)
         exit_code = planned.exit_code
         end = None if exit_code is None and failure is None else start + seconds(planned.seconds)
@@ -78,6 +85,13 @@ class SimulatedRuns:
 
     def stop(self, run: TaskRun) -> None:
         """Nothing runs."""
+
+
+def _pause(task: Task, now: datetime) -> timedelta:
+    """How long an attempt is put off: after many, time has to pass, and a long jump brings few more."""
+    if task.retries <= _MANY:
+        return timedelta()
+    return max(_SHORTEST, (now - task.created) / _MANY)
 
 
 def prepared_node(task: Task) -> str:

@@ -82,6 +82,8 @@ def preparation_body(preparation: Preparation, base: str, now: datetime) -> Json
         info["retryCount"] = preparation.retries
         if preparation.retried is not None:
             info["lastRetryTime"] = wire_time(preparation.retried)
+            if preparation.run.start > now:  # put off, as there were so many
+                info["startTime"] = info["lastRetryTime"]
         body["jobPreparationTaskExecutionInfo"] = info
     released = preparation.release
     if released is not None and released.start <= now:

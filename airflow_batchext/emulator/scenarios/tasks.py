@@ -41,7 +41,8 @@ class TaskScenario(Model):
     task: str = "*"
     """Pattern of task ids."""
     exit_code: int | None = 0
-    """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows."""
+    """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows:
+    at once, from the 101st time on after a second, or a hundredth of the time since it was made."""
     failure: TaskFailure | None = None
     """It fails before its command runs, so there is no exit code, or, where ``exit_code`` is given, after
     that, while its files are uploaded. It is not tried again."""
@@ -74,7 +75,8 @@ class PreparationScenario(OfNodes):
     job: str = "*"
     """Pattern of job ids (``*`` and ``?``), case-insensitive."""
     exit_code: int | None = 0
-    """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows."""
+    """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows:
+    at once, from the 101st time on after a second, or a hundredth of the time since it was made."""
     failure: TaskFailure | None = None
     """It fails before its command runs, so there is no exit code. It is not tried again."""
     after: Seconds | None = None

@@ -14,7 +14,12 @@ from airflow_batchext.emulator.account.account import Account
 from airflow_batchext.emulator.account.lifecycle import NodeState
 from airflow_batchext.emulator.documents.job import read_job, read_task
 from airflow_batchext.emulator.documents.pool import read_management
-from airflow_batchext.emulator.scenario import ResizeError, TaskScenario
+from airflow_batchext.emulator.scenario import (
+    PreparationScenario,
+    ResizeError,
+    StartTaskScenario,
+    TaskScenario,
+)
 from airflow_batchext.emulator.wire.errors import RefusedError
 from tests.emulator.pool_documents import extension, management_pool
 
@@ -179,6 +184,62 @@ def test_a_resize_during_a_resize_replaces_it() -> None:
     assert states(made) == []
     made.clock.advance(60)
     assert made.counts("p") == (5, 0)
+
+
+WITHOUT_TIME = Timings(scheduling=0, task=0, preparation=0, start_task=0)
+
+
+@pytest.mark.timeout(60)  # one that fails hangs
+@pytest.mark.parametrize("retries", [-1, 2**31 - 1])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Scenario(preparations=[PreparationScenario(exit_code=1, after=0)]),
+        Scenario(timings=Timings(preparation=0), preparations=[PreparationScenario(exit_code=2)]),
+        Scenario(timings=WITHOUT_TIME, tasks=[TaskScenario(exit_code=1)]),
+        Scenario(timings=Timings(scheduling=0), tasks=[TaskScenario(exit_code=-1, after=0)]),
+        Scenario(timings=Timings(scheduling=1e-6), tasks=[TaskScenario(exit_code=1, after=1e-6)]),
+        Scenario(timings=WITHOUT_TIME, start_tasks=[StartTaskScenario(exit_code=1)]),
+        Scenario(start_tasks=[StartTaskScenario(exit_code=1, after=10 * 365 * 86400)]),
+    ],
+)
+def test_what_fails_without_taking_time_is_tried_again_in_time(scenario: Scenario, retries: int) -> None:
+    made, again = account(scenario), {"maxTaskRetryCount": retries}
+    document = management_pool(1)
+    document["properties"]["startTask"] = {"commandLine": "s", "maxTaskRetryCount": retries}
+    made.create_pool("p", read_management(document))
+    job = {"id": "j", "poolInfo": {"poolId": "p"}, "constraints": again}
+    found = made.jobs.create(*read_job({**job, "jobPreparationTask": {"commandLine": "x"}}))
+    task = made.jobs.add(
+        "j", *read_task({"id": "t", "commandLine": "x", "constraints": again}, found.document)
+    )
+    made.clock.advance(200)
+    made.pools()
+    tried = sum(one.retries for one in (task, *found.preparations.values()))
+    made.clock.advance(50)
+    made.pools()
+    later = sum(one.retries for one in (task, *found.preparations.values()))
+    assert not task.is_completed
+    if not scenario.start_tasks:
+        assert 0 < later - tried <= 50
+        made.clock.advance(10 * 365 * 86400)
+        made.pools()
+        assert sum(one.retries for one in (task, *found.preparations.values())) < 3000
+
+
+@pytest.mark.parametrize("of", ["task", "preparation"])
+def test_as_many_retries_as_anybody_wants_take_no_time_where_nothing_does(of: str) -> None:
+    made = account(Scenario(timings=WITHOUT_TIME, **{f"{of}s": [{"exit_code": 1}]}))  # type: ignore[arg-type]
+    made.create_pool("p", read_management(management_pool(1)))
+    job: dict[str, Any] = {"id": "j", "poolInfo": {"poolId": "p"}, "constraints": {"maxTaskRetryCount": 100}}
+    if of == "preparation":
+        job["jobPreparationTask"] = {"commandLine": "x"}
+    found = made.jobs.create(*read_job(job))
+    made.clock.advance(200)
+    task = made.jobs.add("j", *read_task({"id": "t", "commandLine": "x"}, found.document))
+    made.pools()
+    one = task if of == "task" else next(iter(found.preparations.values()))
+    assert (one.retries, one.is_completed) == (100, True)
 
 
 # --- any sequence of actions -------------------------------------------------------------------------------
