@@ -87,6 +87,11 @@ class Task(Versioned):
         """Whether it has no node."""
         return self.moments[-1][1] == ACTIVE
 
+    @property
+    def has_node(self) -> bool:
+        """Whether it runs, or a node is kept for it."""
+        return not (self.is_waiting or self.is_completed)
+
     def exit_options(self) -> Json:
         """What its exit conditions say for the way in which it ended."""
         conditions: Json = self.document.get("exitConditions", {})

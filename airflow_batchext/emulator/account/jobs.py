@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from airflow_batchext.emulator.account.job_records import (
     ACTIVE,
     COMPLETED,
-    DISABLING,
     Job,
     Task,
     state_at,
@@ -106,20 +105,9 @@ class Jobs(Scheduler):
 
     def disable(self, job: str, option: str) -> Job:
         """Keep the tasks of a job from running. ``option`` is what becomes of those that run."""
-        with self._changing(job, is_open=True) as (found, now):
+        with self._changing(job, is_open=True) as (found, _):
             found.modified = self._account.stamp()
-            found.moments = [*until(found.moments, now), (found.modified, DISABLING)]
-            running = [task for task in found.tasks.values() if not (task.is_waiting or task.is_completed)]
-            end = found.modified
-            if option == "wait":
-                ends = [task.run.end for task in running if task.run is not None]
-                if any(end is None for end in ends):
-                    return found
-                end = max([end, *(end for end in ends if end is not None)])
-            else:
-                for task in running:
-                    self._cut(task, now, is_terminated=option == "terminate")
-            found.moments.append((end, "disabled"))
+            self._disable(found, found.modified, option)
             return found
 
     def enable(self, job: str) -> Job:

@@ -98,7 +98,8 @@ class Preparing(ABC):
         is_there = pool is not None and pool.nodes.get(node.id) is node
         is_there = is_there and lifecycle.node_at(node.history, now) is not None
         is_same = _last(preparation.job, node, now) is preparation
-        return is_there and is_same and preparation.is_used and preparation.has_succeeded
+        is_first = preparation.release is None
+        return is_there and is_same and is_first and preparation.is_used and preparation.has_succeeded
 
 
 def preparing_on(job: Job, node: Node) -> Iterator[Task]:

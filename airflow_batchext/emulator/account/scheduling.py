@@ -88,6 +88,9 @@ class Scheduler(Preparing):
         for job in [job for job in self._leaving if job.gone is not None and job.gone <= at]:
             self._leaving.remove(job)
             del self._jobs[job.id.casefold()]
+        for job in self._jobs.values():
+            if job.goal == DISABLING and not any(task.has_node for task in job.tasks.values()):
+                job.moments.append((at, "disabled"))
         self._due, self._seen = None, max(self._seen, at)
         if self._waiting:
             self._schedule(at)
@@ -167,10 +170,7 @@ class Scheduler(Preparing):
     def _may_start(self, task: Task) -> bool:
         job = task.job
         most: int = job.document["maxParallelTasks"]
-        if (
-            most >= 0
-            and sum(not (item.is_waiting or item.is_completed) for item in job.tasks.values()) >= most
-        ):
+        if most >= 0 and sum(item.has_node for item in job.tasks.values()) >= most:
             return False
         return all(is_satisfied(job, needed) for needed in dependencies(task.document))
 
@@ -227,8 +227,7 @@ class Scheduler(Preparing):
                     self._drop(made, now)
                     self._give_back(made, now)
             for task in [task for job in self._jobs.values() for task in job.tasks.values()]:
-                is_open = not (task.is_waiting or task.is_completed)
-                if is_open and task.run is not None and task.run.output.folder is not None:
+                if task.has_node and task.run is not None and task.run.output.folder is not None:
                     self._cut(task, now, is_terminated=False)
             self._touch(now)
 
@@ -244,7 +243,6 @@ class Scheduler(Preparing):
                 return
             task.moments.append((at, ACTIVE))
             self._wait(task, at)
-            self._perhaps_disabled(task.job, at)
             return
         task.ended, task.exit_code = at, run.exit_code
         task.failure = run.failure or (BAD_EXIT if run.exit_code else None)
@@ -255,7 +253,6 @@ class Scheduler(Preparing):
             self._let_begin(task, at)
         else:
             self._give_back(task, at)
-        self._perhaps_disabled(task.job, at)
 
     def _let_begin(self, preparation: Preparation, now: datetime) -> None:
         """Let the tasks run that waited for a node to be prepared."""
@@ -274,12 +271,17 @@ class Scheduler(Preparing):
             self._wait(task, now)
         self._touch(now)
 
-    def _perhaps_disabled(self, job: Job, now: datetime) -> None:
-        idle = job.goal == DISABLING and all(
-            task.is_waiting or task.is_completed for task in job.tasks.values()
-        )
-        if idle:
-            job.moments.append((now, "disabled"))
+    def _disable(self, job: Job, at: datetime, option: str) -> None:
+        """Let no task of a job begin; once those that run are over it is disabled.
+
+        :param option: what becomes of those: ``wait``, ``requeue`` or ``terminate``.
+        """
+        job.moments = [*until(job.moments, at), (at, DISABLING)]
+        if option != "wait":
+            for task in job.tasks.values():
+                if task.has_node:
+                    self._cut(task, at, is_terminated=option == "terminate")
+        self._touch(at)
 
     def _leave(self, task: Task, now: datetime) -> None:
         """Give a task no node any more, also not the one that is kept for it; it stays as it is."""
@@ -327,7 +329,7 @@ class Scheduler(Preparing):
             if action == "terminate":
                 self._end(job, now, "TaskFailed")
             elif action == "disable":
-                job.moments = [*until(job.moments, now), (now, "disabled")]
+                self._disable(job, now, "requeue")
         self._perhaps_complete(job, now)
 
     def _perhaps_complete(self, job: Job, now: datetime) -> None:

@@ -467,6 +467,28 @@ def test_a_job_ends_by_itself(
     assert (found.state, found["executionInfo"]["terminateReason"]) == ("completed", reason)
 
 
+@pytest.mark.parametrize("ends", ["by itself", "by hand"])
+def test_a_task_that_disables_its_job_lets_the_others_wait(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str, ends: str
+) -> None:
+    name = ready_pool(3)
+    after = 50 if ends == "by itself" else 3000
+    emulator.scenario = Scenario(
+        tasks=[TaskScenario(task="bad", exit_code=1, after=after), TaskScenario(after=100)]
+    )
+    make(batch, job, name, "a", "b", onTaskFailure="performexitoptionsjobaction")
+    document = {"id": "bad", "commandLine": "x", "exitConditions": {"default": {"jobAction": "disable"}}}
+    batch.create_task(job, document)  # type: ignore[arg-type]
+    emulator.clock.advance(40)
+    assert set(states(batch, job).values()) == {"running"}
+    if ends == "by hand":
+        batch.terminate_task(job, "bad")
+    emulator.clock.advance(20)
+    assert batch.get_job(job).state == "disabled"
+    assert states(batch, job) == {"a": "active", "b": "active", "bad": "completed"}
+    assert {node.state for node in batch.list_nodes(name)} == {"idle"}
+
+
 # --- tasks and what happens to their nodes ----------------------------------------------------------------
 
 

@@ -268,6 +268,22 @@ def test_one_that_was_cut_off_says_nothing_of_the_next(
     assert (after.state, after.state_transition_time) == ("preparing", before.state_transition_time)
 
 
+@pytest.mark.timeout(60)  # one that fails hangs
+@pytest.mark.parametrize("after", [0, 3])
+def test_one_that_is_tried_again_without_end_never_begins_later_than_now(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str, after: float
+) -> None:
+    name = ready_pool(1)
+    emulator.scenario = Scenario(preparations=[PreparationScenario(exit_code=1, after=after)])
+    make(batch, job, name, "a", constraints={"maxTaskRetryCount": -1})
+    emulator.clock.advance(10_000)
+    for _ in range(8):
+        emulator.clock.advance(30)
+        (info,) = prepared(batch, job).values()
+        assert (info.state, info.retry_count > 100) == ("running", True)
+        assert info.last_retry_time <= info.start_time <= emulator.clock.now()
+
+
 def test_without_waiting_for_success_tasks_begin_at_once_and_go_on(
     emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str
 ) -> None:
@@ -324,6 +340,55 @@ def test_a_preparing_task_can_be_ended(
             assert states(batch, job) == {"a": "active", "b": "active"}
 
 
+ENDINGS = [
+    *("reboot", "reboot and terminate", "reimage", "remove", "preempt"),
+    *("terminate task", "delete task", "delete pool", "fails"),
+]
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+@pytest.mark.parametrize("runs", ["prepares", "for ever", "long"])
+def test_a_job_that_waits_for_its_tasks_is_disabled_when_they_are_no_more(
+    emulator: Emulator,
+    batch: BatchClient,
+    ready_pool: Callable[..., str],
+    job: str,
+    runs: str,
+    how: str,
+) -> None:
+    if how == "fails" and runs != "prepares":
+        return
+    name = ready_pool(1, taskSlotsPerNode=2)
+    preparation = PreparationScenario(after=100, exit_code=1) if runs == "prepares" else PreparationScenario()
+    task = TaskScenario(exit_code=None) if runs == "for ever" else TaskScenario(after=3000)
+    emulator.scenario = Scenario(preparations=[preparation], tasks=[task])
+    make(batch, job, name, "a", "b", "c")
+    emulator.clock.advance(10)
+    batch.begin_disable_job(job, {"disableTasks": "wait"}, **LATER)  # type: ignore[arg-type]
+    emulator.clock.advance(10)
+    match how:
+        case "terminate task" | "delete task":
+            end = batch.terminate_task if how == "terminate task" else batch.delete_task
+            end(job, "a")
+            emulator.clock.advance(10)
+            assert batch.get_job(job).state == "disabling", "the other one is still there"
+            end(job, "b")
+        case "delete pool":
+            batch.begin_delete_pool(name, **LATER)
+        case "fails":
+            emulator.clock.advance(100)
+        case _:
+            disturb(emulator, batch, name, job, how)
+    told = batch.get_job(job)
+    assert (told.state, told.previous_state) == ("disabled", "disabling")
+    emulator.clock.advance(600)
+    assert batch.get_job(job).state_transition_time == told.state_transition_time
+    assert set(states(batch, job).values()) <= {"active", "completed"}
+    batch.begin_enable_job(job, **LATER)
+    emulator.clock.advance(5000)
+    assert batch.get_job(job).state == "active"
+
+
 def test_a_task_on_several_nodes_waits_for_all_of_them(
     emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str
 ) -> None:
@@ -362,6 +427,44 @@ def test_release_tasks_run_where_the_job_did(
     assert released.task_root_directory == f"workitems/{job}/job-1/jobrelease"
     assert told[first].job_release_task_execution_info is None
     assert told[third].job_release_task_execution_info is None
+
+
+@pytest.mark.parametrize("wait", [0.1, 60])
+@pytest.mark.parametrize("first", ["terminate", "complete", "time", ""])
+def test_release_tasks_run_once(
+    emulator: Emulator,
+    batch: BatchClient,
+    ready_pool: Callable[..., str],
+    job: str,
+    first: str,
+    wait: float,
+) -> None:
+    name = ready_pool(2)
+    emulator.scenario = Scenario(tasks=[TaskScenario(after=30)])
+    make(batch, job, name, *"ab", release=True)
+    emulator.clock.advance(100)
+    changes = {"complete": {"onAllTasksComplete": "terminatejob"}, "time": {"constraints": SHORT}}.get(first)
+    if changes is not None:
+        batch.update_job(job, changes)  # type: ignore[arg-type]
+    else:
+        disturb(emulator, batch, name, job, first or "delete")
+    emulator.clock.advance(wait if first else 0.1)
+    before = released(batch, job)
+    assert len(before) == 2
+    if first:
+        disturb(emulator, batch, name, job, "delete")
+    emulator.clock.advance(0.1)
+    assert released(batch, job) == before
+
+
+SHORT = {"maxWallClockTime": "PT1S"}
+
+
+def released(batch: BatchClient, job: str) -> dict[str, Any]:
+    """When each node's release task began, by the node."""
+    told = batch.list_job_preparation_and_release_task_status(job)
+    infos = {one.node_id: one.job_release_task_execution_info for one in told}
+    return {node: info.start_time for node, info in infos.items() if info is not None}
 
 
 def test_nodes_that_are_gone_stay_in_the_list_which_is_paged_and_filtered(
