@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_batchext.batch.data_plane import epoch_seconds
-from airflow_batchext.rules.work import Attempt, Stage, Standing, has_succeeded, standing
+from airflow_batchext.rules.work import Attempt, Stage, Standing, has_started, has_succeeded, standing
 from airflow_batchext.rules.work_ids import AttemptId, read_attempt_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from airflow_batchext.batch.work import JobSeen, TaskSeen
 
@@ -109,7 +109,7 @@ class Tally:
 
     def __init__(self, key: str, life: str, count: int) -> None:
         self._key, self._life, self._count = f"{key}-", life, count
-        self._tasks: dict[str, dict[str, tuple[AttemptId, str]]] = {}
+        self._tasks: dict[str, dict[str, tuple[AttemptId, str, bool]]] = {}
         self._closed: set[str] = set()
         self._newest = 0.0
         self._has_news = True
@@ -131,8 +131,8 @@ class Tally:
                 state = task.state
                 if task.is_completed:
                     state = "succeeded" if has_succeeded(task) else "failed"
-                self._has_news |= kept.get(task.id, ("", ""))[1] != state
-                kept[task.id] = told, state
+                self._has_news |= task.id not in kept or kept[task.id][1] != state
+                kept[task.id] = told, state, has_started(task)
                 self._newest = max(self._newest, epoch_seconds(task.since) or 0.0)
 
     def since(self) -> str:
@@ -148,17 +148,26 @@ class Tally:
 
     def states(self) -> Counter[str]:
         """How many are in each state; ``succeeded`` and ``failed`` where they have ended, else ``unseen``."""
-        newest: dict[str, tuple[int, bool, str]] = {}
-        for job_id, tasks in self._tasks.items():
-            is_closed = job_id in self._closed
-            for told, state in tasks.values():
-                shown = "stranded" if is_closed and state == "active" else state
-                known = (told.number, shown != "stranded", shown)
-                newest[told.key] = max(newest.get(told.key, known), known, key=lambda one: one[:2])
-        counted = Counter(state for *_, state in newest.values())
+        newest = self._latest()
+        counted = Counter(state for *_, state, _ in newest)
         if len(newest) < self._count:
             counted["unseen"] = self._count - len(newest)
         return counted
+
+    def started(self) -> int:
+        """How many run, have ended, or are known to have run before they were given back."""
+        return sum(is_begun for *_, is_begun in self._latest())
+
+    def _latest(self) -> Collection[tuple[int, bool, str, bool]]:
+        """Of each the newest attempt: its number, that it is not stranded, its state, that it has started."""
+        newest: dict[str, tuple[int, bool, str, bool]] = {}
+        for job_id, tasks in self._tasks.items():
+            is_closed = job_id in self._closed
+            for told, state, is_begun in tasks.values():
+                shown = "stranded" if is_closed and state == "active" else state
+                known = (told.number, shown != "stranded", shown, is_begun)
+                newest[told.key] = max(newest.get(told.key, known), known, key=lambda one: one[:2])
+        return newest.values()
 
 
 def is_settled(states: Mapping[str, int]) -> bool:

@@ -43,6 +43,7 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
     :param poll_interval: seconds between two looks; the first one comes after one interval.
     :param deadline: when to give up, in seconds since the epoch.
     :param start_deadline: when one of them has to have started, in seconds since the epoch; 0: whenever.
+    :param over: how many in these jobs were over already when the wait began.
     :param is_users_job: whether the job is the user's own.
     :param is_alone: whether there is nothing else in the jobs.
     :param on_killed: what to do with the Batch tasks when a user ends the task.
@@ -60,6 +61,7 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
     poll_interval: float
     deadline: float
     start_deadline: float = 0.0
+    over: int = 0
     is_users_job: bool = False
     is_alone: bool = False
     on_killed: Literal["leave", "terminate"] = "leave"
@@ -84,7 +86,7 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
             return Stage.REFUSED.value, connection_text(error, self.azure_batchext_conn_id)
         place = ItemsPlace(tuple(self.job_ids), self.pool_id, self.key, self.is_users_job)
         start = StartLimit(self.start_deadline, time.time)
-        watch = ItemsWatch(place, self.life, self.count, start)
+        watch = ItemsWatch(place, self.life, self.count, start, self.over)
         said, failures, pause = "", 0, self.poll_interval
         while True:
             await asyncio.sleep(max(0.0, min(start.pause(pause), self._left)))

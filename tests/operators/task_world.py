@@ -35,13 +35,20 @@ from tests.operators.test_task import context
 
 _STATES = "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_task_states"
 _TIMED = (
+    "airflow_batchext.operators._steps.task_gate",
     "airflow_batchext.operators._steps.work",
     "airflow_batchext.triggers._base",
+    "airflow_batchext.triggers._sharing",
+    "airflow_batchext.triggers.extension",
     "airflow_batchext.triggers._job_looks",
     "airflow_batchext.triggers.task",
     "airflow_batchext.triggers.tasks",
 )
-_SLEEPING = ("airflow_batchext.triggers.task", "airflow_batchext.triggers.tasks")
+_SLEEPING = (
+    "airflow_batchext.triggers.extension",
+    "airflow_batchext.triggers.task",
+    "airflow_batchext.triggers.tasks",
+)
 _INTERVAL = 30.0
 #: A wait that came too late may still look, and end what it has begun.
 _LATE_SECONDS = 60.0
@@ -60,10 +67,11 @@ class LostError(BaseException):
 
 
 class Played(NamedTuple):
-    """How each try ended, and how many of the blows that were to come have come."""
+    """How each try ended, how many of the blows to come have come, and all tasks that there ever were."""
 
     outcomes: list[str]
     strikes: int
+    ever: list[str]
 
 
 class World:
@@ -78,6 +86,8 @@ class World:
         self.happenings: dict[int, str] = {}
         self.task: Any = None
         self.waiting: asyncio.Future[Any] | None = None
+        #: All Batch tasks that there ever were, also those that were deleted.
+        self.ever: dict[tuple[str, str], Any] = {}
 
     @property
     def now(self) -> float:
@@ -154,6 +164,7 @@ class World:
 
     def look(self) -> None:
         """Never are two attempts of the same live at once."""
+        self.ever |= {(job.id, task.id): task for job, task in self.attempts()}
         keys = [one.key for one in map(read_attempt_id, self.live()) if one]
         assert len(keys) == len(set(keys)), f"two at once: {self.live()}"
 
@@ -176,23 +187,44 @@ class World:
         await asyncio.sleep(0)
 
     def _let(self, what: str) -> None:
-        jobs, name = self.account.jobs, self.azure.pool_id
+        jobs = self.account.jobs
+        if what in ("preempt", "preempt all", "reboot", "fail", "hang"):
+            self._let_nodes(what)
+            return
         job, task = self.attempts()[-1]
         match what:
             case "end task":
                 jobs.terminate_task(job.id, task.id)
             case "end job":
                 jobs.terminate(job.id)
+            case "strand":
+                # As if all that was in it had ended in the moment in which the tasks were added.
+                if job.id.endswith("-1") and all(each.is_waiting for each in job.tasks.values()):
+                    jobs.terminate(job.id, "AllTasksCompleted")
             case "delete job":
                 jobs.delete(job.id)
             case "delete task":
                 jobs.delete_task(job.id, task.id)
             case "disable job":
                 jobs.disable(job.id, "requeue")
+
+    def _let_nodes(self, what: str) -> None:
+        name = self.azure.pool_id
+        match what:
             case "reboot":
                 self.account.reboot_node(name, self.account.nodes(name)[0].node.id)
             case "preempt":
                 self.account.preempt_node(name, self.account.nodes(name)[0].node.id, back_after=60)
+            case "preempt all":
+                for visible in self.account.nodes(name):
+                    if visible.now.state.value in ("idle", "running"):
+                        self.account.preempt_node(name, visible.node.id, back_after=600)
+            case "fail" | "hang":
+                # The gate sees it, and no task does but the one that ran there.
+                kept = self.azure.emulator.scenario
+                self.azure.emulator.scenario = Scenario.load({"extensions": [{"outcome": what}]})
+                self.account.reboot_node(name, self.account.nodes(name)[0].node.id)
+                self.azure.emulator.scenario = kept
 
     # --- what has to be true -------------------------------------------------------------------------------
 
@@ -202,17 +234,13 @@ class World:
         if "tasks" in told:
             ended = {
                 found.key
-                for _, task in self.attempts()
+                for task in self.ever.values()
                 if (found := read_attempt_id(task.id)) and found.life.endswith(life)
                 if (task.is_completed, task.failure, task.exit_code) == (True, None, 0)
             }
             assert len(ended) == told["tasks"] == told["succeeded"]
             return
-        (task,) = [
-            task
-            for job, task in self.attempts()
-            if (job.id, task.id) == (told["job_id"], told["batch_task_id"])
-        ]
+        task = self.ever[told["job_id"], told["batch_task_id"]]
         assert (task.is_completed, task.failure, task.exit_code) == (True, None, 0)
         attempt = read_attempt_id(task.id)
         assert attempt is not None
@@ -283,7 +311,8 @@ class Airflow:
             rule |= {"exit_code": None, "after": 0}
         answers = {"ends_by_itself": self.history["ends_by_itself"]}
         checks = [{"node": node, "exit_code": code} for node, code in enumerate(self.history["checks"])]
-        return Scenario.load({"tasks": [rule], "answers": answers, "preparations": checks})
+        rules = [{**rule, "task": one["good"], "exit_code": 0}, rule] if "good" in one else [rule]
+        return Scenario.load({"tasks": rules, "answers": answers, "preparations": checks})
 
     def _operator(self) -> AzureBatchTaskOperator:
         return AzureBatchTaskOperator(
@@ -413,7 +442,8 @@ def play(azure: Any, history: Mapping[str, Any], work: Json) -> Played:
     azure.emulator.faults.add(*(read_fault(fault) for fault in history["faults"]))
     try:
         with worlds_time(world):
-            return Played(Airflow(world, work).play(), world.strikes)
+            outcomes = Airflow(world, work).play()
+            return Played(outcomes, world.strikes, sorted(task for _, task in world.ever))
     finally:
         azure.emulator.faults.clear()
         azure.emulator.account.delete_pool(azure.pool_id, at_once=True)

@@ -200,10 +200,13 @@ class ItemsWatch:
     :param life: the one that counts.
     :param count: how many there are.
     :param start: until when the first of them has to have started; None for whenever.
+    :param over: how many in these jobs were over already when the wait began: they are no start.
     """
 
-    def __init__(self, place: ItemsPlace, life: str, count: int, start: StartLimit | None = None) -> None:
-        self.start = start or StartLimit(0.0, lambda: 0.0)
+    def __init__(
+        self, place: ItemsPlace, life: str, count: int, start: StartLimit | None = None, over: int = 0
+    ) -> None:
+        self.start, self._over = start or StartLimit(0.0, lambda: 0.0), over
         self._place, self._count = place, count
         self._tally = Tally(place.key, life, count)
         #: How many are in each state, as far as the looks so far have seen.
@@ -244,7 +247,7 @@ class ItemsWatch:
         states = self._tally.states()
         text, self.states = counted_text(states), dict(states)
         self._is_waiting = any(states[state] for state in WAITING_STATES)
-        self.start.has_started |= any(states[state] for state in ("running", "succeeded", "failed"))
+        self.start.has_started |= self._tally.started() > self._over
         if self._is_waiting and look.is_gone:
             return Stage.LOST.value, f"{text}; {look.is_gone}"
         if states["active"] and look.is_final and not (states["running"] or states["preparing"]):

@@ -180,7 +180,6 @@ class RunTasks(WorkSteps):
             jobs = dict.fromkeys([*self._memo["job_ids"], *self._endless])
             self._ask(hook, partial(have_them_end, jobs))
         self._memo["submitted"] = True
-        self._set_start_deadline()
         self._say(f"{len(names):,} tasks submitted to job {', '.join(self._memo['job_ids'])}")
 
     def _wait(self, hook: AzureBatchJobHook, work: Work, choice: Choice) -> None:
@@ -192,6 +191,9 @@ class RunTasks(WorkSteps):
         jobs = dict.fromkeys([*self._memo["job_ids"], *(one.job.id for one in choice.live.values())])
         self._memo |= {"job_ids": list(jobs), "submitted": True}
         count = len(choice.live) + len(choice.to_submit)
+        over = sum(attempt.job.id in jobs for attempt, _ in choice.ended.values())
+        if choice.to_submit or not self._start_deadline:
+            self._set_start_deadline()
         self._check_alive()
         if operator.deferrable and self._left > 0:
             states = {"active": count, **_ended_states(choice)}
@@ -210,6 +212,7 @@ class RunTasks(WorkSteps):
                     poll_interval=operator.poll_interval,
                     deadline=self._memo["deadline"],
                     start_deadline=self._start_deadline,
+                    over=over,
                     is_users_job=work.is_users,
                     is_alone=self._is_alone,
                     on_killed=operator.on_killed,
@@ -220,7 +223,7 @@ class RunTasks(WorkSteps):
                 timeout=deferral_limit(self._memo["deadline"], self._limit),
             )
         place = ItemsPlace(tuple(jobs), check_pool_id(operator.pool_id), work.key, work.is_users)
-        watch, failures = ItemsWatch(place, work.life, count, self._start_limit()), 0
+        watch, failures = ItemsWatch(place, work.life, count, self._start_limit(), over), 0
         while True:
             is_last = self._left <= 0
             with look_within(self._left):

@@ -241,10 +241,10 @@ class WorkSteps(ABC):
         return self._is_last(context) or (self.operator.soft_fail and isinstance(error, _SOFT))
 
     def _set_start_deadline(self) -> None:
-        """Note until when what was submitted has to have started, once it was."""
+        """Note until when what was submitted, or found waiting, has to have started."""
         timeout = self.operator.start_timeout
         if timeout is not None:
-            self._memo.setdefault("start_deadline", time.time() + timeout)
+            self._memo["start_deadline"] = time.time() + timeout
 
     @property
     def _start_deadline(self) -> float:
