@@ -7,8 +7,10 @@ actions, and the tests run it with exactly these.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_batchext.emulator import ExtensionScenario, Scenario
-from airflow_batchext.exceptions import GateTimeoutError, TaskTimeoutError
+from airflow_batchext.exceptions import GateTimeoutError
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.operators.diagnose import AzureBatchDiagnosePoolOperator
 from airflow_batchext.operators.extension import AzureBatchGetExtensionOperator
@@ -243,16 +245,26 @@ def _repairing_gate(azure: Azure) -> Any:
             raise
 
 
-def _work(azure: Azure, seconds: float = 0.1, **what: Any) -> Any:
-    """The emulator's time stands still: it submits, waits, and ends what it has submitted."""
+def _work(azure: Azure, **what: Any) -> Any:
+    """The emulator's time stands still until the pool was asked why nothing starts; then the work ends."""
     given = what or {"command_line": "/bin/true"}
     task = AzureBatchTaskOperator(
-        task_id="t", pool_id=azure.pool_id, timeout=seconds, poll_interval=0.01, **given
+        task_id="t", pool_id=azure.pool_id, timeout=120, poll_interval=0.01, **given
     )
-    try:
-        return task.execute({})
-    except TaskTimeoutError:
-        return None
+    is_over = threading.Event()
+
+    def go_on() -> None:
+        read = f"/pools/{azure.pool_id}?"
+        while not is_over.wait(0.01):
+            if any(seen.path.startswith(read) for seen in azure.emulator.requests):
+                azure.emulator.clock.advance(3600)
+
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(go_on)
+        try:
+            return task.execute({})
+        finally:
+            is_over.set()
 
 
 def _job(azure: Azure, ends: bool = False) -> Any:
@@ -351,7 +363,7 @@ STORIES = [
         "AzureBatchTaskOperator",
         "runs work of many tasks",
         (LOOK_UP, READ, JOBS_READ, JOBS_WRITE),
-        lambda azure: _work(azure, 0.6, tasks=["/bin/true"] * 2),
+        lambda azure: _work(azure, tasks=["/bin/true"] * 2),
     ),
     Story(
         "AzureBatchTaskOperator",
