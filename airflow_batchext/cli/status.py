@@ -106,6 +106,12 @@ def _table(health: PoolHealth, work: PoolWork, arguments: argparse.Namespace) ->
     return Group(pool_table(health, arguments.nodes), *work_table(work))
 
 
+def _line(health: PoolHealth, work: PoolWork) -> str:
+    from airflow_batchext.cli.work_table import work_line
+
+    return "; ".join(filter(None, (health.summary, work_line(work))))
+
+
 def _watch(console: Console, seen: tuple[PoolHealth, PoolWork], arguments: argparse.Namespace) -> int:
     """Look until the gate would open or fail; on a terminal the table is drawn anew in its place."""
     from contextlib import nullcontext
@@ -124,8 +130,8 @@ def _watch(console: Console, seen: tuple[PoolHealth, PoolWork], arguments: argpa
                     live.update(_table(health, work, arguments), refresh=True)
                 elif arguments.json:
                     _show(console, seen, arguments)
-                elif health.summary != said:
-                    said = health.summary
+                elif (line := _line(health, work)) != said:
+                    said = line
                     console.out(f"{_clock(health)} pool {health.id}: {said}", highlight=False)
                 late = deadline is not None and time.monotonic() + interval > deadline
                 if health.outcome == "open" or (health.outcome == "fail" and not health.unread) or late:

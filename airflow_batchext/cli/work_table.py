@@ -14,7 +14,23 @@ if TYPE_CHECKING:
 
     from airflow_batchext.hooks._drivers.pool_work import PoolWork
 
+_COUNTS: Final = {"waiting": "active", "running": "running", "succeeded": "succeeded", "failed": "failed"}
 _STYLES: Final = {"waiting": "yellow", "running": "green", "succeeded": "", "failed": "bold red"}
+
+
+def work_line(work: PoolWork) -> str:
+    """All of it in a line; "" where nothing is there."""
+    jobs = len(work.jobs) + work.more
+    told = []
+    if jobs:
+        told.append(f"{jobs:,} {'job' if jobs == 1 else 'jobs'} on it")
+        for state, member in _COUNTS.items():
+            known = [number for job in work.jobs if (number := getattr(job, member)) is not None]
+            if any(known):
+                told.append(f"{sum(known):,} {state}")
+    if work.problem:
+        told.append(f"what runs on it could not all be read: {one_line(work.problem, 200)}")
+    return ", ".join(told)
 
 
 def work_table(work: PoolWork) -> list[RenderableType]:
@@ -24,7 +40,7 @@ def work_table(work: PoolWork) -> list[RenderableType]:
         parts.append(Text("jobs on it, and their tasks:"))
         table = Table(Column("job", overflow="fold"), "state", *_STYLES)
         for job in work.jobs:
-            counts = (job.active, job.running, job.succeeded, job.failed)
+            counts = [getattr(job, member) for member in _COUNTS.values()]
             cells = (
                 Text("?" if count is None else f"{count:,}", style if count else "dim", justify="right")
                 for count, style in zip(counts, _STYLES.values(), strict=True)

@@ -143,3 +143,33 @@ def test_hostile_names_stay_text(azure, status):
     assert "\x1b" not in out
     assert "\u202e" not in out
     assert "[red]" in out
+
+
+def test_watching_without_a_terminal_tells_it_in_a_line_whenever_it_has_changed(azure, status, monkeypatch):
+    azure.emulator.scenario = Scenario.load(
+        {"tasks": [{"task": "t0", "after": 60, "exit_code": 3}, {"exit_code": None}]}
+    )
+    azure.create(nodes=1)
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        match len(pauses):
+            case 1:
+                jobs(azure, "render", "other", tasks=2)
+            case 3:
+                azure.pass_time(600)
+            case 5:
+                refuse = {"action": "error", "path": "/jobs", "status": 403}
+                azure.emulator.faults.add(read_fault(refuse))
+            case 6:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("airflow_batchext.cli.status.time.sleep", pause)
+    _, out = status("--watch", "--extension", "one-that-is-not-there")
+    without, waiting, some_run, refused = (line.partition("not list")[2] for line in out.splitlines())
+    assert "job" not in without
+    assert waiting.endswith("; 2 jobs on it, 4 waiting")
+    assert some_run.endswith("; 2 jobs on it, 2 waiting, 1 running, 1 failed")
+    assert "2 jobs" not in refused
+    assert "what runs on it could not all be read: " in refused
