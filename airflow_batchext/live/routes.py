@@ -192,6 +192,7 @@ def _watch_line(one: Watched) -> dict[str, Any]:
         "written": one.written_at.timestamp() if one.written_at else None,
         "nobody": one.nobody,
         "event": one.event,
+        "other_event": one.other_event.timestamp() if one.other_event else None,
         "snapshot": one.head,
     }
 

@@ -18,11 +18,11 @@ from airflow.models.trigger import Trigger
 from airflow.utils.session import create_session
 from sqlalchemy import case, func, select, tuple_
 
-from airflow_batchext.batch.data_plane import one_line
-from airflow_batchext.live.bounds import LONGEST_STATE, LONGEST_TEXT, MOST_SAID, name
+from airflow_batchext.live.bounds import LONGEST_STATE, name
+from airflow_batchext.live.fired import Fired, FiredEvents, last_of
 from airflow_batchext.live.rows import DETAIL, Patience, json_in, nobody_runs, shown
 from airflow_batchext.live.snapshot import XCOM_KEY
-from airflow_batchext.loose_json.values import as_mapping, as_number, as_sequence, as_text, below
+from airflow_batchext.loose_json.values import as_number
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -42,8 +42,6 @@ MOST_WATCHED: Final = 500
 #: And so much is read of what was written into the state of their assets.
 MOST_KEPT: Final = 4 * MOST_WATCHED
 _AT_ONCE: Final = 50
-_MOST_NODES: Final = 10**6
-_KINDS: Final = ("ready", "failed", "lost")
 
 Key = tuple[int, int]
 
@@ -65,8 +63,9 @@ class Watched:
     :param since: since when it is watched so.
     :param written_at: when the watcher has written what it sees; None where that is not known.
     :param nobody: why nobody looks, in words; "" while somebody does.
-    :param event: the last event of the asset: ``kind``, ``at``, ``nodes``, ``reasons``; None if there is none
-        that is ours.
+    :param event: its last event (``fired``); None if there is none among the last ones of its asset. Of
+        several watchers of one pool in one asset nobody knows which has fired.
+    :param other_event: when somebody else has made an event of the asset since; None if nobody has.
     :param head: what the watcher sees, of many without ``DETAIL``; None where that is not known.
     """
 
@@ -77,6 +76,7 @@ class Watched:
     written_at: datetime | None
     nobody: str
     event: dict[str, Any] | None
+    other_event: datetime | None
     head: dict[str, Any] | None
 
 
@@ -85,6 +85,7 @@ class Watchers:
 
     def __init__(self) -> None:
         self._known: dict[Place, tuple[int | None, dict[str, Any] | None]] = {}
+        self._fired = FiredEvents()
 
     def read(self, session: Session, patience: Patience) -> tuple[tuple[Watched, ...], bool]:
         """All of them now, without ``DETAIL``; and whether there are more than are shown."""
@@ -92,8 +93,8 @@ class Watchers:
             return (), False
         rows = session.execute(_rows().limit(MOST_WATCHED + 1)).all()
         told = self._told(session, {row.asset_id for row in rows})
-        events = _events(session, [row.event_id for row in rows])
-        watched = tuple(_watched(row, patience, told, events) for row in rows[:MOST_WATCHED])
+        fired = self._fired.read(session, {row.asset_id: row.newest for row in rows}, patience.now)
+        watched = tuple(_watched(row, patience, told, fired) for row in rows[:MOST_WATCHED])
         return watched, len(rows) > MOST_WATCHED
 
     def _told(self, session: Session, assets: set[int]) -> dict[Key, tuple[datetime, Any]]:
@@ -128,13 +129,15 @@ def read_watched(key: Key) -> Watched | None:
         told = {}
         if (latest := next(own, None)) is not None:
             told[key] = latest[0].updated_at, shown(latest[1])
-        return _watched(row, Patience.at(datetime.now(UTC)), told, _events(session, [row.event_id]))
+        now = datetime.now(UTC)
+        fired = FiredEvents().read(session, {asset_id: row.newest}, now)
+        return _watched(row, Patience.at(now), told, fired)
 
 
 def _rows() -> Any:
-    """Our watchers, each with the latest event of its asset, whoever made that."""
-    latest = (
-        select(AssetEvent.id)
+    """Our watchers, each with when the last event of its asset was made, by whomever."""
+    newest = (
+        select(AssetEvent.timestamp)
         .where(AssetEvent.asset_id == AssetModel.id)
         .order_by(AssetEvent.timestamp.desc())
         .limit(1)
@@ -152,7 +155,7 @@ def _rows() -> Any:
             Trigger.triggerer_id,
             Job.state.label("job_state"),
             Job.latest_heartbeat,
-            latest.label("event_id"),
+            newest.label("newest"),
         )
         .select_from(AssetWatcherModel)
         .join(Trigger, Trigger.id == AssetWatcherModel.trigger_id)
@@ -194,38 +197,16 @@ def _trigger_of(value: Mapping[str, Any]) -> int | None:
     return as_number(value.get("trigger"))
 
 
-def _events(session: Session, ids: list[int | None]) -> dict[int, dict[str, Any]]:
-    """Those of these events that a watcher of ours has fired; what a DAG has emitted is for its readers."""
-    wanted = [each for each in ids if each is not None]
-    if not wanted:
-        return {}
-    columns = select(AssetEvent.id, AssetEvent.timestamp, AssetEvent.extra)
-    found = session.execute(columns.where(AssetEvent.id.in_(wanted), AssetEvent.source_dag_id.is_(None)))
-    return {row.id: event for row in found if (event := _event(row.timestamp, row.extra)) is not None}
-
-
-def _event(at: datetime, extra: object) -> dict[str, Any] | None:
-    payload = as_mapping(below(extra, "payload"))
-    if below(extra, "from_trigger") is not True or payload.get("event") not in _KINDS:
-        return None
-    return {
-        "kind": payload["event"],
-        "at": at.timestamp(),
-        "nodes": min(max(as_number(payload.get("nodes_concerned")) or 0, 0), _MOST_NODES),
-        "reasons": [
-            one_line(as_text(each), LONGEST_TEXT) for each in as_sequence(payload.get("reasons"))[:MOST_SAID]
-        ],
-    }
-
-
 def _watched(
     row: Any,
     patience: Patience,
     told: Mapping[Key, tuple[datetime, Any]],
-    events: Mapping[int, dict[str, Any]],
+    fired: Mapping[int, Sequence[Fired]],
 ) -> Watched:
     key = row.asset_id, row.trigger_id
     written_at, head = told.get(key, (None, None))
+    event = last_of(fired.get(row.asset_id, ()), head["pool"] if head else None)
+    is_last = row.newest is None or (event is not None and event.at >= row.newest)
     return Watched(
         key=key,
         asset=name(row.name),
@@ -233,6 +214,7 @@ def _watched(
         since=row.since,
         written_at=written_at,
         nobody=nobody_runs(row, patience),
-        event=events.get(row.event_id),
+        event=event.told if event else None,
+        other_event=None if is_last else row.newest,
         head=head,
     )

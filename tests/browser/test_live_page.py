@@ -237,7 +237,7 @@ def test_pools_that_events_watch_have_a_group_of_their_own(visit):
     assert "deadline" not in line
     silent = group.locator(".gate", has_text="stills-eu")
     assert "What its watcher sees is not known here." in silent.inner_text()
-    assert re.search(r"no event\s+yet", silent.inner_text())
+    assert re.search(r"event of others\s+\d min .*ago", silent.inner_text())
     for opener in group.locator(".opener").all():
         opener.click()
     group.locator(".inside:visible .links").nth(1).wait_for()
@@ -245,6 +245,9 @@ def test_pools_that_events_watch_have_a_group_of_their_own(visit):
     for told in (
         "is preempted",
         "2 nodes",
+        "Since then the asset has had another event, 1",
+        "None of this watcher is known.",
+        "The last event of the asset, ",
         "events of pool frames-eu: lost",
         "watches in the triggerer, looks every 30 s",
         "for ever",

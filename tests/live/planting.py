@@ -124,9 +124,10 @@ def add_event(session: Any, asset_id: int, extra: Any, *, source: str | None = N
     session.execute(insert(AssetEvent).values(**row))
 
 
-def fired(kind: str, reason: str = "", nodes: int = 0) -> dict[str, Any]:
+def fired(kind: str, reason: str = "", nodes: int = 0, pool: str = "p") -> dict[str, Any]:
     """What Airflow keeps of an event of a watcher."""
-    payload = {"event": kind, "pool_id": "p", "reasons": [reason] if reason else [], "nodes_concerned": nodes}
+    said = {"reasons": [reason] if reason else [], "nodes_concerned": nodes}
+    payload = {"event": kind, "pool_id": pool, **said}
     return {"from_trigger": True, "payload": payload}
 
 

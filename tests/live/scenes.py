@@ -114,13 +114,14 @@ def plant_watchers(session: Any) -> None:
         planting.add_watcher(session, asset, uri, trigger, value=value)
 
     watched(71, "azbatch://renderfarm/frames-eu?event=lost", heard, watching("frames-eu", now))
-    planting.add_event(
-        session, 71, planting.fired("lost", f"node {planting.node_id(3)[:14]}… is preempted", 2), age=4_000
-    )
+    lost = f"node {planting.node_id(3)[:14]}… is preempted"
+    planting.add_event(session, 71, planting.fired("lost", lost, 2, "frames-eu"), age=4_000)
+    planting.add_event(session, 71, {}, source="otto_reports", age=700)
     watched(72, "azbatch://renderfarm/stills-eu", heard)
+    planting.add_event(session, 72, {"from_rest_api": True}, age=300)
     watched(73, "azbatch://renderfarm/unwatched", unheard, watching("unwatched", now))
     watched(74, "azbatch://renderfarm/hostile", heard, watching(HOSTILE, now, rules=HOSTILE))
-    planting.add_event(session, 74, planting.fired("failed", HOSTILE, 1), age=60)
+    planting.add_event(session, 74, planting.fired("failed", HOSTILE, 1, HOSTILE), age=60)
 
 
 def watching(pool: str, now: float, **more: Any) -> Any:

@@ -44,12 +44,19 @@ function section(title, ...inside) {
 }
 
 function event(gate) {
-  if (!gate.event) return section("Last event", h("p.dim", {}, "None yet."));
-  const { kind, at, nodes, reasons } = gate.event;
+  const { event: own, other_event: other } = gate;
+  const said = own
+    ? [
+        h("p", {}, h("b", {}, own.kind), ", ", ticks(h("span"), own.at, ago), own.nodes > 0 && ` · ${many(own.nodes, "node")}`),
+        own.reasons.length > 0 && h("ul.reasons", {}, own.reasons.map((reason) => h("li", {}, reason))),
+      ]
+    : h("p.dim", {}, "None of this watcher is known.");
+  const which = own ? "Since then the asset has had another event, " : "The last event of the asset, ";
   return section(
     "Last event",
-    h("p", {}, h("b", {}, kind), ", ", ticks(h("span"), at, ago), nodes > 0 && ` · ${many(nodes, "node")}`),
-    reasons.length > 0 && h("ul.reasons", {}, reasons.map((reason) => h("li", {}, reason)))
+    said,
+    other !== null &&
+      h("p.dim", {}, which, ticks(h("span"), other, ago), ": of a task, of another watcher, or made by hand.")
   );
 }
 

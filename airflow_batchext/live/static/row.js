@@ -163,10 +163,11 @@ function unread(gate) {
 /** Since when it is watched, and what has happened last. */
 function watchedFor(gate) {
   const line = (name, value) => h("div", {}, h("span.dim", {}, `${name} `), value);
-  const event = gate.event;
+  const { event, other_event: other } = gate;
+  const last = (kind, at) => line("event", [h("b", {}, kind), " ", ticks(h("span"), at, ago)]);
   return [
     line("watched for", ticks(h("span"), gate.since, span)),
-    event ? line("event", [h("b", {}, event.kind), " ", ticks(h("span"), event.at, ago)]) : line("no event", "yet"),
+    event ? last(event.kind, event.at) : other !== null ? last("of others", other) : line("no event", "known"),
   ];
 }
 
