@@ -106,13 +106,16 @@ def gates(request: Request, user: GetUserDep) -> Response:
     """All gates that the user may see, without what only an opened one shows."""
     stored: Stored = request.app.state.stored
     reading = stored.now()
-    readable = _readable({gate.key[0] for gate in reading.gates}, user)
-    assets = _readable_assets({one.key[0] for one in reading.watched}, user)
+    left_out = reading.left_out
+    readable = _readable({gate.key[0] for gate in reading.gates} | left_out.dags, user)
+    assets = {asset_id for asset_id in {one.key[0] for one in reading.watched} if _may_read(asset_id, user)}
+    # Of those alone that the user may read: nobody learns how much there is of others.
+    is_capped = bool(readable & left_out.dags) or any(_may_read(each, user) for each in left_out.assets)
     return _json(
         {
             "now": time.time(),
             "poll_seconds": POLL_SECONDS,
-            "is_capped": reading.is_capped,
+            "is_capped": is_capped,
             "gates": [_line(gate) for gate in reading.gates if gate.key[0] in readable],
             "watched": [_watch_line(one) for one in reading.watched if one.key[0] in assets],
         }
@@ -129,20 +132,16 @@ def gate(user: GetUserDep, dag_id: Text, run_id: Text, task_id: Text, map_index:
 
 def watch(user: GetUserDep, asset_id: Number, trigger_id: Number) -> Response:
     """One watched pool with all that is known of it; to whom may not see its asset, it is not there."""
-    found = read_watched((asset_id, trigger_id)) if _readable_assets({asset_id}, user) else None
+    found = read_watched((asset_id, trigger_id)) if _may_read(asset_id, user) else None
     if found is None:
         raise HTTPException(404, "There is no such watcher, or it is not yours to see.")
     return _json({"now": time.time(), "gate": _watch_line(found)})
 
 
-def _readable_assets(asset_ids: set[int], user: Any) -> set[int]:
-    """Of these assets, those that the user may read, and so the state that Airflow keeps of them."""
-    may_read = get_auth_manager().is_authorized_asset
-    return {
-        asset_id
-        for asset_id in asset_ids
-        if may_read(method="GET", details=AssetDetails(id=str(asset_id)), user=user)
-    }
+def _may_read(asset_id: int, user: Any) -> bool:
+    """Whether the user may read an asset, and so the state that Airflow keeps of it."""
+    details = AssetDetails(id=str(asset_id))
+    return get_auth_manager().is_authorized_asset(method="GET", details=details, user=user)
 
 
 def _readable(dag_ids: set[str], user: Any) -> set[str]:

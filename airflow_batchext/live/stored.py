@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -73,16 +74,25 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """All gates at one moment.
+class LeftOut:
+    """Of what there is more than is shown: of gates ``MOST_GATES``, of watchers ``watched.MOST_WATCHED``.
 
-    :param is_capped: whether there are more than ``MOST_GATES``, or more watchers than are shown.
+    :param dags: those that have such gates.
+    :param assets: the ids of those that have such watchers.
     """
+
+    dags: frozenset[str] = frozenset()
+    assets: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All gates and watchers at one moment."""
 
     read_at: datetime
     gates: tuple[Gate, ...]
-    is_capped: bool
-    watched: tuple[Watched, ...] = ()
+    watched: tuple[Watched, ...]
+    left_out: LeftOut
 
 
 class Stored:
@@ -114,13 +124,18 @@ class Stored:
         waiting = session.execute(_waiting().limit(MOST_GATES + 1)).all()
         recent = session.execute(_recent(now - RECENT).limit(MOST_GATES + 1)).all()
         rows = {_place(row): row for row in (*waiting, *recent)}
-        listed = sorted(rows.values(), key=lambda row: (row.state not in WAITING, -row.timestamp.timestamp()))
-        self._learn(session, listed[:MOST_GATES])
-        gates = tuple(
-            _gate(row, patience, self._known[(*_place(row), row.timestamp)]) for row in listed[:MOST_GATES]
+        ordered = sorted(
+            rows.values(), key=lambda row: (row.state not in WAITING, -row.timestamp.timestamp())
         )
-        watched, more = self._watchers.read(session, patience)
-        return Reading(now, gates, more or len(rows) > MOST_GATES, watched)
+        listed = ordered[:MOST_GATES]
+        self._learn(session, listed)
+        gates = tuple(_gate(row, patience, self._known[(*_place(row), row.timestamp)]) for row in listed)
+        dags: frozenset[str] = frozenset()
+        if len(rows) > MOST_GATES:
+            counts = {row.dag_id: row.number for row in session.execute(_counts(now - RECENT))}
+            dags = frozenset(Counter(counts) - Counter(row.dag_id for row in listed))
+        watched, assets = self._watchers.read(session, patience)
+        return Reading(now, gates, watched, LeftOut(dags, assets))
 
     def _learn(self, session: Session, rows: Iterable[Any]) -> None:
         """Know the value of each row; forget those of others."""
@@ -195,6 +210,13 @@ def _waiting() -> Any:
 def _recent(since: datetime) -> Any:
     ended = or_(TaskInstance.state.is_(None), TaskInstance.state.not_in(WAITING))
     return _columns().where(ended, XComModel.timestamp >= since)
+
+
+def _counts(since: datetime) -> Any:
+    """How many there are of each DAG that wait, or have written since."""
+    there = or_(TaskInstance.state.in_(WAITING), XComModel.timestamp >= since)
+    columns = XComModel.dag_id, func.count().label("number")
+    return _columns().with_only_columns(*columns).where(there).group_by(XComModel.dag_id).order_by(None)
 
 
 def _values(places: list[tuple[int, str, int]]) -> Any:

@@ -7,6 +7,7 @@ triggers are encrypted, and stay so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,15 +88,19 @@ class Watchers:
         self._known: dict[Place, tuple[int | None, dict[str, Any] | None]] = {}
         self._fired = FiredEvents()
 
-    def read(self, session: Session, patience: Patience) -> tuple[tuple[Watched, ...], bool]:
-        """All of them now, without ``DETAIL``; and whether there are more than are shown."""
+    def read(self, session: Session, patience: Patience) -> tuple[tuple[Watched, ...], frozenset[int]]:
+        """The first ones now, without ``DETAIL``; and the assets that have more of them."""
         if AssetWatcherModel is None:
-            return (), False
-        rows = session.execute(_rows().limit(MOST_WATCHED + 1)).all()
+            return (), frozenset()
+        listed = session.execute(_rows().limit(MOST_WATCHED + 1)).all()
+        rows = listed[:MOST_WATCHED]
         told = self._told(session, {row.asset_id for row in rows})
         fired = self._fired.read(session, {row.asset_id: row.newest for row in rows}, patience.now)
-        watched = tuple(_watched(row, patience, told, fired) for row in rows[:MOST_WATCHED])
-        return watched, len(rows) > MOST_WATCHED
+        left_out: frozenset[int] = frozenset()
+        if len(listed) > len(rows):
+            counts = {row.asset_id: row.number for row in session.execute(_counts())}
+            left_out = frozenset(Counter(counts) - Counter(row.asset_id for row in rows))
+        return tuple(_watched(row, patience, told, fired) for row in rows), left_out
 
     def _told(self, session: Session, assets: set[int]) -> dict[Key, tuple[datetime, Any]]:
         """What each watcher has written last, by asset and trigger."""
@@ -164,6 +169,12 @@ def _rows() -> Any:
         .where(Trigger.classpath == CLASSPATH)
         .order_by(AssetModel.uri, AssetWatcherModel.asset_id, AssetWatcherModel.trigger_id)
     )
+
+
+def _counts() -> Any:
+    """How many watchers of ours each asset has."""
+    columns = AssetWatcherModel.asset_id, func.count().label("number")
+    return _rows().with_only_columns(*columns).group_by(AssetWatcherModel.asset_id).order_by(None)
 
 
 def _places(session: Session, assets: set[int]) -> list[Place]:

@@ -126,6 +126,54 @@ def test_one_reading_for_all_does_not_mix_up_what_they_may_see(server, gates):
         assert len(ask(server, "gates", who).json()["gates"]) == count
 
 
+@pytest.mark.parametrize(
+    ("waits", "who", "told"),
+    [
+        ("otto_reports", OTHER, False),
+        ("otto_reports", NO_XCOMS, False),
+        ("otto_reports", READER, True),
+        ("otto_reports", VIEWER, True),
+        ("rendering", OTHER, True),
+        ("rendering", READER, False),
+        ("rendering", NO_XCOMS, False),
+        ("rendering", ADMIN, True),
+    ],
+    ids=str,
+)
+def test_that_there_are_more_gates_is_told_to_those_who_may_read_one_of_them(
+    server, session, monkeypatch, waits, who, told
+):
+    """Of two there is room for the one that waits."""
+    from airflow_batchext.live import stored
+
+    for dag_id in ("otto_reports", "rendering"):
+        add_dag(session, dag_id)
+        state = "deferred" if dag_id == waits else "failed"
+        add_gate(session, dag_id, "r", run=add_run(session, dag_id, "r"), state=state, value={})
+    session.commit()
+    assert ask(server, "gates", ADMIN).json()["is_capped"] is False
+    monkeypatch.setattr(stored, "MOST_GATES", 1)
+    server.mounted.state.stored = stored.Stored()
+    assert ask(server, "gates", who).json()["is_capped"] is told
+
+
+@pytest.mark.skipif(AssetWatcherModel is None, reason="Airflow has a table of watchers from 3.2 on")
+@pytest.mark.parametrize(
+    ("who", "told"),
+    [(OTHER, False), (NO_XCOMS, False), (READER, False), (VIEWER, True), (ADMIN, True)],
+    ids=str,
+)
+def test_that_there_are_more_watchers_is_told_to_those_who_may_read_one_of_them(
+    server, gates, monkeypatch, who, told
+):
+    from airflow_batchext.live import watched
+
+    assert ask(server, "gates", ADMIN).json()["is_capped"] is False
+    monkeypatch.setattr(watched, "MOST_WATCHED", 1)
+    server.mounted.state.stored = type(server.mounted.state.stored)()
+    assert ask(server, "gates", who).json()["is_capped"] is told
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("route", ROUTES)
 def test_nothing_can_be_changed(server, gates, method, route):

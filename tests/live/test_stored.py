@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from airflow_batchext.live import stored
 from airflow_batchext.live.snapshot import to_json, to_text
-from airflow_batchext.live.stored import DETAIL, MOST_GATES, RECENT, WAITING, Stored, read_gate
+from airflow_batchext.live.stored import DETAIL, MOST_GATES, RECENT, WAITING, LeftOut, Stored, read_gate
 from tests.live.planting import add_dag, add_gate, add_run, add_trigger, add_triggerer, waiting
 from tests.live.scenes import sized
 
@@ -54,7 +54,7 @@ def value(pool: str = "p") -> dict[str, Any]:
 
 def test_without_rows_there_is_nothing(session):
     reading = Stored().now()
-    assert (reading.gates, reading.is_capped) == ((), False)
+    assert (reading.gates, reading.watched, reading.left_out) == ((), (), LeftOut())
 
 
 def test_waiting_ones_are_there_however_old_and_ended_ones_for_a_day(session, run):
@@ -193,8 +193,30 @@ def test_more_gates_than_fit_are_said_to_be_left_out_the_waiting_ones_last(sessi
         add_gate(session, "d", "r", "ended", map_index=index, run=run, value=value(), state="success")
     session.commit()
     reading = Stored().now()
-    assert reading.is_capped
+    assert reading.left_out == LeftOut(frozenset({"d"}))
     assert [gate.key[2] for gate in reading.gates] == ["waits"] * 3
+
+
+@pytest.mark.parametrize(
+    ("most", "dags"),
+    [(1, "abc"), (3, "abc"), (4, "bc"), (6, "bc"), (7, "c"), (9, "")],
+)
+def test_of_which_dags_there_is_more_is_known(session, monkeypatch, most, dags):
+    """Two wait of each of them; one of the second has ended, of the third two, long ago some more."""
+    monkeypatch.setattr(stored, "MOST_GATES", most)
+    now = timezone.utcnow()
+    for number, dag_id in enumerate("abc"):
+        add_dag(session, dag_id)
+        run = add_run(session, dag_id, "r")
+        for index in range(9):
+            state = "deferred" if index < 2 else "failed"
+            age = timedelta(minutes=10 * index + number) if index < 2 + number else timedelta(days=2)
+            at = now - age
+            add_gate(session, dag_id, "r", map_index=index, run=run, value=value(), state=state, at=at)
+    session.commit()
+    reading = Stored().now()
+    assert len(reading.gates) == most
+    assert reading.left_out == LeftOut(frozenset(dags))
 
 
 def test_every_table_is_asked_by_an_index(session, run):
@@ -205,6 +227,7 @@ def test_every_table_is_asked_by_an_index(session, run):
     for question in (
         stored._waiting(),
         stored._recent(timezone.utcnow()),
+        stored._counts(timezone.utcnow()),
         stored._values([(1, "t", -1), (2, "u", 3)]),
     ):
         sql = str(question.compile(settings.engine, compile_kwargs={"literal_binds": True}))

@@ -19,7 +19,7 @@ from airflow_batchext.live import watched
 from airflow_batchext.live._triggerer import OfAsset
 from airflow_batchext.live.rows import DETAIL, Patience
 from airflow_batchext.live.snapshot import read_snapshot, to_json
-from airflow_batchext.live.stored import Stored
+from airflow_batchext.live.stored import LeftOut, Stored
 from airflow_batchext.live.watched import CLASSPATH, Watchers, read_watched
 from tests.airflow.leaks import leaks
 from tests.conftest import own_connection
@@ -245,7 +245,7 @@ def value(trigger: int, pool: str = "frames") -> dict[str, Any]:
 
 def test_without_watchers_there_is_nothing(session):
     reading = Stored().now()
-    assert (reading.watched, reading.is_capped) == ((), False)
+    assert (reading.watched, reading.left_out) == ((), LeftOut())
     assert read_watched((1, 2)) is None
 
 
@@ -392,9 +392,11 @@ def test_a_value_is_read_once_and_anew_when_it_was_written_anew(session):
     assert pool() == "other"
 
 
-def test_more_than_fit_are_said_to_be_left_out(session, monkeypatch):
-    monkeypatch.setattr(watched, "MOST_WATCHED", 2)
-    for asset_id in (71, 72, 73):
+@pytest.mark.parametrize(("most", "left"), [(1, {71, 72, 73}), (2, {72, 73}), (3, {73}), (4, set())])
+def test_more_than_fit_are_said_to_be_left_out(session, monkeypatch, most, left):
+    monkeypatch.setattr(watched, "MOST_WATCHED", most)
+    for asset_id in (71, 71, 72, 73):
         plant(session, asset_id, uri=f"azbatch://a/{asset_id}")
     reading = Stored().now()
-    assert ([one.key[0] for one in reading.watched], reading.is_capped) == ([71, 72], True)
+    assert [one.key[0] for one in reading.watched] == [71, 71, 72, 73][:most]
+    assert reading.left_out == LeftOut(assets=frozenset(left))
