@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 DAGS = ("rendering", "rendering_night")
 PAGE, XCOMS = ("can_read", "Website"), ("can_read", "XComs")
 ONE, ANOTHER = ("can_read", "DAG:rendering"), ("can_read", "DAG:rendering_night")
+ASSETS = ("can_read", "Assets")
+#: The ids of those that are watched.
+WATCHED = (71, 75)
+#: What a role needs that is to see everything, as the docs say it.
+RECIPE = ("Website", "XComs", "DAGs", "Assets")
 #: Roles as an administrator makes them, beside those that FAB brings along.
 MADE_ROLES = {
     "one DAG": (PAGE, XCOMS, ONE),
@@ -24,6 +29,11 @@ MADE_ROLES = {
     "one DAG, to edit": (PAGE, XCOMS, ("can_edit", "DAG:rendering")),
     "all DAGs, no XComs": (PAGE, ("can_read", "DAGs")),
     "no DAG": (PAGE, XCOMS),
+    "assets": (PAGE, ASSETS),
+    "assets, to edit": (PAGE, ("can_edit", "Assets"), ("can_create", "Assets"), ("menu_access", "Assets")),
+    "other assets": (PAGE, ("can_read", "Asset Aliases"), ("can_read", "Asset:71")),
+    "everything": tuple(("can_read", each) for each in RECIPE),
+    **{f"no {each}": tuple(("can_read", other) for other in RECIPE if other != each) for each in RECIPE},
 }
 #: Who has which roles.
 USERS = {
@@ -74,7 +84,7 @@ class Server:
 
 
 def serve(**settings: str) -> Iterator[Server]:
-    """An API server under FAB, with the users, and a gate of each of two DAGs.
+    """An API server under FAB, with the users, a gate of each of two DAGs, and two watched assets.
 
     :param settings: those of the section ``[fab]``.
     """
@@ -82,7 +92,8 @@ def serve(**settings: str) -> Iterator[Server]:
     from airflow.utils.db import initdb
     from airflow.utils.session import create_session
 
-    from tests.live.planting import add_gates, clear
+    from airflow_batchext.live.watched import CLASSPATH
+    from tests.live.planting import add_gates, add_trigger, add_triggerer, add_watcher, clear
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(
@@ -97,6 +108,9 @@ def serve(**settings: str) -> Iterator[Server]:
         with create_session(scoped=False) as session:
             clear(session)
             add_gates(session, *DAGS)
+            add_trigger(session, add_triggerer(session), classpath=CLASSPATH, number=70)
+            for asset_id in WATCHED:
+                add_watcher(session, asset_id, f"azbatch://a/pool-of-asset-{asset_id}", 70)
         app = create_app(apps="core")
         manager: Any = get_auth_manager()
         with manager.flask_app.app_context():

@@ -1,14 +1,16 @@
-"""The live page under FAB's auth manager: to whom each of its routes shows which gates."""
+"""The live page under FAB's auth manager: to whom each of its routes shows which gates and watchers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_batchext.live.routes import _ASSETS
-from tests.fab.conftest import DAGS, USERS, Server, serve
+from tests.fab.conftest import DAGS, RECIPE, USERS, WATCHED, Server, serve
 
 pytestmark = pytest.mark.fab
 
@@ -28,14 +30,28 @@ SEES: dict[str, tuple[str, ...] | None] = {
     "one DAG, to edit": (),
     "all DAGs, no XComs": (),
     "no DAG": (),
+    "assets": (),
+    "assets, to edit": (),
+    "other assets": (),
+    "everything": DAGS,
+    "no Website": None,
+    "no XComs": (),
+    "no DAGs": (),
+    "no Assets": DAGS,
 }
+#: Who sees watchers: FAB gives the right to all assets, or to none.
+SEE_WATCHERS = ("Admin", "Op", "User", "Viewer", "assets", "everything", "no XComs", "no DAGs")
 
 
 def single(dag_id: str) -> str:
     return f"gate?dag_id={dag_id}&run_id=r&task_id=gate"
 
 
-ROUTES = ("", *_ASSETS, "gates", single(DAGS[0]))
+def watcher(asset_id: int) -> str:
+    return f"watch?asset_id={asset_id}&trigger_id=70"
+
+
+ROUTES = ("", *_ASSETS, "gates", single(DAGS[0]), watcher(WATCHED[0]))
 
 
 def shows(server: Server, token: str | None) -> set[str]:
@@ -52,8 +68,30 @@ def shows(server: Server, token: str | None) -> set[str]:
     return listed
 
 
+def shows_watchers(server: Server, token: str | None) -> set[int]:
+    """The assets whose watchers somebody sees who may see the page: the same on each route."""
+    server.forget()
+    answer = server.send("GET", "batchext/gates", token)
+    assert answer.status_code == 200
+    listed = {one["asset_id"] for one in answer.json()["watched"]}
+    for asset_id in WATCHED:
+        found = server.send("GET", f"batchext/{watcher(asset_id)}", token)
+        assert found.status_code == (200 if asset_id in listed else 404)
+        for text in (found.text, answer.text):
+            assert (f"pool-of-asset-{asset_id}" in text) == (asset_id in listed)
+    return listed
+
+
 def test_each_user_is_in_the_matrix():
     assert SEES.keys() == USERS.keys()
+    assert {user for user in SEE_WATCHERS if SEES[user] is not None} == set(SEE_WATCHERS)
+
+
+def test_the_docs_say_which_rights_a_role_needs():
+    page = Path(__file__).parents[2].joinpath("docs", "live-page.md").read_text("utf-8")
+    (recipe,) = re.findall(r"a role of your own needs(.*?); Public,", page, re.DOTALL)
+    named = re.findall(r"\*([^*]+)\*", recipe)
+    assert [each for each in named if each != "DAG:…"] == ["can read", *RECIPE]
 
 
 @pytest.mark.parametrize("user", SEES)
@@ -65,9 +103,31 @@ def test_a_user_sees_the_gates_of_those_dags_whose_xcoms_they_may_read(under_fab
         assert under_fab.get(f"batchext/{route}", user).status_code == (403 if dags is None else 200)
 
 
+@pytest.mark.parametrize("user", [user for user, dags in SEES.items() if dags is not None])
+def test_a_user_sees_the_watchers_of_those_assets_that_they_may_read(under_fab: Server, user: str):
+    assert shows_watchers(under_fab, under_fab.token(user)) == set(WATCHED if user in SEE_WATCHERS else ())
+
+
+@pytest.mark.parametrize("user", [user for user, dags in SEES.items() if dags is not None])
+def test_that_there_is_more_is_told_to_those_who_may_read_some_of_it(
+    under_fab: Server, user: str, monkeypatch: pytest.MonkeyPatch
+):
+    def is_capped(gates: int, watchers: int) -> bool:
+        monkeypatch.setattr("airflow_batchext.live.stored.MOST_GATES", gates)
+        monkeypatch.setattr("airflow_batchext.live.watched.MOST_WATCHED", watchers)
+        under_fab.forget()
+        return bool(under_fab.get("batchext/gates", user).json()["is_capped"])
+
+    # Of gates there is room for that which was written last.
+    assert is_capped(1, 9) == (DAGS[0] in (SEES[user] or ()))
+    assert is_capped(9, 1) == (user in SEE_WATCHERS)
+    assert is_capped(2, 2) is False
+
+
 def nothing_of_ours(answer: Any, *statuses: int) -> None:
     assert answer.status_code in statuses
     assert "rendering" not in answer.text
+    assert "pool-of-" not in answer.text
     assert "function" not in answer.text
 
 
@@ -136,6 +196,7 @@ def test_where_everybody_has_a_role_they_see_what_it_may_see_at_most(public: tup
         assert server.send("GET", "batchext/", None).status_code == 200
         # FAB gives nobody single DAGs who is not signed in.
         assert shows(server, None) == (set(DAGS) if role == "Viewer" else set())
+        assert shows_watchers(server, None) == (set(WATCHED) if role == "Viewer" else set())
     for route in ROUTES:
         nothing_of_ours(server.send("GET", f"batchext/{route}", "junk"), 403)
     assert shows(server, server.token("one DAG")) == {"rendering"}
