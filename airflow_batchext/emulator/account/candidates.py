@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.account.lifecycle import States
+from airflow_batchext.emulator.account.lifecycle import States, node_at
 from airflow_batchext.emulator.account.work import takes_tasks
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ def _open_nodes(pool: Pool, now: datetime) -> Iterator[Node]:
         state = states.of(node.history)
         if state is not None and takes_tasks(state, node.work):
             yield node
+
+
+def is_open(node: Node, now: datetime) -> bool:
+    """Whether a node may begin something: it is up, and neither spared nor to be rebooted or the like."""
+    state = node_at(node.history, now)
+    return state is not None and takes_tasks(state, node.work)
 
 
 def dependencies(document: Json) -> Iterator[str]:

@@ -121,10 +121,10 @@ class Jobs(Scheduler):
 
     def terminate(self, job: str, reason: str = "UserTerminate") -> Job:
         """End a job and its tasks."""
-        with self._changing(job, is_open=True) as (found, now):
+        with self._changing(job, is_open=True) as (found, _):
             found.modified = self._account.stamp()
             self._end(found, found.modified, reason)
-            self._touch(now)
+            self._touch(found.modified)
             return found
 
     def delete(self, job: str) -> None:
@@ -179,7 +179,7 @@ class Jobs(Scheduler):
 
     def reactivate(self, job: str, task: str) -> Task:
         """Let a task that has failed run again."""
-        with self._changing(job) as (_, now):
+        with self._changing(job):
             found = self.task(job, task)
             if not found.is_completed:
                 raise refusal("TaskNotCompleted")
@@ -190,7 +190,7 @@ class Jobs(Scheduler):
             found.run, found.nodes, found.ended, found.exit_code, found.failure = None, [], None, None, None
             found.retries, found.retried = 0, None
             self._wait(found, found.modified)
-            self._touch(now)
+            self._touch(found.modified)
             return found
 
     def delete_task(self, job: str, task: str) -> None:

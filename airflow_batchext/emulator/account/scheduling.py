@@ -12,7 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_batchext.emulator.account.candidates import candidates_of, dependencies, is_satisfied
+from airflow_batchext.emulator.account.candidates import (
+    candidates_of,
+    dependencies,
+    is_open,
+    is_satisfied,
+)
 from airflow_batchext.emulator.account.job_records import (
     ACTIVE,
     ALL_DONE,
@@ -141,14 +146,14 @@ class Scheduler(Preparing):
         self, pool: Pool, candidates: list[tuple[int, int, Node]], tasks: list[Task], now: datetime
     ) -> None:
         heapq.heapify(candidates)
-        is_open: dict[str, bool] = {}
+        has_open: dict[str, bool] = {}
         for task in tasks:
             if not candidates:
                 return
             job = task.job
-            if job.id not in is_open:
-                is_open[job.id] = any(self._is_open(job, node, now) for _, _, node in candidates)
-            if is_open[job.id] and self._may_start(task):
+            if job.id not in has_open:
+                has_open[job.id] = any(self._is_open(job, node, now) for _, _, node in candidates)
+            if has_open[job.id] and self._may_start(task):
                 self._place(pool, task, candidates, now)
 
     def _place(self, pool: Pool, task: Task, candidates: list[tuple[int, int, Node]], now: datetime) -> None:
@@ -238,11 +243,14 @@ class Scheduler(Preparing):
         most: int = task.document["constraints"]["maxTaskRetryCount"]
         if run.failure is None and run.exit_code and (most < 0 or task.retries < most):
             task.retries, task.retried = task.retries + 1, at
-            if isinstance(task, Preparation):
+            if not isinstance(task, Preparation):
+                task.moments.append((at, ACTIVE))
+                self._wait(task, at)
+            elif is_open(task.node, at):
                 self._run_preparation(task, at)
-                return
-            task.moments.append((at, ACTIVE))
-            self._wait(task, at)
+            else:
+                self._drop(task, at)
+                self._give_back(task, at)
             return
         task.ended, task.exit_code = at, run.exit_code
         task.failure = run.failure or (BAD_EXIT if run.exit_code else None)

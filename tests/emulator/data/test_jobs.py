@@ -10,7 +10,7 @@ from azure.batch import BatchClient, models
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
-from airflow_batchext.emulator import Emulator, Scenario
+from airflow_batchext.emulator import Emulator, Scenario, Timings
 from airflow_batchext.emulator.scenario import TaskScenario
 from tests.emulator.pool_documents import data_pool, raw_data
 
@@ -465,6 +465,20 @@ def test_a_job_ends_by_itself(
     emulator.clock.advance(60)
     found = batch.get_job(job)
     assert (found.state, found["executionInfo"]["terminateReason"]) == ("completed", reason)
+
+
+def test_what_takes_no_time_is_in_order_all_the_same(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str
+) -> None:
+    name = ready_pool(1)
+    emulator.scenario = Scenario(timings=Timings(scheduling=0, task=0), tasks=[TaskScenario(exit_code=1)])
+    make(batch, job, name, "t")
+    before = batch.get_task(job, "t")
+    batch.reactivate_task(job, "t")
+    after = batch.get_task(job, "t")
+    assert (before.state, after.state) == ("completed", "completed")
+    assert before.execution_info.end_time < after.last_modified
+    assert after.last_modified <= after.execution_info.start_time <= after.state_transition_time
 
 
 @pytest.mark.parametrize("ends", ["by itself", "by hand"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError
@@ -266,6 +266,41 @@ def test_one_that_was_cut_off_says_nothing_of_the_next(
     emulator.clock.advance(150)
     after = batch.get_task(job, "a")
     assert (after.state, after.state_transition_time) == ("preparing", before.state_transition_time)
+
+
+@pytest.mark.parametrize("how", ["reboot", "reimage", "remove", "spare"])
+@pytest.mark.parametrize("retries", [1, -1])
+def test_a_node_that_is_to_take_no_more_does_not_try_again(
+    emulator: Emulator,
+    batch: BatchClient,
+    ready_pool: Callable[..., str],
+    job: str,
+    how: Literal["reboot", "reimage", "remove", "spare"],
+    retries: int,
+) -> None:
+    name = ready_pool(1)
+    emulator.scenario = Scenario(preparations=[PreparationScenario(exit_code=1, after=40)])
+    make(batch, job, name, "a", waitForSuccess=how == "spare", constraints={"maxTaskRetryCount": retries})
+    emulator.clock.advance(10)
+    (node,) = batch.list_nodes(name)
+    match how:
+        case "reboot":
+            emulator.account.reboot_node(name, node.id, "taskcompletion")
+        case "reimage":
+            emulator.account.reimage_node(name, node.id, "taskcompletion")
+        case "remove":
+            emulator.account.remove_nodes(name, [node.id], "taskcompletion")
+        case "spare":
+            emulator.account.set_scheduling(name, node.id, enabled=False, option="taskcompletion")
+    emulator.clock.advance(20)
+    assert batch.get_node(name, node.id).state == "running"
+    emulator.clock.advance(12)
+    state = {"reboot": "rebooting", "reimage": "reimaging", "remove": "leavingpool", "spare": "offline"}[how]
+    assert batch.get_node(name, node.id).state == state
+    assert prepared(batch, job) == {}
+    assert states(batch, job) == {"a": "active" if how == "spare" else "completed"}
+    emulator.clock.advance(50)
+    assert prepared(batch, job) == {}
 
 
 @pytest.mark.timeout(60)  # one that fails hangs
