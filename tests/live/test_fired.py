@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import timezone
 
+from airflow_batchext.live import fired as fired_events
 from airflow_batchext.live import watched
 from airflow_batchext.live.fired import SETTLED
 from airflow_batchext.live.rows import Patience
@@ -63,23 +64,25 @@ def test_where_there_is_no_event_none_is_told(session):
     assert (one().event, one().other_event) == (None, None)
 
 
-@pytest.mark.parametrize(("extra", "source"), OTHERS.values(), ids=OTHERS)
-def test_one_of_others_is_told_to_be_there_and_no_more(session, extra, source):
-    plant(session)
-    add_event(session, 71, extra, source=source, age=50)
+def test_one_of_others_is_told_to_be_there_and_no_more(session):
+    for asset_id, (extra, source) in enumerate(OTHERS.values(), 100):
+        plant(session, asset_id, uri=f"azbatch://a/{asset_id}")
+        add_event(session, asset_id, extra, source=source, age=50)
     session.commit()
-    assert (one().event, ago(one())) == (None, 50)
+    found = [(each.event, ago(each)) for each in Stored().now().watched]
+    assert dict(zip(OTHERS, found, strict=True)) == dict.fromkeys(OTHERS, (None, 50))
 
 
-@pytest.mark.parametrize(("extra", "source"), OTHERS.values(), ids=OTHERS)
-def test_those_of_others_hide_none_of_its_own(session, extra, source):
-    plant(session)
-    add_event(session, 71, fired("ready"), age=900)
-    add_event(session, 71, fired("failed"), age=800)
-    for number in range(9):
-        add_event(session, 71, extra, source=source, age=700 - number)
+def test_those_of_others_hide_none_of_its_own(session):
+    for asset_id, (extra, source) in enumerate(OTHERS.values(), 100):
+        plant(session, asset_id, uri=f"azbatch://a/{asset_id}")
+        add_event(session, asset_id, fired("ready"), age=900)
+        add_event(session, asset_id, fired("failed"), age=800)
+        for number in range(9):
+            add_event(session, asset_id, extra, source=source, age=700 - number)
     session.commit()
-    assert (kind_of(one()), ago(one())) == ("failed", 690)
+    found = [(kind_of(each), ago(each)) for each in Stored().now().watched]
+    assert dict(zip(OTHERS, found, strict=True)) == dict.fromkeys(OTHERS, ("failed", 690))
 
 
 @pytest.mark.parametrize("source", ["secret_dag", None])
@@ -152,6 +155,15 @@ def test_events_are_read_anew_once_there_is_another_one(session):
     assert len(sent) == 2, "who watches, and what is new"
     add_event(session, 71, fired("ready"), age=1)
     assert kind() == "ready"
+
+
+def test_they_are_found_by_an_index_in_the_order_they_are_wanted(session):
+    from airflow import settings
+    from sqlalchemy import text
+
+    sql = str(fired_events._last_of(71).compile(settings.engine, compile_kwargs={"literal_binds": True}))
+    plan = [str(row[3]) for row in session.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
+    assert plan == ["SEARCH asset_event USING INDEX idx_asset_id_timestamp (asset_id=?)"]
 
 
 def test_one_that_comes_late_into_the_database_is_not_missed(session):

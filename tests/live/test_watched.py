@@ -23,6 +23,7 @@ from airflow_batchext.live.stored import LeftOut, Stored
 from airflow_batchext.live.watched import CLASSPATH, Watchers, read_watched
 from tests.airflow.leaks import leaks
 from tests.conftest import own_connection
+from tests.examples import examples
 from tests.live.planting import add_event, add_trigger, add_triggerer, add_watcher, fired
 from tests.live.scenes import sized, watching
 from tests.live.test_secrets import PASSWORD, SAID, SAS
@@ -197,7 +198,7 @@ async def test_it_is_as_small_as_airflow_wants_it():
         assert found.capped or nodes == 5
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(60))
 @given(
     letters=st.lists(
         st.sampled_from([*'aé漢"\\ \x00\n\u202e\ud800\U0001f600\U00020000', "password=", "\r\n"]),
