@@ -28,7 +28,7 @@ from airflow_batchext.rules.work import (
     stands,
     unstarted_text,
 )
-from airflow_batchext.transport import within
+from airflow_batchext.transport import over_within, within
 from airflow_batchext.triggers._base import DeclaredTrigger
 from airflow_batchext.triggers._ending import shielded, was_ended
 from airflow_batchext.triggers._failing import connection_text
@@ -97,7 +97,7 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
                 found = await self._wait(looks, place, follower, live)
             is_end = self.ends_task and found.stage is Stage.SUCCEEDED
             if is_end and found.task is not None and found.task.started and self.rest_bytes:
-                await self._write_rest(looks.hook, output, found.task)
+                is_end = await self._write_rest(looks.hook, output, found.task)
         if output.has_told or is_end:
             await logged()
         if is_end:
@@ -145,11 +145,23 @@ class AzureBatchTaskTrigger(DeclaredTrigger):
             live.sees_work(self.pool_id, text, single(self.job_id, found), looks.hook.known_connection)
             live.waits(max(0.0, min(pause, self._left)))
 
-    async def _write_rest(self, hook: AzureBatchJobHook, output: TaskOutput, task: TaskSeen) -> None:
-        async with turns().turn():
-            with within(min(REST_SECONDS, max(1.0, self._left))):
+    async def _write_rest(self, hook: AzureBatchJobHook, output: TaskOutput, task: TaskSeen) -> bool:
+        """Write the rest of what it has written; whether its turn to read that has come in time."""
+        left = min(REST_SECONDS, max(1.0, self._left))
+        ends = time.monotonic() + left
+        async with AsyncExitStack() as stack:
+            try:
+                async with over_within(left):
+                    await stack.enter_async_context(turns().turn())
+            except TimeoutError:
+                self.log.info(
+                    "Many others read what theirs have written: a worker reads it, and ends the task"
+                )
+                return False
+            with within(max(1.0, ends - time.monotonic())):
                 look = await hook.arun(output.read_rest(self.job_id, task, self.rest_bytes))
         output.tell(task, look, is_last=True)
+        return True
 
     async def _standing(self, looks: SharedJobLooks, place: Place, look: TasksSeen) -> Standing:
         is_unlisted = self.batch_task_id not in look.tasks

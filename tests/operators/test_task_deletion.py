@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 
 from airflow_batchext.emulator.faults import read_fault
-from airflow_batchext.exceptions import TaskFailedError, TaskResultError, TaskTimeoutError
+from airflow_batchext.exceptions import (
+    TaskFailedError,
+    TaskNotStartedError,
+    TaskResultError,
+    TaskTimeoutError,
+)
+from airflow_batchext.hooks._base import BatchHook
 from tests.operators.conftest import run
 from tests.operators.test_task import MODES, books, context, left_alone, scenario, work
 
 pytestmark = pytest.mark.usefixtures("signed_in")
 
+KINDS = pytest.mark.parametrize(
+    "make", [work, lambda azure, **kwargs: many(azure, **kwargs)], ids=["one", "many"]
+)
 WISHES = pytest.mark.parametrize("wish", ["keep", "delete_succeeded", "delete"])
 
 
@@ -142,8 +157,10 @@ def test_of_many_none_goes_while_a_try_may_come_that_has_to_know_which_did(azure
     assert {(name[:8], name[-3:]) for name in gone} == {
         *((f"x-n0000{number}", "-t1") for number in (0, 1, 3)),
         ("x-n00002", "-t2"),
+        *([("x-n00002", "-t1")] if wish == "delete" else []),
     }, "that one alone has run twice"
-    assert [name[-3:] for _, name in books(azure)] == ["-t1"], "the failure of the first try is its own"
+    left = [name[-3:] for _, name in books(azure)]
+    assert left == ([] if wish == "delete" else ["-t1"]), "the failure of the first try, too"
 
 
 @pytest.mark.parametrize(
@@ -171,3 +188,71 @@ def test_a_hundred_are_deleted_each_once(azure, pauses):
     run(azure, many(azure, 100, on_finish="delete"), deferrable=False, context=context())
     assert len({r.path for r in deletions(azure)}) == len(deletions(azure)) == 100
     assert not books(azure)
+
+
+@MODES
+@WISHES
+@pytest.mark.parametrize(
+    ("number", "options", "is_over"), [(3, {}, True), (1, {"soft_fail": True}, True), (1, {}, False)]
+)
+def test_of_many_those_ended_at_the_deadline_go_when_no_try_comes_any_more(
+    azure, deferrable, wish, number, options, is_over
+):
+    azure.create(0)
+    task = many(azure, on_finish=wish, timeout=0.3, **options)
+    task.poll_interval = 0.05
+    with pytest.raises((TaskTimeoutError, AirflowSkipException)):
+        run(azure, task, deferrable=deferrable, context=context(number))
+    assert bool(books(azure)) is (wish != "delete" or not is_over)
+
+
+@MODES
+@KINDS
+@WISHES
+def test_what_was_given_no_node_and_was_ended_is_deleted_where_all_are(azure, deferrable, wish, make):
+    azure.create(0)
+    task = make(azure, on_finish=wish, start_timeout=0.2)
+    task.poll_interval = 0.05
+    with pytest.raises(TaskNotStartedError):
+        run(azure, task, deferrable=deferrable, context=context(3))
+    assert bool(books(azure)) is (wish != "delete")
+
+
+@KINDS
+@pytest.mark.parametrize("number", [2, 3])
+def test_what_tries_have_left_whose_workers_were_lost_is_deleted_too(azure, pauses, make, number):
+    """The first has failed, and nobody has heard of it; then the task was perhaps cleared."""
+    azure.create(2)
+    scenario(azure, {"task": "*-t1", "exit_code": 3})
+    left_alone(azure, make(azure))
+    azure.pass_time(200)
+    task = make(azure, on_finish="delete")
+    run(azure, task, deferrable=False, context=context(number, max_tries=number))
+    assert not books(azure)
+
+
+@MODES
+@KINDS
+@pytest.mark.parametrize(("seconds", "longest"), [(9999, 600), (200, 200), (30, 60)])
+def test_a_deletion_that_takes_too_long_changes_no_result(
+    azure, pauses, monkeypatch, deferrable, make, seconds, longest
+):
+    """Airflow's alarm strikes in the middle of it, or the deadline is near: a success stays one."""
+    azure.create(2)
+    task = make(azure, on_finish="delete", execution_timeout=timedelta(seconds=seconds), timeout=9999)
+    bounds = []
+    from airflow_batchext.operators._steps import work as steps
+
+    within = steps.within
+    monkeypatch.setattr(steps, "within", lambda seconds: bounds.append(seconds) or within(seconds))
+    send = BatchHook._send
+
+    def slow(hook, request):
+        if request.method == "DELETE":
+            raise AirflowTaskTimeout("its time is up")
+        return send(hook, request)
+
+    monkeypatch.setattr(BatchHook, "_send", slow)
+    told = run(azure, task, deferrable=deferrable, context=context())
+    assert told.get("succeeded", 4) == told.get("tasks", 4)
+    assert longest - 5 < bounds[-1] <= longest

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.exceptions import GateFailedError, GateRefusedError, TaskTimeoutError
 from tests.conftest import own_connection
 from tests.operators import test_tasks
 from tests.operators.conftest import run
-from tests.operators.test_task import MODES, books, context, left_alone, scenario, work
+from tests.operators.test_task import MODES, books, context, left_alone, live, scenario, work
 
 KINDS = pytest.mark.parametrize("make", [work, test_tasks.work], ids=["one", "many"])
 
@@ -81,3 +82,83 @@ def test_it_is_not_asked_for_by_default(azure, pauses):
     azure.create(1)
     work(azure).execute(context())
     assert not azure.reads("/extensions")
+
+
+# --- what earlier tries have left -----------------------------------------------------------
+
+
+def one_of_two_runs_on(azure, outcome, **kwargs):
+    """The first try has submitted two; one has failed, and the gate is closed now."""
+    scenario(
+        azure, {"task": "*n00000*", "exit_code": 3}, {"exit_code": None}, extensions=[{"outcome": outcome}]
+    )
+    azure.create(2)
+    left_alone(azure, test_tasks.work(azure, ["x", "y"]))
+    azure.pass_time(60)
+    assert len(live(azure)) == 1
+    return ready(test_tasks.work, azure, tasks=["x", "y"], **kwargs)
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("number", "soft_fail", "goes_on"), [(2, False, True), (3, False, False), (2, True, False)]
+)
+def test_where_it_cannot_open_what_runs_is_ended_if_nobody_comes_back_to_it(
+    azure, pauses, deferrable, number, soft_fail, goes_on
+):
+    task = one_of_two_runs_on(azure, "fail", soft_fail=soft_fail)
+    with pytest.raises(AirflowSkipException if soft_fail else GateFailedError):
+        run(azure, task, deferrable=deferrable, context=context(number))
+    azure.pass_time(60)
+    assert bool(still(azure)) is goes_on
+
+
+@MODES
+@pytest.mark.parametrize("number", [2, 3])
+def test_at_its_deadline_what_runs_is_ended(azure, deferrable, number):
+    task = one_of_two_runs_on(azure, "hang", timeout=0.6)
+    task.poll_interval = 0.1
+    with pytest.raises(TaskTimeoutError, match="did not open"):
+        run(azure, task, deferrable=deferrable, context=context(number))
+    azure.pass_time(60)
+    assert not still(azure)
+
+
+@MODES
+@pytest.mark.parametrize("number", [2, 3])
+def test_where_the_gate_may_not_look_a_next_try_finds_what_runs(azure, pauses, deferrable, number):
+    """That is no skip, with ``soft_fail`` too."""
+    task = one_of_two_runs_on(azure, "hang", soft_fail=True)
+    refused = {"action": "error", "status": 403, "path": "*/extensions*", "count": 99}
+    azure.emulator.faults.add(read_fault({**refused, "skip": 2 if deferrable else 0}))
+    with pytest.raises(GateRefusedError):
+        run(azure, task, deferrable=deferrable, context=context(number))
+    azure.pass_time(60)
+    assert bool(still(azure)) is (number == 2)
+
+
+@MODES
+@KINDS
+@pytest.mark.parametrize("outcome", ["fail", "hang", "succeed"])
+def test_what_runs_of_an_earlier_life_is_ended_before_the_gate(azure, pauses, deferrable, make, outcome):
+    scenario(azure, {"task": "*-t1", "exit_code": None}, {}, extensions=[{"outcome": outcome}])
+    azure.create(2)
+    left_alone(azure, make(azure))
+    azure.pass_time(60)
+    task = ready(make, azure)
+    cleared = context(2, max_tries=4)
+    if outcome == "succeed":
+        run(azure, task, deferrable=deferrable, context=cleared)
+    elif outcome == "hang":
+        left_alone(azure, task, 2, max_tries=4)
+    else:
+        with pytest.raises(GateFailedError):
+            run(azure, task, deferrable=deferrable, context=cleared)
+    azure.pass_time(60)
+    assert not [name for name in still(azure) if name.endswith("-t1")]
+
+
+def still(azure):
+    """What runs, or may still be given a node."""
+    jobs = azure.emulator.account.jobs.all()
+    return [t.id for job in jobs if job.goal == "active" for t in job.tasks.values() if not t.is_completed]

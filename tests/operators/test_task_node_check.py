@@ -23,7 +23,7 @@ from airflow_batchext.rules.work import Stage, stands
 from tests.examples import examples
 from tests.operators import test_tasks
 from tests.operators.conftest import run
-from tests.operators.test_task import MODES, books, context, live, scenario, work
+from tests.operators.test_task import MODES, books, context, left_alone, live, scenario, work
 
 pytestmark = pytest.mark.usefixtures("signed_in")
 
@@ -92,6 +92,32 @@ def test_the_next_try_has_its_nodes_checked_anew(azure, pauses, make):
     scenario(azure, {})
     make(azure, node_check=CHECK).execute(context(2))
     assert [name for name, (_, failed) in books(azure).items() if not failed]
+
+
+@MODES
+@KINDS
+@pytest.mark.parametrize("ends", ["at once", "late", "never"])
+def test_the_job_of_one_whose_nodes_all_failed_takes_no_next_try(azure, pauses, deferrable, make, ends):
+    """However late Azure ends a job in which nothing is left to do."""
+    azure.create(2)
+    scenario(azure, {}, preparations=[{"exit_code": 1}], answers={"ends_by_itself": ends})
+    for number in (1, 2):
+        with pytest.raises(TaskNotStartedError):
+            run(azure, make(azure, node_check=CHECK), deferrable=deferrable, context=context(number))
+    first, second = azure.emulator.account.jobs.all()
+    assert (first.goal, second.goal) == ("completed", "completed")
+    assert [len(job.tasks) for job in (first, second)] == [1 if make is work else 3] * 2
+
+
+@KINDS
+def test_a_job_of_ones_own_or_of_map_indexes_is_not_ended_for_others(azure, pauses, make):
+    azure.create(2)
+    scenario(azure, {}, preparations=[{"exit_code": 1}])
+    left_alone(azure, make(azure, node_check=CHECK), map_index=1)
+    azure.pass_time(60)
+    with pytest.raises(TaskNotStartedError):
+        make(azure, node_check=CHECK).execute(context(map_index=2))
+    assert {name[:6] for name in still(azure)} == {"m00001"}
 
 
 @MODES

@@ -277,6 +277,38 @@ def test_a_job_of_ones_own_that_has_ended_is_told(azure):
         work(azure, job_id="mine").execute(context())
 
 
+@MODES
+@pytest.mark.parametrize("how", ["ended", "deleted"])
+@pytest.mark.parametrize("mine", [True, False])
+def test_what_was_added_before_a_job_ended_is_there(azure, pauses, monkeypatch, deferrable, how, mine):
+    """The answer was lost, and somebody ended the job before the request was repeated."""
+    azure.create(4)
+    scenario(azure, {"after": 10}, timings={"task": 0, "scheduling": 0})
+    from airflow_batchext.hooks import _job_requests
+
+    create, calls = _job_requests.create_tasks, []
+
+    def create_tasks(job_id, bodies):
+        calls.append(job_id)
+        answer = yield from create(job_id, bodies)
+        if len(calls) == 2:
+            azure.pass_time(60)
+            jobs = azure.emulator.account.jobs
+            jobs.terminate(job_id) if how == "ended" else jobs.delete(job_id)
+            azure.pass_time(60)
+            return (yield from create(job_id, bodies))
+        return answer
+
+    monkeypatch.setattr("airflow_batchext.hooks._drivers.work_items.jobs.create_tasks", create_tasks)
+    task = work(azure, job_id="mine" if mine else None)
+    if how == "ended":
+        assert run(azure, task, deferrable=deferrable, context=context())["succeeded"] == 3
+        assert len(books(azure)) == 3, "none was submitted twice"
+    elif mine:
+        with pytest.raises(ServiceError, match="mine"):
+            run(azure, task, deferrable=deferrable, context=context())
+
+
 def test_others_in_a_job_of_ones_own_are_left_alone(azure, pauses, monkeypatch):
     azure.create(1)
     scenario(azure, {"exit_code": None})

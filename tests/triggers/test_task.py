@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,8 @@ from airflow_batchext.emulator import Scenario
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.rules.work import Stage, Standing, as_xcom
-from airflow_batchext.triggers import _job_looks
+from airflow_batchext.triggers import _job_looks, _task_output
+from airflow_batchext.triggers import task as triggers_task
 from airflow_batchext.triggers.task import AzureBatchTaskTrigger
 from tests.conftest import own_connection
 from tests.waiting import until
@@ -84,6 +86,31 @@ async def test_it_ends_the_airflow_task_with_what_a_worker_would_have_told(
     )
     assert (told["exit_code"], told["seconds"], list(event.xcoms)) == (0, 60, ["return_value"])
     assert [line for line in said if line.startswith("out| ") and "left out" not in line] == shown
+
+
+@pytest.mark.parametrize(("longest", "left"), [(0.1, 30), (60, 0.5)])
+async def test_a_success_whose_turn_to_read_does_not_come_is_left_to_a_worker(
+    azure, monkeypatch, longest, left
+):
+    """However many others read: it waits no longer than a reading may take, nor than the task has."""
+    azure.emulator.scenario = Scenario.load({"tasks": [{"stdout": "7\n"}]})
+    submitted(azure, "a")
+    azure.pass_time(100)
+    monkeypatch.setattr(triggers_task, "REST_SECONDS", longest)
+    said = []
+    monkeypatch.setattr(
+        AzureBatchTaskTrigger,
+        "log",
+        SimpleNamespace(**dict.fromkeys(("info", "warning"), lambda text, *told: said.append(text % told))),
+    )
+    async with AsyncExitStack() as stack:
+        for _ in range(4):
+            await stack.enter_async_context(_task_output.turns().turn())
+        one = trigger(azure, seconds=left, ends_task=True, rest_bytes=65536)
+        async with asyncio.timeout(20):
+            (event,) = [event async for event in one.run()]
+    assert (type(event), event.payload["stage"]) == (TriggerEvent, "succeeded")
+    assert [line for line in said if "a worker reads it" in line]
 
 
 @pytest.mark.parametrize("what", ["exit code", "deleted", "refused", "late"])

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 # Batch takes no more tasks into jobs that have ended; so many may have ended while we were about it.
 _MOST_JOBS = 50
 ENDED = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
-#: Tasks that are deleted at the same time.
-_AT_ONCE = 4
 _QUOTA = "ActiveJobAndScheduleQuotaReached"
 _POOL_MEMBERS = (
     *("id", "state", "creationTime", "allocationState", "allocationStateTransitionTime", "resizeErrors"),
@@ -318,25 +316,6 @@ def end_task(job_id: str, task_id: str) -> Flow[bool]:
             return False
         raise
     return True
-
-
-def delete_tasks(tasks: Sequence[tuple[str, str]]) -> Flow[None]:
-    """Delete tasks with their files, unless they are not there.
-
-    :param tasks: the job of each, and its id.
-    """
-    for start in range(0, len(tasks), _AT_ONCE):
-        yield AtOnce([_delete_task(*each) for each in tasks[start : start + _AT_ONCE]])
-
-
-def _delete_task(job_id: str, task_id: str) -> Flow[None]:
-    try:
-        yield from jobs.delete_task(job_id, task_id)
-    except NotFoundError:
-        return
-    except ConflictError as refusal:
-        if refusal.code != "JobBeingDeleted":
-            raise
 
 
 def _guarded(flow: Flow[TasksSeen]) -> Flow[TasksSeen]:

@@ -94,14 +94,22 @@ def add_tasks(work: Work, job_id: str, bodies: Sequence[Body]) -> Flow[tuple[Seq
     problems = [each.problem for each in added if each.problem]
     if problems:
         return left, NotYet(problems[0])
-    if left and work.is_users:
-        raise ConflictError(f"Could not add {len(left)} tasks: job {job_id} takes no more tasks")
     if left:
         # They may be there, if the answer to the request that added them was lost.
-        known = yield from jobs.list_tasks(job_id, f"{work.key}-", select=("id",))
-        there = {as_name(body.get("id")).lower() for body in known}
+        there = yield from _there(work, job_id)
         left = [body for body in left if body["id"].lower() not in there]
+    if left and work.is_users:
+        raise ConflictError(f"Could not add {len(left)} tasks: job {job_id} takes no more tasks")
     return left, ""
+
+
+def _there(work: Work, job_id: str) -> Flow[frozenset[str]]:
+    """The ids of its tasks in a job, in lower case; none where that is gone."""
+    try:
+        known = yield from jobs.list_tasks(job_id, f"{work.key}-", select=("id",))
+    except NotFoundError:
+        return frozenset()
+    return frozenset(as_name(body.get("id")).lower() for body in known)
 
 
 def _parts(bodies: Sequence[Body]) -> Iterator[Sequence[Body]]:

@@ -25,6 +25,7 @@ from airflow_batchext.exceptions import (
     TaskResultError,
     UnavailableError,
 )
+from airflow_batchext.hooks._drivers.jobs import end_job
 from airflow_batchext.hooks._drivers.task_output import read_value
 from airflow_batchext.hooks._drivers.work import (
     NotYet,
@@ -101,7 +102,7 @@ class RunTask(WorkSteps):
                     self._placed = None
                 work = self._work = self._prepared(context)
                 is_first = found is None and self._is_first(context)
-                if is_first or not self._has_attempt(hook, work):
+                if self._asks_gate and (is_first or not self._has_attempt(hook, work)):
                     self._pass_gate(context)
                 self._submit(hook, work, is_first=is_first)
                 if self.operator.deferrable and self._left > 0 and self._batch_task.how != "taken":
@@ -109,11 +110,16 @@ class RunTask(WorkSteps):
                 found = self._wait(hook)
 
     def _has_attempt(self, hook: AzureBatchJobHook, work: Work) -> bool:
-        """Whether there is one to go on with, for which the pool need not be ready again."""
-        if not self.operator.requires_ready:
-            return False
-        earlier = self._ask(hook, partial(read_attempts, work))
-        return choose(work.life, earlier.attempts).attempt is not None
+        """Whether there is one to go on with, for which the pool need not be ready again.
+
+        What runs of an earlier life is ended: it does not wait for the gate.
+        """
+        while True:
+            earlier = self._ask(hook, partial(read_attempts, work))
+            choice = choose(work.life, earlier.attempts)
+            if not choice.to_end:
+                return choice.attempt is not None
+            self._end_first(hook, choice.to_end)
 
     def _found(self, event: Mapping[str, Any]) -> Standing:
         self._placed = Placed(self._memo["job_id"], self._memo["batch_task_id"], "attached")
@@ -241,24 +247,28 @@ class RunTask(WorkSteps):
         if found.stage is Stage.SUCCEEDED and self.operator.result is not None:
             told |= {"value": self._value(context, hook, told)}
         if found.stage is Stage.SUCCEEDED:
-            self._tidy(hook, "delete_succeeded", "delete")
+            self._tidy(context, [(placed.job_id, placed.task_id)])
             return told
         self._push(context, told)
         match found.stage:
             case Stage.TIMEOUT:
                 self._end("as its time was up")
                 self._output.finish(hook, placed.job_id, found.task, _LATE_SECONDS)
-                self._tidy(hook, "delete")
                 raise self._late(f"{name} had not ended within {self._limit}: {found.text}")
             case Stage.REFUSED:
                 raise AccessRefusedError(f"{name}: {found.text}")
             case Stage.UNSTARTED:
                 self._end("as it was given no node")
+                if self.operator.node_check is not None and self._has_its_own_job(context):
+                    # Its nodes have failed for this job: Azure may end it later than the next try comes.
+                    text = f"Job {placed.job_id} was ended, so that the next try has its nodes checked anew"
+                    self._run_ending(end_job(placed.job_id), text)
                 raise TaskNotStartedError(f"{name} was given no node: {found.text}")
             case Stage.LOST:
                 self._end("as it cannot run any more")
                 raise TaskLostError(f"{name} is lost: {found.text}")
-        self._tidy(hook, "delete")
+        if self.operator.on_finish == "delete":
+            self._tidy(context, [(placed.job_id, placed.task_id)])
         exit_code = found.task.exit_code if found.task else None
         text = f"{name} failed: {found.text}"
         if exit_code is not None and exit_code in self.operator.skip_on_exit_code:
@@ -266,11 +276,6 @@ class RunTask(WorkSteps):
         if exit_code is not None and exit_code in self.operator.fail_on_exit_code:
             raise AirflowFailException(text)
         raise TaskFailedError(text, exit_code)
-
-    def _tidy(self, hook: AzureBatchJobHook, *wishes: str) -> None:
-        """Delete the Batch task, if that was wished: the last that is done, as the next try finds nothing."""
-        if self.operator.on_finish in wishes:
-            self._delete(hook, [(self._batch_task.job_id, self._batch_task.task_id)])
 
     def _value(self, context: Context, hook: AzureBatchJobHook, told: Mapping[str, Any]) -> Any:
         """The result that it has written; a node that is busy for a moment is asked again."""
@@ -303,8 +308,11 @@ class RunTask(WorkSteps):
         placed = self._batch_task
         return end_placed(placed.job_id, placed.task_id, is_users=self.operator.job_id is not None)
 
+    def _whole(self, context: Context) -> Work:
+        return self._work or self._prepared(context)
+
     def _ending_attempts(self, context: Context) -> Call[int]:
-        return end_attempts(self._prepared(context))
+        return end_attempts(self._whole(context))
 
     # --- helpers -------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from airflow_batchext.exceptions import (
     TaskFailedError,
     TaskLostError,
     TaskNotStartedError,
+    TriggerFailedError,
 )
 from airflow_batchext.hooks._drivers.work import NotYet, Work, have_them_end, next_number, read_attempts
 from airflow_batchext.hooks._drivers.work_items import (
@@ -26,7 +27,6 @@ from airflow_batchext.hooks._drivers.work_items import (
     ItemsPlace,
     ItemsWatch,
     add_tasks,
-    end_attempts_of,
     end_items,
 )
 from airflow_batchext.hooks.job import AzureBatchJobHook
@@ -62,6 +62,8 @@ class RunTasks(WorkSteps):
     :param operator: its parameters, rendered.
     """
 
+    _asks_how_all_ended = True
+
     def __init__(self, operator: TaskParameters) -> None:
         super().__init__(operator)
         self._work: Work | None = None
@@ -84,10 +86,8 @@ class RunTasks(WorkSteps):
                 choice, last = self._choice(context, hook, work, items)
                 self._check_alive()
                 if choice.to_end:
-                    self._say(f"{len(choice.to_end)} Batch tasks of before are ended first")
                     alone = self._is_alone and not choice.live
-                    self._ask(hook, partial(end_attempts_of, choice.to_end, is_alone=alone))
-                    self._pause(self.operator.poll_interval)
+                    self._end_first(hook, choice.to_end, is_alone=alone)
                 elif choice.to_submit:
                     self._pass_gate(context)
                     self._submit(hook, work, choice.to_submit, last)
@@ -109,7 +109,7 @@ class RunTasks(WorkSteps):
         key = instance.key(pool_id, is_shared=users is not None)
         environment, more = reveal(operator.environment or {}), reveal(operator.task_document or {})
         self._number = instance.try_number
-        self._is_alone = users is None and instance.map_index < 0
+        self._is_alone = self._has_its_own_job(context)
         for number, (name, item) in enumerate(items.items()):
             given = item if isinstance(item, Mapping) else {"command_line": item}
             try:
@@ -255,7 +255,8 @@ class RunTasks(WorkSteps):
                 raise TaskLostError(f"{self._name} are lost: {text}")
             case other if other != SETTLED:
                 # A trigger of a later version may say what this one does not know.
-                raise TaskLostError(f"{self._name}: the trigger said {stage[:40]!r}, which is not known here")
+                text = f"the trigger said {stage[:40]!r}, which is not known here"
+                raise TriggerFailedError(f"{self._name}: {text}")
 
     # --- how it ended --------------------------------------------------------------------------------------
 
@@ -286,7 +287,7 @@ class RunTasks(WorkSteps):
         self._show(hook, worst)
         self._check_alive()
         if bad <= operator.max_failed and (succeeded or not skipped):
-            self._tidy(hook, choice)
+            self._tidy_all(context, choice)
             return told
         self._push(context, told)
         named = [f"{name}: {how.text}" for name, (_, how) in (worst or failed).items()]
@@ -296,24 +297,22 @@ class RunTasks(WorkSteps):
         codes = {attempt.task.exit_code for attempt, _ in worst.values()}
         is_skipped, is_final = bad <= operator.max_failed, bool(codes & set(operator.fail_on_exit_code))
         if is_skipped or is_final or operator.soft_fail or self._is_last(context):
-            self._tidy(hook, choice)
+            self._tidy_all(context, choice)
         if is_skipped:
             raise AirflowSkipException(text)
         if is_final:
             raise AirflowFailException(text)
         raise TaskFailedError(text, next(iter(codes)) if len(codes) == 1 else None)
 
-    def _tidy(self, hook: AzureBatchJobHook, choice: Choice) -> None:
-        """Delete Batch tasks, as far as that was wished: not before no try comes that asks how they ended."""
-        wish = self.operator.on_finish
-        self._delete(
-            hook,
-            [
-                (attempt.job.id, attempt.task.id)
-                for attempt, how in choice.ended.values()
-                if wish == "delete" or (wish == "delete_succeeded" and how.stage is Stage.SUCCEEDED)
-            ],
-        )
+    def _tidy_all(self, context: Context, choice: Choice) -> None:
+        """Delete Batch tasks, as far as that was wished: no try comes any more that asks how they ended."""
+        is_all = self.operator.on_finish == "delete"
+        known = [
+            (attempt.job.id, attempt.task.id)
+            for attempt, how in choice.ended.values()
+            if is_all or how.stage is Stage.SUCCEEDED
+        ]
+        self._tidy(context, known)
 
     def _show(self, hook: AzureBatchJobHook, failed: Mapping[str, tuple[Attempt, Standing]]) -> None:
         """The end of what the first of those that failed have written."""
@@ -342,8 +341,11 @@ class RunTasks(WorkSteps):
             raise TaskLostError("Nothing was submitted")
         return end_items(self._work, is_alone=self._is_alone)
 
+    def _whole(self, context: Context) -> Work:
+        return self._work or self._prepared(context, {})
+
     def _ending_attempts(self, context: Context) -> Call[int]:
-        return end_items(self._prepared(context, {}), is_alone=self._is_alone)
+        return end_items(self._whole(context), is_alone=self._is_alone)
 
 
 def _ended_states(choice: Choice) -> dict[str, int]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from uuid import uuid4
 
 from airflow.providers.common.compat.sdk import (
@@ -29,7 +31,8 @@ from airflow_batchext.exceptions import (
     TriggerFailedError,
     UnavailableError,
 )
-from airflow_batchext.hooks._drivers.work import delete_tasks
+from airflow_batchext.hooks._drivers.work_deletion import delete_attempts
+from airflow_batchext.hooks._drivers.work_items import end_attempts_of
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.metrics import work_ended
 from airflow_batchext.operators._steps.task_document import instance_of, job_document
@@ -45,9 +48,11 @@ from airflow_batchext.triggers._failing import reason, timed_out
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_batchext.hooks._drivers.work import Work
     from airflow_batchext.hooks._requests import Call, Result
     from airflow_batchext.live.form import WorkSaid
     from airflow_batchext.operators._steps.task_parameters import TaskParameters
+    from airflow_batchext.rules.work import Attempt
     from airflow_batchext.rules.work_ids import Instance
 
 XCOM_KEY = "batch_task"
@@ -61,6 +66,9 @@ _OVER = (
 )
 #: What makes a skip, with ``soft_fail``.
 _SOFT = (*_OVER, GateFailedError)
+_LATE = (TaskTimeoutError, ExecutionTimeoutError)
+#: Those before which what was submitted has been ended.
+_ENDED = (*_LATE, TaskLostError, TaskNotStartedError)
 
 
 class WorkSteps(ABC):
@@ -69,11 +77,14 @@ class WorkSteps(ABC):
     :param operator: its parameters, rendered.
     """
 
+    #: Whether a try has to know how all that earlier ones have submitted has ended.
+    _asks_how_all_ended: ClassVar[bool] = False
+
     def __init__(self, operator: TaskParameters) -> None:
         self.operator = operator
         self.log = operator.log
         self._memo: dict[str, Any] = {}
-        self._is_killed = False
+        self._is_killed = self._is_at_gate = False
         self._limit = limit_of(operator.timeout, operator.execution_timeout)
         self._alone = uuid4().hex
         self._said = ""
@@ -111,8 +122,11 @@ class WorkSteps(ABC):
         why = reason(failure, self.log)
         is_late = timed_out(failure)
         work_ended(str(self.operator.pool_id), "timed_out" if is_late else "failed")
-        if is_late or self._is_last(context):
+        is_last = self._is_last(context)
+        if is_late or is_last:
             self._end_attempts(context)
+        if is_late and (is_last or not self._asks_how_all_ended):
+            self._tidy(context, are_ended=True)
         work = f"The work on pool {self.operator.pool_id}"
         if is_late:
             raise self._late(f"{work} had not ended within {self._limit}: {why}")
@@ -139,6 +153,10 @@ class WorkSteps(ABC):
         """End what was submitted; how much there was."""
 
     @abstractmethod
+    def _whole(self, context: Context) -> Work:
+        """All that this task instance has ever submitted."""
+
+    @abstractmethod
     def _ending_attempts(self, context: Context) -> Call[int]:
         """End all that this task instance has ever submitted; how much there was."""
 
@@ -150,8 +168,8 @@ class WorkSteps(ABC):
         try:
             with self._live.until_its_end(context, goes_on=goes_on, deadline=self._memo["deadline"]):
                 return self._counted(context, event)
-        except _SOFT as error:
-            if self.operator.soft_fail and not isinstance(error, GateRefusedError):
+        except BatchextError as error:
+            if self._is_soft(error):
                 raise AirflowSkipException(str(error)) from None
             raise
 
@@ -174,15 +192,35 @@ class WorkSteps(ABC):
 
     def _in_time(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
         try:
+            return self._until_alarm(context, event)
+        except BatchextError as error:
+            self._clean_up(context, error)
+            raise
+
+    def _clean_up(self, context: Context, error: BatchextError) -> None:
+        """Leave nothing behind to which nobody comes back."""
+        is_over = self._is_soft(error) or self._is_last(context)
+        if self._is_at_gate:
+            # What earlier tries have left.
+            if (is_over or isinstance(error, _LATE)) and not self._is_first(context):
+                self._end_attempts(context)
+        elif not self._is_submitted:
+            return
+        elif is_over and not isinstance(error, _OVER):
+            self._end("as nobody comes back to it")
+        elif isinstance(error, _ENDED) and (is_over or not self._asks_how_all_ended):
+            self._tidy(context, are_ended=True)
+
+    def _until_alarm(self, context: Context, event: Mapping[str, Any] | None) -> dict[str, Any]:
+        try:
             if event is not None and is_of_gate(event):
-                check_event(self.operator, self._limit, event, self._late)
+                with self._at_gate():
+                    check_event(self.operator, self._limit, event, self._late)
                 self._memo["ready"], event = True, None
             return self._proceed(context, event)
-        except BatchextError as error:
-            if self._is_given_up(context, error) and self._is_submitted:
-                self._end("as nobody comes back to it")
-            raise
-        except AirflowTaskTimeout:
+        except AirflowTaskTimeout as error:
+            if isinstance(error, BatchextError):
+                raise
             self._limit = limit_of(float("inf"), self.operator.execution_timeout)
             if not self._is_submitted:
                 raise
@@ -191,10 +229,23 @@ class WorkSteps(ABC):
 
     def _pass_gate(self, context: Context) -> None:
         """Before anything is submitted: wait until the pool's gate is open, if that was asked for."""
-        if self.operator.requires_ready and not self._memo.get("ready"):
+        if self._asks_gate:
             gate = WorkGate(self.operator, self._limit, self._memo["deadline"], context.get("ti"))
-            gate.wait(self._pause, self._late)
+            with self._at_gate():
+                gate.wait(self._pause, self._late)
             self._memo["ready"] = True
+
+    @property
+    def _asks_gate(self) -> bool:
+        """Whether the pool has to be found ready first."""
+        return self.operator.requires_ready and not self._memo.get("ready")
+
+    @contextmanager
+    def _at_gate(self) -> Iterator[None]:
+        """What is raised within is of the gate."""
+        self._is_at_gate = True
+        yield
+        self._is_at_gate = False
 
     def _tell(
         self,
@@ -226,6 +277,10 @@ class WorkSteps(ABC):
     def _instance(self, context: Context) -> Instance:
         return instance_of(context, self.operator.task_id, self._alone)
 
+    def _has_its_own_job(self, context: Context) -> bool:
+        """Whether there is nothing else in its jobs."""
+        return self.operator.job_id is None and self._instance(context).map_index < 0
+
     def _is_first(self, context: Context) -> bool:
         return self._instance(context).try_number == 1
 
@@ -234,11 +289,10 @@ class WorkSteps(ABC):
         instance = self._instance(context)
         return instance.try_number > instance.max_tries
 
-    def _is_given_up(self, context: Context, error: BatchextError) -> bool:
-        """Whether work may go on after an error, and no other try finds it."""
-        if isinstance(error, _OVER):
-            return False
-        return self._is_last(context) or (self.operator.soft_fail and isinstance(error, _SOFT))
+    def _is_soft(self, error: BatchextError) -> bool:
+        """Whether it makes a skip, after which no other try comes."""
+        is_refusal = isinstance(error, GateRefusedError)
+        return self.operator.soft_fail and isinstance(error, _SOFT) and not is_refusal
 
     def _set_start_deadline(self) -> None:
         """Note until when what was submitted, or found waiting, has to have started."""
@@ -277,19 +331,30 @@ class WorkSteps(ABC):
         except BatchextError as error:
             self.log.warning("What was submitted goes on: %s", error)
 
-    def _delete(self, hook: AzureBatchJobHook, tasks: Sequence[tuple[str, str]]) -> None:
-        """Delete Batch tasks that have ended; what keeps us from it is told, no more.
+    def _tidy(
+        self, context: Context, known: Sequence[tuple[str, str]] = (), *, are_ended: bool = False
+    ) -> None:
+        """Delete Batch tasks, as far as that was wished: the last that is done, as a next try finds nothing.
 
-        :param tasks: the job of each, and its id.
+        What keeps us from it is told, no more; Airflow's alarm, too, as how all has ended is known by then.
+
+        :param known: those that have to go in any case: the job of each, and its id.
+        :param are_ended: whether all others have just been ended.
         """
-        if not tasks:
+        wish = self.operator.on_finish
+        if wish == "keep":
             return
         try:
-            with within(_DELETION_SECONDS):
-                hook.run(delete_tasks(tasks))
-            self.log.info("%d Batch tasks were deleted, with their files", len(tasks))
-        except BatchextError as error:
-            self.log.warning("Of %d Batch tasks that were to be deleted some are kept: %s", len(tasks), error)
+            # In a first try there are no others.
+            work = self._whole(context) if are_ended or not self._is_first(context) else None
+            number, seconds = self._instance(context).try_number, min(_DELETION_SECONDS, self._left)
+            deletion = delete_attempts(known, work, number, failed_too=wish == "delete", are_ended=are_ended)
+            bound = within(max(_CLEAN_UP_SECONDS, seconds))
+            with AzureBatchJobHook(self.operator.azure_batchext_conn_id) as hook, bound:
+                if count := hook.run(deletion):
+                    self.log.info("%d Batch tasks were deleted, with their files", count)
+        except (BatchextError, AirflowTaskTimeout) as error:
+            self.log.warning("Of the Batch tasks that were to be deleted some are kept: %s", error)
 
     def _end_killed(self) -> None:
         if self.operator.on_killed == "terminate" and self._is_submitted:
@@ -315,6 +380,15 @@ class WorkSteps(ABC):
                 self._tell(hook, f"Not yet: {error.reason}", pause)
                 self._pause(pause)
                 failures += 1
+
+    def _end_first(
+        self, hook: AzureBatchJobHook, attempts: Sequence[Attempt], *, is_alone: bool = False
+    ) -> None:
+        """End what runs of before, and give it a while."""
+        self._say(f"{len(attempts)} Batch tasks of before are ended first")
+        self._ask(hook, partial(end_attempts_of, attempts, is_alone=is_alone))
+        self._check_time("Batch tasks of before have not ended")
+        self._pause(self.operator.poll_interval)
 
     def _check_time(self, why: str) -> None:
         if self._left <= 0:
