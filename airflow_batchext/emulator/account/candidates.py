@@ -38,7 +38,7 @@ def _open_nodes(pool: Pool, now: datetime) -> Iterator[Node]:
             yield node
 
 
-def is_open(node: Node, now: datetime) -> bool:
+def takes_more(node: Node, now: datetime) -> bool:
     """Whether a node may begin something: it is up, and neither spared nor to be rebooted or the like."""
     state = node_at(node.history, now)
     return state is not None and takes_tasks(state, node.work)

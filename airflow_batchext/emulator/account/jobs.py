@@ -134,11 +134,11 @@ class Jobs(Scheduler):
             if found.gone is not None:
                 raise refusal("JobBeingDeleted")
             now = self._account.now()
+            found.moments = [*until(found.moments, now), (now, "deleting")]
             for task in found.tasks.values():
                 if not task.is_completed:
                     self._cut(task, now, is_terminated=True)
             self._clean_up(found, now, now)
-            found.moments = [*until(found.moments, now), (now, "deleting")]
             found.gone = now + seconds(self._account.scenario.timings.job_ending)
             self._leaving.append(found)
             self._touch(now)

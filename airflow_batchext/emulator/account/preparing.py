@@ -78,12 +78,18 @@ class Preparing(ABC):
 
     def _drop(self, preparation: Preparation, now: datetime) -> None:
         """Take note that a preparation is cut off: as if it had never been."""
-        run, node = preparation.run, preparation.node
+        self._take_from_nodes(preparation, now)
+        preparation.run = None  # its end is written ahead, and is not to come
+        preparation.job.preparations.pop(preparation.node.id, None)
+
+    def _take_from_nodes(self, task: Task, now: datetime) -> TaskRun | None:
+        """Cut the run of a task off, or what a node is kept for it by; return it, if there was one."""
+        run = task.run if not task.is_waiting else None
         if run is not None:
             self._account.runs.stop(run)
-            node.work = node.work.without((run,), now)
-        preparation.run = None  # its end is written ahead, and is not to come
-        preparation.job.preparations.pop(node.id, None)
+            for node in task.nodes:
+                node.work = node.work.without((run,), now)
+        return run
 
     def _clean_up(self, job: Job, at: datetime, end: datetime) -> None:
         """Do what the end of a job means for the nodes that were prepared for it."""

@@ -58,12 +58,11 @@ class SimulatedRuns:
             planned = scenario.preparation_run(
                 task.job.id, pool.name, node.index, node.id, task.boot, task.retries
             )
+            delay = 0.0 if task.retries else scenario.timings.scheduling
         else:
             planned = scenario.task_run(task.job.id, task.id, task.retries)
-        is_again = isinstance(task, Preparation) and task.retries
-        start = now + _pause(task, now)
-        if not is_again:
-            start += seconds(scenario.timings.scheduling)
+            delay = scenario.timings.scheduling
+        start = now + _pause(task, now) + seconds(delay)
         failure = failure_from(planned.failure)
         exit_code = planned.exit_code
         end = None if exit_code is None and failure is None else start + seconds(planned.seconds)

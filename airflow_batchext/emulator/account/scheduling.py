@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from airflow_batchext.emulator.account.candidates import (
     candidates_of,
     dependencies,
-    is_open,
     is_satisfied,
+    takes_more,
 )
 from airflow_batchext.emulator.account.job_records import (
     ACTIVE,
@@ -85,7 +85,7 @@ class Scheduler(Preparing):
         """Deal with everything that is due at a time."""
         while self._ends and self._ends[0][0] <= at:
             end, _, task, run = heapq.heappop(self._ends)
-            if task.run is run and not task.is_completed and not task.is_waiting:
+            if task.run is run and task.has_node:
                 self._ended(task, run, end)
         while self._limits and self._limits[0][0] <= at:
             limit, _, job, reason = heapq.heappop(self._limits)
@@ -146,14 +146,14 @@ class Scheduler(Preparing):
         self, pool: Pool, candidates: list[tuple[int, int, Node]], tasks: list[Task], now: datetime
     ) -> None:
         heapq.heapify(candidates)
-        has_open: dict[str, bool] = {}
+        is_open: dict[str, bool] = {}
         for task in tasks:
             if not candidates:
                 return
             job = task.job
-            if job.id not in has_open:
-                has_open[job.id] = any(self._is_open(job, node, now) for _, _, node in candidates)
-            if has_open[job.id] and self._may_start(task):
+            if job.id not in is_open:
+                is_open[job.id] = any(self._is_open(job, node, now) for _, _, node in candidates)
+            if is_open[job.id] and self._may_start(task):
                 self._place(pool, task, candidates, now)
 
     def _place(self, pool: Pool, task: Task, candidates: list[tuple[int, int, Node]], now: datetime) -> None:
@@ -213,7 +213,7 @@ class Scheduler(Preparing):
         with self._account.lock:
             self._account.pools()
             task = self._task_of(run)
-            if task is None or task.is_completed or task.is_waiting:
+            if task is None or not task.has_node:
                 return
             now = self._account.now()
             task.run = ended = replace(run, end=now, exit_code=exit_code, failure=None)
@@ -229,7 +229,6 @@ class Scheduler(Preparing):
             now = self._account.now()
             for made in [made for job in self._jobs.values() for made in job.preparations.values()]:
                 if made.run is not None and made.run.output.folder is not None and not made.is_completed:
-                    self._drop(made, now)
                     self._give_back(made, now)
             for task in [task for job in self._jobs.values() for task in job.tasks.values()]:
                 if task.has_node and task.run is not None and task.run.output.folder is not None:
@@ -246,10 +245,9 @@ class Scheduler(Preparing):
             if not isinstance(task, Preparation):
                 task.moments.append((at, ACTIVE))
                 self._wait(task, at)
-            elif is_open(task.node, at):
+            elif takes_more(task.node, at):
                 self._run_preparation(task, at)
             else:
-                self._drop(task, at)
                 self._give_back(task, at)
             return
         task.ended, task.exit_code = at, run.exit_code
@@ -271,12 +269,12 @@ class Scheduler(Preparing):
                 self._begin(pool, task, now)
 
     def _give_back(self, preparation: Preparation, now: datetime) -> None:
-        """Let the tasks wait for another node for which one could not be prepared."""
+        """Let the tasks wait for another node whose own is not prepared: that has failed, or is cut off."""
+        if not preparation.is_completed:
+            self._drop(preparation, now)
         for task in preparing_on(preparation.job, preparation.node):
             self._take_from_nodes(task, now)
-            task.run, task.nodes = None, []
-            task.moments.append((now, ACTIVE))
-            self._wait(task, now)
+            self._wait_again(task, now)
         self._touch(now)
 
     def _disable(self, job: Job, at: datetime, option: str) -> None:
@@ -297,14 +295,6 @@ class Scheduler(Preparing):
         task.run, task.nodes, task.moments = None, [], until(task.moments, now)
         self._waiting.pop((task.job.id, task.id), None)
 
-    def _take_from_nodes(self, task: Task, now: datetime) -> TaskRun | None:
-        run = task.run if not task.is_waiting else None
-        if run is not None:
-            self._account.runs.stop(run)
-            for node in task.nodes:
-                node.work = node.work.without((run,), now)
-        return run
-
     def _cut(self, task: Task, now: datetime, *, is_terminated: bool) -> None:
         """End the run of a task now, if it has one: for good, or so that it waits for another node."""
         run = self._take_from_nodes(task, now)
@@ -320,9 +310,7 @@ class Scheduler(Preparing):
             return
         if not task.is_waiting:
             task.requeues, task.requeued = task.requeues + 1, now
-            task.moments.append((now, ACTIVE))
-        task.run, task.nodes = None, []
-        self._wait(task, now)
+        self._wait_again(task, now)
 
     def _after(self, task: Task, now: datetime) -> None:
         """Do what the end of a task means for its job."""
@@ -394,6 +382,12 @@ class Scheduler(Preparing):
         tasks: Mapping[str, Task] = job.preparations if run.prepares else job.tasks
         task = tasks.get(run.prepares or run.task.casefold())
         return task if task is not None and task.run == run else None
+
+    def _wait_again(self, task: Task, now: datetime) -> None:
+        task.run, task.nodes = None, []
+        if not task.is_waiting:
+            task.moments.append((now, ACTIVE))
+        self._wait(task, now)
 
     def _wait(self, task: Task, now: datetime) -> None:
         if not self._waiting:

@@ -42,7 +42,7 @@ class TaskScenario(Model):
     """Pattern of task ids."""
     exit_code: int | None = 0
     """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows:
-    at once, from the 101st time on after a second, or a hundredth of the time since it was made."""
+    at once, from the 101st time on after a second, or a hundredth of its age if that is longer."""
     failure: TaskFailure | None = None
     """It fails before its command runs, so there is no exit code, or, where ``exit_code`` is given, after
     that, while its files are uploaded. It is not tried again."""
@@ -76,7 +76,7 @@ class PreparationScenario(OfNodes):
     """Pattern of job ids (``*`` and ``?``), case-insensitive."""
     exit_code: int | None = 0
     """None: it never ends. Anything but 0 is a failure, tried again as often as the task allows:
-    at once, from the 101st time on after a second, or a hundredth of the time since it was made."""
+    at once, from the 101st time on after a second, or a hundredth of its age if that is longer."""
     failure: TaskFailure | None = None
     """It fails before its command runs, so there is no exit code. It is not tried again."""
     after: Seconds | None = None

@@ -481,6 +481,23 @@ def test_what_takes_no_time_is_in_order_all_the_same(
     assert after.last_modified <= after.execution_info.start_time <= after.state_transition_time
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"onAllTasksComplete": "terminatejob"}, {"onTaskFailure": "performexitoptionsjobaction"}],
+)
+def test_a_job_that_is_deleted_does_not_end_by_itself_meanwhile(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str, more: dict[str, Any]
+) -> None:
+    emulator.scenario = Scenario(tasks=[TaskScenario(after=100)])
+    make(batch, job, ready_pool(1), "t", **more)
+    emulator.clock.advance(10)
+    batch.begin_delete_job(job, **LATER)
+    found = batch.get_job(job)
+    assert (found.state, found.previous_state) == ("deleting", "active")
+    assert "terminateReason" not in found["executionInfo"]
+    assert states(batch, job) == {"t": "completed"}
+
+
 @pytest.mark.parametrize("ends", ["by itself", "by hand"])
 def test_a_task_that_disables_its_job_lets_the_others_wait(
     emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str, ends: str
@@ -504,6 +521,22 @@ def test_a_task_that_disables_its_job_lets_the_others_wait(
 
 
 # --- tasks and what happens to their nodes ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("began", [True, False])
+def test_only_a_task_that_had_begun_is_queued_again(
+    emulator: Emulator, batch: BatchClient, ready_pool: Callable[..., str], job: str, began: bool
+) -> None:
+    name = ready_pool(1)
+    emulator.scenario = Scenario(timings=Timings(scheduling=5), tasks=[TaskScenario(after=100)])
+    make(batch, job, name, "t")
+    before = batch.get_task(job, "t")
+    emulator.clock.advance(6 if began else 4)
+    emulator.account.reboot_node(name, 0)
+    emulator.clock.advance(1)
+    after = batch.get_task(job, "t")
+    assert (after.state, after.execution_info.requeue_count) == ("active", int(began))
+    assert (after.state_transition_time == before.state_transition_time) is not began
 
 
 @pytest.mark.parametrize(
