@@ -96,6 +96,17 @@ def test_however_many_others_have_made(session, source):
     assert (kind_of(one()), ago(one())) == ("lost", 150)
 
 
+def test_of_those_of_triggers_the_last_twenty_are_read(session):
+    for asset_id, others in ((71, 19), (72, 20)):
+        plant(session, asset_id, uri=f"azbatch://a/{asset_id}")
+        add_event(session, asset_id, fired("lost"), age=900)
+        for number in range(others):
+            add_event(session, asset_id, fired("burnt down"), age=300 - number)
+    session.commit()
+    assert [kind_of(each) for each in Stored().now().watched] == ["lost", None]
+    assert all(ago(each) for each in Stored().now().watched)
+
+
 @pytest.mark.parametrize("ages", [(30, 20, 10), (10, 20, 30), (20, 10, 30)], ids=str)
 def test_its_own_last_one_is_the_last_by_time(session, ages):
     plant(session)
