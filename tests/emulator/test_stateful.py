@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from airflow_batchext.emulator import Scenario
-from airflow_batchext.emulator.scenario import Answers
+from airflow_batchext.emulator.scenario import Answers, PreparationScenario
 
 from . import both_planes
 from .both_planes import View
@@ -76,11 +76,15 @@ class Histories(RuleBasedStateMachine):
         self.resized: set[str] = set()
         """Pools that may be resizing after this step though they were steady before it."""
         self.time_passed = False
+        self.jobs: dict[str, str] = {}
+        """Those that were not deleted, and the pool of each."""
         self.node_ids: dict[str, set[str]] = {}
         """Of the pools that are gone."""
 
     def teardown(self) -> None:
         account = self.emulator.account
+        for job in self.jobs:
+            account.jobs.delete(job)
         for pool in account.pools():
             if not pool.deleted:
                 account.delete_pool(pool.name, at_once=True)
@@ -277,14 +281,38 @@ class Histories(RuleBasedStateMachine):
             assert code == "PoolBeingResized"
 
     @precondition(has_nodes)
-    @rule(which=WHICH, tasks=st.integers(1, 4))
-    def give_work(self, which: int, tasks: int) -> None:
+    @rule(which=WHICH, tasks=st.integers(1, 4), retries=st.sampled_from([None, 0, -1]))
+    def give_work(self, which: int, tasks: int, retries: int | None) -> None:
+        """Of a job that prepares its nodes, and tries that again so often, or of one that does not."""
         pool, _ = self.node(which, 0)
         job, name = f"job-{next(NUMBERS)}", pool.data["id"]
-        if self.refused(lambda: self.batch.create_job({"id": job, "poolInfo": {"poolId": name}})) is None:
+        document: Any = {"id": job, "poolInfo": {"poolId": name}}
+        if retries is not None:
+            constraints = {"maxTaskRetryCount": retries}
+            document["jobPreparationTask"] = {"commandLine": "true", "constraints": constraints}
+            document["jobReleaseTask"] = {"commandLine": "true"}
+        if self.refused(lambda: self.batch.create_job(document)) is None:
+            self.jobs[job] = name
             batch = [{"id": f"task-{number}", "commandLine": "true"} for number in range(tasks)]
             self.batch.create_task_collection(job, {"value": batch})
         self.note(name, modified=False)
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=WHICH, how=st.sampled_from(["wait", "requeue", "terminate", "enable", "end", "delete"]))
+    def handle_work(self, which: int, how: str) -> None:
+        job = sorted(self.jobs)[which % len(self.jobs)]
+        self.note(self.jobs[job], modified=False)
+        match how:
+            case "enable":
+                self.refused(lambda: self.batch.enable_job(job))
+            case "end":
+                self.refused(lambda: self.post(f"/jobs/{job}/terminate", {}))
+            case "delete":
+                request = HttpRequest("DELETE", f"/jobs/{job}?{VERSION}")
+                self.refused(lambda: self.batch.send_request(request))
+                del self.jobs[job]
+            case _:
+                self.refused(lambda: self.post(f"/jobs/{job}/disable", {"disableTasks": how}))
 
     @precondition(has_nodes)
     @rule(which=WHICH, other=WHICH, back_after=st.sampled_from([None, 30.0]))
@@ -323,6 +351,8 @@ class Histories(RuleBasedStateMachine):
                 assert not {node["id"] for node in view.nodes} & self.node_ids.get(name, set())
         if views:
             self.extensions_hold(views[min(views)])
+        for job in self.jobs:
+            self.job_holds(job)
         self.before = views
         self.born, self.modified, self.touched, self.resized = set(), set(), set(), set()
         self.time_passed = False
@@ -374,6 +404,13 @@ class Histories(RuleBasedStateMachine):
         if not self.time_passed and name not in self.touched:
             assert after == before
 
+    def job_holds(self, job: str) -> None:
+        """Of a job that waits for its tasks there are some; of one that is over or disabled none runs."""
+        state = self.batch.get_job(job).state
+        if state != "active":
+            tasks = {task.state for task in self.batch.list_tasks(job)}
+            assert bool(tasks & {"running", "preparing"}) == (state == "disabling")
+
     def extensions_hold(self, view: View) -> None:
         """Of one node of a pool: a machine that is there shows its extensions, one that is not does not."""
         if not view.nodes:
@@ -396,7 +433,13 @@ class Histories(RuleBasedStateMachine):
 def test_random_histories(emulator: Emulator, batch: BatchClient, management: BatchManagementClient) -> None:
     Histories.emulator, Histories.batch, Histories.management = emulator, batch, management
     # What is held until a resize is over would change a pool at a moment that this model does not foresee.
-    emulator.scenario = Scenario(answers=Answers(autoscale_while_resizing="refused"))
+    emulator.scenario = Scenario(
+        answers=Answers(autoscale_while_resizing="refused"),
+        preparations=[
+            PreparationScenario(node=0, exit_code=1, after=0),
+            PreparationScenario(node=1, exit_code=1, after=30, attempts="first"),
+        ],
+    )
     chosen = settings(
         max_examples=HISTORIES or 10,
         stateful_step_count=25,
