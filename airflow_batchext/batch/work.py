@@ -75,6 +75,7 @@ class JobSeen:
 
     :param ends_by_itself: whether it ends with the last of its tasks.
     :param prepares: whether a node has to be prepared for it before it takes any of its tasks.
+    :param pool_id: where it runs; "" where that was not asked.
     """
 
     id: str
@@ -82,6 +83,7 @@ class JobSeen:
     reason: str = ""
     ends_by_itself: bool = False
     prepares: bool = False
+    pool_id: str = ""
 
     @property
     def takes_tasks(self) -> bool:
@@ -197,4 +199,5 @@ def read_job(body: object) -> JobSeen:
         reason=one_line(": ".join(filter(None, map(as_name, told)))),
         ends_by_itself=as_word(below(body, "onAllTasksComplete")) == "terminatejob",
         prepares=bool(preparation) and preparation.get("waitForSuccess") is not False,
+        pool_id=as_name(below(body, "poolInfo", "poolId")),
     )

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_batchext.batch.work import JOB_MEMBERS, JobSeen, read_job
+from airflow_batchext.batch.work import JobSeen, read_job
 from airflow_batchext.exceptions import ConflictError, NotFoundError
 from airflow_batchext.hooks import _job_requests as jobs
+from airflow_batchext.hooks._drivers.numbered_jobs import MEMBERS, numbered_jobs
 from airflow_batchext.hooks._drivers.work import ENDED
-from airflow_batchext.loose_json.values import as_name, below
-from airflow_batchext.rules.work_ids import job_number
 
 if TYPE_CHECKING:
     from airflow_batchext.hooks._requests import Flow
 
-_MEMBERS = (*JOB_MEMBERS, "poolInfo")
 #: So many jobs may have been made, and have ended, since the list was read.
 _MOST_JOBS = 50
 
@@ -35,10 +33,10 @@ def open_job(prefix: str, pool_id: str, body: Mapping[str, Any]) -> Flow[Opened]
     :param body: of the job, but for its id.
     :raises ConflictError: if that job is on another pool, or the account has too many.
     """
-    found = yield from _jobs_of(prefix)
-    for _, (job, on) in sorted(found.items(), reverse=True):
+    found = yield from numbered_jobs(prefix)
+    for _, job in sorted(found.items(), reverse=True):
         if job.takes_tasks:
-            return _there(job, on, pool_id)
+            return _there(job, pool_id)
     last = max(found, default=0)
     for number in range(last + 1, last + 1 + _MOST_JOBS):
         job_id = f"{prefix}-{number}"
@@ -51,11 +49,11 @@ def open_job(prefix: str, pool_id: str, body: Mapping[str, Any]) -> Flow[Opened]
                 raise
             # Its answer was lost and the request repeated, or the list was older than the job.
             try:
-                there = yield from jobs.get_job(job_id, select=_MEMBERS)
+                job = read_job((yield from jobs.get_job(job_id, select=MEMBERS)))
             except NotFoundError:
                 continue
-            if (job := read_job(there)).takes_tasks:
-                return _there(job, _pool_of(there), pool_id)
+            if job.takes_tasks:
+                return _there(job, pool_id)
             continue
         return Opened(job_id, is_new=True)
     raise ConflictError(f"Could not make a job: {job_id} and {_MOST_JOBS - 1} before it are there")
@@ -68,8 +66,8 @@ def end_jobs(job_id: str | None, prefix: str | None) -> Flow[list[str]]:
     """
     wanted = [] if job_id is None else [job_id]
     if prefix is not None:
-        found = yield from _jobs_of(prefix)
-        wanted += [job.id for _, (job, _) in sorted(found.items()) if job.takes_tasks]
+        found = yield from numbered_jobs(prefix)
+        wanted += [job.id for _, job in sorted(found.items()) if job.takes_tasks]
     ended: dict[str, str] = {}
     for each in wanted:
         if each.lower() in ended:
@@ -92,18 +90,8 @@ def end_job(job_id: str) -> Flow[bool]:
     return True
 
 
-def _jobs_of(prefix: str) -> Flow[dict[int, tuple[JobSeen, str]]]:
-    """The jobs of a prefix by their numbers, and the pool that each is on."""
-    bodies = yield from jobs.list_jobs(f"{prefix}-", select=_MEMBERS)
-    found = ((read_job(body), _pool_of(body)) for body in bodies)
-    return {number: (job, on) for job, on in found if (number := job_number(prefix, job.id)) is not None}
-
-
-def _pool_of(body: object) -> str:
-    return as_name(below(body, "poolInfo", "poolId"))
-
-
-def _there(job: JobSeen, on: str, pool_id: str) -> Opened:
-    if on.lower() != pool_id.lower():
-        raise ConflictError(f"Job {job.id} is there already, but on pool {on or '?'}, not on {pool_id}")
+def _there(job: JobSeen, pool_id: str) -> Opened:
+    if job.pool_id.lower() != pool_id.lower():
+        on = job.pool_id or "?"
+        raise ConflictError(f"Job {job.id} is there already, but on pool {on}, not on {pool_id}")
     return Opened(job.id, is_new=False)

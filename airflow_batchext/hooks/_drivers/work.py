@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,9 +30,9 @@ from airflow_batchext.exceptions import (
 )
 from airflow_batchext.hooks import _job_requests as jobs
 from airflow_batchext.hooks import _node_requests as pools
+from airflow_batchext.hooks._drivers.numbered_jobs import numbered_jobs
 from airflow_batchext.hooks._requests import AtOnce
 from airflow_batchext.rules.work import WAITING_STATES, Attempt, TasksSeen, attempts_of, choose
-from airflow_batchext.rules.work_ids import job_number
 from airflow_batchext.rules.work_pool import Hindrance, why_nothing_starts
 
 if TYPE_CHECKING:
@@ -158,28 +159,23 @@ def next_number(work: Work, number: int) -> Flow[int]:
 
     :param number: of the one that takes no more.
     """
-    last, is_open = 0, False
-    for job in map(read_job, (yield from jobs.list_jobs(f"{work.base}-", select=JOB_MEMBERS))):
-        found = job_number(work.base, job.id)
-        if found is not None and found > last:
-            last, is_open = found, job.takes_tasks
-    return max(number + 1, last if is_open else last + 1)
+    found = yield from numbered_jobs(work.base)
+    last = max(found, default=0)
+    return max(number + 1, last if last and found[last].takes_tasks else last + 1)
 
 
 def read_attempts(work: Work) -> Flow[Earlier]:
     """All attempts under its key, and the jobs that they are in."""
     found: list[Attempt] = []
     last, is_open, endless = 0, True, []
-    if work.is_users:
-        try:
-            bodies = [(yield from jobs.get_job(work.base, select=JOB_MEMBERS))]
-        except NotFoundError:
-            bodies = []
+    numbered = {}
+    if not work.is_users:
+        numbered = yield from numbered_jobs(work.base)
     else:
-        bodies = yield from jobs.list_jobs(f"{work.base}-", select=JOB_MEMBERS)
-    for job in map(read_job, bodies):
-        number = 1 if work.is_users else job_number(work.base, job.id)
-        if number is None or job.state == "deleting":
+        with contextlib.suppress(NotFoundError):
+            numbered = {1: read_job((yield from jobs.get_job(work.base, select=JOB_MEMBERS)))}
+    for number, job in numbered.items():
+        if job.state == "deleting":
             continue
         try:
             tasks = yield from jobs.list_tasks(job.id, f"{work.key}-", select=TASK_MEMBERS)
