@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -25,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from airflow_batchext.emulator import Scenario
-from airflow_batchext.emulator.scenario import Answers, PreparationScenario
+from airflow_batchext.emulator.scenario import Answers, PreparationScenario, TaskScenario
 
 from . import both_planes
 from .both_planes import View
@@ -125,6 +126,13 @@ class Histories(RuleBasedStateMachine):
             self.resized.add(name.casefold())
 
     # --- what can happen to pools --------------------------------------------------------------------------
+
+    @initialize(is_there=st.booleans())
+    def begin(self, is_there: bool) -> None:
+        """With a pool whose nodes are idle, or with nothing."""
+        if is_there:
+            self.create("red", 2, 0, "data")
+            self.pass_time(200)
 
     @rule(name=NAMES, dedicated=COUNTS, low=COUNTS, plane=PLANES)
     def create(self, name: str, dedicated: int, low: int, plane: str) -> None:
@@ -281,8 +289,13 @@ class Histories(RuleBasedStateMachine):
             assert code == "PoolBeingResized"
 
     @precondition(has_nodes)
-    @rule(which=WHICH, tasks=st.integers(1, 4), retries=st.sampled_from([None, 0, -1]))
-    def give_work(self, which: int, tasks: int, retries: int | None) -> None:
+    @rule(
+        which=WHICH,
+        tasks=st.integers(1, 4),
+        retries=st.sampled_from([None, 0, -1]),
+        seconds=st.sampled_from([0, 1, 40]),
+    )
+    def give_work(self, which: int, tasks: int, retries: int | None, seconds: float) -> None:
         """Of a job that prepares its nodes, and tries that again so often, or of one that does not."""
         pool, _ = self.node(which, 0)
         job, name = f"job-{next(NUMBERS)}", pool.data["id"]
@@ -296,6 +309,8 @@ class Histories(RuleBasedStateMachine):
             batch = [{"id": f"task-{number}", "commandLine": "true"} for number in range(tasks)]
             self.batch.create_task_collection(job, {"value": batch})
         self.note(name, modified=False)
+        if seconds:
+            self.pass_time(seconds)
 
     @precondition(lambda self: self.jobs)
     @rule(which=WHICH, how=st.sampled_from(["wait", "requeue", "terminate", "enable", "end", "delete"]))
@@ -304,7 +319,7 @@ class Histories(RuleBasedStateMachine):
         self.note(self.jobs[job], modified=False)
         match how:
             case "enable":
-                self.refused(lambda: self.batch.enable_job(job))
+                self.refused(lambda: self.post(f"/jobs/{job}/enable"))
             case "end":
                 self.refused(lambda: self.post(f"/jobs/{job}/terminate", {}))
             case "delete":
@@ -435,13 +450,14 @@ def test_random_histories(emulator: Emulator, batch: BatchClient, management: Ba
     # What is held until a resize is over would change a pool at a moment that this model does not foresee.
     emulator.scenario = Scenario(
         answers=Answers(autoscale_while_resizing="refused"),
+        tasks=[TaskScenario(task="task-0", after=60)],
         preparations=[
             PreparationScenario(node=0, exit_code=1, after=0),
             PreparationScenario(node=1, exit_code=1, after=30, attempts="first"),
         ],
     )
     chosen = settings(
-        max_examples=HISTORIES or 10,
+        max_examples=HISTORIES or 7,
         stateful_step_count=25,
         derandomize=not HISTORIES,
         deadline=None,
