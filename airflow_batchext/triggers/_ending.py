@@ -14,9 +14,12 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.gate import agive_back
+from airflow_batchext.hooks._drivers.work_items import end_items
+from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.hooks.node import AzureBatchNodeHook
 
 if TYPE_CHECKING:
+    from airflow_batchext.hooks._drivers.work import Work
     from airflow_batchext.repair.controller import Repair
 
 #: Airflow tells triggers that a user has ended their task from 3.3 on.
@@ -53,6 +56,22 @@ async def was_ended(trigger: Any) -> bool:
     found = {str(state) for state in states.get(instance.run_id, {}).values()}
     trigger.log.info("The task is %s now", ", ".join(sorted(found)) or "deleted, with its run")
     return not found or bool(found & _ENDED)
+
+
+async def end_work(trigger: Any, conn_id: str, work: Work, *, is_alone: bool) -> None:
+    """End all Batch tasks of a task instance, if it was a user who ended it.
+
+    :param work: their ids; what is to run is not asked for.
+    :param is_alone: whether there is nothing else in their jobs.
+    """
+    if not await was_ended(trigger):
+        return
+    try:
+        async with AzureBatchJobHook(conn_id) as hook:
+            ended = await hook.arun(end_items(work, is_alone=is_alone))
+        trigger.log.info("%d Batch tasks were ended, as the task was", ended)
+    except BatchextError as error:
+        trigger.log.warning("The Batch tasks go on: %s", error)
 
 
 async def end_repair(trigger: Any, conn_id: str, repair: Repair, interval: float) -> None:

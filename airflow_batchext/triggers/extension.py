@@ -13,6 +13,7 @@ from uuid import uuid4
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
+from airflow_batchext.hooks._drivers.work import Work
 from airflow_batchext.links import LINK_XCOM_KEY, live_link_xcom, portal_url
 from airflow_batchext.live.form import Outcome as LiveOutcome
 from airflow_batchext.live.form import Snapshot
@@ -27,7 +28,7 @@ from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.sharing import OwnPool
 from airflow_batchext.rules.told import waiting_text, wanted_text
 from airflow_batchext.triggers._base import DeclaredTrigger
-from airflow_batchext.triggers._ending import end_repair, shielded
+from airflow_batchext.triggers._ending import end_repair, end_work, shielded
 from airflow_batchext.triggers._failing import connection_text
 from airflow_batchext.triggers._logged import logged
 from airflow_batchext.triggers._sharing import SharedLooks, SharedLooksLease
@@ -125,6 +126,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     :param exponential_backoff: wait twice as long after each look as after the one before.
     :param max_wait: but no longer than so many seconds.
     :param told: what the worker has told the live page, as ``live.snapshot`` writes it.
+    :param work: the ids of Batch tasks that earlier tries may have left: they are ended with the task.
     :param not_before: when to look first, in seconds since the epoch, if the service asked to be left alone
         for longer than one interval.
     """
@@ -147,6 +149,7 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
     exponential_backoff: bool = False
     max_wait: float | None = None
     told: dict[str, Any] | None = None
+    work: dict[str, Any] | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, when the gate has ended."""
@@ -185,7 +188,12 @@ class AzureBatchExtensionTrigger(DeclaredTrigger):
         yield event
 
     async def on_kill(self) -> None:
-        """Leave no repair half done, if it was a user who ended the task."""
+        """Leave no repair half done and no work of an earlier try, if it was a user who ended the task."""
+        if self.work is not None:
+            told = {**self.work}
+            is_alone = bool(told.pop("is_alone"))
+            work = Work(attempt_id="", task={}, job={}, **told)
+            await shielded(end_work(self, self.azure_batchext_conn_id, work, is_alone=is_alone))
         repair = self._repair()
         if repair is not None:
             await shielded(end_repair(self, self.azure_batchext_conn_id, repair, self.poll_interval))

@@ -13,7 +13,7 @@ from airflow.triggers.base import TriggerEvent
 
 from airflow_batchext.exceptions import BatchextError
 from airflow_batchext.hooks._drivers.work import Work
-from airflow_batchext.hooks._drivers.work_items import ItemsLook, ItemsPlace, ItemsWatch, end_items
+from airflow_batchext.hooks._drivers.work_items import ItemsLook, ItemsPlace, ItemsWatch
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.live.work import counted, unseen
 from airflow_batchext.live.writer import Live, in_triggerer
@@ -22,7 +22,7 @@ from airflow_batchext.rules.deadline import StartLimit
 from airflow_batchext.rules.work import Stage, pause_after
 from airflow_batchext.transport import look_within
 from airflow_batchext.triggers._base import DeclaredTrigger
-from airflow_batchext.triggers._ending import shielded, was_ended
+from airflow_batchext.triggers._ending import end_work, shielded
 from airflow_batchext.triggers._failing import connection_text
 
 
@@ -114,15 +114,5 @@ class AzureBatchTasksTrigger(DeclaredTrigger):
     async def on_kill(self) -> None:
         """End the Batch tasks, if that was asked for and it was a user who ended the task."""
         if self.on_killed == "terminate":
-            await shielded(self._end_tasks())
-
-    async def _end_tasks(self) -> None:
-        if not await was_ended(self):
-            return
-        work = Work(self.base, self.key, self.life, "", {}, {}, self.is_users_job, is_many=True)
-        try:
-            async with AzureBatchJobHook(self.azure_batchext_conn_id) as hook:
-                ended = await hook.arun(end_items(work, is_alone=self.is_alone))
-            self.log.info("%d Batch tasks were ended, as the task was", ended)
-        except BatchextError as error:
-            self.log.warning("The Batch tasks go on: %s", error)
+            work = Work(self.base, self.key, self.life, "", {}, {}, self.is_users_job, is_many=True)
+            await shielded(end_work(self, self.azure_batchext_conn_id, work, is_alone=self.is_alone))

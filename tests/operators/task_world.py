@@ -88,6 +88,8 @@ class World:
         self.waiting: asyncio.Future[Any] | None = None
         #: All Batch tasks that there ever were, also those that were deleted.
         self.ever: dict[tuple[str, str], Any] = {}
+        #: Those that were live when the last pause was over.
+        self.judged: list[Any] = []
 
     @property
     def now(self) -> float:
@@ -104,8 +106,12 @@ class World:
 
     def live(self) -> list[str]:
         """Those that run, or may still be given a node."""
+        return [task.id for task in self.live_tasks()]
+
+    def live_tasks(self) -> list[Any]:
+        """The same, as the account has them."""
         return [
-            task.id
+            task
             for job, task in self.attempts()
             if not task.is_completed
             and not (task.is_waiting and job.goal == "completed")
@@ -180,6 +186,7 @@ class World:
         self.pauses += 1
         self.azure.pass_time(max(seconds, 0.001))
         self.look()
+        self.judged = self.live_tasks()
 
     async def apause(self, seconds: float) -> None:
         """The same in a triggerer."""
@@ -246,6 +253,18 @@ class World:
         assert attempt is not None
         assert attempt.life.endswith(life), "of an earlier life"
 
+    def unstarted(self, text: str) -> None:
+        """What has to be true where it was said that nothing has started in time."""
+        ran = [task.id for task in self.judged if any(state == "running" for _, state in task.moments)]
+        assert "start_timeout" not in text or not ran, f"they had started: {ran}"
+
+    def tidied(self, wish: str) -> None:
+        """What is left of those that have ended, after a success that nothing has disturbed."""
+        left = [task for _, task in self.attempts() if task.is_completed]
+        if wish == "delete_succeeded":
+            left = [task for task in left if task.failure is None]
+        assert wish == "keep" or not left, [task.id for task in left]
+
     def ended(self, *, is_left: bool, is_followed: bool) -> None:
         """What has to be true when no try comes any more.
 
@@ -278,6 +297,7 @@ class Airflow:
     def __init__(self, world: World, work: Json) -> None:
         self.world, self.work, self.history = world, work, world.history
         self.outcomes: list[str] = []
+        self.is_ended = False
 
     def play(self) -> list[str]:
         """Make one try after the other; how each ended."""
@@ -301,7 +321,11 @@ class Airflow:
                 break
             world.number += 1
             world.azure.pass_time(one["delay"])
-        is_left = self.history["on_kill"] == "leave" and outcome == "marked"
+        is_quiet = not (one["worker"] or one["resumed"] or one["triggerers"] or self.history["faults"])
+        if outcome == "success" and is_quiet:
+            world.tidied(self.work.get("on_finish", "keep"))
+        # Who is ended does not know by whom: also in the last try it leaves the work, if that was asked for.
+        is_left = self.history["on_kill"] == "leave" and (outcome == "marked" or self.is_ended)
         world.ended(is_left=is_left, is_followed=not is_lost)
         return self.outcomes
 
@@ -329,7 +353,7 @@ class Airflow:
         )
 
     def _try(self, one: Json) -> str:
-        world = self.world
+        world, self.is_ended = self.world, False
         told = context(world.number, world.max_tries, run=world.azure.pool_id)
         method, arguments, blow = "execute", {}, "worker"
         while True:
@@ -356,11 +380,15 @@ class Airflow:
                 method, arguments, blow = *event, "resumed"
                 continue
             except (AirflowFailException, AirflowSkipException) as error:
+                world.unstarted(str(error))
                 return "skipped" if isinstance(error, AirflowSkipException) else "failed for good"
-            except AirflowException:
-                ended = is_struck and world.blow == NONE
+            except AirflowException as error:
+                world.unstarted(str(error))
+                ended = self.is_ended = is_struck and world.blow == NONE
                 return "marked" if ended and one["user"] == "mark" else "failed"
-            assert not (is_struck and world.blow == NONE), "it was ended, and has succeeded"
+            # What was deleted had succeeded before, and would run again.
+            is_deleted = "on_finish" in self.work
+            assert is_deleted or not (is_struck and world.blow == NONE), "it was ended, and has succeeded"
             world.succeeded(json.loads(json.dumps(result)))
             return "success"
 

@@ -19,6 +19,7 @@ from airflow_batchext.exceptions import (
     TaskTimeoutError,
 )
 from airflow_batchext.hooks._base import BatchHook
+from airflow_batchext.operators._steps import task_deletion as steps
 from tests.operators.conftest import run
 from tests.operators.test_task import MODES, books, context, left_alone, scenario, work
 
@@ -191,31 +192,35 @@ def test_a_hundred_are_deleted_each_once(azure, pauses):
 
 
 @MODES
-@WISHES
 @pytest.mark.parametrize(
-    ("number", "options", "is_over"), [(3, {}, True), (1, {"soft_fail": True}, True), (1, {}, False)]
+    ("number", "options", "wish", "goes"),
+    [
+        (3, {}, "delete", True),
+        (3, {}, "delete_succeeded", False),
+        (1, {"soft_fail": True}, "delete", True),
+        (1, {}, "delete", False),
+    ],
 )
 def test_of_many_those_ended_at_the_deadline_go_when_no_try_comes_any_more(
-    azure, deferrable, wish, number, options, is_over
+    azure, deferrable, number, options, wish, goes
 ):
     azure.create(0)
     task = many(azure, on_finish=wish, timeout=0.3, **options)
     task.poll_interval = 0.05
     with pytest.raises((TaskTimeoutError, AirflowSkipException)):
         run(azure, task, deferrable=deferrable, context=context(number))
-    assert bool(books(azure)) is (wish != "delete" or not is_over)
+    assert bool(books(azure)) is not goes
 
 
 @MODES
 @KINDS
-@WISHES
-def test_what_was_given_no_node_and_was_ended_is_deleted_where_all_are(azure, deferrable, wish, make):
+def test_what_was_given_no_node_and_was_ended_is_deleted_where_all_are(azure, deferrable, make):
     azure.create(0)
-    task = make(azure, on_finish=wish, start_timeout=0.2)
+    task = make(azure, on_finish="delete", start_timeout=0.2)
     task.poll_interval = 0.05
     with pytest.raises(TaskNotStartedError):
         run(azure, task, deferrable=deferrable, context=context(3))
-    assert bool(books(azure)) is (wish != "delete")
+    assert not books(azure)
 
 
 @KINDS
@@ -231,9 +236,10 @@ def test_what_tries_have_left_whose_workers_were_lost_is_deleted_too(azure, paus
     assert not books(azure)
 
 
-@MODES
 @KINDS
-@pytest.mark.parametrize(("seconds", "longest"), [(9999, 600), (200, 200), (30, 60)])
+@pytest.mark.parametrize(
+    ("deferrable", "seconds", "longest"), [(True, 9999, 600), (False, 200, 200), (True, 30, 60)]
+)
 def test_a_deletion_that_takes_too_long_changes_no_result(
     azure, pauses, monkeypatch, deferrable, make, seconds, longest
 ):
@@ -241,8 +247,6 @@ def test_a_deletion_that_takes_too_long_changes_no_result(
     azure.create(2)
     task = make(azure, on_finish="delete", execution_timeout=timedelta(seconds=seconds), timeout=9999)
     bounds = []
-    from airflow_batchext.operators._steps import work as steps
-
     within = steps.within
     monkeypatch.setattr(steps, "within", lambda seconds: bounds.append(seconds) or within(seconds))
     send = BatchHook._send

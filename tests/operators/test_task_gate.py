@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from types import SimpleNamespace
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
@@ -137,10 +141,9 @@ def test_where_the_gate_may_not_look_a_next_try_finds_what_runs(azure, pauses, d
     assert bool(still(azure)) is (number == 2)
 
 
-@MODES
 @KINDS
 @pytest.mark.parametrize("outcome", ["fail", "hang", "succeed"])
-def test_what_runs_of_an_earlier_life_is_ended_before_the_gate(azure, pauses, deferrable, make, outcome):
+def test_what_runs_of_an_earlier_life_is_ended_before_the_gate(azure, pauses, make, outcome):
     scenario(azure, {"task": "*-t1", "exit_code": None}, {}, extensions=[{"outcome": outcome}])
     azure.create(2)
     left_alone(azure, make(azure))
@@ -148,12 +151,12 @@ def test_what_runs_of_an_earlier_life_is_ended_before_the_gate(azure, pauses, de
     task = ready(make, azure)
     cleared = context(2, max_tries=4)
     if outcome == "succeed":
-        run(azure, task, deferrable=deferrable, context=cleared)
+        run(azure, task, deferrable=False, context=cleared)
     elif outcome == "hang":
         left_alone(azure, task, 2, max_tries=4)
     else:
         with pytest.raises(GateFailedError):
-            run(azure, task, deferrable=deferrable, context=cleared)
+            run(azure, task, deferrable=False, context=cleared)
     azure.pass_time(60)
     assert not [name for name in still(azure) if name.endswith("-t1")]
 
@@ -162,3 +165,23 @@ def still(azure):
     """What runs, or may still be given a node."""
     jobs = azure.emulator.account.jobs.all()
     return [t.id for job in jobs if job.goal == "active" for t in job.tasks.values() if not t.is_completed]
+
+
+@pytest.mark.parametrize(
+    ("state", "wish", "goes_on"),
+    [("failed", "terminate", False), ("failed", "leave", True), ("deferred", "terminate", True)],
+)
+def test_who_is_ended_while_the_trigger_waits_for_the_gate_ends_what_runs(
+    azure, pauses, monkeypatch, state, goes_on, wish
+):
+    task = one_of_two_runs_on(azure, "hang", on_kill=wish)
+    deferred = left_alone(azure, task, 2)
+    path, kwargs = deferred.trigger.serialize()
+    assert path.endswith("AzureBatchExtensionTrigger")
+    states = "airflow.sdk.execution_time.task_runner.RuntimeTaskInstance.get_task_states"
+    monkeypatch.setattr(states, staticmethod(lambda **given: {"r1": {"work": state}}))
+    trigger = type(deferred.trigger)(**json.loads(json.dumps(kwargs)))
+    trigger.task_instance = SimpleNamespace(dag_id="d", task_id="work", run_id="r1", map_index=-1)
+    asyncio.run(trigger.on_kill())
+    azure.pass_time(60)
+    assert bool(still(azure)) is goes_on

@@ -62,10 +62,15 @@ TRIES = st.fixed_dictionaries(
             st.tuples(
                 st.integers(0, 3),
                 st.sampled_from(
-                    ["end task", "end job", "delete job", "delete task", "disable job", "reboot", "preempt"]
+                    [
+                        *("end task", "end job", "delete job", "delete task", "disable job", "strand"),
+                        *("reboot", "preempt", "preempt all"),
+                        # So that the gate fails, or does not open.
+                        *("fail", "hang"),
+                    ]
                 ),
             ),
-            max_size=1,
+            max_size=2,
         ),
     }
 )
@@ -85,7 +90,20 @@ HISTORIES = st.fixed_dictionaries(
 )
 ONE, SEVERAL = {"command_line": "/bin/true"}, {"tasks": ["/bin/true", "/bin/true 1", "/bin/true 2"]}
 CHECKED: dict[str, Any] = {"node_check": "/bin/true"}
-WORK = st.sampled_from([ONE, SEVERAL, {**ONE, **CHECKED}, {**SEVERAL, **CHECKED, "start_timeout": 200}])
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "start_timeout": st.just(200),
+        "requires_ready": st.just(True),
+        "soft_fail": st.just(True),
+        "on_finish": st.sampled_from(["delete_succeeded", "delete"]),
+    },
+)
+WORK = st.builds(
+    lambda work, options: {**work, **options},
+    st.sampled_from([ONE, SEVERAL, {**ONE, **CHECKED}, {**SEVERAL, **CHECKED}]),
+    OPTIONS,
+)
 
 
 @settings(

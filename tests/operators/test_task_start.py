@@ -37,8 +37,7 @@ def test_a_try_that_goes_on_with_an_earlier_ones_work_has_its_own_start_limit(
 
 
 @KINDS
-@MODES
-@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "too late"])
+@pytest.mark.parametrize(("deferrable", "is_kept"), [(False, True), (True, True), (True, False)])
 def test_what_is_submitted_again_has_the_whole_time(
     azure: Any, deferrable: bool, work: Any, is_kept: bool
 ) -> None:
@@ -49,8 +48,7 @@ def test_what_is_submitted_again_has_the_whole_time(
     assert played.outcomes[0] == ("success" if is_kept else "failed")
 
 
-@MODES
-@pytest.mark.parametrize("start", [150, 3000])
+@pytest.mark.parametrize(("deferrable", "start"), [(False, 150), (True, 150), (True, 3000)])
 def test_of_many_what_had_ended_before_is_no_start(azure: Any, deferrable: bool, start: int) -> None:
     """One of three fails; its next try is given no node for ten minutes."""
     one = history(deferrable=deferrable)

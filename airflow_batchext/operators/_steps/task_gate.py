@@ -40,9 +40,18 @@ class WorkGate:
     :param limit: of the work.
     :param deadline: when that is over, in seconds since the epoch.
     :param instance: the task instance, whose live status it tells; None in a unit test.
+    :param left: the ids of what earlier tries may have left running, for the trigger to end with the task.
     """
 
-    def __init__(self, operator: TaskParameters, limit: Limit, deadline: float, instance: Any = None) -> None:
+    def __init__(
+        self,
+        operator: TaskParameters,
+        limit: Limit,
+        deadline: float,
+        instance: Any = None,
+        left: dict[str, Any] | None = None,
+    ) -> None:
+        self._left = left
         self._operator, self._limit = operator, limit
         self._deadline = Deadline(deadline, time.time)
         self._pool_id = check_pool_id(operator.pool_id)
@@ -109,6 +118,7 @@ class WorkGate:
                 # The event tells it again, and so when the work has to be over.
                 started=self._deadline.at - self._limit.seconds,
                 told=told,
+                work=self._left,
             ),
             method_name="execute_complete",
             timeout=deferral_limit(self._deadline.at, self._limit),

@@ -35,6 +35,7 @@ from airflow_batchext.hooks._drivers.work_deletion import delete_attempts
 from airflow_batchext.hooks._drivers.work_items import end_attempts_of
 from airflow_batchext.hooks.job import AzureBatchJobHook
 from airflow_batchext.metrics import work_ended
+from airflow_batchext.operators._steps.task_deletion import delete_softly
 from airflow_batchext.operators._steps.task_document import instance_of, job_document
 from airflow_batchext.operators._steps.task_gate import WorkGate, check_event, is_of_gate
 from airflow_batchext.operators._steps.told import Told
@@ -57,8 +58,6 @@ if TYPE_CHECKING:
 
 XCOM_KEY = "batch_task"
 _CLEAN_UP_SECONDS = 60.0
-#: Also of ten thousand.
-_DELETION_SECONDS = 600.0
 #: Those after which nothing of the work goes on.
 _OVER = (
     *(TaskFailedError, TaskResultError, TaskTimeoutError, TaskLostError, TaskNotStartedError),
@@ -69,6 +68,8 @@ _SOFT = (*_OVER, GateFailedError)
 _LATE = (TaskTimeoutError, ExecutionTimeoutError)
 #: Those before which what was submitted has been ended.
 _ENDED = (*_LATE, TaskLostError, TaskNotStartedError)
+#: What tells the trigger of the gate which work it is.
+_IDS = ("base", "key", "life", "is_users", "is_many")
 
 
 class WorkSteps(ABC):
@@ -230,10 +231,18 @@ class WorkSteps(ABC):
     def _pass_gate(self, context: Context) -> None:
         """Before anything is submitted: wait until the pool's gate is open, if that was asked for."""
         if self._asks_gate:
-            gate = WorkGate(self.operator, self._limit, self._memo["deadline"], context.get("ti"))
+            left = self._left_of_earlier(context)
+            gate = WorkGate(self.operator, self._limit, self._memo["deadline"], context.get("ti"), left)
             with self._at_gate():
                 gate.wait(self._pause, self._late)
             self._memo["ready"] = True
+
+    def _left_of_earlier(self, context: Context) -> dict[str, Any] | None:
+        """The ids of what may be left of earlier tries, if that is ended with the task."""
+        if self._is_first(context) or self.operator.on_killed != "terminate":
+            return None
+        work, is_alone = self._whole(context), self._has_its_own_job(context)
+        return {name: getattr(work, name) for name in _IDS} | {"is_alone": is_alone}
 
     @property
     def _asks_gate(self) -> bool:
@@ -336,25 +345,20 @@ class WorkSteps(ABC):
     ) -> None:
         """Delete Batch tasks, as far as that was wished: the last that is done, as a next try finds nothing.
 
-        What keeps us from it is told, no more; Airflow's alarm, too, as how all has ended is known by then.
-
         :param known: those that have to go in any case: the job of each, and its id.
         :param are_ended: whether all others have just been ended.
         """
         wish = self.operator.on_finish
         if wish == "keep":
             return
-        try:
+
+        def deletion() -> Call[int]:
             # In a first try there are no others.
             work = self._whole(context) if are_ended or not self._is_first(context) else None
-            number, seconds = self._instance(context).try_number, min(_DELETION_SECONDS, self._left)
-            deletion = delete_attempts(known, work, number, failed_too=wish == "delete", are_ended=are_ended)
-            bound = within(max(_CLEAN_UP_SECONDS, seconds))
-            with AzureBatchJobHook(self.operator.azure_batchext_conn_id) as hook, bound:
-                if count := hook.run(deletion):
-                    self.log.info("%d Batch tasks were deleted, with their files", count)
-        except (BatchextError, AirflowTaskTimeout) as error:
-            self.log.warning("Of the Batch tasks that were to be deleted some are kept: %s", error)
+            number = self._instance(context).try_number
+            return delete_attempts(known, work, number, failed_too=wish == "delete", are_ended=are_ended)
+
+        delete_softly(self.operator, deletion, self._left)
 
     def _end_killed(self) -> None:
         if self.operator.on_killed == "terminate" and self._is_submitted:
