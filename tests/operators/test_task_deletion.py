@@ -28,6 +28,16 @@ pytestmark = pytest.mark.usefixtures("signed_in")
 KINDS = pytest.mark.parametrize(
     "make", [work, lambda azure, **kwargs: many(azure, **kwargs)], ids=["one", "many"]
 )
+_BOUNDS = (9999, 600), (30, 60)
+CORNERS = pytest.mark.parametrize(
+    ("deferrable", "make"),
+    [
+        (False, lambda azure, **kwargs: many(azure, **kwargs)),
+        (True, work),
+        pytest.param(False, work, marks=pytest.mark.slow),
+        pytest.param(True, lambda azure, **kwargs: many(azure, **kwargs), marks=pytest.mark.slow),
+    ],
+)
 WISHES = pytest.mark.parametrize("wish", ["keep", "delete_succeeded", "delete"])
 
 
@@ -191,14 +201,13 @@ def test_a_hundred_are_deleted_each_once(azure, pauses):
     assert not books(azure)
 
 
-@MODES
 @pytest.mark.parametrize(
-    ("number", "options", "wish", "goes"),
+    ("deferrable", "number", "options", "wish", "goes"),
     [
-        (3, {}, "delete", True),
-        (3, {}, "delete_succeeded", False),
-        (1, {"soft_fail": True}, "delete", True),
-        (1, {}, "delete", False),
+        (True, 3, {}, "delete", True),
+        (False, 3, {}, "delete_succeeded", False),
+        (False, 1, {"soft_fail": True}, "delete", True),
+        (True, 1, {}, "delete", False),
     ],
 )
 def test_of_many_those_ended_at_the_deadline_go_when_no_try_comes_any_more(
@@ -212,8 +221,7 @@ def test_of_many_those_ended_at_the_deadline_go_when_no_try_comes_any_more(
     assert bool(books(azure)) is not goes
 
 
-@MODES
-@KINDS
+@CORNERS
 def test_what_was_given_no_node_and_was_ended_is_deleted_where_all_are(azure, deferrable, make):
     azure.create(0)
     task = make(azure, on_finish="delete", start_timeout=0.2)
@@ -224,7 +232,7 @@ def test_what_was_given_no_node_and_was_ended_is_deleted_where_all_are(azure, de
 
 
 @KINDS
-@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("number", [3, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_tries_have_left_whose_workers_were_lost_is_deleted_too(azure, pauses, make, number):
     """The first has failed, and nobody has heard of it; then the task was perhaps cleared."""
     azure.create(2)
@@ -236,9 +244,9 @@ def test_what_tries_have_left_whose_workers_were_lost_is_deleted_too(azure, paus
     assert not books(azure)
 
 
-@KINDS
+@CORNERS
 @pytest.mark.parametrize(
-    ("deferrable", "seconds", "longest"), [(True, 9999, 600), (False, 200, 200), (True, 30, 60)]
+    ("seconds", "longest"), [(200, 200), *(pytest.param(*each, marks=pytest.mark.slow) for each in _BOUNDS)]
 )
 def test_a_deletion_that_takes_too_long_changes_no_result(
     azure, pauses, monkeypatch, deferrable, make, seconds, longest

@@ -16,6 +16,13 @@ from tests.operators import test_tasks
 from tests.operators.conftest import run
 from tests.operators.test_task import MODES, books, context, left_alone, live, scenario, work
 
+_SLOW = pytest.mark.slow
+_TWO_OF_FOUR = [
+    (False, 2),
+    (True, 3),
+    pytest.param(True, 2, marks=_SLOW),
+    pytest.param(False, 3, marks=_SLOW),
+]
 KINDS = pytest.mark.parametrize("make", [work, test_tasks.work], ids=["one", "many"])
 
 
@@ -103,9 +110,14 @@ def one_of_two_runs_on(azure, outcome, **kwargs):
     return ready(test_tasks.work, azure, tasks=["x", "y"], **kwargs)
 
 
-@MODES
 @pytest.mark.parametrize(
-    ("number", "soft_fail", "goes_on"), [(2, False, True), (3, False, False), (2, True, False)]
+    ("deferrable", "number", "soft_fail", "goes_on"),
+    [
+        (False, 2, False, True),
+        (True, 3, False, False),
+        (False, 2, True, False),
+        pytest.param(True, 2, True, False, marks=_SLOW),
+    ],
 )
 def test_where_it_cannot_open_what_runs_is_ended_if_nobody_comes_back_to_it(
     azure, pauses, deferrable, number, soft_fail, goes_on
@@ -117,8 +129,7 @@ def test_where_it_cannot_open_what_runs_is_ended_if_nobody_comes_back_to_it(
     assert bool(still(azure)) is goes_on
 
 
-@MODES
-@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize(("deferrable", "number"), _TWO_OF_FOUR)
 def test_at_its_deadline_what_runs_is_ended(azure, deferrable, number):
     task = one_of_two_runs_on(azure, "hang", timeout=0.6)
     task.poll_interval = 0.1
@@ -128,8 +139,7 @@ def test_at_its_deadline_what_runs_is_ended(azure, deferrable, number):
     assert not still(azure)
 
 
-@MODES
-@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize(("deferrable", "number"), _TWO_OF_FOUR)
 def test_where_the_gate_may_not_look_a_next_try_finds_what_runs(azure, pauses, deferrable, number):
     """That is no skip, with ``soft_fail`` too."""
     task = one_of_two_runs_on(azure, "hang", soft_fail=True)
@@ -141,8 +151,14 @@ def test_where_the_gate_may_not_look_a_next_try_finds_what_runs(azure, pauses, d
     assert bool(still(azure)) is (number == 2)
 
 
-@KINDS
-@pytest.mark.parametrize("outcome", ["fail", "hang", "succeed"])
+@pytest.mark.parametrize(
+    ("outcome", "make"),
+    [
+        *(("fail", work), ("hang", work), ("succeed", test_tasks.work)),
+        pytest.param("fail", test_tasks.work, marks=_SLOW),
+        pytest.param("succeed", work, marks=_SLOW),
+    ],
+)
 def test_what_runs_of_an_earlier_life_is_ended_before_the_gate(azure, pauses, make, outcome):
     scenario(azure, {"task": "*-t1", "exit_code": None}, {}, extensions=[{"outcome": outcome}])
     azure.create(2)

@@ -94,8 +94,9 @@ def test_the_next_try_has_its_nodes_checked_anew(azure, pauses, make):
     assert [name for name, (_, failed) in books(azure).items() if not failed]
 
 
-@MODES
-@KINDS
+@pytest.mark.parametrize(
+    ("deferrable", "make"), [(False, work), pytest.param(True, test_tasks.work, marks=pytest.mark.slow)]
+)
 def test_the_job_of_one_whose_nodes_all_failed_takes_no_next_try(azure, pauses, deferrable, make):
     """However late Azure ends a job in which nothing is left to do."""
     azure.create(2)
@@ -108,7 +109,7 @@ def test_the_job_of_one_whose_nodes_all_failed_takes_no_next_try(azure, pauses, 
     assert [len(job.tasks) for job in (first, second)] == [1 if make is work else 3] * 2
 
 
-@KINDS
+@pytest.mark.parametrize("make", [work, pytest.param(test_tasks.work, marks=pytest.mark.slow)])
 def test_a_job_of_ones_own_or_of_map_indexes_is_not_ended_for_others(azure, pauses, make):
     azure.create(2)
     scenario(azure, {}, preparations=[{"exit_code": 1}])

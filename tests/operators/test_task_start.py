@@ -11,20 +11,29 @@ from typing import Any
 import pytest
 
 from tests.operators.task_world import play
-from tests.operators.test_task_histories import KINDS, MODES, history
+from tests.operators.test_task_histories import ONE, SEVERAL, history
 
+#: Of one and several, in the worker and the triggerer, two suffice each time.
+CORNERS = pytest.mark.parametrize(
+    ("deferrable", "work"),
+    [
+        (False, SEVERAL),
+        (True, ONE),
+        pytest.param(False, ONE, marks=pytest.mark.slow),
+        pytest.param(True, SEVERAL, marks=pytest.mark.slow),
+    ],
+)
 pytestmark = pytest.mark.usefixtures("signed_in")
 
 
-@KINDS
+@pytest.mark.parametrize("work", [SEVERAL, pytest.param(ONE, marks=pytest.mark.slow)])
 def test_what_has_started_and_was_preempted_is_not_ended(azure: Any, work: Any) -> None:
     """Also where the triggerer that has seen it run is gone: it counts as a requeue."""
     one = history(deferrable=True, triggerers=[("pause", 3, False)], happenings=[(2, "preempt all")])
     assert play(azure, one, {**work, "start_timeout": 150}).outcomes == ["success"]
 
 
-@KINDS
-@MODES
+@CORNERS
 def test_a_try_that_goes_on_with_an_earlier_ones_work_has_its_own_start_limit(
     azure: Any, deferrable: bool, work: Any
 ) -> None:
@@ -36,8 +45,8 @@ def test_a_try_that_goes_on_with_an_earlier_ones_work_has_its_own_start_limit(
     assert {name[-3:] for name in played.ever} == {"-t1", "-t3"}, "the second has made none"
 
 
-@KINDS
-@pytest.mark.parametrize(("deferrable", "is_kept"), [(False, True), (True, True), (True, False)])
+@CORNERS
+@pytest.mark.parametrize("is_kept", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_what_is_submitted_again_has_the_whole_time(
     azure: Any, deferrable: bool, work: Any, is_kept: bool
 ) -> None:
@@ -48,7 +57,8 @@ def test_what_is_submitted_again_has_the_whole_time(
     assert played.outcomes[0] == ("success" if is_kept else "failed")
 
 
-@pytest.mark.parametrize(("deferrable", "start"), [(False, 150), (True, 150), (True, 3000)])
+@pytest.mark.parametrize("start", [150, pytest.param(3000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("deferrable", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_of_many_what_had_ended_before_is_no_start(azure: Any, deferrable: bool, start: int) -> None:
     """One of three fails; its next try is given no node for ten minutes."""
     one = history(deferrable=deferrable)

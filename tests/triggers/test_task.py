@@ -88,7 +88,7 @@ async def test_it_ends_the_airflow_task_with_what_a_worker_would_have_told(
     assert [line for line in said if line.startswith("out| ") and "left out" not in line] == shown
 
 
-@pytest.mark.parametrize(("longest", "left"), [(0.1, 30), (60, 0.5)])
+@pytest.mark.parametrize(("longest", "left"), [(0.1, 30), pytest.param(60, 0.5, marks=pytest.mark.slow)])
 async def test_a_success_whose_turn_to_read_does_not_come_is_left_to_a_worker(
     azure, monkeypatch, longest, left
 ):
