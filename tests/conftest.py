@@ -22,6 +22,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[_name]
 os.environ |= {"AIRFLOW_HOME": _HOME, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+# Another database than SQLite, which the tests empty: tests/distributed/test_live_queries.py gives them one.
+if _database := os.environ.get("BATCHEXT_TEST_DATABASE"):
+    os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = _database
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402

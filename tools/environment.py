@@ -62,7 +62,7 @@ def environments() -> dict[str, Environment]:
         "newest": Environment(".venv-newest", ("-e", ".[dev]"), ()),
         "package": Environment(".venv", ("-e", ".[dev]", "-r", _PACKAGE)),
         "distributed": Environment(
-            ".venv-distributed", ("-r", _DISTRIBUTED, "-e", "."), ("constraints.txt", _DISTRIBUTED)
+            ".venv-distributed", ("-r", _DISTRIBUTED, "-e", ".[dev]"), ("constraints.txt", _DISTRIBUTED)
         ),
         "sbom": Environment(".venv-sbom", ("cyclonedx-bom==7.5.0",), ()),
         "audit": Environment(".venv-audit", ("pip-audit==2.10.1",), ()),

@@ -56,7 +56,8 @@ _HEADERS: Final = {
 }
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 
-Text = Annotated[str, Query(max_length=250)]
+#: Without NUL, which Postgres takes in no question.
+Text = Annotated[str, Query(max_length=250, pattern=r"^[^\x00]*$")]
 Number = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Index = Annotated[int, Query(ge=-1, le=1_000_000)]
 

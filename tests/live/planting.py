@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
+import re
 import time
 from datetime import datetime, timedelta
 from typing import Any
@@ -189,6 +191,19 @@ def add_gates(session: Any, *dag_ids: str) -> None:
         run = add_run(session, dag_id, "r")
         value = to_text(waiting(f"pool-of-{dag_id}:", time.time()))
         add_gate(session, dag_id, "r", run=run, value=value)
+
+
+def storable(session: Any, value: Any) -> Any:
+    """An XCom as the database holds it: Postgres takes no NUL, no half of a surrogate pair, no infinity."""
+    if session.get_bind().dialect.name != "postgresql":
+        return value
+    if isinstance(value, str):
+        return re.sub(r"[\x00\ud800-\udfff]", "", value)
+    if isinstance(value, dict):
+        return {storable(session, name): storable(session, member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [storable(session, member) for member in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def node_id(index: int) -> str:

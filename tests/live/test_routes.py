@@ -25,6 +25,7 @@ from tests.live.planting import (
     add_triggerer,
     add_watcher,
     failed,
+    storable,
     waiting,
 )
 
@@ -219,6 +220,9 @@ def test_who_comes_to_the_page_without_being_signed_in_is_shown_where(server):
         f"gate?dag_id={'x' * 300}&run_id=r&task_id=gate",
         f"{GATE}&map_index=9999999999999999999999",
         f"{GATE}&map_index=one",
+        "gate?dag_id=rendering%00&run_id=r&task_id=gate",
+        "gate?dag_id=rendering&run_id=%00&task_id=gate",
+        "gate?dag_id=rendering&run_id=r&task_id=g%0A%00te",
         "watch",
         WATCH.format("one"),
         WATCH.format(2**31),
@@ -307,7 +311,7 @@ def test_whatever_stands_in_the_xcoms_the_page_gets_its_data(running, database, 
         add_dag(session, "rendering")
         run = add_run(session, "rendering", "r")
         for index, value in enumerate(values):
-            add_gate(session, "rendering", "r", run=run, map_index=index, value=value)
+            add_gate(session, "rendering", "r", run=run, map_index=index, value=storable(session, value))
     listed = running.get("gates", *ADMIN)
     assert listed.status_code == 200
     assert len(listed.json()["gates"]) == len(values)
