@@ -94,10 +94,12 @@ class Run:
     def make_again(self) -> None:
         """Make a run, delete it once it is over, and make it again under its id."""
         body = {"dag_run_id": "r1", "logical_date": None, "conf": {}}
-        for _ in range(2):
-            self.airflow._client.delete("/api/v2/dags/work_again/dagRuns/r1")
+        for number in range(2):
+            if number:
+                self.airflow.send("DELETE", "dags/work_again/dagRuns/r1", None)
             self.airflow.send("POST", "dags/work_again/dagRuns", body)
-            self.airflow.finish("work_again", "r1", meanwhile=lambda: self.service.clock.advance(10))
+            state = self.airflow.finish("work_again", "r1", meanwhile=lambda: self.service.clock.advance(10))
+            assert state == "success", self.airflow.log("work_again", "r1", "again")
 
 
 @contextmanager

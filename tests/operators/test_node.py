@@ -81,7 +81,7 @@ def test_what_hangs_after_its_reboot_is_replaced(azure, pauses, books, deferrabl
         {"node": 1, "boots": "first"}, {"node": 1, "boots": "later", "outcome": "hang", "code": None}
     )
     azure.create(2)
-    task = repair(azure, policy={"order": ["reboot", "replace"], "step_timeout": 300})
+    task = repair(azure, policy={"order": ["reboot", "replace"], "step_timeout": 600})
     result = run(azure, task, deferrable=deferrable)
     assert [(action["step"], action["result"]) for action in result["actions"]] == [
         ("reboot", "failed"),
