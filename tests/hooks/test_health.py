@@ -9,6 +9,7 @@ import pytest
 
 from airflow_batchext.batch.data_plane import Phase
 from airflow_batchext.emulator import Scenario
+from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.health import to_json
 from airflow_batchext.hooks.health import aread_health, read_health
 from airflow_batchext.hooks.node import AzureBatchNodeHook
@@ -49,6 +50,24 @@ def test_a_healthy_pool(azure, way, settings):
         }
         assert node.extensions[0].publisher
     assert health.taken_at == pytest.approx(azure.emulator.clock.now().timestamp(), abs=5)
+
+
+IDENTITY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/a"
+
+
+@pytest.mark.parametrize("way", [read, aread])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [{"resourceId": IDENTITY, "clientId": "c-1"}],  # as the data plane writes them
+        {IDENTITY: {"clientId": "c-1", "principalId": "p"}},  # and the management plane
+    ],
+)
+def test_identities_are_understood_in_either_planes_form(azure, way, shown):
+    azure.create(nodes=1)
+    rule = {"action": "edit", "at": "identity/userAssignedIdentities", "value": shown, "method": "GET"}
+    azure.emulator.faults.add(read_fault({**rule, "path": f"/pools/{azure.pool_id}"}))
+    assert way(azure).identities == {IDENTITY: "c-1"}
 
 
 @pytest.mark.parametrize("way", [read, aread])

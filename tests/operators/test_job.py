@@ -137,6 +137,48 @@ def test_a_list_that_does_not_show_it_yet_makes_no_second_job_and_leaves_none(az
     assert end(job_id=f"{PREFIX}-1", prefix=PREFIX) == {"job_ids": [f"{PREFIX}-1"]}
 
 
+def unlisted(azure, count=1):
+    fault(azure, action="edit", at="value", value=[], path="/jobs", method="GET", count=count)
+
+
+@pytest.mark.parametrize("state", ["completed", "JobCompleted", "JobBeingTerminated", "JobBeingDeleted"])
+def test_one_that_has_ended_and_that_no_list_shows_is_passed_over(azure, state):
+    create(azure)
+    if state == "completed":
+        end()
+        azure.pass_time(60)
+    else:
+        fault(azure, action="error", status=409, code=state, path="/jobs", method="POST")
+    unlisted(azure)
+    assert create(azure)["job_id"] == f"{PREFIX}-2"
+    assert states(azure)[f"{PREFIX}-2"] == "active"
+
+
+def test_one_that_is_gone_before_it_is_looked_at_is_passed_over(azure):
+    fault(azure, action="error", status=409, code="JobExists", path="/jobs", method="POST")
+    assert create(azure)["job_id"] == f"{PREFIX}-2"
+
+
+def test_where_every_number_is_taken_it_says_so(azure):
+    fault(azure, action="error", status=409, code="JobExists", path="/jobs", method="POST", count=99)
+    with pytest.raises(ConflictError, match=rf"Could not make a job: {PREFIX}-50 and 49 before it are there"):
+        create(azure)
+    assert states(azure) == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "fails"), [("JobCompleted", False), ("JobBeingDeleted", False), ("Odd", True)]
+)
+def test_an_end_in_conflict_is_one_if_it_has_ended(azure, code, fails):
+    create(azure)
+    fault(azure, action="error", status=409, code=code, path="/jobs/*/terminate", method="POST")
+    if fails:
+        with pytest.raises(ConflictError, match=code):
+            end()
+    else:
+        assert end() == {"job_ids": []}
+
+
 def test_too_many_active_jobs_fail_it_and_it_says_so(azure):
     azure.emulator.scenario = Scenario.load({"account": {"active_job_quota": 1}})
     with AzureBatchJobHook() as hook:
