@@ -14,11 +14,19 @@ from airflow_batchext.exceptions import (
     ServiceError,
     UnavailableError,
 )
-from airflow_batchext.hooks._drivers.gate import alook, problem_of, read_extensions
+from airflow_batchext.hooks._drivers.gate import adrive, alook, drive, problem_of, read_extensions
 from airflow_batchext.hooks._requests import AtOnce
 from airflow_batchext.hooks.node import AzureBatchNodeHook
+from airflow_batchext.rules.deadline import Deadline
 from airflow_batchext.rules.gate import Outcome
-from airflow_batchext.rules.reads import TOO_LATE, Problem, ProblemKind
+from airflow_batchext.rules.reads import (
+    TOO_LATE,
+    Problem,
+    ProblemKind,
+    ReadExtensions,
+    ReadNodes,
+    ReadPool,
+)
 from airflow_batchext.rules.watch import Watch
 from airflow_batchext.transport import aside, flows, within
 from tests.hostile.meeting import LONGEST_HOLD_SECONDS, longest_hold, slowness
@@ -126,3 +134,14 @@ def test_no_node_is_asked_once_the_time_is_over():
         found = flows.drive(read_extensions("p", nodes, at_once=8), answer)
     assert found == dict.fromkeys(nodes, TOO_LATE)
     assert asked == []
+
+
+@pytest.mark.parametrize("driven", [drive, lambda *given: asyncio.run(adrive(*given))], ids=["sync", "async"])
+@pytest.mark.parametrize("wanted", [ReadPool(), ReadNodes(), ReadExtensions(("n",))])
+def test_nothing_is_asked_once_the_rules_have_no_time_left(azure, driven, wanted):
+    def rules():
+        return (yield wanted)
+
+    over = Deadline(100.0, lambda: 100.0)
+    assert driven(AzureBatchNodeHook(), azure.pool_id, rules(), over) is TOO_LATE
+    assert list(azure.emulator.requests) == []
