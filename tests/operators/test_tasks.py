@@ -502,6 +502,23 @@ def test_where_the_trigger_fails_the_last_try_ends_them(azure):
         assert len([1 for job, _ in live(azure) if jobs[job] != "completed"]) == count
 
 
+@pytest.mark.parametrize("given", [{}, {"tasks": None, "command_line": "/bin/true"}], ids=["many", "one"])
+@pytest.mark.parametrize("stage", ["novel", "", "x" * 500])
+def test_what_a_trigger_of_a_later_version_says_ends_a_last_try_and_its_work(azure, given, stage):
+    azure.create(1)
+    scenario(azure, {"exit_code": None})
+    for number in (1, 3):
+        task = work(azure, **given)
+        deferred = left_alone(azure, task, number)
+        event = {"stage": stage, "text": "?", "memo": deferred.trigger.memo}
+        azure.pass_time(30)
+        with pytest.raises(TriggerFailedError, match=r"the trigger said '.{0,40}', which is not known here"):
+            task.execute_complete(context(number), event)
+        azure.pass_time(60)
+        jobs = {job.id: job.goal for job in azure.emulator.account.jobs.all()}
+        assert bool([1 for job, _ in live(azure) if jobs[job] != "completed"]) is (number == 1)
+
+
 @pytest.mark.parametrize(("number", "is_left"), [(1, True), (3, False)])
 def test_of_many_of_which_one_is_refused_none_goes_on_when_nobody_comes_back(azure, number, is_left):
     azure.create(1)

@@ -126,6 +126,8 @@ class RunTask(WorkSteps):
         self._output = OutputLog(
             self.log, self.operator.logs, self.operator.logs_interval, event.get("output")
         )
+        if event["stage"] not in list(Stage):
+            raise self._unknown(event["stage"])
         task = event.get("task")
         return Standing(Stage(event["stage"]), str(event["text"]), task and TaskSeen.from_json(task))
 

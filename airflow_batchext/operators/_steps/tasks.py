@@ -17,7 +17,6 @@ from airflow_batchext.exceptions import (
     TaskFailedError,
     TaskLostError,
     TaskNotStartedError,
-    TriggerFailedError,
 )
 from airflow_batchext.hooks._drivers.work import NotYet, Work, have_them_end, next_number, read_attempts
 from airflow_batchext.hooks._drivers.work_items import (
@@ -254,9 +253,7 @@ class RunTasks(WorkSteps):
                 self._end("as it cannot run any more")
                 raise TaskLostError(f"{self._name} are lost: {text}")
             case other if other != SETTLED:
-                # A trigger of a later version may say what this one does not know.
-                text = f"the trigger said {stage[:40]!r}, which is not known here"
-                raise TriggerFailedError(f"{self._name}: {text}")
+                raise self._unknown(stage)
 
     # --- how it ended --------------------------------------------------------------------------------------
 

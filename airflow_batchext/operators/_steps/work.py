@@ -320,6 +320,11 @@ class WorkSteps(ABC):
     def _late(self, text: str) -> BatchextError:
         return ExecutionTimeoutError(text) if self._limit.is_airflows else TaskTimeoutError(text)
 
+    def _unknown(self, stage: object) -> TriggerFailedError:
+        """A trigger of a later version may say what this one does not know."""
+        text = f"the trigger said {str(stage)[:40]!r}, which is not known here"
+        return TriggerFailedError(f"{self._name}: {text}")
+
     def _push(self, context: Context, told: Mapping[str, Any]) -> None:
         instance: Any = context.get("ti")
         if hasattr(instance, "xcom_push"):
