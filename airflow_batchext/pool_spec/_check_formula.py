@@ -100,7 +100,7 @@ def _unknown(found: Formula) -> Iterator[tuple[bool, str, str]]:
             certain = name.casefold() not in FUNCTIONS
             yield certain, _there_is_no("function", f"{name}()", place), _did_you_mean(name, FUNCTIONS, "()")
         elif not bounds[0] <= count <= bounds[1]:
-            what = f"{name}() in {place} is given {count} arguments"
+            what = f"{name}() in {place} is given {count} argument{'' if count == 1 else 's'}"
             yield True, what, f"Give it {_count(*bounds)}"
     for name, _, place in found.methods:
         if name not in METHODS:

@@ -64,11 +64,6 @@ def _check_subnet(network: Mapping[str, Any]) -> Findings:
     elif isinstance(subnet, str) and "/microsoft.classicnetwork/" in subnet.casefold():
         what = "a classic virtual network cannot hold nodes any more"
         yield error(f"{_NETWORK}.subnetId", what, "Name a subnet of Microsoft.Network", _NETWORK_PAGE)
-    if not subnet and text_of(network, "dynamicVnetAssignmentScope").casefold() == "job":
-        what = "dynamicVnetAssignmentScope is job, and the pool has no subnet"
-        yield warning(
-            f"{_NETWORK}.dynamicVnetAssignmentScope", what, "Give a subnetId, or write none", _NETWORK_PAGE
-        )
 
 
 def _check_addresses(network: Mapping[str, Any], properties: Mapping[str, Any]) -> Findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -29,6 +30,7 @@ _SHORTEST, _LONGEST = timedelta(minutes=5), timedelta(hours=168)
 _MOST_SLOTS = 256
 _MOST_COMMUNICATING = 100
 _TARGETS = ("targetDedicatedNodes", "targetLowPriorityNodes")
+_MANAGED_IMAGE = re.compile(r"/providers/Microsoft\.Compute/images/", re.IGNORECASE)
 _FROM_IMAGE = {"targetDedicatedNodes": 2000, "targetLowPriorityNodes": 1000}
 
 
@@ -109,11 +111,12 @@ def _check_limits(properties: Mapping[str, Any]) -> Findings:
         what = f"a pool with interNodeCommunication has at most {_MOST_COMMUNICATING} nodes"
         yield warning(path, what, "Ask for fewer, or disable interNodeCommunication", _QUOTA_PAGE)
     machine = object_at(properties, "deploymentConfiguration", "virtualMachineConfiguration")
-    if "/images/" in text_of(object_at(machine, "imageReference"), "id").casefold():
+    if _MANAGED_IMAGE.search(text_of(object_at(machine, "imageReference"), "id")):
         for member, most in _FROM_IMAGE.items():
             if targets[member] > most:
-                what = f"a pool with an image of one's own has at most {most} such nodes"
-                yield warning(f"{path}.{member}", what, "Ask for fewer, or take several pools", _QUOTA_PAGE)
+                what = f"a pool with a managed image has at most {most} such nodes"
+                fix = "Ask for fewer, or take the image from a gallery"
+                yield warning(f"{path}.{member}", what, fix, _QUOTA_PAGE)
     ephemeral = object_at(machine, "osDisk").get("ephemeralOSDiskSettings")
     if ephemeral is not None and targets["targetLowPriorityNodes"] > 0:
         what = "Spot nodes cannot have an ephemeral disk for the operating system"

@@ -196,7 +196,7 @@ def _check_health(settings: Mapping[str, Any], path: str) -> Findings:
         yield warning(f"{path}.protocol", what, f"Write {', '.join(_PROTOCOLS)}", _HEALTH_PAGE)
     elif protocol == "tcp":
         if settings.get("port") is None:
-            yield warning(f"{path}.port", "tcp needs a port", "Give it", _HEALTH_PAGE)
+            yield warning(f"{path}.port", "tcp needs a port", "Write it like 8080", _HEALTH_PAGE)
         if settings.get("requestPath") is not None:
             what = "requestPath is for http and https"
             yield warning(f"{path}.requestPath", what, "Take it out", _HEALTH_PAGE)

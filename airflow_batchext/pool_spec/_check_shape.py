@@ -124,7 +124,8 @@ def _unknown(
     place = at(path, key)
     what = f"there is no member {quote(key)} {f'in {_last(path)}' if path else 'at the top of a pool'}"
     if not isinstance(key, str):
-        yield error(place, what, "Take it out: Azure refuses unknown members", ARM_PAGE)
+        what = f"{kind_of(key)} stands where the name of a member has to be"
+        yield error(place, what, "Write its name, as a text", ARM_PAGE)
         return
     if (type_name, key) in _MOVED:
         why, fix = _MOVED[type_name, key]

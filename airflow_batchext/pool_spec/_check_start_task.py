@@ -129,8 +129,10 @@ def _check_accounts(accounts: object, system: catalog.OperatingSystem | None) ->
             if len(name) > _LONGEST_NAME:
                 what = f"the name is longer than {_LONGEST_NAME} characters"
                 yield error(f"{path}.name", what, "Shorten it", ARM_PAGE)
-            if first_of.setdefault(name.casefold(), index) != index:
-                what = f"the name {quote(name)} is taken by userAccounts[{first_of[name.casefold()]}]"
+            # Linux tells names apart by their case.
+            key = name if system == "linux" else name.casefold()
+            if first_of.setdefault(key, index) != index:
+                what = f"the name {quote(name)} is taken by userAccounts[{first_of[key]}]"
                 yield error(f"{path}.name", what, "Give each account another name", ARM_PAGE)
         linux = object_at(account, "linuxUserConfiguration")
         if (linux.get("uid") is None) != (linux.get("gid") is None):

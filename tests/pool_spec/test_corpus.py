@@ -2,7 +2,8 @@
 
 A file of ``corpus/`` says in ``why`` what the mistake is and in ``seen`` where somebody made or met it. It is
 either a ``text``, to be read ``as`` a file of that name, or a list of changes to a document that is right.
-Paths may begin with ``machine``, ``extension`` (its first) or ``fixed``, for short.
+Paths may begin with ``machine``, ``extension`` (its first) or ``fixed``, for short. What is ``put`` may be
+repeated some ``times``. A case may have a ``today`` of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import pytest
 import yaml
 
 from airflow_batchext.pool_spec import DocumentSyntaxError, Finding, parse_pools, pools_in
-from airflow_batchext.pool_spec._sdk_schema import check_pool
+from airflow_batchext.pool_spec._check_data_plane import check_data_plane
+from airflow_batchext.pool_spec._planes import is_data_plane
+from airflow_batchext.pool_spec._sdk_schema import check_pool, data_plane_schema, pool_schema
 from tests.pool_spec.documents import EXTENSION, FIXED, GOOD, MACHINE, steps
 
 CORPUS = Path(__file__).with_name("corpus")
@@ -52,18 +55,23 @@ def changed(changes: list[dict[str, Any]]) -> Any:
         if "remove" in change:
             del node[last]
         else:
-            node[last] = change["put"]
+            node[last] = change["put"] * change["times"] if "times" in change else change["put"]
     return document
 
 
 def findings_of(case: dict[str, Any]) -> list[Finding]:
+    """What is said of a document as `batchext validate` says it: of one of the data plane both."""
     if "text" not in case:
-        return check_pool(changed(case["change"]), today=TODAY)
+        return check_pool(changed(case["change"]), today=case.get("today", TODAY))
     try:
         (pool,) = parse_pools(case["text"], source=case["as"])
     except DocumentSyntaxError as flaw:
         return [Finding("error", "", flaw.problem, "", line=flaw.line, column=flaw.column)]
-    return check_pool(pool.body, today=TODAY)
+    found = check_pool(pool.body, today=TODAY)
+    management, data = pool_schema(), data_plane_schema()
+    if is_data_plane(pool.body) and management is not None and data is not None:
+        found += check_data_plane(pool.body, management, data, lambda body: check_pool(body, pool_id="p"))
+    return found
 
 
 def test_there_are_as_many_as_promised():
@@ -135,6 +143,10 @@ def test_the_page_of_mistakes_is_up_to_date():
     from tests.pool_spec.mistakes import PAGE, page
 
     assert PAGE.read_text("utf-8") == page(), "run: python -m tests.pool_spec.mistakes"
+
+
+def test_the_readme_says_how_many_there_are():
+    assert f"[{len(CASES)} mistakes](docs/mistakes.md)" in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_page_of_rules_is_up_to_date():

@@ -49,6 +49,19 @@ def on_windows(**members: Any) -> Any:
     return document
 
 
+# --- users ---
+
+
+@pytest.mark.parametrize("other", ["worker", "Worker", "WORKER", "worker2"])
+@pytest.mark.parametrize("windows", [True, False])
+def test_users_have_names_that_the_system_tells_apart(other, windows):
+    users = [{"name": name, "password": "***"} for name in ("worker", other)]
+    document = on_windows() if windows else copy.deepcopy(GOOD)
+    document["properties"]["userAccounts"] = users
+    is_one = other.casefold() == "worker" if windows else other == "worker"
+    assert told(document) == (["properties.userAccounts[1].name"] if is_one else [])
+
+
 # --- network ---
 
 
@@ -210,6 +223,22 @@ def test_what_is_upgraded_is_not_of_one_version(image, member, severity, upgrade
     document = with_change(f"{MACHINE}.imageReference", reference, document)
     found = {(f.path, f.severity) for f in check_pool(document, today=TODAY)}
     assert found == ({(f"{MACHINE}.imageReference.{member}", severity)} if upgrades and member else set())
+
+
+MANAGED = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/i"
+
+
+@pytest.mark.parametrize(
+    ("image", "is_managed"), [(MANAGED, True), (MANAGED.lower(), True), (GALLERY, False)]
+)
+@pytest.mark.parametrize(
+    ("member", "most"), [("targetDedicatedNodes", 2000), ("targetLowPriorityNodes", 1000)]
+)
+def test_only_a_managed_image_bounds_how_many_nodes_there_are(image, is_managed, member, most):
+    document = with_change(f"{MACHINE}.imageReference", {"id": image})
+    assert told(with_change(f"{FIXED}.{member}", most, document)) == []
+    more = told(with_change(f"{FIXED}.{member}", most + 1, document))
+    assert more == ([f"{FIXED}.{member}"] if is_managed else [])
 
 
 @pytest.mark.parametrize("targets", [["TemporaryDisk"], ["OsDisk"], ["OsDisk", "TemporaryDisk"]])
