@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -326,33 +326,45 @@ def _guarded(flow: Flow[TasksSeen]) -> Flow[TasksSeen]:
 
 
 def _at_task(place: Place, task_id: str, whole: bool) -> Flow[TasksSeen]:
-    try:
-        body = yield from jobs.get_task(place.job_id, task_id, select=TASK_MEMBERS)
-    except NotFoundError:
-        return TasksSeen()
-    return (yield from _with_job(place, {task_id: read_task(body)}, whole))
+    def read() -> Flow[dict[str, TaskSeen]]:
+        try:
+            body = yield from jobs.get_task(place.job_id, task_id, select=TASK_MEMBERS)
+        except NotFoundError:
+            return {}
+        return {task_id: read_task(body)}
+
+    return _at_tasks(place, read, whole)
 
 
 def _at_job(place: Place, whole: bool) -> Flow[TasksSeen]:
-    try:
+    def read() -> Flow[dict[str, TaskSeen]]:
         bodies = yield from jobs.list_tasks(place.job_id, place.prefix, select=TASK_MEMBERS)
-    except NotFoundError:
-        return TasksSeen(is_gone=f"job {place.job_id} does not exist any more")
-    return (yield from _with_job(place, {task.id: task for task in map(read_task, bodies)}, whole))
+        return {task.id: task for task in map(read_task, bodies)}
+
+    return _at_tasks(place, read, whole)
 
 
-def _with_job(place: Place, tasks: dict[str, TaskSeen], whole: bool) -> Flow[TasksSeen]:
-    if not whole or all(task.is_completed for task in tasks.values()):
-        return TasksSeen(tasks)
+def _at_tasks(place: Place, read: Callable[[], Flow[dict[str, TaskSeen]]], whole: bool) -> Flow[TasksSeen]:
+    """What they are like, their job and their pool; what ends them is believed of what is read after it only.
+
+    They may have run, and ended, between two requests.
+    """
     try:
+        tasks = yield from read()
+        if not whole or all(task.is_completed for task in tasks.values()):
+            return TasksSeen(tasks)
         job = read_job((yield from jobs.get_job(place.job_id, select=JOB_MEMBERS)))
+        if not job.takes_tasks:
+            tasks = yield from read()
+        elif not job.ends_by_itself and not place.is_users:
+            yield from have_it_end(place.job_id)
+        if not any(task.state in WAITING_STATES for task in tasks.values()):
+            return TasksSeen(tasks, job)
+        pool = yield from look_at_pool(place.pool_id, [place.job_id] if job.prepares else [])
+        if pool.is_gone:
+            tasks = yield from read()
     except NotFoundError:
         return TasksSeen(is_gone=f"job {place.job_id} does not exist any more")
-    if job.takes_tasks and not job.ends_by_itself and not place.is_users:
-        yield from have_it_end(place.job_id)
-    if not any(task.state in WAITING_STATES for task in tasks.values()):
-        return TasksSeen(tasks, job)
-    pool = yield from look_at_pool(place.pool_id, [place.job_id] if job.prepares else [])
     return TasksSeen(tasks, job, is_gone=pool.is_gone, why=pool.why, is_final=pool.is_final)
 
 

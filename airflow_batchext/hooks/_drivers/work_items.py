@@ -270,6 +270,17 @@ class ItemsWatch:
         return (Stage.UNSTARTED.value, unstarted_text(text)) if is_unstarted else ("", text)
 
     def _read(self, since: str, whole: bool) -> Flow[ItemsLook]:
+        seen, pool = (yield from self._read_jobs(since, whole)), Hindrance()
+        if whole and self._is_waiting:
+            # Of several jobs the last one takes what is to come.
+            preparing = [one.job_id for one in seen if one.job and one.job.prepares and one.job.takes_tasks]
+            pool = yield from look_at_pool(self._place.pool_id, preparing[-1:])
+        if pool.is_gone:
+            # They may have ended before it went.
+            seen = yield from self._read_jobs(since, whole)
+        return ItemsLook(seen, pool.is_gone, pool.why, pool.is_final)
+
+    def _read_jobs(self, since: str, whole: bool) -> Flow[list[JobLook]]:
         seen = []
         for job_id in self._place.job_ids:
             job = None
@@ -284,12 +295,7 @@ class ItemsWatch:
             if job is not None and job.takes_tasks and not job.ends_by_itself and not self._place.is_users:
                 yield from have_it_end(job_id)
             seen.append(JobLook(job_id, (yield from Aside(partial(_read, bodies))), job))
-        pool = Hindrance()
-        if whole and self._is_waiting:
-            # Of several jobs the last one takes what is to come.
-            preparing = [one.job_id for one in seen if one.job and one.job.prepares and one.job.takes_tasks]
-            pool = yield from look_at_pool(self._place.pool_id, preparing[-1:])
-        return ItemsLook(seen, pool.is_gone, pool.why, pool.is_final)
+        return seen
 
 
 def _read(bodies: Sequence[Body]) -> tuple[TaskSeen, ...]:
