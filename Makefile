@@ -4,8 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The one way to make an environment. What is there already costs a tenth of a second.
 ENVIRONMENT = $(PYTHON) tools/environment.py
-# Much of it waits, so there are three processes more than there are cores on the machines we know.
-PYTEST := -m pytest -n 5 --no-loadscope-reorder
+# Some of it waits, so there are two processes more than there are cores on the machines we know; each has to
+# collect all tests first.
+PYTEST := -m pytest -n 4 --no-loadscope-reorder
 
 # Airflow starts twice as fast with its byte code cached.
 unexport PYTHONDONTWRITEBYTECODE

@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 _AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 
-def wait_until(what: str | Callable[[], str], check: Callable[[], Any], seconds: float = 180) -> Any:
+def wait_until(
+    what: str | Callable[[], str], check: Callable[[], Any], seconds: float = 180, every: float = 0.2
+) -> Any:
     """Ask until the answer is true; return it. What is waited for may be told as things stand in the end."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         answer = check()
         if answer:
             return answer
-        time.sleep(0.2)
+        time.sleep(every)
     raise AssertionError(f"waited {seconds} s in vain for {what if isinstance(what, str) else what()}")
 
 

@@ -54,10 +54,11 @@ def runs(airflow: Airflow, service: Emulator) -> dict[str, str]:
         }
 
     def ended() -> bool:
-        service.clock.advance(30)
+        service.clock.advance(60)
         return set(states().values()) <= ENDED
 
-    wait_until(lambda: f"all runs to end: {states()}", ended, 600)
+    # Each look costs the API server as much as a task does.
+    wait_until(lambda: f"all runs to end: {states()}", ended, 600, every=1)
     service.scenario = Scenario()
     return found
 
