@@ -84,7 +84,7 @@ MUTANTS = [
     ("rules/nodes", "if node.is_void:\n            continue", "if False:\n            continue"),
     ("rules/nodes", "if extension is None:\n            missing", "if extension is None:\n            continue\n            missing"),
     ("rules/nodes", "if extension.phase is Phase.FAILED and node.state:", "if False:"),
-    ("rules/nodes", "elif extension.phase is not Phase.SUCCEEDED:", "elif False:"),
+    ("rules/nodes", "if extension.phase is Phase.SUCCEEDED:", "if extension.phase is not Phase.FAILED:"),
     ("rules/gate", "is_tolerated = len(failed) <= tolerance", "is_tolerated = len(failed) <= tolerance + 1"),
     ("rules/gate", "is_tolerated = len(failed) <= tolerance", "is_tolerated = True"),
     ("rules/gate", "if refused or is_closed:", "if is_closed:"),

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from airflow_batchext.batch.data_plane import (
@@ -100,9 +100,7 @@ class SimulatedNode:
         boot = self.boot_at(t)
         if state is None or boot is None:
             return None
-        return Node(
-            self.id, state[0], wire_time(boot.booted) if t >= boot.booted else "", wire_time(state[1]), ()
-        )
+        return _node(self.id, state[0], boot.booted if t >= boot.booted else None, state[1])
 
 
 @dataclass
@@ -178,10 +176,17 @@ class SimulatedPool:
         )
 
 
+@lru_cache(maxsize=8192)
+def _node(node_id: str, state: str, booted: float | None, since: float) -> Node:
+    return Node(node_id, state, "" if booted is None else wire_time(booted), wire_time(since), ())
+
+
+@cache
 def extension(phase: Phase, name: str = NAME) -> Extension:
     return Extension(name, name, phase, _CODES[phase], "said so")
 
 
+@lru_cache(maxsize=8192)
 def wire_time(t: float) -> str:
     return datetime.fromtimestamp(EPOCH + t, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 
 from airflow_batchext.batch.node_counts import counts, pair
 from airflow_batchext.batch.provider_errors import provider_errors
@@ -273,8 +274,10 @@ def find_extension(extensions: Sequence[Extension], name: str) -> Extension | No
     found = [e for e in extensions if e.name.lower() == wanted] or [
         e for e in extensions if e.instance_name.lower() == wanted
     ]
+    if len(found) < 2:
+        return found[0] if found else None
     order = (Phase.FAILED, Phase.PENDING, Phase.SUCCEEDED)
-    return min(found, key=lambda e: order.index(e.phase), default=None)
+    return min(found, key=lambda e: order.index(e.phase))
 
 
 def read_node(body: object) -> Node:
@@ -359,6 +362,7 @@ def _repair_target(pool: Mapping[str, object]) -> int | None:
     return total(*as_sequence(journal.get("targets")))
 
 
+@lru_cache(maxsize=8192)  # each look compares the same times of each node
 def epoch_seconds(time: str) -> float | None:
     """A time of the service (``2026-01-01T00:00:00.1234567Z``) in seconds since the epoch, or None."""
     match = _TIME.fullmatch(time)

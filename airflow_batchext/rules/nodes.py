@@ -52,9 +52,7 @@ def node_report(
     missing: list[str] = []
     where = f"node {node.id} ({node.state or 'no state'})"
     broken, said = _state_misses(node, rules, expected, extensions)
-    since = epoch_seconds(node.state_since)
-    broken_for = now - (first_seen if since is None or since > now else since)
-    if broken and broken_for >= rules.node_grace:
+    if broken and _seconds_in_state(node, now, first_seen) >= rules.node_grace:
         failed.append(f"{said} for more than {rules.node_grace:g} seconds")
     elif said:
         missing.append(said)
@@ -67,16 +65,23 @@ def node_report(
         if extension is None:
             missing.append(f"{where} does not list extension {name} yet")
             continue
-        said = f"{where}: {_reports(replace(extension, name=name))}"
+        if extension.phase is Phase.SUCCEEDED:
+            continue
+        said = f"{where}: {_reports(extension, name)}"
         if extension.phase is Phase.FAILED and is_doubtful:
             missing.append(f"{said} (which may be of the boot before)")
         elif extension.phase is Phase.FAILED and node.state:  # without a state it may be one that leaves
             failed.append(said)
-        elif extension.phase is not Phase.SUCCEEDED:
+        else:
             missing.append(said)
     return NodeReport(
         node.state, codes, tuple(failed), tuple(missing), is_dedicated=node.is_dedicated, read_at=read_at
     )
+
+
+def _seconds_in_state(node: Node, now: float, first_seen: float) -> float:
+    since = epoch_seconds(node.state_since)
+    return now - (first_seen if since is None or since > now else since)
 
 
 def agent_troubles(node: Node, expected: Sequence[str], extensions: Sequence[Extension]) -> tuple[str, ...]:
@@ -88,7 +93,7 @@ def agent_troubles(node: Node, expected: Sequence[str], extensions: Sequence[Ext
         return ()  # without a state it may be one that leaves
     # A failure of the boot before has until the end of the grace time to be told anew.
     own = _own_extension(expected, extensions)
-    said = [_reports(own)] if own is not None and own.phase is Phase.FAILED else []
+    said = [_reports(own, own.name)] if own is not None and own.phase is Phase.FAILED else []
     return (*said, *(error.text for error in node.errors if error.fatal))
 
 
@@ -109,10 +114,10 @@ def _own_extension(expected: Sequence[str], extensions: Sequence[Extension]) -> 
     return find_extension(extensions, BATCH_OWN_EXTENSION)
 
 
-def _reports(extension: Extension) -> str:
+def _reports(extension: Extension, name: str) -> str:
     message = f": {one_line(extension.message)}" if extension.message else ""
     code = one_line(extension.code) or "no status"
-    return f"extension {extension.name} reports {code}{message}"
+    return f"extension {name} reports {code}{message}"
 
 
 def _state_misses(
@@ -135,7 +140,7 @@ def _state_misses(
             return False, f"{where} tells of an error: {'; '.join(others)}"
         own = _own_extension(expected, extensions)
         if own is not None and own.phase is not Phase.SUCCEEDED:
-            return False, f"{where}: {_reports(own)}"
+            return False, f"{where}: {_reports(own, own.name)}"
     return False, ""
 
 

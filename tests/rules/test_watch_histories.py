@@ -19,12 +19,13 @@ from airflow_batchext.rules.gate import Outcome, Rules
 from airflow_batchext.rules.reads import Problem, ProblemKind, ReadExtensions
 from airflow_batchext.rules.watch import Watch
 from benchmarks.simulation import NAME, NEVER, Boot, SimulatedNode, SimulatedPool, play
+from tests.examples import examples
 
 HISTORIES = int(os.environ.get("BATCHEXT_HISTORIES", "1000"))
 INTERVAL = 30.0
 VOID = ("preempted", "rebooting", "reimaging", "deallocated")
 
-few = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 #: Draws that Hypothesis can shrink, and numbers from which a failure is played again.
 randoms = st.randoms(use_true_random=False)
 
