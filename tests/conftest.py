@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,27 @@ def pytest_collection_finish() -> None:
     """What is loaded now stays: no collection of garbage has to look at it again."""
     gc.collect()
     gc.freeze()
+
+
+#: Each has a masker of its own; the last is that of Airflow before 3.2.
+_MASKERS = tuple(
+    f"airflow.{where}.secrets_masker"
+    for where in ("_shared.secrets_masker", "sdk._shared.secrets_masker", "sdk.execution_time")
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, Any, Any]:
+    """Airflow forgets what it has masked for a test: at each new mask it compiles all that there are."""
+    modules = [sys.modules.get(name) for name in _MASKERS]
+    found = [module._secrets_masker() for module in modules if hasattr(module, "_secrets_masker")]
+    before = [(masker, set(masker.patterns), masker.replacer) for masker in found]
+    try:
+        return (yield)
+    finally:
+        for masker, patterns, replacer in before:
+            if masker.patterns != patterns:
+                masker.patterns, masker.replacer = patterns, replacer
 
 
 #: They keep a processor busy for ten seconds and more: one of them is begun beside each of those that wait.
@@ -201,24 +222,6 @@ class Azure:
     def reads(self, part: str) -> list[str]:
         """The paths of the requests so far that have this in them."""
         return [request.path for request in self.emulator.requests if part in request.path]
-
-
-#: Each has a masker of its own; the last is that of Airflow before 3.2.
-_MASKERS = tuple(
-    f"airflow.{where}.secrets_masker"
-    for where in ("_shared.secrets_masker", "sdk._shared.secrets_masker", "sdk.execution_time")
-)
-
-
-@pytest.fixture(autouse=True)
-def masks_of_this_test() -> Iterator[None]:
-    """Airflow forgets what it has masked for a test: at each new mask it compiles all that there are."""
-    found = [sys.modules[name]._secrets_masker() for name in _MASKERS if name in sys.modules]
-    before = [(masker, set(masker.patterns), masker.replacer) for masker in found]
-    yield
-    for masker, patterns, replacer in before:
-        if masker.patterns != patterns:
-            masker.patterns, masker.replacer = patterns, replacer
 
 
 @pytest.fixture(scope="session")
