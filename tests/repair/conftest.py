@@ -80,7 +80,7 @@ def repair(azure: Any) -> Callable[..., Progress]:
         owner: str = "me",
         looks: int = 150,
         policy: dict[str, Any] | None = None,
-        pause: float = 30,
+        pause: float = 60,
         **options: Any,
     ) -> Progress:
         repair = Repair(azure.pool_id, RepairPolicy.from_json(policy or {}), owner=owner, **options)

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_batchext.emulator.account.account import Account
     from airflow_batchext.emulator.account.pools import Pool, VisibleNode
 
@@ -25,6 +27,8 @@ _NO_TASKS = {
     "ApplicationPackageError",
 }
 _FATAL = {"AccountCoreQuotaReached", "UnsupportedVMSize", "FailedIdentityOperation"}
+
+OWN = "batchNodeExtension"
 
 Words = tuple[str, ...]
 """What a text has to have in it to name a reason."""
@@ -43,14 +47,36 @@ class Truth:
     """Equal at two moments between which nothing has moved."""
 
 
+Shown = dict[str, "Mapping[str, str | None]"]
+"""By the ids of nodes: what each extension, by its name as the emulator has it, has come to."""
+
+
+def shown_now(account: Account, pool_id: str) -> Shown:
+    """What the extensions of each node have come to now, for several truths of one moment."""
+    with account.lock:
+        pool = account.find(pool_id)
+        if pool is None or pool.deleted is not None:
+            return {}
+        return {
+            node.node.id: {name: now.outcome for name, now in account.extensions_of(pool, node).items()}
+            for node in account.nodes(pool_id)
+        }
+
+
 def truth(
-    account: Account, pool_id: str, gate: dict[str, Any], known: datetime | None, slack: float = 0.0
+    account: Account,
+    pool_id: str,
+    gate: dict[str, Any],
+    known: datetime | None,
+    slack: float = 0.0,
+    shown: Shown | None = None,
 ) -> Truth:
     """Judge the pool as it is now.
 
     :param gate: the sensor's parameters.
     :param known: when the pool was created on which the gate was set; None if the gate does not know.
     :param slack: how many seconds later than asked a grace time ends.
+    :param shown: what ``shown_now`` says at this very moment, where it has been asked already.
     """
     with account.lock:
         now, pool = account.clock.now(), account.find(pool_id)
@@ -79,7 +105,8 @@ def truth(
             missing.append(("has no nodes",))
 
         is_named = "batchnodeextension" in map(str.lower, gate.get("extension_names") or [])
-        shown = {node.node.id: _extensions(account, pool, node, gate) for node in nodes}
+        every = shown_now(account, pool_id) if shown is None else shown
+        asked = {node.node.id: _extensions(every[node.node.id], pool, node, gate) for node in nodes}
         failed_nodes, late_nodes = [], []
         for node in nodes:
             node_id, state = node.node.id, node.now.state.value
@@ -87,11 +114,11 @@ def truth(
             boots = _boots_again(node)
             bad = [
                 (node_id, f"extension {name} reports")
-                for name, outcome in shown[node_id].items()
+                for name, outcome in asked[node_id].items()
                 if outcome == "fail"
             ]
             broken_for = (now - node.now.since).total_seconds()
-            agent = own_extension(account, pool, node)
+            agent = every[node_id][OWN]
             has_no_agent = state not in _ABOUT_THE_PAST and (
                 (agent == "fail" and not is_named) or any(code in _NO_TASKS for code, _ in node.node.errors)
             )
@@ -106,7 +133,7 @@ def truth(
                 late_nodes.append((node_id, state))
             elif state in _JOINING and agent != "succeed" and not is_named:
                 late_nodes.append((node_id, "batchNodeExtension"))
-            elif late := [name for name, outcome in shown[node_id].items() if outcome != "succeed"]:
+            elif late := [name for name, outcome in asked[node_id].items() if outcome != "succeed"]:
                 late_nodes.append((node_id, late[0]))
         may_fail, enough = gate.get("max_failed_nodes", 0), max(1, gate.get("min_nodes", 0))
         if not pool.resize.is_running(now) and len(nodes) >= max(target, enough):
@@ -123,8 +150,8 @@ def truth(
         everything = (
             *(pool.created, pool.definition.scale, pool.resize.state(now), pool.resize.errors_at(now)),
             [(n.node.id, n.now.state, n.now.since, n.now.boot.number, n.now.last_boot) for n in nodes],
-            [sorted(extensions.items(), key=str) for extensions in shown.values()],
-            [(own_extension(account, pool, n), n.node.errors) for n in nodes],
+            [sorted(extensions.items(), key=str) for extensions in asked.values()],
+            [(every[n.node.id][OWN], n.node.errors) for n in nodes],
             (outcome := "fail" if failures else "wait" if missing else "open"),
         )
         return Truth(outcome, tuple(failures), tuple(missing), _ids(nodes), pool.created, everything)
@@ -155,18 +182,18 @@ def _ids(nodes: list[VisibleNode]) -> frozenset[str]:
 
 def own_extension(account: Account, pool: Pool, node: VisibleNode) -> str | None:
     """What has become of Batch's own extension on a node."""
-    return account.extensions_of(pool, node)["batchNodeExtension"].outcome
+    return account.extensions_of(pool, node)[OWN].outcome
 
 
 def _extensions(
-    account: Account, pool: Pool, node: VisibleNode, gate: dict[str, Any]
+    shown: Mapping[str, str | None], pool: Pool, node: VisibleNode, gate: dict[str, Any]
 ) -> dict[str, str | None]:
     """What each extension that the gate asks for has come to on this node; none where it is of the past."""
     if node.now.state.value in _ABOUT_THE_PAST or _boots_again(node):
         return {}
     wanted = gate.get("extension_names") or [item["name"] for item in pool.definition.extensions]
-    found = {name.lower(): now for name, now in account.extensions_of(pool, node).items()}
-    return {name: found[name.lower()].outcome if name.lower() in found else None for name in wanted}
+    found = {name.lower(): outcome for name, outcome in shown.items()}
+    return {name: found.get(name.lower()) for name in wanted}
 
 
 def _failed_resize(

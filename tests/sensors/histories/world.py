@@ -19,9 +19,11 @@ from airflow_batchext.emulator.documents.pool import read_management
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.emulator.wire.errors import RefusedError
 from tests.sensors.histories.drawing import HARMLESS, Happening, History
-from tests.sensors.histories.truth import Truth, truth
+from tests.sensors.histories.truth import Truth, shown_now, truth
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_batchext.emulator.account.account import Account
 
 #: The longest pause that a gate makes of its own accord, the jitter on it, and what whole seconds cost.
@@ -37,6 +39,16 @@ _MOST_PAUSES = 3000
 
 class WrongError(AssertionError):
     """The gate did what it must not do."""
+
+
+class _Told:
+    """A text that is made only where somebody is told it: most looks are right."""
+
+    def __init__(self, tell: Callable[[], str]) -> None:
+        self._tell = tell
+
+    def __str__(self) -> str:
+        return self._tell()
 
 
 class Pool:
@@ -182,7 +194,8 @@ class World(Pool):
         if not self._is_looking:
             return  # what was still under way when the triggerer died is no look
         self._sample()
-        told = f"{outcome} {self.now() - self.set_at:g} s after the gate was set, {text!r}, {report or ''}"
+        when = f"{self.now() - self.set_at:g} s after the gate was set"
+        told = _Told(lambda: f"{outcome} {when}, {text!r}, {report or ''}")
         self._longest_look = max(self._longest_look, self.now() - self._look_began)
         if len(self.emulator.requests) == self._requests:
             if outcome != "wait" and not (outcome == "timeout" and self.looks):
@@ -191,7 +204,7 @@ class World(Pool):
         self.looks += 1
         self._has_looked = True
         every = [truth for sample in self._samples for pair in sample for truth in pair]
-        told += f"; true is {set(map(str, every))}"
+        told = _Told(lambda: f"{outcome} {when}, {text!r}, {report or ''}; true is {set(map(str, every))}")
         if outcome == "timeout" and self.now() < self.deadline - 0.01:
             raise WrongError(f"gave up early: {told}")
         if outcome == "open":
@@ -212,7 +225,8 @@ class World(Pool):
         # A whole look that fails may have needed the pool alone.
         is_glance = outcome != "failed" and not any(path.endswith("/nodes") for path in asked)
         self._judge_glance(is_glance and not troubles, outcome, told)
-        is_still = len({str([sharp.everything for sharp, _ in sample]) for sample in self._samples}) == 1
+        moments = [[sharp.everything for sharp, _ in sample] for sample in self._samples]
+        is_still = all(moment == moments[0] for moment in moments)
         self._was_still = is_still
         is_sharp = all(sharp.outcome == late.outcome for sample in self._samples for sharp, late in sample)
         if not troubles and is_still and is_sharp:
@@ -236,16 +250,18 @@ class World(Pool):
         Where the gate need not know which pool it was set on, there are two truths.
         """
         known = [None, self._first] if self.known is None else [self.known]
-        with self.lock:
+        with self.lock, self.account.lock:
+            shown = shown_now(self.account, self.pool_id)
             now = [
                 tuple(
-                    truth(self.account, self.pool_id, self.gate, created, slack) for slack in (0.0, _ROUNDING)
+                    truth(self.account, self.pool_id, self.gate, created, slack, shown)
+                    for slack in (0.0, _ROUNDING)
                 )
                 for created in known
             ]
         self._samples.append(now)
 
-    def _judge_glance(self, is_glance: bool, outcome: str, told: str) -> None:
+    def _judge_glance(self, is_glance: bool, outcome: str, told: _Told) -> None:
         """A glance can only say that the gate is still closed, and does not do so for long."""
         if not is_glance:
             self._glances, self._last_whole = 0, self.now()
@@ -256,7 +272,9 @@ class World(Pool):
         if self._glances > GLANCES or self.now() > self._last_whole + _GLANCING + _ROUNDING:
             raise WrongError(f"only glances: {told}")
 
-    def _judge_clean(self, outcome: str, text: str, truths: list[Truth], told: str, is_glance: bool) -> None:
+    def _judge_clean(
+        self, outcome: str, text: str, truths: list[Truth], told: _Told, is_glance: bool
+    ) -> None:
         """Nothing failed and nothing moved: there is nothing to excuse another verdict than the true one.
 
         But a glance may wait all the same, and extensions that failed on some nodes need not be read at once.
