@@ -167,7 +167,7 @@ def test_a_failure_beside_the_command_is_one(azure, pauses, deferrable, exit_cod
 def test_at_its_deadline_the_batch_task_is_ended(azure, pauses, deferrable, monkeypatch):
     azure.create(0 if deferrable else 1)
     scenario(azure, {"exit_code": None})
-    task = work(azure, timeout=0.3 if deferrable else 3600)
+    task = work(azure, timeout=0.3 if deferrable else 600)
     if not deferrable:
         clock = {"now": 0.0}
         monkeypatch.setattr(

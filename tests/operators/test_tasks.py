@@ -219,9 +219,9 @@ def test_less_that_is_asked_for_by_a_retry_ends_the_rest(azure, pauses):
 def test_whatever_answer_is_lost_each_runs_once(azure, pauses, deferrable, fault):
     azure.create(1)
     azure.emulator.faults.add(read_fault({"path": "/jobs*", **fault}))
-    result = run(azure, work(azure, ["x"] * 230), deferrable=deferrable, context=context())
-    assert result["succeeded"] == 230
-    assert len(books(azure)) == 230
+    result = run(azure, work(azure, ["x"] * 130), deferrable=deferrable, context=context())
+    assert result["succeeded"] == 130
+    assert len(books(azure)) == 130
 
 
 @MODES
@@ -243,11 +243,11 @@ def test_where_a_job_ends_between_two_requests_the_rest_goes_into_another(
         return create(job_id, bodies)
 
     monkeypatch.setattr("airflow_batchext.hooks._drivers.work_items.jobs.create_tasks", create_tasks)
-    task = work(azure, ["x"] * 450)
+    task = work(azure, ["x"] * 250)
     with suppress(TaskFailedError):
         run(azure, task, deferrable=deferrable, context=context())
     names = [name for _, name in books(azure)]
-    assert len(names) == len(set(names)) == 450
+    assert len(names) == len(set(names)) == 250
     assert len({job for job, _ in books(azure)}) == 2
 
 
@@ -438,7 +438,7 @@ def test_in_a_job_with_siblings_many_are_ended_side_by_side(azure, monkeypatch, 
     """What waits for a node first, as it would be given one; and none of the siblings."""
     azure.create(2)
     scenario(azure, {"exit_code": None})
-    tasks = [f"/bin/true {number}" for number in range(150)]
+    tasks = [f"/bin/true {number}" for number in range(60)]
     one, _ = (left_alone(azure, work(azure, tasks), map_index=index).trigger for index in (7, 3))
     azure.pass_time(30)
     running = {task for (_, task), (state, _) in books(azure).items() if state == "running"}

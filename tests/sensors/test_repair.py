@@ -27,7 +27,7 @@ MODES = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable", "st
 
 
 def gate(azure, **change):
-    given = {"repair": {}, "poke_interval": 30, "timeout": 7200, **change}
+    given = {"repair": {}, "poke_interval": 60, "timeout": 7200, **change}
     return AzureBatchExtensionSensor(task_id="gate", pool_id=azure.pool_id, **given)
 
 
@@ -45,10 +45,10 @@ def context(first=None):
 
 @pytest.fixture
 def run(azure, monkeypatch):
-    """Run the sensor in a mode; each pause is half a minute of the emulator's."""
+    """Run the sensor in a mode; each pause is a minute of the emulator's."""
 
     def passes(seconds):
-        azure.pass_time(min(30, max(seconds, 0.1)))
+        azure.pass_time(min(60, max(seconds, 0.1)))
 
     def poke(**change):
         clock = SimpleNamespace(sleep=passes, time=time.time, monotonic=time.monotonic)
@@ -61,7 +61,7 @@ def run(azure, monkeypatch):
             try:
                 return gate(azure, mode="reschedule", **change).execute(context(first))
             except AirflowRescheduleException:
-                azure.pass_time(30)
+                azure.pass_time(60)
         raise AssertionError("it never ends")
 
     def deferrable(**change):
