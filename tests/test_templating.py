@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.execution_time import macros
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_batchext import pool_builder
@@ -19,6 +19,7 @@ from airflow_batchext.exceptions import ParameterError
 from airflow_batchext.parameters import check_count
 from airflow_batchext.repair.policy import RepairPolicy, check_repair_policy
 from tests.conftest import document
+from tests.examples import examples
 from tests.test_parameters import DOORS
 
 #: What Python, YAML or JSON would take for something else than a text.
@@ -91,6 +92,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=examples(100))
 @given(shown=VALUES, hidden=VALUES, text=TEXTS)
 @example(shown={"v": "1.10"}, hidden={"pin": "12345678"}, text="None")
 def test_a_document_arrives_as_it_was_written(shown, hidden, text):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_batchext.loose_json.documents import is_container, walk
+from airflow_batchext.loose_json.documents import Place, is_container, walk
 from airflow_batchext.loose_json.values import as_text
 from airflow_batchext.pool_spec._finding import Findings, error, warning
 from airflow_batchext.secrets.names import is_secret_member
@@ -46,11 +46,11 @@ def check_unfilled(pool: Mapping[str, Any]) -> Findings:
     ``docker ps --format {{.Names}}``. Below a secret member only that member is named.
     """
     told: dict[str, tuple[bool, str, str]] = {}  # whether it is an error, what is told, and the fix
-    for path, member, text, free in _texts(pool):
+    for place, member, text, free in _texts(pool):
         if member is _NAME and not (text.startswith(("[", "<")) or "{" in text):
             continue  # names such as $schema
         found = _template(text) or _expression(text, member, free=free) or _placeholder(text, member, free)
-        if found is not None and (path not in told or (found[0] and not told[path][0])):
+        if found is not None and ((path := place.path) not in told or (found[0] and not told[path][0])):
             told[path] = found
     for path, (is_error, what, fix) in told.items():
         yield (error if is_error else warning)(path, what, fix)
@@ -103,21 +103,21 @@ def _placeholder(text: str, member: str, free: bool) -> tuple[bool, str, str] | 
     return None
 
 
-def _texts(pool: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
+def _texts(pool: Mapping[str, Any]) -> Iterator[tuple[Place, str, str, bool]]:
     """Yield names and texts: place, the member that it is of, the text, whether it may be anything."""
-    around: dict[int, tuple[str, bool, str | None]] = {}  # of objects and lists: see below
-    for place, value in walk(pool):
-        member, free, secret = around.get(id(place.within), ("", False, None))
-        path = place.path if secret is None else secret
-        if isinstance(place.within, Mapping):
-            member = as_text(place.step)
-            if isinstance(place.step, str):
-                yield path, _NAME, place.step, free
+    around: dict[int, tuple[str, bool, Place | None]] = {}  # of objects and lists: see below
+    for where, value in walk(pool):
+        member, free, secret = around.get(id(where.within), ("", False, None))
+        place = where if secret is None else secret
+        if type(where.within) is dict or isinstance(where.within, Mapping):
+            member = as_text(where.step)
+            if isinstance(where.step, str):
+                yield place, _NAME, where.step, free
             free = free or member in _FREE
-            if secret is None and is_secret_member(place.step):
-                secret = path
+            if secret is None and is_secret_member(where.step):
+                secret = place
         if isinstance(value, str):
-            yield path, member, value, free
+            yield place, member, value, free
         elif is_container(value):
             # The member it is of, whether anything may stand below it, the place of the secret member.
             around[id(value)] = (member, free, secret)

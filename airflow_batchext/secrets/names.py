@@ -95,8 +95,13 @@ def may_hold_secret(text: str) -> bool:
     return any(hint in text for hint in _HINTS) or ("-" in text and _SHORT_OPTION.search(text) is not None)
 
 
+_plain_name = lru_cache(maxsize=1024)(plain)
+
+
 def _read(name: str) -> str:
     """A name as it is read; of one that is endless, enough of both ends."""
+    if len(name) <= _LONGEST_NAME:
+        return _plain_name(name)
     return plain(name if len(name) <= 2 * _LONGEST else name[:_LONGEST] + name[-_LONGEST:])
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_batchext.batch.data_plane import Phase
 from airflow_batchext.emulator import Scenario
+from airflow_batchext.emulator.data import queries
 from airflow_batchext.emulator.faults import read_fault
 from airflow_batchext.health import to_json
 from airflow_batchext.hooks.health import aread_health, read_health
@@ -84,12 +85,14 @@ def test_each_node_that_has_a_machine_is_read_once(azure, way):
     assert not any(node.unread for node in health.nodes)
 
 
-def test_a_pool_of_a_thousand_nodes_costs_a_thousand_reads_and_its_pages(azure):
-    azure.create(nodes=1001)
+def test_a_pool_of_many_nodes_costs_a_read_of_each_and_its_pages(azure, monkeypatch):
+    """With pages of a hundred where Azure has a thousand."""
+    monkeypatch.setattr(queries, "_LARGEST_PAGE", 100)
+    azure.create(nodes=201)
     azure.emulator.requests.clear()
     health = read(azure)
-    assert len(health.nodes) == 1001
-    assert len(azure.reads("/pools")) == 1001 + 2 + 1
+    assert len(health.nodes) == 201
+    assert len(azure.reads("/pools")) == 201 + 3 + 1
 
 
 @pytest.mark.parametrize("way", [read, aread])

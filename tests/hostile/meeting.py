@@ -96,7 +96,8 @@ def longest_hold() -> Iterator[Callable[[], float]]:
     Not by the wall: another program on this machine would count.
     """
     longest, real = [0.0], asyncio.events.Handle._run
-    # What the collector has to look through of this process is not what an answer costs.
+    # What the collector has to look through of this process is not what an answer costs. It stays so:
+    # otherwise each collection in later tests would look through all that was loaded before them.
     gc.freeze()
 
     def run(handle: Any) -> None:
@@ -109,4 +110,3 @@ def longest_hold() -> Iterator[Callable[[], float]]:
         yield lambda: longest[0]
     finally:
         asyncio.events.Handle._run = real  # type: ignore[method-assign]
-        gc.unfreeze()

@@ -17,6 +17,8 @@ from airflow_batchext.rules.gate import NodeReport, Outcome, Verdict
 from airflow_batchext.rules.watch import Watch
 from tests.diagnosis.faults import FAULTS, produce
 
+pytestmark = pytest.mark.usefixtures("signed_in")
+
 NAME_OF = {letter: kind for kind, letter in LETTERS.items()}
 
 

@@ -16,6 +16,7 @@ from airflow_batchext.live.bounds import LONGEST
 from airflow_batchext.live.routes import _ASSETS, app
 from airflow_batchext.live.snapshot import to_json
 from airflow_batchext.live.watched import CLASSPATH, AssetWatcherModel
+from tests.examples import examples
 from tests.live.planting import (
     add_dag,
     add_gate,
@@ -297,7 +298,7 @@ def texts(value: Any) -> list[str]:
     return [text for one in inner for text in texts(one)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(values=st.lists(spoilt(), min_size=1, max_size=12))
 def test_whatever_stands_in_the_xcoms_the_page_gets_its_data(running, database, values):
     from airflow.utils.session import create_session

@@ -66,7 +66,7 @@ def compare(azure: Exchanges, emulator: Exchanges) -> list[Difference]:
 
 def only_one_saw(azure: Exchanges, emulator: Exchanges) -> tuple[list[str], list[str]]:
     """Situations that came about on one side alone, so that nothing could be compared."""
-    one, other = set(_by_situation(azure)), set(_by_situation(emulator))
+    one, other = ({_situation(ask) for ask, _ in exchanges} for exchanges in (azure, emulator))
     return sorted(one - other), sorted(other - one)
 
 
@@ -81,18 +81,21 @@ def compare_times(azure: Mapping[str, float], emulator: Mapping[str, float]) -> 
     ]
 
 
+def _situation(ask: Send) -> str:
+    return f"{ask.step} ({ask.method}, {ask.plane} plane)"
+
+
 def _by_situation(exchanges: Exchanges) -> dict[str, _Said]:
     said: dict[str, _Said] = {}
     for ask, answered in exchanges:
-        key = f"{ask.step} ({ask.method}, {ask.plane} plane)"
-        here = said.setdefault(key, _Said(set(), set(), [], [], defaultdict(set)))
+        here = said.setdefault(_situation(ask), _Said(set(), set(), [], [], defaultdict(set)))
         here.statuses.add(str(answered.status or "no answer"))
         if not answered.is_good:
             here.codes.add(error_code(answered.body) or "none")
         here.headers.append({name.lower() for name in answered.headers} - _PASSING_HEADERS)
         members: dict[str, set[str]] = defaultdict(set)
         for path, value in _leaves(answered.body, "body"):
-            members[path].add("number" if kind_of(value) == "integer" else kind_of(value))
+            members[path].add(kind_of(value))
             if isinstance(value, str) and _WORD.fullmatch(value):
                 here.words[path].add(value)
         here.members.append(members)
