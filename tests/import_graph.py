@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -14,12 +14,22 @@ ROOT = Path(__file__).parent.parent
 Graph = Mapping[str, frozenset[str]]
 
 
-def graph(root: Path = ROOT) -> dict[str, frozenset[str]]:
-    """The graph of the package in a folder: imports inside functions and under ``TYPE_CHECKING`` too."""
-    files = {_name(path.relative_to(root)): path for path in (root / PACKAGE).rglob("*.py")}
+@cache
+def sources() -> Mapping[Path, str]:
+    """The package's own, by their paths in it."""
+    package = ROOT / PACKAGE
+    return {path.relative_to(package): path.read_text("utf-8") for path in package.rglob("*.py")}
+
+
+def graph(read: Mapping[Path, str] | None = None) -> dict[str, frozenset[str]]:
+    """The graph of the package: imports inside functions and under ``TYPE_CHECKING`` too.
+
+    :param read: its sources, by their paths in it.
+    """
+    files = {_name(Path(PACKAGE, path)): (path, text) for path, text in (read or sources()).items()}
     return {
-        _short(name): frozenset(_short(found) for found in _imported(name, path, files) if found != name)
-        for name, path in files.items()
+        _short(name): frozenset(_short(found) for found in _imported(name, *file, files) if found != name)
+        for name, file in files.items()
     }
 
 
@@ -85,9 +95,9 @@ def _short(name: str) -> str:
     return name.partition(".")[2]
 
 
-def _imported(name: str, path: Path, files: Mapping[str, Path]) -> Iterator[str]:
+def _imported(name: str, path: Path, source: str, files: Collection[str]) -> Iterator[str]:
     here = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for dotted in _said(here, path.read_text(encoding="utf-8")):
+    for dotted in _said(here, source):
         # What is imported from a module is a module itself, or stands in it.
         known = [part for part in (dotted, dotted.rpartition(".")[0]) if part in files]
         yield from known[:1]

@@ -138,8 +138,9 @@ def rewritten(
 
 
 def _items(value: Mapping[Any, Any] | Sequence[Any]) -> list[tuple[Any, Any]]:
-    named = type(value) is dict or isinstance(value, Mapping)
-    return list(value.items() if named else enumerate(value))
+    if type(value) is dict or isinstance(value, Mapping):
+        return list(value.items())
+    return list(enumerate(value))
 
 
 def at(path: str, step: object) -> str:

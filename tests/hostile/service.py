@@ -328,7 +328,13 @@ def _world(said: str) -> dict[str, Any]:
 
 def loud_answers(seed: str, count: int) -> list[Answer]:
     """Answers that are understood, and whose words are no words: all of them, or some; and refusals."""
-    drawn, all_of_it, world = random.Random(seed), _world(LOUD), _world("w")
+    whole, found = _all_that_is_loud()
+    return [*whole, *random.Random(seed).sample(found, min(count, len(found)))]
+
+
+@cache
+def _all_that_is_loud() -> tuple[list[Answer], list[Answer]]:
+    all_of_it, world = _world(LOUD), _world("w")
     codes = ("PoolBeingResized", "ConditionNotMet", "AuthorizationFailure", "RequestDisallowedByPolicy", "")
     pairs = [{"key": LOUD, "value": LOUD}]
     found = []
@@ -343,7 +349,7 @@ def loud_answers(seed: str, count: int) -> list[Answer]:
         for path in places
     ]
     whole = [Answer("all is loud", body=_json(all_of_it)), Answer("no text is", body=_json(world))]
-    return [*whole, *drawn.sample(found, min(count, len(found)))]
+    return whole, found
 
 
 def _at(value: Any, path: tuple[Any, ...]) -> Any:

@@ -60,7 +60,8 @@ def meet(hostile: Hostile, trap: Trap, conn_id: str, capsys, listed):
         with longest_hold() as held:
             for answer in answers:
                 check(hostile, trap, answer, lambda: PARTS[part](conn_id))
-                assert held() < LONGEST_HOLD_SECONDS * slowness(), (
+                # How slow the machine is takes long to tell: it is asked only where it matters.
+                assert held() < LONGEST_HOLD_SECONDS or held() < LONGEST_HOLD_SECONDS * slowness(), (
                     f"the event loop was held for {held():.3f} s: {answer.name}"
                 )
                 out, err = capsys.readouterr()
