@@ -47,7 +47,8 @@ types: setup
 tests: .venv/byte-code
 	$(BIN)/python $(PYTEST) -m "not slow"
 
-# Once in an environment: otherwise each of the processes rewrites the asserts of all tests, at the same time.
+# Once in an environment: otherwise each of the processes compiles what is imported, and rewrites the asserts of
+# all tests, at the same time.
 .venv/byte-code: | setup
 	-@$(BIN)/python -m pytest --collect-only -n 0 > /dev/null && touch $@
 

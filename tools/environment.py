@@ -40,7 +40,7 @@ class Environment:
     :param wanted: what is installed, as pip takes it.
     :param pins: files that say in which versions.
     :param compiles: whether everything is compiled at once, with all cores. Otherwise Python compiles what it
-        imports, when it does: less in all, but one after the other.
+        imports, when it does: a third of it, but one after the other.
     """
 
     folder: str
@@ -53,7 +53,7 @@ def environments() -> dict[str, Environment]:
     """Every environment, by its name."""
     found = {
         "demo": Environment(".venv", ("-e", "."), compiles=False),
-        "test": Environment(".venv", ("-e", ".[dev]")),
+        "test": Environment(".venv", ("-e", ".[dev]"), compiles=False),
         "browser": Environment(".venv", ("-e", ".[dev]", "-r", _BROWSER)),
         "docs": Environment(".venv", ("-e", ".[dev]", "-r", _SITE)),
         "oldest": Environment(".venv-oldest", ("-e", ".[dev]"), ("constraints-oldest.txt",)),
