@@ -15,6 +15,7 @@ from airflow_batchext.rules.gate import Outcome, Rules, Verdict
 from airflow_batchext.rules.reads import Problem, ProblemKind, ReadExtensions, ReadNodes, ReadPool
 from airflow_batchext.rules.watch import Watch
 from tests import shapes
+from tests.examples import examples
 
 OK = "ProvisioningState/succeeded"
 BUSY = "ProvisioningState/transitioning"
@@ -291,6 +292,19 @@ def test_a_success_is_forgotten_with_the_vm_even_if_the_boot_time_has_not_change
     assert "node n1" in verdict.listed()
 
 
+@pytest.mark.parametrize("state", ["creating", "starting", "waitingforstarttask", "idle"])
+@pytest.mark.parametrize("boot", [None, "2026-01-01T00:05:01Z"])
+def test_a_failure_on_the_first_boot_counts_when_it_is_read(state, boot):
+    """No boot was before it, of which the failure might be: to read it again later would be for nothing."""
+    watch, world = Watch("p1"), World(codes={"n1": BAD, "n2": BUSY})
+    world.nodes[0] = shapes.node("n1", "creating", boot=None, stateTransitionTime="2026-01-01T00:00:00Z")
+    world.codes["n1"] = BUSY
+    assert look(world, watch).outcome is Outcome.WAIT
+    world.nodes[0] = shapes.node("n1", state, boot=boot, stateTransitionTime="2026-01-01T00:05:00Z")
+    world.codes["n1"] = BAD
+    assert look(world, watch).outcome is Outcome.FAIL
+
+
 @pytest.mark.parametrize(
     "move",
     [
@@ -394,7 +408,7 @@ def all_is_well(world: World) -> bool:
     )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(st.tuples(worlds(), st.booleans()), min_size=1, max_size=6))
 def test_over_any_history_the_gate_opens_exactly_when_all_is_well(history):
     watch = Watch("p1")
