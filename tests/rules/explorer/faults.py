@@ -52,7 +52,7 @@ FAULTS = [Fault(*fault) for fault in [
     ("rules.gate", "return max(0, pool.targets[0] - dedicated) + max(0, pool.targets[1] - low_priority)", "return max(0, needed - dedicated - low_priority)", 4161),
     ("rules.gate", "if pool.unscaled and", "if False and", 27),
     ("rules.gate", "is_tolerated = len(failed) <= tolerance", "is_tolerated = True", 39),
-    ("rules.nodes", "if broken and broken_for >= rules.node_grace:", "if broken:", 39),
+    ("rules.nodes", "if broken and _seconds_in_state(node, now, first_seen) >= rules.node_grace:", "if broken:", 39),
     # --- repairs
     ("repair.gate", "            return (yield from self._open(verdict, clock))", "            return verdict", 242966),
     ("repair.gate", "if verdict.is_older(self.watch.rules.max_age):", "if False:", 132772),
