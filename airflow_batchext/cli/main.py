@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from airflow_batchext.cli.validate import command as validate
     from airflow_batchext.emulator import command as emulator
 
+    argv = sys.argv[1:] if argv is None else argv
+    asked_for = next((word for word in argv if not word.startswith("-")), None)
     parser = _Parser(prog="batchext", description="Azure Batch pools with VM extensions, for Apache Airflow.")
     parser.add_argument("--version", action="version", version=f"batchext {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -54,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("selftest", selftest, "let a real account judge the emulator, and write a report"),
     ):
         subparser = commands.add_parser(name, help=summary)
+        if name != asked_for:  # to describe its arguments, too, takes as long as to read a document
+            continue
         subparser.usage_status = getattr(module, "COULD_NOT", 2)
         module.add_arguments(subparser)
         if "\n" not in (said := subparser.description or ""):  # argparse leaves it as it is beside examples
