@@ -102,9 +102,8 @@ def fails(*rules: dict[str, Any], **more: Any) -> Scenario:
 
 
 def journal(azure: Any) -> dict[str, Any] | None:
-    """The pool's journal as it stands in its metadata."""
-    with AzureBatchNodeHook("official") as hook:
-        items = hook.get_pool(azure.pool_id).get("metadata") or []
+    """The pool's journal as it stands in its metadata, asked of the account itself."""
+    items = azure.emulator.account.pool(azure.pool_id).definition.properties.get("metadata", [])
     return next((json.loads(item["value"]) for item in items if item["name"] == ITEM), None)
 
 
