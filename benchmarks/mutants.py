@@ -315,7 +315,7 @@ def main() -> int:
             path = copy / "airflow_batchext" / f"{module}.py"
             original = path.read_text()
             if original.count(old) < 1:
-                print(f"{number}: {module}: {old!r} is not there any more")
+                print(f"{number}: {module}: {old!r} is not there any more", flush=True)
                 survivors += 1
                 continue
             path.write_text(original.replace(old, new, 1))
@@ -329,7 +329,7 @@ def main() -> int:
             )
             path.write_text(original)
             if tests.returncode == 0:
-                print(f"{number}: {module}: {old!r} -> {new!r} SURVIVED")
+                print(f"{number}: {module}: {old!r} -> {new!r} SURVIVED", flush=True)
                 survivors += 1
     print(f"{len(chosen)} mutants, {survivors} survived")
     return 1 if survivors else 0

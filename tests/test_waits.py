@@ -190,7 +190,8 @@ def test_it_ends_a_wait_on_a_worker_and_is_named(azure, instance, name, rings):
     assert isinstance(ended.value, AirflowTaskTimeout), "so Airflow tries it again, and calls on_kill"
     assert azure.pool_id in str(ended.value)
     if name == REPAIR:
-        assert not journal(azure).get("by"), "others may repair the pool"
+        # There is none where the time was over before anything was repaired.
+        assert not (journal(azure) or {}).get("by"), "others may repair the pool"
 
 
 @KINDS
@@ -205,7 +206,7 @@ def test_it_ends_a_wait_in_the_triggerer_and_is_named(azure, instance, name):
     with pytest.raises(ExecutionTimeoutError, match=r" 3 seconds \(execution_timeout\)"):
         go_on(again, left.method_name, happened, {"ti": instance})
     if name == REPAIR:
-        assert not journal(azure).get("by")
+        assert not (journal(azure) or {}).get("by")
 
 
 @KINDS
@@ -376,7 +377,8 @@ def test_it_is_told_in_a_sentence(azure, instance, capsys, name, failure, words)
     assert ended.value.__cause__ is None
     assert ("Traceback" in logged) == ("crashed" in said), "only where nobody knows the reason"
     if name == REPAIR:
-        assert not journal(azure).get("by"), "others may repair the pool"
+        # There is none where the time was over before anything was repaired.
+        assert not (journal(azure) or {}).get("by"), "others may repair the pool"
 
 
 @pytest.mark.parametrize("failure", [f for f, _ in FAILURES.values()], ids=FAILURES)
@@ -449,7 +451,7 @@ def test_a_connection_that_the_triggerer_lacks(azure, instance, workers_alone, n
     if name == CREATE:
         assert is_going(azure)
     if name == REPAIR:
-        assert not journal(azure).get("by")
+        assert not (journal(azure) or {}).get("by")
 
 
 @pytest.mark.parametrize("name", TASKS)
