@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -493,6 +494,18 @@ def test_while_the_pool_is_resized_a_glance_is_at_the_pool_alone():
     assert looked == [*[whole, glance, glance, glance] * 2, whole]
     world.pool["allocationState"] = "steady"
     assert look(world, watch, now=270, whole=False).outcome is Outcome.OPEN, "news is looked into at once"
+
+
+def test_a_failure_in_a_glance_is_told_at_once_though_others_still_keep_the_gate_closed():
+    watch, world = Watch("p1"), big(10, {f"n{i}": BUSY for i in range(10)})
+    look(world, watch, now=0, whole=False)
+    world.asked.clear()
+    look(world, deepcopy(watch), now=30, whole=False)
+    (turn,) = extension_reads(world)
+    world.codes[turn] = BAD
+    verdict = look(world, watch, now=30, whole=False)
+    assert verdict.outcome is Outcome.FAIL
+    assert f"node {turn} " in verdict.listed()
 
 
 def test_a_glance_that_shows_news_becomes_a_whole_look():
