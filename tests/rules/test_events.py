@@ -218,3 +218,15 @@ def test_the_payload_is_bounded_and_each_of_its_texts_is_one_line(count: int, na
     assert len(payload["nodes"]) <= 20
     assert len(payload["reasons"]) <= 5
     assert all(text.isprintable() for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "told_of"),
+    [("up", "pending", {EventKind.LOST}), ("failed", "failed", set())],
+)
+def test_what_a_node_was_is_known_over_looks_that_did_not_read_it(first, last, told_of):
+    told = None
+    for how in (first, "unread", "unread"):
+        told, _ = news(told, Sight(nodes={"n1": how, "n2": "up"}).verdict())
+    _, events = news(told, Sight(nodes={"n1": last, "n2": "up"}).verdict())
+    assert {event.kind for event in events} == told_of
