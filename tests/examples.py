@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 _ALL = "BATCHEXT_ALL_EXAMPLES" in os.environ
-
-
 T = TypeVar("T")
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_batchext.loose_json.documents import Place, is_container, walk
+from airflow_batchext.loose_json.documents import Place, is_container, is_object, walk
 from airflow_batchext.loose_json.values import as_text
 from airflow_batchext.pool_spec._finding import Findings, error, warning
 from airflow_batchext.secrets.names import is_secret_member
@@ -109,7 +109,7 @@ def _texts(pool: Mapping[str, Any]) -> Iterator[tuple[Place, str, str, bool]]:
     for where, value in walk(pool):
         member, free, secret = around.get(id(where.within), ("", False, None))
         place = where if secret is None else secret
-        if type(where.within) is dict or isinstance(where.within, Mapping):
+        if is_object(where.within):
             member = as_text(where.step)
             if isinstance(where.step, str):
                 yield place, _NAME, where.step, free

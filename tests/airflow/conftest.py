@@ -1,6 +1,6 @@
 """One real Airflow, and one emulator whose clock stands still, for all the tests in this folder.
 
-They go with the last of these tests: an Airflow that has nothing to do takes a fifth of a processor.
+They go with the last of these tests: an Airflow that has nothing to do takes time of the processors, too.
 """
 
 from __future__ import annotations

@@ -73,6 +73,8 @@ KINDS: Mapping[str, type] = {
 """What an account is made of, and the word for each kind in the file; a change here is a new format."""
 _PAUSE = 0.3
 """Seconds of the wall clock for which changes are gathered before they are written, at least."""
+_LONGEST_PAUSE = 60.0
+"""Seconds after which it is tried again at the latest, where they could not be written."""
 
 
 class StateFile:
@@ -109,9 +111,15 @@ class StateFile:
                 "account": snapshot.write(account, _outside(account), KINDS),
             }
         new = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(kept, file, separators=(",", ":"))
-        new.replace(self.path)
+        try:
+            with open(
+                os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+            ) as file:
+                json.dump(kept, file, separators=(",", ":"))
+            new.replace(self.path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
 
     # --- while the emulator runs ---------------------------------------------------------------------------
 
@@ -145,8 +153,12 @@ class StateFile:
             started = time.monotonic()
             try:
                 self.save(account, identities)
-            except Exception:
+            except Exception:  # a full disk, a folder that went away; the emulator goes on
                 log.exception("The state could not be written to %s", self.path)
+                # Tried again without another change, and told of, at longer and longer intervals.
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                self._changed.set()
+                continue
             # A large account takes a while to write, in which nobody is served: that must stay the exception.
             pause = max(_PAUSE, 10 * (time.monotonic() - started))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
-import time
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,9 @@ from airflow_batchext.emulator import Emulator, ExtensionScenario, Scenario, sce
 from airflow_batchext.emulator.account import autoscale, extensions, job_records, jobs, lifecycle, pools, work
 from airflow_batchext.emulator.documents import pool
 from airflow_batchext.emulator.scenario import Answers
+from airflow_batchext.emulator.serving import state_file
 from airflow_batchext.emulator.serving.state_file import KINDS
+from tests.airflow.harness import wait_until
 from tests.emulator.pool_documents import account_path, data_pool, extension, management_pool, raw
 
 
@@ -129,12 +132,74 @@ def test_changes_are_written_while_it_runs(tmp_path: Path) -> None:
     with emulator_with(state) as emulator:
         assert "crash-proof" not in state.read_text()
         raw(emulator, "PUT", f"{account_path(emulator)}/pools/crash-proof", json=management_pool(0))
-        for _ in range(100):
-            if "crash-proof" in state.read_text():
-                break
-            time.sleep(0.05)
-        assert "crash-proof" in state.read_text()
+        wait_until("the change to be written", lambda: "crash-proof" in state.read_text())
     assert [file.name for file in tmp_path.iterdir()] == ["state.json"]
+
+
+def away(state: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """Its folder is not there, as where a disk comes later."""
+    elsewhere = state.parent.rename(state.parent.with_name("elsewhere"))
+    return lambda: elsewhere.rename(state.parent)
+
+
+def full(state: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """Half of it is written, and then the disk is full."""
+
+    def dump(kept: Any, file: Any, **options: Any) -> None:
+        file.write('{"format"')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    room = SimpleNamespace(**vars(json))
+    monkeypatch.setattr(state_file, "json", SimpleNamespace(**{**vars(json), "dump": dump}))
+    return lambda: monkeypatch.setattr(state_file, "json", room)
+
+
+def unforeseen(state: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """A fault of our own in it."""
+    write = state_file.snapshot.write
+    monkeypatch.setattr(state_file.snapshot, "write", lambda *_: 1 / 0)
+    return lambda: monkeypatch.setattr(state_file.snapshot, "write", write)
+
+
+@pytest.mark.parametrize("trouble", [away, full, unforeseen])
+def test_what_could_not_be_written_is_written_later_though_nothing_changes_any_more(
+    trouble: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    state = tmp_path / "folder" / "state.json"
+    state.parent.mkdir()
+    with emulator_with(state) as emulator:
+        is_over = trouble(state, monkeypatch)
+        raw(emulator, "PUT", f"{account_path(emulator)}/pools/later", json=management_pool(0))
+        wait_until("it to be told", lambda: "could not be written" in caplog.text)
+        is_over()
+        wait_until("it to be written", lambda: "later" in state.read_text())
+        assert [file.name for file in state.parent.iterdir()] == ["state.json"]
+
+
+def test_of_trouble_that_stays_is_told_at_longer_and_longer_intervals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    with emulator_with(tmp_path / "state.json") as emulator:
+        full(tmp_path, monkeypatch)
+        kept = emulator._state  # the file that it writes
+        assert kept is not None
+        wait = kept._stopping.wait
+
+        def quick(seconds: float) -> bool:
+            waits.append(seconds)
+            return wait(0.001)
+
+        monkeypatch.setattr(kept._stopping, "wait", quick)
+        raw(emulator, "PUT", f"{account_path(emulator)}/pools/p", json=management_pool(0))
+        wait_until("ten times", lambda: len(waits) > 10)
+        monkeypatch.setattr(kept._stopping, "wait", wait)
+    assert [file.name for file in tmp_path.iterdir()] == ["state.json"], "nor is half of it left, at the end"
+    assert waits[:10] == sorted(waits[:10])
+    assert (waits[0], waits[9]) == (0.3, 60.0)
 
 
 @pytest.mark.parametrize(
