@@ -69,18 +69,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-#: Each has a masker of its own; the last is that of Airflow before 3.2.
-_MASKERS = tuple(
-    f"airflow.{where}.secrets_masker"
-    for where in ("_shared.secrets_masker", "sdk._shared.secrets_masker", "sdk.execution_time")
+#: Airflow's and that of its tasks: each has a masker of its own.
+_MASKERS = (
+    "airflow._shared.secrets_masker.secrets_masker",
+    "airflow.sdk._shared.secrets_masker.secrets_masker",
 )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, Any, Any]:
     """Airflow forgets what it has masked for a test: at each new mask it compiles all that there are."""
-    modules = [sys.modules.get(name) for name in _MASKERS]
-    found = [module._secrets_masker() for module in modules if hasattr(module, "_secrets_masker")]
+    found = [sys.modules[name]._secrets_masker() for name in _MASKERS if name in sys.modules]
     before = [(masker, set(masker.patterns), masker.replacer) for masker in found]
     try:
         return (yield)
