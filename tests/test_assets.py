@@ -22,6 +22,7 @@ def test_the_name_is_the_uri_and_spelling_does_not_matter():
     assert batch_pool_asset("a12.westeurope", "p").uri == "azbatch://a12.westeurope/p"
 
 
+@pytest.mark.filterwarnings("ignore:ProvidersManager.asset_")  # another class has them in newer ones
 def test_airflow_knows_the_scheme_and_writes_every_uri_alike():
     assert SCHEME in ProvidersManager().asset_uri_handlers
     assert SCHEME in ProvidersManager().asset_factories

@@ -214,6 +214,7 @@ CARRIED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Setting email")  # deprecated, and in many a DAG
 @pytest.mark.parametrize("name", LOST)
 @pytest.mark.parametrize("where", ["task", "default_args", "list"])
 def test_what_would_be_lost_is_refused_by_its_name(name, where):
@@ -226,6 +227,7 @@ def test_what_would_be_lost_is_refused_by_its_name(name, where):
             AzureBatchExtensionSensor(task_id="g", pool_id="p", start_from_trigger=True, **given)
 
 
+@pytest.mark.filterwarnings("ignore:Setting email")
 @pytest.mark.parametrize("name", LOST)
 def test_a_mapped_gate_goes_through_a_worker_which_carries_it(name):
     with DAG("d"):
