@@ -12,6 +12,7 @@ from airflow_batchext.rules.deadline import Deadline
 from airflow_batchext.rules.gate import Outcome
 from airflow_batchext.triggers._sharing import SharedLooksLease
 from tests.triggers.test_extension import event_of, trigger
+from tests.waiting import until
 
 
 def shared(azure, **rules):
@@ -55,7 +56,7 @@ async def test_a_look_that_is_cancelled_makes_no_older_verdict_a_fresh_one(azure
 async def test_a_pool_created_anew_fails_the_gate_of_the_old_one_and_no_later_gate(azure):
     azure.create(ready=False)
     first = asyncio.create_task(event_of(trigger(azure, poll_interval=0.3, ends_task=False)))
-    await asyncio.sleep(1.0)
+    await until(lambda: len(azure.reads(f"/pools/{azure.pool_id}?")) > 1)
     azure.emulator.account.recreate_pool(azure.pool_id)
     azure.pass_time(300)
     second = await event_of(trigger(azure, poll_interval=0.3))

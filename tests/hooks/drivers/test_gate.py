@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -30,6 +31,7 @@ from airflow_batchext.rules.reads import (
 from airflow_batchext.rules.watch import Watch
 from airflow_batchext.transport import aside, flows, within
 from tests.hostile.meeting import LONGEST_HOLD_SECONDS, longest_hold, slowness
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -106,11 +108,11 @@ def test_a_look_at_many_nodes_holds_no_event_loop(count, code, message, outcome)
 
 def test_who_is_cancelled_leaves_no_rules_at_work():
     """Who looks next goes on with what they remember."""
-    done = []
+    begun, done = threading.Event(), []
 
     async def work():
-        working = asyncio.create_task(aside(lambda: (time.sleep(0.2), done.append(1))))
-        await asyncio.sleep(0.05)
+        working = asyncio.create_task(aside(lambda: (begun.set(), time.sleep(0.2), done.append(1))))
+        await until(begun.is_set)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
             await working
