@@ -162,6 +162,8 @@ class Emulator:
         """
         if self._state is not None:
             raise RuntimeError("an emulator that keeps its state in a file cannot be reset")
+        if self._serving is not None:
+            self._serving.settle()
         before = self.account
         self._end_tasks()
         self.tokens.identities = self._first_identities

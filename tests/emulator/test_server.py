@@ -213,6 +213,20 @@ def test_a_reset_leaves_nothing_and_clients_go_on() -> None:
         assert [request.status for request in emulator.requests] == [200]
 
 
+def test_what_was_asked_before_a_reset_is_not_told_after_it() -> None:
+    """Of a client that has gone, and whose request nobody has read yet."""
+    with Emulator() as emulator:
+        server, _, port = emulator.info.http_endpoint.removeprefix("http://").partition(":")
+        for number in range(50):
+            with socket.create_connection((server, int(port))) as client:
+                client.sendall(
+                    b"POST /t/oauth2/v2.0/token HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+                )
+                emulator.reset()
+            requests.get(f"{emulator.info.http_endpoint}/{number}/discovery", timeout=60)
+            assert [request.method for request in emulator.requests] == ["GET"]
+
+
 def test_what_is_kept_in_a_file_is_not_reset(tmp_path: Path) -> None:
     emulator = Emulator(state=tmp_path / "state.json")
     with pytest.raises(RuntimeError, match="keeps its state in a file"):

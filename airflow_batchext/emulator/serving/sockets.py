@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _START_TIMEOUT = 30.0
+_TURNS = 20
+"""Of the loop, in which a request that has come in is taken up: its connection, its head, its body."""
 _LAST_ANSWERS = 0.05
 """Seconds in which answers that are under way can still be sent when the server stops."""
 
@@ -55,6 +57,11 @@ class ServingThread:
             self._thread.join()
         for bound in self._sockets:
             bound.close()
+
+    def settle(self) -> None:
+        """Wait until the requests that have come in are taken up. Never to be called by the application."""
+        if self._thread.is_alive() and self._loop is not None:
+            asyncio.run_coroutine_threadsafe(_turns(), self._loop).result(_START_TIMEOUT)
 
     def cut(self, scope: Scope) -> None:
         """Cut the connection that a request came on. To be called from within the application."""
@@ -99,6 +106,11 @@ class ServingThread:
             for connection in list(server.server_state.connections):
                 connection.transport.abort()
         await asyncio.gather(*serving)
+
+
+async def _turns() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 def _config(
