@@ -140,8 +140,9 @@ class Looks:
 
         monkeypatch.setattr(Watch, "look", noted)
 
-    def go_on(self):
-        """What happens now, those that are under way may have seen in part."""
+    async def go_on(self):
+        """What happens next, those that are under way may see in part; none of them more than that."""
+        await until(lambda: not self._over_it & self._under_way)
         self._over_it, self.came_to = set(self._under_way), set()
 
 
@@ -167,7 +168,7 @@ async def test_each_gate_ends_as_is_right_by_its_own_rules(azure, monkeypatch, s
                 gates.append(gate)
             await until(lambda: all(gate.has_looked or gate.task.done() for gate in gates))
             await settle(truth, gates, looks)
-            looks.go_on()
+            await looks.go_on()
             happen(azure, random, truth)
             await settle(truth, gates, looks)
     finally:
