@@ -20,8 +20,10 @@ from airflow_batchext.operators.pool import AzureBatchCreatePoolOperator, AzureB
 from airflow_batchext.sensors.extension import AzureBatchExtensionSensor
 
 POOL_ID = "{{ params.pool_id }}"
-REPORTS = "{{ var.value.get('batchext_reports', 'file:///tmp/batchext-reports') }}/{{ ts_nodash }}"
-REPORTS_URL = "{{ var.value.get('batchext_reports_url', 'file:///tmp/batchext-reports') }}/{{ ts_nodash }}"
+# A run on demand may have no logical date.
+RUN = "{{ dag_run.run_after | ts_nodash }}"
+REPORTS = "{{ var.value.get('batchext_reports', 'file:///tmp/batchext-reports') }}/" + RUN
+REPORTS_URL = "{{ var.value.get('batchext_reports_url', 'file:///tmp/batchext-reports') }}/" + RUN
 
 with DAG(
     "batch_pool_diagnosis",

@@ -131,6 +131,8 @@ def _refused(word: str) -> NoReturn:
 
 def _whole(text: str) -> str:
     """JSON in which an escaped half of a character (a surrogate) that has no other half stands for none."""
+    if "\\" not in text:
+        return text
     if text.count(r"\ud") + text.count(r"\uD") > _MOST_HALVES:
         raise ValueError("too many characters in two halves")
     parts, done = [], 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from runpy import run_path
 from typing import Any
 
 import pytest
 from airflow import sdk
+from jinja2 import meta
 
 ROOT = Path(__file__).parents[2]
 COMMON = "azure batch"
@@ -55,3 +57,19 @@ def test_the_one_to_try_first_has_no_schedule(dags: list[Any]):
     assert "batch_pool_diagnosis" in named
     for name in named:
         assert known[name].schedule is None
+
+
+#: What a run that is asked for without a logical date has not; its templates would fail.
+OF_A_DATE = {"logical_date", "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"} | {
+    "data_interval_start", "data_interval_end", "task_instance_key_str",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "dags").glob("*.py")), ids=lambda file: file.stem)
+def test_what_its_templates_name_is_there_in_a_run_on_demand(file: Path):
+    env = sdk.DAG("d").get_template_env()
+    texts = [node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
+    templates = [text for text in texts if isinstance(text, str) and "{{" in text]
+    assert templates or "{{" not in file.read_text()
+    for template in templates:
+        assert not meta.find_undeclared_variables(env.parse(template)) & OF_A_DATE, template
