@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from airflow import sdk
-from jinja2 import meta
+from jinja2 import meta, nodes
 
 ROOT = Path(__file__).parents[2]
 COMMON = "azure batch"
@@ -68,8 +68,12 @@ OF_A_DATE = {"logical_date", "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_wi
 @pytest.mark.parametrize("file", sorted((ROOT / "dags").glob("*.py")), ids=lambda file: file.stem)
 def test_what_its_templates_name_is_there_in_a_run_on_demand(file: Path):
     env = sdk.DAG("d").get_template_env()
-    texts = [node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
-    templates = [text for text in texts if isinstance(text, str) and "{{" in text]
+    written = list(ast.walk(ast.parse(file.read_text())))
+    texts = [node.value for node in written if isinstance(node, ast.Constant)]
+    templates = [text for text in texts if isinstance(text, str) and ("{{" in text or "{%" in text)]
     assert templates or "{{" not in file.read_text()
-    for template in templates:
-        assert not meta.find_undeclared_variables(env.parse(template)) & OF_A_DATE, template
+    for template in map(env.parse, templates):
+        members = {node.attr for node in template.find_all(nodes.Getattr)}
+        assert not (meta.find_undeclared_variables(template) | members) & OF_A_DATE, template
+    # What a function of a task asks Airflow for.
+    assert not {node.arg for node in written if isinstance(node, ast.arg)} & OF_A_DATE
